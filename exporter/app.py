@@ -1,0 +1,151 @@
+"""The composition root: wires config, fleet, poller and web together, starts and stops them."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from typing import Final
+
+import aiohttp
+import structlog
+from aiohttp import web
+from prometheus_client import Metric
+from prometheus_client.registry import Collector
+
+from exporter import __version__
+from exporter.config import Config
+from exporter.exposition import DeviceCollector
+from exporter.fleet import Fleet, build_fleet
+from exporter.poller import Poller
+from exporter.self_metrics import SelfMetrics
+from exporter.vapix.client import open_session
+from exporter.web.server import WebState, make_app
+
+SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
+_SHUTDOWN_SECONDS: Final = 0.5
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class WebSettings:
+    """Where the web side listens, as (host, port); an empty host is every interface."""
+
+    listen: tuple[tuple[str, int], ...]
+    telemetry_path: str = "/metrics"
+
+
+class StartFailed(Exception):
+    """The daemon could not start; `str()` says why."""
+
+
+class _Series(Collector):
+    """Everything on /metrics: the devices' series, then the exporter's own."""
+
+    def __init__(self, *sources: Collector) -> None:
+        self._sources = sources
+
+    def collect(self) -> Iterator[Metric]:
+        return chain.from_iterable(source.collect() for source in self._sources)
+
+
+async def run_daemon(config: Config, settings: WebSettings) -> None:
+    """Poll and serve until SIGTERM or SIGINT.
+
+    Raises `StartFailed` when an address cannot be listened on or a secret file not be read.
+    """
+    with _stop_signals() as stop:
+        async with running(config, settings):
+            await stop.wait()
+            _log.info("exporter.stopping")
+    _log.info("exporter.stopped")
+
+
+@asynccontextmanager
+async def running(config: Config, settings: WebSettings) -> AsyncIterator[None]:
+    """The daemon's parts, started in their order and stopped in the reverse."""
+    metrics = SelfMetrics()
+    async with open_session() as session:
+        fleet = _fleet(config, session)
+        metrics.config_loaded()
+        metrics.devices.set(len(fleet))
+        poller = Poller(config.global_.concurrency, metrics)
+        metrics.polls_in_flight.set_function(lambda: poller.in_flight)
+        series = _Series(DeviceCollector(fleet), metrics.registry)
+        state = WebState(fleet, series, time.time, settings.telemetry_path)
+        async with _serving(make_app(state), settings):
+            _announce(config, fleet)
+            for device in fleet:
+                poller.start(device)
+            try:
+                yield
+            finally:
+                await poller.stop()
+
+
+def _fleet(config: Config, session: aiohttp.ClientSession) -> Fleet:
+    try:
+        return build_fleet(config, session)
+    except (OSError, ValueError) as problem:
+        raise StartFailed(str(problem)) from problem
+
+
+def _announce(config: Config, fleet: Fleet) -> None:
+    _log.info("exporter.started", version=__version__, devices=len(fleet))
+    shortest = min((device.target.interval_seconds for device in fleet), default=None)
+    if shortest is not None and shortest < SHORTEST_POLITE_INTERVAL_SECONDS:
+        _log.warning(
+            "config.interval_short",
+            interval_seconds=shortest,
+            advice=f"devices bear a poll every {SHORTEST_POLITE_INTERVAL_SECONDS:g} s at most",
+        )
+    if not config.devices:
+        _log.warning("config.no_devices")
+
+
+@asynccontextmanager
+async def _serving(app: web.Application, settings: WebSettings) -> AsyncIterator[None]:
+    runner = web.AppRunner(
+        app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS
+    )
+    await runner.setup()
+    try:
+        for host, port in settings.listen:
+            await _listen(runner, host, port)
+        for address in runner.addresses:
+            _log.info("web.listening", address=_spelled(address))
+        yield
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+    try:
+        await web.TCPSite(runner, host or None, port).start()
+    except OSError as problem:
+        reason = problem.strerror or str(problem)
+        raise StartFailed(f"cannot listen on {_spelled((host, port))}: {reason}") from problem
+
+
+def _spelled(address: tuple[str, int]) -> str:
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+@contextmanager
+def _stop_signals() -> Iterator[asyncio.Event]:
+    """An event that SIGTERM and SIGINT set; a second one does nothing more."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield stop
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

@@ -1,0 +1,58 @@
+"""The command line: which subcommand runs, and its exit code (0 fine, 1 not, 2 usage)."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Final, NoReturn
+
+from exporter import __version__
+
+PROGRAM: Final = "axis-ntp-exporter"
+
+COMMANDS: Final = {
+    "run": "poll the configured devices and serve their metrics (the default)",
+    "simulate": "run simulated devices",
+    "demo": "run the exporter on a simulated fleet",
+}
+"""The subcommands; each is a module of `exporter.commands`, imported only when it is called."""
+
+
+def main(argv: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit."""
+    sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run a command line; the exit code. Raises `SystemExit` for usage errors and help."""
+    if list(argv) == ["--version"]:
+        print(f"{PROGRAM} {__version__}")
+        return 0
+    name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("run", argv)
+    module = importlib.import_module(f"exporter.commands.{name}")
+    arguments = make_parser(name, module).parse_args(rest)
+    code: int = module.execute(arguments)
+    return code
+
+
+def make_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+    """The parser of one subcommand."""
+    parser = argparse.ArgumentParser(
+        prog=PROGRAM if name == "run" else f"{PROGRAM} {name}",
+        usage=f"{PROGRAM} [run] [flags]" if name == "run" else None,
+        description=COMMANDS[name],
+        epilog=_commands_help() if name == "run" else None,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    module.add_arguments(parser)
+    return parser
+
+
+def _commands_help() -> str:
+    rows = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
+    return "\n".join(["commands (each has its own --help):", *rows])

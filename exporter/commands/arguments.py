@@ -1,0 +1,88 @@
+"""What several subcommands take from the command line, and how it is read."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from exporter.config import split_address
+
+LARGEST_PORT: Final = 65_535
+
+
+def add_config_file(parser: argparse.ArgumentParser) -> None:
+    """`--config.file`."""
+    parser.add_argument(
+        "--config.file",
+        dest="config_file",
+        type=Path,
+        default=Path("config.yaml"),
+        metavar="FILE",
+        help="the config file (default: %(default)s)",
+    )
+
+
+def add_web(parser: argparse.ArgumentParser, default_listen: str) -> None:
+    """`--web.*`: where the web side listens and what it calls the metrics."""
+    parser.add_argument(
+        "--web.listen-address",
+        dest="listen",
+        type=listen_address,
+        action="append",
+        metavar="ADDRESS",
+        help=f"host:port, [v6]:port or :port to listen on; repeatable (default: {default_listen})",
+    )
+    parser.add_argument(
+        "--web.telemetry-path",
+        dest="telemetry_path",
+        type=telemetry_path,
+        default="/metrics",
+        metavar="PATH",
+        help="path of the metrics (default: %(default)s)",
+    )
+
+
+def add_log(parser: argparse.ArgumentParser) -> None:
+    """`--log.*`: how much is logged to standard error, and in which form."""
+    parser.add_argument(
+        "--log.level",
+        dest="log_level",
+        choices=("debug", "info", "warn", "error"),
+        default="info",
+        help="the least that is logged (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--log.format",
+        dest="log_format",
+        choices=("logfmt", "json"),
+        default="logfmt",
+        help="form of the log lines (default: %(default)s)",
+    )
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """`(host, port)` of an address to listen on; the host of `:10123` is empty.
+
+    Port 0 lets the system choose. Raises `argparse.ArgumentTypeError`.
+    """
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and int(port) <= LARGEST_PORT):
+        raise argparse.ArgumentTypeError(f"{text!r} is not host:port, [v6]:port or :port")
+    if not host:
+        return "", int(port)
+    try:
+        name, extra_port = split_address(host)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+    if extra_port is not None or (":" in host and not host.startswith("[")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not host:port, [v6]:port or :port")
+    return name, int(port)
+
+
+def telemetry_path(text: str) -> str:
+    """A path of its own for the metrics. Raises `argparse.ArgumentTypeError`."""
+    taken = text in ("/", "/config", "/probe", "/discover") or text.startswith(("/-/", "/device/"))
+    if not text.startswith("/") or taken or set(text) & set(" ?#{}%"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no free path such as /metrics")
+    return text

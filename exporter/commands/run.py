@@ -1,0 +1,65 @@
+"""`axis-ntp-exporter run`: the daemon."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Coroutine
+
+import structlog
+import uvloop
+
+from exporter.app import StartFailed, WebSettings, run_daemon
+from exporter.commands.arguments import add_config_file, add_log, add_web
+from exporter.config import Config, ConfigError, load_config
+from exporter.logs import configure_logging
+
+DEFAULT_LISTEN_ADDRESS = ":10123"
+
+_log = structlog.get_logger()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The daemon's flags."""
+    add_config_file(parser)
+    parser.add_argument(
+        "--config.check",
+        dest="config_check",
+        action="store_true",
+        help="check the config file, print every error as `path: problem`, exit 0 or 1",
+    )
+    add_web(parser, DEFAULT_LISTEN_ADDRESS)
+    add_log(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run until a signal says stop; 0 after a clean end, 1 if it could not start."""
+    configure_logging(arguments.log_level, arguments.log_format)
+    try:
+        config = load_config(arguments.config_file, os.environ)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    if arguments.config_check:
+        print(f"{arguments.config_file}: fine, {_described(config)}")
+        return 0
+    settings = WebSettings(
+        listen=tuple(arguments.listen or [("", 10123)]), telemetry_path=arguments.telemetry_path
+    )
+    return run_to_end(run_daemon(config, settings))
+
+
+def _described(config: Config) -> str:
+    count = len(config.devices)
+    return f"{count} device{'' if count == 1 else 's'}"
+
+
+def run_to_end(daemon: Coroutine[None, None, None]) -> int:
+    """Run a daemon on the fastest event loop there is; 1 if it could not start."""
+    try:
+        uvloop.run(daemon)
+    except StartFailed as failure:
+        _log.error("exporter.start_failed", error=str(failure))
+        return 1
+    return 0

@@ -1,0 +1,19 @@
+"""The config file: how it is written, checked and loaded."""
+
+from exporter.config.fields import Secret, split_address
+from exporter.config.load import ConfigError, load_config, parse_config
+from exporter.config.model import Auth, Config, Device, Global, Module, Tls
+
+__all__ = [
+    "Auth",
+    "Config",
+    "ConfigError",
+    "Device",
+    "Global",
+    "Module",
+    "Secret",
+    "Tls",
+    "load_config",
+    "parse_config",
+    "split_address",
+]

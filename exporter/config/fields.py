@@ -1,0 +1,116 @@
+"""The types of single config values: how each is written, and what is said when it is wrong."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated, Final
+
+import pydantic
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
+
+from exporter.durations import format_duration, parse_duration
+from exporter.labels import label_name_problem
+
+_HOST_PORT: Final = re.compile(
+    r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^\s/?#@\[\]:\\%]+))(?::(?P<port>\d+))?"
+)
+_LARGEST_PORT: Final = 65_535
+_FINGERPRINT: Final = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
+
+
+class Secret(pydantic.Secret[str]):
+    """A text that never shows: `repr`, `str`, logs and dumps have `<secret>`."""
+
+    def _display(self) -> str:
+        return "<secret>"
+
+
+def split_address(address: str) -> tuple[str, int | None]:
+    """Host and port of `host`, `host:port`, `[v6]:port`, `[v6]` or a bare IPv6 address.
+
+    Raises `ValueError` with a sentence for a person.
+    """
+    match = _HOST_PORT.fullmatch(address)
+    if match is None:
+        return _bare_v6(address), None
+    port = None if match["port"] is None else int(match["port"])
+    if port is not None and not 0 < port <= _LARGEST_PORT:
+        raise ValueError(f"port {port} is not within 1 to {_LARGEST_PORT}")
+    return (match["host"] or _bare_v6(match["v6"])), port
+
+
+def _bare_v6(text: str) -> str:
+    try:
+        return str(ipaddress.IPv6Address(text))
+    except ValueError:
+        hint = " (http or https is the module's scheme)" if "://" in text else ""
+        raise ValueError(f"{text!r} is not host, host:port or [v6]:port{hint}") from None
+
+
+def _checked_address(address: str) -> str:
+    split_address(address)
+    return address
+
+
+def _positive(seconds: float) -> float:
+    if seconds <= 0:
+        raise ValueError("must be longer than 0s")
+    return seconds
+
+
+def _seconds(value: object) -> object:
+    return parse_duration(value) if isinstance(value, str) else value
+
+
+def _readable_file(path: Path, info: ValidationInfo) -> Path:
+    """`path`, relative to the config file's folder, if it can be read."""
+    found = Path(info.context["directory"], path) if info.context else path
+    try:
+        with found.open("rb"):
+            return found
+    except OSError as problem:
+        raise ValueError(f"cannot read {found}: {problem.strerror}") from None
+
+
+def _fingerprint_bytes(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    if not _FINGERPRINT.fullmatch(value):
+        raise ValueError("is not a SHA-256 fingerprint: 64 hex digits, with or without colons")
+    return bytes.fromhex(value.replace(":", ""))
+
+
+def _label_name(name: str) -> str:
+    if problem := label_name_problem(name):
+        raise ValueError(problem)
+    return name
+
+
+def _not_blank(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    return text
+
+
+def _username(name: str) -> str:
+    if ":" in name:
+        raise ValueError("must not contain a colon: HTTP authentication cannot carry it")
+    return _not_blank(name)
+
+
+Address = Annotated[str, AfterValidator(_checked_address)]
+DurationSeconds = Annotated[
+    float,
+    BeforeValidator(_seconds),
+    AfterValidator(_positive),
+    PlainSerializer(format_duration),
+]
+ReadableFile = Annotated[Path, AfterValidator(_readable_file)]
+Fingerprint = Annotated[
+    bytes, BeforeValidator(_fingerprint_bytes), PlainSerializer(lambda pin: pin.hex(":"))
+]
+Labels = dict[Annotated[str, AfterValidator(_label_name)], str]
+Name = Annotated[str, AfterValidator(_not_blank)]
+Username = Annotated[str, AfterValidator(_username)]

@@ -1,0 +1,97 @@
+"""What one poll of a device yields: SI units, frozen, `None` for what it did not say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+SOURCE_STATIC = "static"
+SOURCE_ADVERTISED = "advertised"
+SOURCE_NTS_KE = "nts_ke"
+
+
+@dataclass(frozen=True, slots=True)
+class ServerList:
+    """The servers of one source and whether they are the ones in force."""
+
+    source: str
+    servers: tuple[str, ...]
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NtpClientReading:
+    """A device's NTP client.
+
+    `minpoll` and `maxpoll` are NTP's exponents (log2 of seconds), as they are configured;
+    `servers_source` is in lower case (`static`, `dhcp`); lists name each server once.
+    `offset_seconds` is the result of the last NTP exchange, `None` unless synced.
+    """
+
+    enabled: bool | None = None
+    nts_enabled: bool | None = None
+    servers_source: str | None = None
+    static_servers_max: int | None = None
+    static_servers: tuple[str, ...] | None = None
+    advertised_servers: tuple[str, ...] | None = None
+    nts_ke_servers: tuple[str, ...] | None = None
+    nts_ke_ca_certs: tuple[str, ...] | None = None
+    synced: bool | None = None
+    time_to_next_sync_seconds: float | None = None
+    offset_seconds: float | None = None
+    minpoll: int | None = None
+    maxpoll: int | None = None
+
+    @property
+    def poll_interval_min_seconds(self) -> float | None:
+        """Lower bound of the device's own NTP poll interval, in seconds."""
+        return None if self.minpoll is None else 2.0**self.minpoll
+
+    @property
+    def poll_interval_max_seconds(self) -> float | None:
+        """Upper bound of the device's own NTP poll interval, in seconds."""
+        return None if self.maxpoll is None else 2.0**self.maxpoll
+
+    @property
+    def active_source(self) -> str | None:
+        """Whose servers are in force by the API's rules; `None` where that cannot be told.
+
+        With NTS: the NTS-KE servers. Else by the server source; DHCP falls back to the
+        static servers when the lease named none.
+        """
+        if self.nts_enabled:
+            return SOURCE_NTS_KE
+        if self.servers_source == "static":
+            return SOURCE_STATIC
+        if self.servers_source == "dhcp" and self.advertised_servers is not None:
+            return SOURCE_ADVERTISED if self.advertised_servers else SOURCE_STATIC
+        return None
+
+    @property
+    def active_servers(self) -> tuple[str, ...] | None:
+        """The servers in force; `None` where that cannot be told."""
+        return next((listed.servers for listed in self.server_lists() if listed.active), None)
+
+    def server_lists(self) -> list[ServerList]:
+        """The lists that the device reported, the static ones first."""
+        active = self.active_source
+        listed = (
+            (SOURCE_STATIC, self.static_servers),
+            (SOURCE_ADVERTISED, self.advertised_servers),
+            (SOURCE_NTS_KE, self.nts_ke_servers),
+        )
+        return [ServerList(s, servers, s == active) for s, servers in listed if servers is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """A valid answer to getNTPInfo.
+
+    `api_version` is the version the device answered with. `client` is `None` where the
+    answer had no client section. `invalid_fields` maps the field of the answer that was left
+    out, as the API spells it, to what was wrong with it.
+    """
+
+    api_version: str | None
+    client: NtpClientReading | None
+    server_present: bool
+    invalid_fields: tuple[tuple[str, str], ...] = ()

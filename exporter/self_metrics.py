@@ -1,0 +1,75 @@
+"""The exporter's own series: is it well, and does it keep its schedule."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Gauge, Histogram, disable_created_metrics
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+from exporter import __version__
+
+_BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class SelfMetrics:
+    """The `axis_ntp_exporter_*`, `process_*` and `python_*` series on a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self._build_info = Gauge(
+            "axis_ntp_exporter_build_info",
+            "1; the exporter's version.",
+            ["version"],
+            registry=self.registry,
+        )
+        self._build_info.labels(version=__version__).set(1)
+        self.devices = Gauge(
+            "axis_ntp_exporter_devices",
+            "Devices that this exporter polls.",
+            registry=self.registry,
+        )
+        self.polls_in_flight = Gauge(
+            "axis_ntp_exporter_polls_in_flight", "Polls open now.", registry=self.registry
+        )
+        self._lateness = Histogram(
+            "axis_ntp_exporter_poll_lateness_seconds",
+            "How long after it was due a poll began.",
+            buckets=_BOUNDS_SECONDS,
+            registry=self.registry,
+        )
+        self._latency = Histogram(
+            "axis_ntp_exporter_poll_latency_seconds",
+            "How long a poll took, well or not.",
+            buckets=_BOUNDS_SECONDS,
+            registry=self.registry,
+        )
+        self._reload_successful = Gauge(
+            "axis_ntp_exporter_config_last_reload_successful",
+            "1 if the last attempt to load the config succeeded.",
+            registry=self.registry,
+        )
+        self._reload_time = Gauge(
+            "axis_ntp_exporter_config_last_reload_success_timestamp_seconds",
+            "When the config was last loaded, Unix time.",
+            registry=self.registry,
+        )
+
+    def poll_started(self, lateness_seconds: float) -> None:
+        """A poll began that long after it was due."""
+        self._lateness.observe(max(0.0, lateness_seconds))
+
+    def poll_ended(self, latency_seconds: float) -> None:
+        """A poll took that long."""
+        self._latency.observe(latency_seconds)
+
+    def config_loaded(self) -> None:
+        """The config was loaded just now."""
+        self._reload_successful.set(1)
+        self._reload_time.set_to_current_time()

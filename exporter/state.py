@@ -1,0 +1,88 @@
+"""What is known of one device: its latest reading and the account of its polls."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from exporter.reading import NtpClientReading, Reading
+from exporter.vapix.errors import DeviceError
+
+MAX_ERROR_KINDS = 64
+"""How many (reason, code) a device may open: its codes are its own to choose, memory is ours."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a poll ended: a reading, or an error. Times in seconds, Unix."""
+
+    started_unix: float
+    duration_seconds: float
+    result: Reading | DeviceError
+
+    @property
+    def finished_unix(self) -> float:
+        """When the poll ended, Unix seconds."""
+        return self.started_unix + self.duration_seconds
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorKind:
+    """The labels of an error: `reason`, and `code` as text, empty where there is none."""
+
+    reason: str
+    code: str = ""
+
+    @classmethod
+    def of(cls, error: DeviceError) -> ErrorKind:
+        """The kind of a device's error."""
+        return cls(error.reason, "" if error.code is None else str(error.code))
+
+
+@dataclass(slots=True)
+class DeviceState:
+    """A device's polls so far. Changed by the poller alone, read by everyone."""
+
+    polls: int = 0
+    failures: int = 0
+    errors: dict[ErrorKind, int] = field(default_factory=dict)
+    consecutive_failures: int = 0
+    down_since_unix: float | None = None
+    last: Outcome | None = None
+    last_success_unix: float | None = None
+    next_poll_unix: float | None = None
+
+    @property
+    def reading(self) -> Reading | None:
+        """The last poll's reading; `None` before the first and after a failed one."""
+        return self.last.result if self.last and isinstance(self.last.result, Reading) else None
+
+    @property
+    def client(self) -> NtpClientReading | None:
+        """The NTP client of the last poll's reading."""
+        return None if self.reading is None else self.reading.client
+
+    @property
+    def error(self) -> DeviceError | None:
+        """The last poll's error; `None` before the first poll and after a good one."""
+        return self.last.result if self.last and isinstance(self.last.result, DeviceError) else None
+
+    def record(self, outcome: Outcome) -> None:
+        """Take in how a poll ended."""
+        self.polls += 1
+        self.last = outcome
+        if isinstance(outcome.result, DeviceError):
+            self._record_failure(outcome, outcome.result)
+        else:
+            self.consecutive_failures = 0
+            self.down_since_unix = None
+            self.last_success_unix = outcome.finished_unix
+
+    def _record_failure(self, outcome: Outcome, error: DeviceError) -> None:
+        self.failures += 1
+        self.consecutive_failures += 1
+        if self.down_since_unix is None:
+            self.down_since_unix = outcome.started_unix
+        kind = ErrorKind.of(error)
+        if kind not in self.errors and len(self.errors) >= MAX_ERROR_KINDS:
+            kind = ErrorKind(kind.reason)
+        self.errors[kind] = self.errors.get(kind, 0) + 1

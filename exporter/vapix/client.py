@@ -1,0 +1,228 @@
+"""One device's ntp.cgi over HTTP: the only place where a device is spoken to."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Final
+
+import aiohttp
+from multidict import CIMultiDictProxy
+from yarl import URL
+
+from exporter.reading import Reading
+from exporter.vapix import errors, ntp
+from exporter.vapix.auth import Authenticator
+
+KEEPALIVE_SECONDS: Final = 180
+"""How long an idle connection is kept: the longest that devices were seen to keep theirs."""
+
+_REDIRECTS: Final = range(300, 400)
+
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    # A body that grows when it is unpacked would get past the limit on its size.
+    "Accept-Encoding": "identity",
+    "User-Agent": "axis-ntp-exporter",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a device's API is and how its connection is secured (`tls` for https only)."""
+
+    url: URL
+    tls: ssl.SSLContext | None = None
+    server_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpAnswer:
+    """A device's answer; `body` is `None` if it was over the limit and not read to its end."""
+
+    status: int
+    headers: CIMultiDictProxy[str]
+    body: bytes | None
+
+
+def open_session() -> aiohttp.ClientSession:
+    """The HTTP session that all devices share: it holds connections and nothing else.
+
+    No cookies, no proxies from the environment, no limit of its own on connections (the
+    poller has one) and no timeouts (a poll has one deadline over everything).
+    """
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        auto_decompress=False,
+        read_bufsize=ntp.LARGEST_BODY_BYTES,
+        trust_env=False,
+    )
+
+
+class NtpClient:
+    """Calls the NTP API of one device. One call at a time.
+
+    Remembers between calls what spares requests: the nonce, the API version, and that a
+    connection is kept. Every call raises a `DeviceError` that says what went wrong.
+    """
+
+    def __init__(
+        self, session: aiohttp.ClientSession, endpoint: Endpoint, authenticator: Authenticator
+    ) -> None:
+        self._session = session
+        self._endpoint = endpoint
+        self._authenticator = authenticator
+        self._api_version = ntp.FIRST_API_VERSION
+        self._connection_kept = False
+
+    async def get_info(self) -> Reading:
+        """The device's NTP state (reference, getNTPInfo)."""
+        return ntp.decode_info(await self.call(ntp.GET_INFO))
+
+    async def get_supported_versions(self) -> tuple[str, ...]:
+        """The API versions the device supports (reference, getSupportedVersions)."""
+        return ntp.decode_supported_versions(
+            await self._call_once(ntp.encode_request(ntp.GET_SUPPORTED_VERSIONS, None))
+        )
+
+    async def call(self, method: str, params: dict[str, Any] | None = None) -> ntp.Answer:
+        """Call a method in a version that the device supports, negotiated on error 4001."""
+        try:
+            return await self._call_once(ntp.encode_request(method, self._api_version, params))
+        except errors.Unsupported as refusal:
+            if refusal.code != ntp.VERSION_NOT_SUPPORTED:
+                raise
+            best = ntp.best_version(await self._versions_or(refusal))
+            if best == self._api_version:
+                raise
+        self._api_version = best
+        return await self._call_once(ntp.encode_request(method, best, params))
+
+    async def _versions_or(self, refusal: errors.Unsupported) -> tuple[str, ...]:
+        """The supported versions; the first refusal where the device has no word on them."""
+        try:
+            return await self.get_supported_versions()
+        except (errors.Unsupported, errors.ApiError):
+            raise refusal from None
+
+    async def _call_once(self, request: bytes) -> ntp.Answer:
+        answer = await self._authenticated(request)
+        _raise_for_status(answer)
+        if answer.body is None:
+            limit = ntp.LARGEST_BODY_BYTES
+            raise errors.InvalidResponse(f"the answer is larger than {limit} bytes")
+        return ntp.decode_answer(answer.body)
+
+    async def _authenticated(self, request: bytes) -> HttpAnswer:
+        """Send a request until the device takes our credentials or they are spent."""
+        refusals = 0
+        while (answer := await self._delivered(request)).status == HTTPStatus.UNAUTHORIZED:
+            refusals += 1
+            with _factory_state_told(answer):
+                challenges = answer.headers.getall("WWW-Authenticate", [])
+                self._authenticator.refused(challenges, refusals)
+        self._authenticator.accepted(answer.headers.get("Authentication-Info"))
+        return answer
+
+    async def _delivered(self, request: bytes) -> HttpAnswer:
+        """Send a request; once more if the kept connection turns out to be closed.
+
+        All three methods may be sent twice: they read, or set the whole state.
+        """
+        try:
+            return await self._exchange(request)
+        except errors.Disconnected:
+            if not self._connection_kept:
+                raise
+            self._connection_kept = False
+        return await self._exchange(request)
+
+    async def _exchange(self, request: bytes) -> HttpAnswer:
+        """One HTTP request and its answer."""
+        endpoint = self._endpoint
+        authorization = self._authenticator.authorization("POST", ntp.PATH)
+        headers = (
+            _HEADERS if authorization is None else {**_HEADERS, "Authorization": authorization}
+        )
+        with _translated():
+            async with self._session.post(
+                endpoint.url,
+                data=request,
+                headers=headers,
+                allow_redirects=False,
+                ssl=endpoint.tls or True,
+                server_hostname=endpoint.server_name,
+            ) as response:
+                body = await _read_body(response)
+                self._connection_kept = body is not None
+                return HttpAnswer(response.status, response.headers, body)
+
+
+async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
+    """The whole body, so that the connection can be kept; `None` if it is over the limit."""
+    chunks: list[bytes] = []
+    room = ntp.LARGEST_BODY_BYTES
+    async for chunk in response.content.iter_any():
+        room -= len(chunk)
+        if room < 0:
+            response.close()
+            return None
+        chunks.append(chunk)
+    return b"".join(chunks)
+
+
+@contextmanager
+def _factory_state_told(answer: HttpAnswer) -> Iterator[None]:
+    try:
+        yield
+    except errors.Unauthorized as refusal:
+        if "Axis-Setup" not in answer.headers:
+            raise
+        hint = "the device is factory-new and has no user yet: set its password first"
+        raise errors.Unauthorized(f"{refusal}; {hint}", refusal.code) from None
+
+
+def _raise_for_status(answer: HttpAnswer) -> None:
+    status = answer.status
+    if status == HTTPStatus.OK:
+        return
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR and (error := ntp.find_error(answer.body or b"")):
+        raise error
+    if status == HTTPStatus.FORBIDDEN:
+        raise errors.Forbidden("HTTP 403: the account may not use the NTP API", status)
+    if status == HTTPStatus.NOT_FOUND:
+        raise errors.Unsupported("HTTP 404: the device has no NTP API (ntp.cgi)", status)
+    if status in _REDIRECTS:
+        where = errors.printable(answer.headers.get("Location", "nowhere"))
+        raise errors.UnexpectedStatus(f"HTTP {status}: redirected to {where}, not followed", status)
+    raise errors.UnexpectedStatus(f"HTTP {status}", status)
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn aiohttp's exceptions into ours; the order is from the special to the general."""
+    try:
+        yield
+    except aiohttp.ClientConnectorDNSError as problem:
+        raise errors.NameNotResolved(f"name not resolved: {problem.os_error}") from problem
+    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as problem:
+        raise errors.TlsFailed(f"TLS failed: {_cause(problem)}") from problem
+    except aiohttp.ClientConnectorError as problem:
+        raise errors.ConnectFailed(f"no connection: {problem.os_error}") from problem
+    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as problem:
+        message = "the device closed the connection before its answer was complete"
+        raise errors.Disconnected(message) from problem
+    except aiohttp.ClientResponseError as problem:
+        what = errors.printable(problem.message)
+        raise errors.InvalidResponse(f"the answer is not HTTP: {what}") from problem
+
+
+def _cause(problem: aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError) -> str:
+    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
+        return errors.printable(str(problem.certificate_error))
+    return errors.printable(str(problem.os_error))

@@ -1,0 +1,89 @@
+"""The routes: what is asked for by path. Reads the fleet's state, changes nothing."""
+
+from __future__ import annotations
+
+import gzip
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import hdrs, web
+from prometheus_client.exposition import choose_encoder, gzip_accepted
+from prometheus_client.registry import Collector
+
+from exporter.fleet import Fleet
+from exporter.web.status import render_status
+
+_HEADERS: Final = {
+    "Server": "axis-ntp-exporter",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class WebState:
+    """What the pages show: the fleet, the series, and the time in Unix seconds."""
+
+    fleet: Fleet
+    series: Collector
+    unix: Callable[[], float]
+    telemetry_path: str
+
+
+STATE: Final = web.AppKey("state", WebState)
+
+
+def make_app(state: WebState) -> web.Application:
+    """The web application of the daemon."""
+    app = web.Application()
+    app[STATE] = state
+    app.on_response_prepare.append(_add_headers)
+    app.add_routes(
+        [
+            web.get("/", _status_page),
+            web.get("/-/healthy", _healthy),
+            web.get("/-/ready", _ready),
+            web.get(state.telemetry_path, _metrics),
+        ]
+    )
+    return app
+
+
+async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(_HEADERS)
+
+
+async def _healthy(_request: web.Request) -> web.Response:
+    return web.Response(text="axis-ntp-exporter is healthy.\n")
+
+
+async def _ready(request: web.Request) -> web.Response:
+    if request.app[STATE].fleet.all_polled:
+        return web.Response(text="axis-ntp-exporter is ready.\n")
+    return web.Response(status=503, text="Not every device was polled yet.\n")
+
+
+async def _metrics(request: web.Request) -> web.Response:
+    encode, content_type = _negotiate(request)
+    body = encode(request.app[STATE].series)
+    headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
+    if gzip_accepted(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+        headers[hdrs.CONTENT_ENCODING] = "gzip"
+        body = gzip.compress(body, compresslevel=1)
+    return web.Response(body=body, headers=headers)
+
+
+def _negotiate(request: web.Request) -> tuple[Callable[[Collector], bytes], str]:
+    try:
+        return choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
+    except ValueError:
+        # prometheus-client cannot read a version such as `1.x`.
+        raise web.HTTPNotAcceptable(text="the Accept header asks for no known version") from None
+
+
+async def _status_page(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    page = render_status(state.fleet, state.unix(), state.telemetry_path)
+    return web.Response(text=page, content_type="text/html")

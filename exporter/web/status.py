@@ -1,0 +1,108 @@
+"""The status page: the fleet at a glance, in words. Values in, HTML out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from exporter import __version__
+from exporter.device import Device
+from exporter.durations import format_duration
+from exporter.fleet import Fleet
+from exporter.reading import NtpClientReading
+from exporter.state import DeviceState, ErrorKind
+
+# Autoescape: names, addresses and errors are whatever a file or a device says.
+_TEMPLATES: Final = Environment(
+    loader=PackageLoader("exporter.web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One device as a person reads it; `level` is `good`, `warning`, `bad` or `waiting`."""
+
+    name: str
+    address: str
+    labels: str
+    level: str
+    state: str
+    offset: str
+    servers: str
+    last_poll: str
+    error: str
+
+
+def render_status(fleet: Fleet, now_unix: float, telemetry_path: str) -> str:
+    """The page of the whole fleet at `now_unix`."""
+    rows = [status_row(device, now_unix) for device in fleet]
+    return _TEMPLATES.get_template("status.html").render(
+        rows=rows,
+        counts={
+            level: sum(row.level == level for row in rows)
+            for level in ("good", "warning", "bad", "waiting")
+        },
+        version=__version__,
+        telemetry_path=telemetry_path,
+    )
+
+
+def status_row(device: Device, now_unix: float) -> Row:
+    """One device's row."""
+    state, target = device.state, device.target
+    level, words = _state_in_words(state)
+    client = state.client
+    return Row(
+        name=target.name,
+        address=target.address,
+        labels=", ".join(f"{name}={value}" for name, value in target.labels.items()),
+        level=level,
+        state=words,
+        offset=format_offset(client.offset_seconds) if client else "",
+        servers=", ".join(client.active_servers or ()) if client else "",
+        last_poll=_ago(state, now_unix),
+        error="" if state.error is None else str(state.error),
+    )
+
+
+def _state_in_words(state: DeviceState) -> tuple[str, str]:
+    if state.last is None:
+        return "waiting", "not polled yet"
+    if state.error is not None:
+        kind = ErrorKind.of(state.error)
+        return "bad", f"{kind.reason} {kind.code}".strip()
+    if state.client is None:
+        return "warning", "no NTP client"
+    return _client_in_words(state.client)
+
+
+def _client_in_words(client: NtpClientReading) -> tuple[str, str]:
+    if client.enabled is False:
+        return "warning", "NTP client disabled"
+    if client.synced:
+        return "good", "synchronized"
+    unsaid = "does not say whether it is synchronized"
+    return "warning", unsaid if client.synced is None else "not synchronized"
+
+
+def format_offset(seconds: float | None) -> str:
+    """An offset with its sign in the unit a person would choose: `+21.1 µs`, `-3.250 s`."""
+    if seconds is None:
+        return ""
+    if abs(seconds) < 0.001:  # noqa: PLR2004 - a millisecond
+        return f"{seconds * 1e6:+.1f} µs"
+    if abs(seconds) < 1:
+        return f"{seconds * 1e3:+.3f} ms"
+    return f"{seconds:+.3f} s"
+
+
+def _ago(state: DeviceState, now_unix: float) -> str:
+    if state.last is None:
+        return ""
+    return f"{format_duration(round(max(0.0, now_unix - state.last.finished_unix)))} ago"

@@ -1,0 +1,231 @@
+"""The scrape loop, in fake time: no test waits, every second is counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.device import Device, Target
+from exporter.poller import Poller
+from exporter.reading import NtpClientReading, Reading
+from exporter.schedule import first_due
+from exporter.vapix.errors import Unauthorized, UnexpectedStatus
+from tests.fake_time import FakeTimeLoop, run_in_fake_time
+
+READING = Reading("1.0", NtpClientReading(enabled=True), server_present=False)
+EPOCH = 1_700_000_000.0
+
+
+class StubClient:
+    """Answers a poll after `seconds`, with `result` or by raising it."""
+
+    def __init__(self, seconds: float = 0.1, result: Reading | BaseException = READING) -> None:
+        self.seconds = seconds
+        self.result = result
+        self.started: list[float] = []
+        self.open = 0
+        self.most_open = 0
+
+    async def get_info(self) -> Reading:
+        self.started.append(asyncio.get_running_loop().time())
+        self.open += 1
+        self.most_open = max(self.most_open, self.open)
+        try:
+            await asyncio.sleep(self.seconds)
+        finally:
+            self.open -= 1
+        if isinstance(self.result, BaseException):
+            raise self.result
+        return self.result
+
+
+class Observer:
+    def __init__(self) -> None:
+        self.lateness: list[float] = []
+        self.latency: list[float] = []
+
+    def poll_started(self, lateness_seconds: float) -> None:
+        self.lateness.append(lateness_seconds)
+
+    def poll_ended(self, latency_seconds: float) -> None:
+        self.latency.append(latency_seconds)
+
+
+def device(
+    client: StubClient, name: str = "lobby", interval: float = 60.0, timeout: float = 10.0
+) -> Device:
+    target = Target(name, f"{name}.example", {}, interval, timeout)
+    return Device(target, client)  # type: ignore[arg-type]
+
+
+def poll_for(
+    seconds: float,
+    devices: Iterable[Device],
+    concurrency: int = 1000,
+    then: Callable[[Poller], Awaitable[None]] | None = None,
+) -> Observer:
+    """Poll `devices` for so long in fake time."""
+    observer = Observer()
+
+    async def main(loop: FakeTimeLoop) -> None:
+        poller = Poller(concurrency, observer, loop.time, lambda: EPOCH + loop.time())
+        for each in devices:
+            poller.start(each)
+        await asyncio.sleep(seconds)
+        if then is not None:
+            await then(poller)
+        await poller.stop()
+
+    run_in_fake_time(main)
+    return observer
+
+
+def test_a_device_is_polled_once_per_interval_in_its_own_rhythm() -> None:
+    client = StubClient()
+    poll_for(600, [device(client)])
+    due = first_due("lobby", 60.0, 0.0)
+    assert client.started == pytest.approx([due + 60 * n for n in range(10)], abs=0.01)
+
+
+def test_first_polls_of_a_fleet_are_spread_over_the_interval() -> None:
+    clients = [StubClient() for _ in range(600)]
+    poll_for(60, [device(client, f"camera-{n}") for n, client in enumerate(clients)])
+    starts = sorted(client.started[0] for client in clients)
+    assert all(len(client.started) == 1 for client in clients)
+    assert max(b - a for a, b in pairwise(starts)) < 2
+
+
+def test_a_slow_device_is_never_polled_twice_at_once_and_keeps_its_rhythm() -> None:
+    client = StubClient(seconds=90)
+    poll_for(1200, [device(client, interval=60, timeout=300)])
+    assert client.most_open == 1
+    due = first_due("lobby", 60.0, 0.0)
+    assert client.started == pytest.approx([due + 120 * n for n in range(10)], abs=0.01)
+
+
+def test_hung_devices_delay_no_other() -> None:
+    hung = [StubClient(seconds=1e9) for _ in range(20)]
+    well = [StubClient() for _ in range(80)]
+    devices = [device(client, f"camera-{n}") for n, client in enumerate(hung + well)]
+    observer = poll_for(600, devices)
+    assert all(len(client.started) == 10 for client in well)
+    assert max(observer.lateness) < 0.01
+
+
+def test_a_poll_ends_at_its_deadline() -> None:
+    hung = device(StubClient(seconds=1e9), timeout=7.5)
+    observer = poll_for(60 + 8, [hung])
+    assert observer.latency == pytest.approx([7.5], abs=0.01)
+    assert hung.state.error is not None
+    assert hung.state.error.reason == "timeout"
+    assert str(hung.state.error) == "no complete answer within 7.5 s"
+
+
+def test_no_more_polls_than_concurrency_are_open_and_the_rest_wait_their_turn() -> None:
+    most = 0
+    clients = [StubClient(seconds=3) for _ in range(30)]
+
+    async def watch(poller: Poller) -> None:
+        nonlocal most
+        for _ in range(12_000):
+            most = max(most, poller.in_flight)
+            await asyncio.sleep(0.01)
+
+    devices = [device(client, f"camera-{n}") for n, client in enumerate(clients)]
+    poll_for(0, devices, concurrency=2, then=watch)
+    assert most == 2
+    assert all(client.started for client in clients)
+
+
+def test_waiting_for_a_slot_counts_as_lateness_not_as_latency() -> None:
+    clients = [StubClient(seconds=5), StubClient(seconds=5)]
+    devices = [
+        device(client, name, interval=10) for client, name in zip(clients, "ab", strict=True)
+    ]
+    observer = poll_for(100, devices, concurrency=1)
+    assert max(observer.lateness) > 1
+    assert max(observer.latency) == pytest.approx(5, abs=0.01)
+
+
+def test_the_next_poll_is_told_in_unix_time() -> None:
+    polled = device(StubClient())
+    poll_for(61, [polled])
+    due = first_due("lobby", 60.0, 0.0)
+    assert polled.state.next_poll_unix == pytest.approx(EPOCH + due + 60, abs=0.01)
+    assert polled.state.last is not None
+    assert polled.state.last.finished_unix == pytest.approx(EPOCH + due + 0.1, abs=0.01)
+
+
+def test_stopping_cancels_open_polls_and_records_nothing_of_them() -> None:
+    hung = device(StubClient(seconds=1e9), timeout=1e6)
+    client: Any = hung.client
+    poll_for(61, [hung])
+    assert client.open == 0
+    assert hung.state.polls == 0
+
+
+def test_an_internal_error_fails_the_poll_and_the_loop_goes_on() -> None:
+    client = StubClient(result=ZeroDivisionError("ours"))
+    broken = device(client)
+    with capture_logs() as logs:
+        poll_for(300, [broken])
+    assert len(client.started) == 5
+    assert broken.state.error is not None
+    assert broken.state.error.reason == "internal"
+    assert {log["event"] for log in logs} == {"poll.internal_error", "device.failed"}
+    assert all(log["exc_info"] for log in logs if log["event"] == "poll.internal_error")
+
+
+def test_a_failure_is_logged_once_and_the_recovery_with_its_length() -> None:
+    client = StubClient(result=Unauthorized("HTTP 401: wrong", 401))
+    polled = device(client)
+
+    async def recover(_poller: Poller) -> None:
+        client.result = READING
+        await asyncio.sleep(120)
+
+    with capture_logs() as logs:
+        poll_for(300, [polled], then=recover)
+    assert logs == [
+        {
+            "event": "device.failed",
+            "log_level": "warning",
+            "device": "lobby",
+            "address": "lobby.example",
+            "reason": "unauthorized",
+            "code": "401",
+            "error": "HTTP 401: wrong",
+        },
+        {
+            "event": "device.recovered",
+            "log_level": "info",
+            "device": "lobby",
+            "address": "lobby.example",
+            "down_seconds": 300.0,
+        },
+    ]
+
+
+def test_a_second_reason_of_one_outage_is_logged_too_but_each_only_once() -> None:
+    client = StubClient(result=Unauthorized("wrong", 401))
+
+    async def flap(_poller: Poller) -> None:
+        for _ in range(3):
+            client.result = UnexpectedStatus("HTTP 503", 503)
+            await asyncio.sleep(60)
+            client.result = Unauthorized("wrong", 401)
+            await asyncio.sleep(60)
+
+    with capture_logs() as logs:
+        poll_for(60, [device(client)], then=flap)
+    assert [log["reason"] for log in logs] == ["unauthorized", "http_status"]
+
+
+def test_a_field_that_was_left_out_is_logged_once_a_device() -> None:
+    odd = Reading("1.0", None, server_present=False, invalid_fields=(("minpoll", "too much"),))
+    with capture_logs() as logs:
+        poll_for(600, [device(StubClient(result=odd))])
+    assert [(log["event"], log["field"]) for log in logs] == [("device.field_left_out", "minpoll")]

@@ -1,0 +1,53 @@
+"""When a device is polled."""
+
+import hashlib
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.schedule import first_due, next_due, stable_hash
+
+intervals = st.floats(min_value=0.1, max_value=86_400)
+
+
+def test_the_hash_is_prometheus_hashmod() -> None:
+    digest = hashlib.md5(b"lobby").digest()
+    assert stable_hash("lobby") == int.from_bytes(digest[8:], "big")
+
+
+def test_first_polls_are_spread_evenly_over_the_interval() -> None:
+    due = [first_due(f"camera-{n}", 60.0, 1000.0) for n in range(6000)]
+    seconds = [sum(1000 + n <= d < 1001 + n for d in due) for n in range(60)]
+    assert sum(seconds) == 6000
+    assert min(seconds) > 60
+    assert max(seconds) < 140
+
+
+@given(st.text(), intervals, st.floats(min_value=0, max_value=1e9))
+def test_the_first_poll_is_due_within_one_interval_and_always_the_same(
+    name: str, interval: float, start: float
+) -> None:
+    due = first_due(name, interval, start)
+    assert start <= due <= start + interval
+    assert due == first_due(name, interval, start)
+
+
+def test_the_next_poll_is_one_interval_after_the_last_was_due() -> None:
+    assert next_due(100.0, 60.0, now=103.0) == 160.0
+
+
+def test_turns_that_passed_are_skipped_and_the_rhythm_is_kept() -> None:
+    assert next_due(100.0, 60.0, now=225.0) == 280.0
+
+
+def test_a_turn_that_is_due_just_now_is_not_taken_twice() -> None:
+    assert next_due(100.0, 60.0, now=160.0) == 220.0
+
+
+@given(st.floats(min_value=0, max_value=1e6), intervals, st.floats(min_value=0, max_value=1e5))
+def test_the_next_poll_is_never_in_the_past_nor_more_than_an_interval_away(
+    due: float, interval: float, late: float
+) -> None:
+    now = due + late
+    following = next_due(due, interval, now)
+    assert now - 1e-3 <= following <= now + interval + 1e-3

@@ -1,0 +1,268 @@
+"""What HTTP says becomes the right error; versions are negotiated; nothing is sent in vain."""
+
+import json
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+from unittest.mock import Mock
+
+import aiohttp
+import pytest
+from aioresponses import aioresponses
+from multidict import CIMultiDict
+from yarl import URL
+
+from exporter.vapix import errors
+from exporter.vapix.auth import Authenticator, Credentials
+from exporter.vapix.client import Endpoint, NtpClient, open_session
+from exporter.vapix.ntp_configuration import (
+    InvalidConfiguration,
+    NtpClientConfiguration,
+    set_configuration,
+)
+
+ADDRESS = URL("http://camera.example/axis-cgi/ntp.cgi")
+GOOD = '{"apiVersion": "1.0", "data": {"client": {"enabled": true}}}'
+DIGEST = 'Digest realm="AXIS_ACCC8E012345", nonce="bm9uY2U=", algorithm=MD5, qop="auth"'
+
+
+class MockedResponse(aiohttp.ClientResponse):
+    """Gives aiohttp 3.14 the argument that aioresponses 0.7.9 does not know of."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"stream_writer": Mock(), **kwargs})
+
+
+class MockedDevice(aioresponses):
+    def answers(self, **kwargs: Any) -> None:
+        self.post(ADDRESS, response_class=MockedResponse, **kwargs)
+
+
+@pytest.fixture
+def device() -> Iterator[MockedDevice]:
+    mocked = MockedDevice()
+    with mocked:
+        yield mocked
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[NtpClient]:
+    authenticator = Authenticator("auto", Credentials("root", "secret"), secure=False)
+    async with open_session() as session:
+        yield NtpClient(session, Endpoint(ADDRESS), authenticator)
+
+
+def api_error(code: int) -> str:
+    return json.dumps({"apiVersion": "1.0", "error": {"code": code, "message": "…"}})
+
+
+def requests(device: MockedDevice) -> list[dict[str, Any]]:
+    calls = device.requests.get(("POST", ADDRESS), [])
+    return [json.loads(call.kwargs["data"]) for call in calls]
+
+
+async def fails(client: NtpClient) -> errors.DeviceError:
+    with pytest.raises(errors.DeviceError) as caught:
+        await client.get_info()
+    return caught.value
+
+
+async def test_a_good_answer_is_a_reading(device: MockedDevice, client: NtpClient) -> None:
+    device.answers(body=GOOD)
+    reading = await client.get_info()
+    assert reading.client is not None
+    assert reading.client.enabled is True
+    assert requests(device) == [{"apiVersion": "1.0", "method": "getNTPInfo"}]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason", "code"),
+    [
+        (401, "", "unauthorized", 401),
+        (403, "", "forbidden", 403),
+        (404, "<html>", "unsupported", 404),
+        (500, "<html>", "http_status", 500),
+        (500, GOOD, "http_status", 500),
+        (500, api_error(1000), "api_error", 1000),
+        (500, api_error(4002), "forbidden", 4002),
+        (503, api_error(1000), "http_status", 503),
+        (204, "", "http_status", 204),
+        (599, "", "http_status", 599),
+        (200, api_error(1000), "api_error", 1000),
+        (200, api_error(2000), "api_error", 2000),
+        (200, api_error(2001), "api_error", 2001),
+        (200, api_error(3000), "api_error", 3000),
+        (200, api_error(4000), "unsupported", 4000),
+        (200, api_error(4002), "forbidden", 4002),
+        (200, api_error(4003), "api_error", 4003),
+        (200, api_error(4004), "api_error", 4004),
+        (200, "<html>", "invalid_response", None),
+        (200, "[]", "invalid_response", None),
+        (200, GOOD + " " * 65_536, "invalid_response", None),
+    ],
+)
+async def test_an_answer_that_is_no_reading_has_its_reason_and_code(
+    device: MockedDevice, client: NtpClient, status: int, body: str, reason: str, code: int | None
+) -> None:
+    device.answers(status=status, body=body)
+    error = await fails(client)
+    assert (error.reason, error.code) == (reason, code)
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_a_redirect_is_not_followed_but_named(
+    device: MockedDevice, client: NtpClient, status: int
+) -> None:
+    where = "http://elsewhere.example/\x1b"
+    device.answers(status=status, headers={"Location": where})
+    error = await fails(client)
+    assert (error.reason, error.code) == ("http_status", status)
+    assert "redirected to http://elsewhere.example/\\x1b, not followed" in str(error)
+    assert list(device.requests) == [("POST", ADDRESS)]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json; charset=utf-8", "application/json;charset=utf8", "text/plain", "\xff"],
+)
+async def test_an_odd_content_type_is_accepted(
+    device: MockedDevice, client: NtpClient, content_type: str
+) -> None:
+    device.answers(body=GOOD, headers={"Content-Type": content_type})
+    assert (await client.get_info()).client is not None
+
+
+async def test_a_body_of_just_64_kib_is_read(device: MockedDevice, client: NtpClient) -> None:
+    device.answers(body=GOOD + " " * (65_536 - len(GOOD)))
+    assert (await client.get_info()).client is not None
+
+
+async def test_a_factory_new_device_is_told_as_such(
+    device: MockedDevice, client: NtpClient
+) -> None:
+    device.answers(status=401, headers={"Axis-Setup": "vapix"})
+    error = await fails(client)
+    assert error.reason == "unauthorized"
+    assert "factory-new and has no user yet" in str(error)
+
+
+def connector_error(kind: type[aiohttp.ClientConnectorError]) -> aiohttp.ClientConnectorError:
+    return kind(Mock(), OSError(111, "Connect call failed"))
+
+
+@pytest.mark.parametrize(
+    ("problem", "reason"),
+    [
+        (connector_error(aiohttp.ClientConnectorDNSError), "dns"),
+        (connector_error(aiohttp.ClientConnectorError), "connect"),
+        (connector_error(aiohttp.ClientConnectorSSLError), "tls"),
+        (aiohttp.ServerDisconnectedError(), "disconnected"),
+        (aiohttp.ClientOSError(104, "Connection reset by peer"), "disconnected"),
+        (aiohttp.ClientPayloadError("not all data"), "disconnected"),
+    ],
+)
+async def test_what_the_network_does_has_its_reason(
+    device: MockedDevice, client: NtpClient, problem: Exception, reason: str
+) -> None:
+    device.answers(exception=problem)
+    assert (await fails(client)).reason == reason
+
+
+async def test_the_version_is_negotiated_once_and_remembered(
+    device: MockedDevice, client: NtpClient
+) -> None:
+    device.answers(body=api_error(4001))
+    device.answers(body='{"apiVersion":"1.5","data":{"apiVersions":["1.4","1.5","2.0"]}}')
+    device.answers(body=GOOD, repeat=True)
+    await client.get_info()
+    await client.get_info()
+    sent = [(request["method"], request.get("apiVersion")) for request in requests(device)]
+    assert sent == [
+        ("getNTPInfo", "1.0"),
+        ("getSupportedVersions", None),
+        ("getNTPInfo", "1.5"),
+        ("getNTPInfo", "1.5"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (api_error(4000), "API error 4001"),
+        (api_error(1000), "API error 4001"),
+        ('{"data": {"apiVersions": ["2.0"]}}', "supports no API version 1.x, only: 2.0"),
+        ('{"data": {"apiVersions": ["1.0"]}}', "API error 4001"),
+    ],
+)
+async def test_a_version_that_cannot_be_settled_is_unsupported(
+    device: MockedDevice, client: NtpClient, answer: str, why: str
+) -> None:
+    device.answers(body=api_error(4001))
+    device.answers(body=answer)
+    error = await fails(client)
+    assert (error.reason, error.code) == ("unsupported", 4001)
+    assert why in str(error)
+
+
+async def test_every_challenge_of_several_headers_is_read(
+    device: MockedDevice, client: NtpClient
+) -> None:
+    challenges = CIMultiDict(
+        [("WWW-Authenticate", 'Basic realm="AXIS"'), ("WWW-Authenticate", DIGEST)]
+    )
+    device.answers(status=401, headers=challenges)
+    device.answers(body=GOOD)
+    await client.get_info()
+    first, second = device.requests[("POST", ADDRESS)]
+    assert "Authorization" not in first.kwargs["headers"]
+    assert second.kwargs["headers"]["Authorization"].startswith("Digest ")
+
+
+async def test_a_kept_connection_that_the_device_closed_costs_no_poll(
+    device: MockedDevice, client: NtpClient
+) -> None:
+    device.answers(body=GOOD)
+    await client.get_info()
+    device.answers(exception=aiohttp.ServerDisconnectedError())
+    device.answers(body=GOOD)
+    assert (await client.get_info()).client is not None
+
+
+async def test_a_device_that_drops_every_connection_is_asked_once_a_poll(
+    device: MockedDevice, client: NtpClient
+) -> None:
+    device.answers(exception=aiohttp.ServerDisconnectedError(), repeat=True)
+    for polls in (1, 2, 3):
+        await fails(client)
+        assert len(requests(device)) == polls
+
+
+async def test_a_configuration_is_sent_as_the_reference_has_it(
+    device: MockedDevice, client: NtpClient
+) -> None:
+    device.answers(body=GOOD)
+    device.answers(body='{"apiVersion": "1.0", "data": {}}')
+    current = (await client.get_info()).client
+    assert current is not None
+    await set_configuration(client, NtpClientConfiguration(static_servers=("10.0.0.1",)), current)
+    assert requests(device)[-1] == {
+        "apiVersion": "1.0",
+        "method": "setNTPClientConfiguration",
+        "params": {"staticServers": ["10.0.0.1"]},
+    }
+
+
+async def test_a_configuration_that_would_be_refused_is_not_sent(
+    device: MockedDevice, client: NtpClient
+) -> None:
+    device.answers(body=GOOD)
+    current = (await client.get_info()).client
+    assert current is not None
+    with pytest.raises(InvalidConfiguration):
+        await set_configuration(client, NtpClientConfiguration(minpoll=25), current)
+    assert len(requests(device)) == 1
+
+
+async def test_no_exception_holds_the_password(device: MockedDevice, client: NtpClient) -> None:
+    device.answers(status=401, headers={"WWW-Authenticate": DIGEST}, repeat=True)
+    error = await fails(client)
+    assert "secret" not in f"{error!r} {error} {error.__dict__} {error.__context__!r}"
