@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import chain
 from typing import Final
@@ -23,6 +21,7 @@ from exporter.exposition import DeviceCollector
 from exporter.fleet import Fleet, build_fleet
 from exporter.poller import Poller
 from exporter.self_metrics import SelfMetrics
+from exporter.signals import stop_signals
 from exporter.vapix.client import open_session
 from exporter.web.server import WebState, make_app
 
@@ -59,7 +58,7 @@ async def run_daemon(config: Config, settings: WebSettings) -> None:
 
     Raises `StartFailed` when an address cannot be listened on or a secret file not be read.
     """
-    with _stop_signals() as stop:
+    with stop_signals() as stop:
         async with running(config, settings):
             await stop.wait()
             _log.info("exporter.stopping")
@@ -67,8 +66,11 @@ async def run_daemon(config: Config, settings: WebSettings) -> None:
 
 
 @asynccontextmanager
-async def running(config: Config, settings: WebSettings) -> AsyncIterator[None]:
-    """The daemon's parts, started in their order and stopped in the reverse."""
+async def running(config: Config, settings: WebSettings) -> AsyncIterator[list[str]]:
+    """The daemon's parts, started in their order and stopped in the reverse.
+
+    Yields the addresses that it listens on, as `host:port`. Raises as `run_daemon`.
+    """
     metrics = SelfMetrics()
     async with open_session() as session:
         fleet = _fleet(config, session)
@@ -78,12 +80,12 @@ async def running(config: Config, settings: WebSettings) -> AsyncIterator[None]:
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
         series = _Series(DeviceCollector(fleet), metrics.registry)
         state = WebState(fleet, series, time.time, settings.telemetry_path)
-        async with _serving(make_app(state), settings):
+        async with _serving(make_app(state), settings) as addresses:
             _announce(config, fleet)
             for device in fleet:
                 poller.start(device)
             try:
-                yield
+                yield addresses
             finally:
                 await poller.stop()
 
@@ -109,7 +111,7 @@ def _announce(config: Config, fleet: Fleet) -> None:
 
 
 @asynccontextmanager
-async def _serving(app: web.Application, settings: WebSettings) -> AsyncIterator[None]:
+async def _serving(app: web.Application, settings: WebSettings) -> AsyncIterator[list[str]]:
     runner = web.AppRunner(
         app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS
     )
@@ -117,9 +119,10 @@ async def _serving(app: web.Application, settings: WebSettings) -> AsyncIterator
     try:
         for host, port in settings.listen:
             await _listen(runner, host, port)
-        for address in runner.addresses:
-            _log.info("web.listening", address=_spelled(address))
-        yield
+        addresses = [_spelled(address) for address in runner.addresses]
+        for address in addresses:
+            _log.info("web.listening", address=address)
+        yield addresses
     finally:
         await runner.cleanup()
 
@@ -135,17 +138,3 @@ async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
 def _spelled(address: tuple[str, int]) -> str:
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-@contextmanager
-def _stop_signals() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set; a second one does nothing more."""
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    try:
-        yield stop
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)

@@ -54,7 +54,7 @@ def configure_logging(level: Level, style: Format, stream: TextIO | None = None)
 
 def _renderers(style: Format) -> list[Processor]:
     if style == "json":
-        return [structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
+        return [structlog.processors.JSONRenderer(default=str)]
     return [_one_line, structlog.processors.LogfmtRenderer(key_order=["time", "level", "event"])]
 
 

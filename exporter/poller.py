@@ -151,4 +151,5 @@ def _log_failure(
     kind = ErrorKind.of(error)
     if kind.reason not in device.told_reasons:
         device.told_reasons.add(kind.reason)
-        log.warning("device.failed", reason=kind.reason, code=kind.code, error=str(error))
+        fields = {"reason": kind.reason, "error": str(error)}
+        log.warning("device.failed", **fields | ({"code": kind.code} if kind.code else {}))

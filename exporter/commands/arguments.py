@@ -66,8 +66,8 @@ def listen_address(text: str) -> tuple[str, int]:
 
     Port 0 lets the system choose. Raises `argparse.ArgumentTypeError`.
     """
-    host, _, port = text.rpartition(":")
-    if not (port.isascii() and port.isdigit() and int(port) <= LARGEST_PORT):
+    host, colon, port = text.rpartition(":")
+    if not (colon and port.isascii() and port.isdigit() and int(port) <= LARGEST_PORT):
         raise argparse.ArgumentTypeError(f"{text!r} is not host:port, [v6]:port or :port")
     if not host:
         return "", int(port)

@@ -125,8 +125,8 @@ class Gatekeeper:
     """
 
     __slots__ = (
-        "_account_hashes",
         "_account",
+        "_account_hashes",
         "_secret",
         "nonce_lifetime_seconds",
         "nonce_shift_microseconds",

@@ -1,20 +1,17 @@
 """One simulated device: takes a request, gives a reply. Pure; the time comes with the request."""
 
 import json
-import time
-import zlib
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Unpack
 
-from exporter.simulator.api import NtpApi
-from exporter.simulator.authentication import POLICIES, Gatekeeper, Outcome, Verdict
-from exporter.simulator.clock import NANOSECONDS, SimulatedClock
+from exporter.simulator.authentication import Outcome, Verdict
+from exporter.simulator.clock import NANOSECONDS
+from exporter.simulator.device_state import DeviceState, Parts
 from exporter.simulator.faults import HEALTHY, find_fault
-from exporter.simulator.ntp_client import CURRENT_FIRMWARE, Firmware, NtpClient
-from exporter.simulator.request_log import RequestLog, SeenRequest
+from exporter.simulator.request_log import SeenRequest
 from exporter.simulator.wire import (
     NTP_CGI,
-    DateStyle,
     Headers,
     Reply,
     Request,
@@ -23,59 +20,21 @@ from exporter.simulator.wire import (
 )
 
 SERVER = "Apache/2.4.68 (Unix) OpenSSL/3.0.17"
-DEFAULT_USERNAME = "root"
-DEFAULT_PASSWORD = "pass"  # noqa: S105 - of simulated devices only, and said so in --help
 
 _NANOSECONDS_PER_MICROSECOND = 1_000
 
 
-class SimulatedDevice:
-    """A simulated Axis device.
+class SimulatedDevice(DeviceState):
+    """A simulated Axis device: `handle` answers requests, `fault` says what is wrong with it.
 
-    `auth` is a name in `authentication.POLICIES`, `fault` one in `faults.FAULTS` or None. Both can
-    be set at any time; so can `clock` (offset, drift, step), `client.configuration`, `api.versions`,
-    `content_type` and `date_style`. Raises KeyError for an unknown policy, UnknownFaultError for
-    an unknown fault.
+    Takes the keywords of `DeviceState` and `fault`, a name in `faults.FAULTS` or None. Raises
+    UnknownFaultError for another.
     """
 
-    __slots__ = (
-        "_fault",
-        "_policy",
-        "_undo_fault",
-        "api",
-        "client",
-        "clock",
-        "content_type",
-        "date_style",
-        "gatekeeper",
-        "mac",
-        "name",
-        "requests",
-    )
+    __slots__ = ("_fault", "_undo_fault")
 
-    def __init__(  # noqa: PLR0913 - keywords: a device's whole description, in one place
-        self,
-        name: str,
-        *,
-        username: str = DEFAULT_USERNAME,
-        password: str = DEFAULT_PASSWORD,
-        auth: str = "recommended",
-        clock: SimulatedClock | None = None,
-        fault: str | None = None,
-        nonce_lifetime_seconds: float = 300.0,
-        firmware: Firmware = CURRENT_FIRMWARE,
-    ) -> None:
-        self.name = name
-        self.mac = f"b8a44f{zlib.crc32(name.encode()) & 0xFFFFFF:06x}"
-        self.clock = clock or SimulatedClock(host_nanoseconds=time.time_ns)
-        self.client = NtpClient(name, self.clock, firmware)
-        self.api = NtpApi(self.client)
-        realm = f"AXIS_{self.mac.upper()}"
-        self.gatekeeper = Gatekeeper(realm, username, password, nonce_lifetime_seconds)
-        self._policy = POLICIES[auth]
-        self.content_type = "application/json"
-        self.date_style = DateStyle.IMF
-        self.requests = RequestLog()
+    def __init__(self, name: str, *, fault: str | None = None, **parts: Unpack[Parts]) -> None:
+        super().__init__(name, **parts)
         self._fault = HEALTHY
         self._undo_fault: Callable[[], None] = HEALTHY.begin(self)
         self.fault = fault
@@ -83,15 +42,6 @@ class SimulatedDevice:
     def __repr__(self) -> str:
         """Name the device and its fault; no secrets."""
         return f"SimulatedDevice({self.name!r}, fault={self.fault!r})"
-
-    @property
-    def auth(self) -> str:
-        """The name of the authentication policy."""
-        return next(name for name, policy in POLICIES.items() if policy is self._policy)
-
-    @auth.setter
-    def auth(self, name: str) -> None:
-        self._policy = POLICIES[name]
 
     @property
     def fault(self) -> str | None:
@@ -112,6 +62,8 @@ class SimulatedDevice:
         self.requests.note(_seen(request, reply.status, api_method), authorized=authorized)
         date = format_date(device_nanoseconds // NANOSECONDS, self.date_style)
         first: Headers = (("Date", date),) if date is not None else ()
+        if request.method == "HEAD":
+            reply = replace(reply, body=b"")
         return replace(reply, headers=(*first, ("Server", SERVER), *reply.headers))
 
     def _reply(self, request: Request, device_nanoseconds: int) -> tuple[Reply, bool, str | None]:
@@ -121,11 +73,11 @@ class SimulatedDevice:
         if intercepted is not None:
             return intercepted, False, None
         microseconds = device_nanoseconds // _NANOSECONDS_PER_MICROSECOND
-        verdict = self.gatekeeper.judge(self._policy, request, microseconds)
+        verdict = self.gatekeeper.judge(self.policy, request, microseconds)
         verdict = fault.judge(self, request, verdict)
         if verdict.outcome is not Outcome.GRANTED:
             stale = verdict.outcome is Outcome.STALE
-            challenges = self.gatekeeper.challenge(self._policy, request, microseconds, stale=stale)
+            challenges = self.gatekeeper.challenge(self.policy, request, microseconds, stale=stale)
             return fault.rewrite_challenge(html_reply(401, challenges)), False, None
         reply, api_method = self._serve(request, verdict)
         return reply, True, api_method

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 _TIME_CHARACTERS = 12
 _PARAMETER = re.compile(r'([A-Za-z*]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+_ESCAPE = re.compile(r"\\(.)")
 
 
 def _md5(text: str) -> str:
@@ -48,13 +49,17 @@ def parse_credentials(authorization: str) -> Credentials | None:
     if scheme.lower() != "digest":
         return None
     found = {
-        name.lower(): re.sub(r"\\(.)", r"\1", quoted) or token
+        name.lower(): _unescape(quoted) if quoted else token
         for name, quoted, token in _PARAMETER.findall(rest)
     }
     if not found.keys() >= {"username", "realm", "nonce", "uri", "response"}:
         return None
     found.setdefault("algorithm", "MD5")
     return Credentials(**{name: found.get(name, "") for name in Credentials.__slots__})
+
+
+def _unescape(quoted: str) -> str:
+    return _ESCAPE.sub(r"\1", quoted) if "\\" in quoted else quoted
 
 
 def hash_account(algorithm: str, username: str, realm: str, password: str) -> str:

@@ -4,14 +4,11 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
-from exporter.simulator.api import SET_CONFIGURATION, ApiError, Call
+from exporter.simulator.api import INVALID_PARAMETER, SET_CONFIGURATION, ApiError, Call
 from exporter.simulator.authentication import REFUSED, STALE, Outcome, Verdict
-from exporter.simulator.wire import Delivery, Reply, Request
-
-if TYPE_CHECKING:
-    from exporter.simulator.device import SimulatedDevice
+from exporter.simulator.device_state import DeviceState
+from exporter.simulator.wire import DateStyle, Delivery, Reply, Request
 
 FAULT_DRIFT_PPM = 50.0
 """How fast the clock of a `drifting` or `server_dead` device gains."""
@@ -30,7 +27,7 @@ def undo_nothing() -> None:
     """Put nothing back."""
 
 
-def change_nothing(_device: "SimulatedDevice") -> Undo:
+def change_nothing(_device: DeviceState) -> Undo:
     """Leave the device as it is."""
     return undo_nothing
 
@@ -40,7 +37,7 @@ def let_pass(_request: Request) -> Reply | None:
     return None
 
 
-def agree(_device: "SimulatedDevice", _request: Request, verdict: Verdict) -> Verdict:
+def agree(_device: DeviceState, _request: Request, verdict: Verdict) -> Verdict:
     """Leave the verdict as it is."""
     return verdict
 
@@ -72,7 +69,7 @@ def changed(target: object, **values: object) -> Undo:
     return undo
 
 
-def after_restart(device: "SimulatedDevice", undo: Undo) -> Undo:
+def after_restart(device: DeviceState, undo: Undo) -> Undo:
     """Let the NTP client start again with what was just changed, and again at the end."""
     device.client.restart()
 
@@ -83,17 +80,17 @@ def after_restart(device: "SimulatedDevice", undo: Undo) -> Undo:
     return undo_and_restart
 
 
-def not_synced(device: "SimulatedDevice") -> Undo:
+def not_synced(device: DeviceState) -> Undo:
     """Let no time server answer since the last restart."""
     return after_restart(device, changed(device.client, servers_answer=False))
 
 
-def client_disabled(device: "SimulatedDevice") -> Undo:
+def client_disabled(device: DeviceState) -> Undo:
     """Switch the NTP client off, and restart."""
     return after_restart(device, changed(device.client.configuration, enabled=False))
 
 
-def no_servers(device: "SimulatedDevice") -> Undo:
+def no_servers(device: DeviceState) -> Undo:
     """Take away every time server, and restart."""
     undo = changed(
         device.client.configuration,
@@ -105,7 +102,7 @@ def no_servers(device: "SimulatedDevice") -> Undo:
     return after_restart(device, undo)
 
 
-def server_dead(device: "SimulatedDevice") -> Undo:
+def server_dead(device: DeviceState) -> Undo:
     """Silence the time servers after a synchronisation, and let the clock drift."""
     device.client.synchronise(device.clock.host_nanoseconds())
     undo_drift = changed(device.clock, drift_ppm=FAULT_DRIFT_PPM)
@@ -118,24 +115,29 @@ def server_dead(device: "SimulatedDevice") -> Undo:
     return undo
 
 
-def stepped(device: "SimulatedDevice") -> Undo:
+def stepped(device: DeviceState) -> Undo:
     """Put the clock forward, after a synchronisation."""
     device.client.synchronise(device.clock.host_nanoseconds())
     device.clock.step(FAULT_STEP_SECONDS)
     return lambda: device.clock.step(-FAULT_STEP_SECONDS)
 
 
-def refuse(_device: "SimulatedDevice", _request: Request, _verdict: Verdict) -> Verdict:
+def with_date_style(style: DateStyle) -> Callable[[DeviceState], Undo]:
+    """Write the Date header in that style."""
+    return lambda device: changed(device, date_style=style)
+
+
+def refuse(_device: DeviceState, _request: Request, _verdict: Verdict) -> Verdict:
     """Refuse everybody."""
     return REFUSED
 
 
-def call_stale(_device: "SimulatedDevice", _request: Request, verdict: Verdict) -> Verdict:
+def call_stale(_device: DeviceState, _request: Request, verdict: Verdict) -> Verdict:
     """Call the nonce of everybody with the right password stale."""
     return STALE if verdict.outcome is Outcome.GRANTED else verdict
 
 
-def refuse_from_set_on(device: "SimulatedDevice", request: Request, verdict: Verdict) -> Verdict:
+def refuse_from_set_on(device: DeviceState, request: Request, verdict: Verdict) -> Verdict:
     """Change the password as soon as somebody tries to set anything."""
     if SET_CONFIGURATION.encode() not in request.body:
         return verdict
@@ -193,6 +195,6 @@ def failing_set(sub_code: int) -> Callable[[Call], None]:
 
     def fail(call: Call) -> None:
         if call.method == SET_CONFIGURATION:
-            raise ApiError(4004, sub_code)
+            raise ApiError(INVALID_PARAMETER, sub_code)
 
     return fail

@@ -2,15 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from exporter.simulator import fault_hooks as hooks
-from exporter.simulator.api import MESSAGES, Call
+from exporter.simulator.api import INTERNAL_ERROR, MESSAGES, UNSUPPORTED_VERSION, Call
 from exporter.simulator.authentication import Verdict
+from exporter.simulator.device_state import DeviceState
 from exporter.simulator.wire import HTML, DateStyle, Delivery, Reply, Request, html_reply
-
-if TYPE_CHECKING:
-    from exporter.simulator.device import SimulatedDevice
 
 ELSEWHERE = "http://192.0.2.1/elsewhere"
 """Where a `redirect` points: an address that is nobody's (RFC 5737)."""
@@ -35,9 +32,9 @@ class Fault:
 
     name: str
     description: str
-    begin: Callable[["SimulatedDevice"], hooks.Undo] = hooks.change_nothing
+    begin: Callable[[DeviceState], hooks.Undo] = hooks.change_nothing
     intercept: Callable[[Request], Reply | None] = hooks.let_pass
-    judge: Callable[["SimulatedDevice", Request, Verdict], Verdict] = hooks.agree
+    judge: Callable[[DeviceState, Request, Verdict], Verdict] = hooks.agree
     rewrite_challenge: Callable[[Reply], Reply] = hooks.as_it_is
     instead: Callable[[Request], Reply | None] = hooks.let_pass
     call: Callable[[Call], None] = hooks.carry_out
@@ -169,7 +166,7 @@ _DATE_FAULTS = tuple(
     Fault(
         f"date_{style.name.lower()}",
         description,
-        lambda device, style=style: hooks.changed(device, date_style=style),
+        hooks.with_date_style(style),
     )
     for style, description in (
         (DateStyle.RFC850, "writes Date in the obsolete format of RFC 850"),
@@ -183,15 +180,15 @@ _API_FAULTS = (
     *(
         Fault(
             f"api_error_{code}",
-            f"error {code}, {message}" + (", with HTTP 500" if code == 1000 else ""),
+            f"error {code}, {message}" + (", with HTTP 500" if code == INTERNAL_ERROR else ""),
             call=hooks.failing(code),
         )
         for code, message in MESSAGES.items()
-        if code != 4001
+        if code != UNSUPPORTED_VERSION
     ),
     Fault(
         "api_error_4001",
-        f"error 4001, {MESSAGES[4001]}: it lists 2.0 only",
+        f"error 4001, {MESSAGES[UNSUPPORTED_VERSION]}: it lists 2.0 only",
         lambda device: hooks.changed(device.api, versions=("2.0",)),
     ),
     Fault(

@@ -1,4 +1,4 @@
-"""A device's NTP client: what it is set to and how its synchronisation goes. Pure, time passed in."""
+"""A device's NTP client: its configuration and its synchronisations. Pure, time passed in."""
 
 import zlib
 from collections.abc import Mapping
@@ -84,7 +84,7 @@ class NtpClient:
         self._attempt(host_nanoseconds)
 
     def section(self, host_nanoseconds: int) -> dict[str, object]:
-        """Give the `client` section of getNTPInfo (reference: "getNTPInfo"), in a device's order."""
+        """Give the `client` section (reference: "getNTPInfo"), in a device's order."""
         self.synchronise(host_nanoseconds)
         configuration = self.configuration
         fields = {

@@ -108,7 +108,7 @@ PARAMETERS: Mapping[str, Parameter] = {
     "maxpoll": Parameter("maxpoll", 8, _exponent),
     "NTSKEServerCACerts": Parameter("nts_ke_ca_certificates", 9, _names),
 }
-"""Every parameter that can be set, by its name in the API. The reference gives sub code 4 to none."""
+"""Every parameter that can be set, by its name in the API; sub code 4 is nobody's."""
 
 
 def checked(

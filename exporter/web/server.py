@@ -78,9 +78,9 @@ async def _metrics(request: web.Request) -> web.Response:
 def _negotiate(request: web.Request) -> tuple[Callable[[Collector], bytes], str]:
     try:
         return choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
-    except ValueError:
-        # prometheus-client cannot read a version such as `1.x`.
-        raise web.HTTPNotAcceptable(text="the Accept header asks for no known version") from None
+    except (TypeError, ValueError):
+        # prometheus-client stumbles over a version such as `x`.
+        return choose_encoder("")
 
 
 async def _status_page(request: web.Request) -> web.Response:

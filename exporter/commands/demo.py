@@ -1,0 +1,71 @@
+"""`axis-ntp-exporter demo`: a simulated fleet and the daemon on it, in one command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import uvloop
+import yaml
+
+from exporter.app import StartFailed, WebSettings, running
+from exporter.commands.arguments import add_log, add_web
+from exporter.config import Config, parse_config
+from exporter.config.text import parse_yaml
+from exporter.logs import configure_logging
+from exporter.signals import stop_signals
+from exporter.simulator.fleet import FleetError, ServedFleet, build_fleet, serve_fleet
+
+DEFAULT_LISTEN_ADDRESS = "127.0.0.1:10123"
+POLL_INTERVAL = "10s"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The demo's flags."""
+    parser.add_argument(
+        "--devices", type=int, default=20, metavar="N", help="how many (default: %(default)s)"
+    )
+    add_web(parser, DEFAULT_LISTEN_ADDRESS)
+    add_log(parser)
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Run until a signal says stop; 1 if it could not start."""
+    configure_logging(arguments.log_level, arguments.log_format)
+    listen = tuple(arguments.listen or [("127.0.0.1", 10123)])
+    try:
+        uvloop.run(_demo(arguments.devices, WebSettings(listen, arguments.telemetry_path)))
+    except (StartFailed, FleetError, OSError) as failure:
+        print(f"demo: {failure}", file=sys.stderr)
+        return 1
+    return 0
+
+
+async def _demo(count: int, settings: WebSettings) -> None:
+    with stop_signals() as stop:
+        async with (
+            serve_fleet(build_fleet(count, "demo")) as served,
+            running(_config(served), settings) as addresses,
+        ):
+            web = f"http://{addresses[0]}"
+            print(_where_to_look(count, web, settings.telemetry_path), flush=True)
+            await stop.wait()
+
+
+def _config(served: ServedFleet) -> Config:
+    # Through the text form, as from a file: the demo shows that such a config loads.
+    document = yaml.safe_dump(served.exporter_config(interval=POLL_INTERVAL))
+    return parse_config(parse_yaml(document), {}, Path())
+
+
+def _where_to_look(count: int, web: str, telemetry_path: str) -> str:
+    return f"""
+{count} simulated devices are polled every {POLL_INTERVAL}, some of them in trouble. Look at:
+
+  {web}/         the fleet at a glance
+  {web}{telemetry_path}  what Prometheus scrapes
+  {web}/-/ready  200 once every device was polled
+
+Ctrl-C ends it.
+"""

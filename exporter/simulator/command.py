@@ -1,0 +1,193 @@
+"""`axis-ntp-exporter simulate`: its flags, and what it does."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import yaml
+
+from exporter.simulator.authentication import POLICIES
+from exporter.simulator.certificates import MissingExtraError
+from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME
+from exporter.simulator.faults import FAULTS, UnknownFaultError
+from exporter.simulator.fleet import (
+    SPREADS,
+    FleetError,
+    ServedFleet,
+    build_fleet,
+    serve_fleet,
+)
+from exporter.simulator.scenarios import SCENARIOS, UnknownScenarioError, find_scenario
+from exporter.simulator.server import DEFAULT_KEEPALIVE_SECONDS
+
+_LAST_PORT = 65_535
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Define the flags of `simulate`; the help lists scenarios, policies, spreads and faults."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = _epilog()
+    _add_fleet(parser)
+    _add_account(parser)
+    _add_timing_and_output(parser)
+
+
+def _add_fleet(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add("--devices", type=_count, default=20, metavar="N", help="how many (default: 20)")
+    add("--scenario", type=_scenario, default="healthy", metavar="NAME", help="see below")
+    add(
+        "--listen",
+        type=_address,
+        default=("127.0.0.1", 8080),
+        metavar="HOST:PORT",
+        help="where the first device is (default: 127.0.0.1:8080); port 0: free ones",
+    )
+    add("--spread", choices=SPREADS, default="port", help="see below (default: port)")
+    add("--scheme", choices=("http", "https"), default="http", help="(default: http)")
+
+
+def _add_account(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--auth",
+        choices=POLICIES,
+        default="recommended",
+        metavar="POLICY",
+        help="see below (default: recommended)",
+    )
+    add(
+        "--username",
+        default=DEFAULT_USERNAME,
+        metavar="NAME",
+        help=f"of the one account (default: {DEFAULT_USERNAME})",
+    )
+    add(
+        "--password-file",
+        type=Path,
+        metavar="FILE",
+        help=f"holds the password (default: {DEFAULT_PASSWORD!r}, for simulation only)",
+    )
+
+
+def _add_timing_and_output(parser: argparse.ArgumentParser) -> None:
+    add = parser.add_argument
+    add(
+        "--nonce-lifetime",
+        type=float,
+        default=300.0,
+        metavar="SECONDS",
+        help="of digest nonces (default: 300)",
+    )
+    add(
+        "--keepalive",
+        type=float,
+        default=DEFAULT_KEEPALIVE_SECONDS,
+        metavar="SECONDS",
+        help=f"until an idle connection is closed (default: {DEFAULT_KEEPALIVE_SECONDS:g})",
+    )
+    add(
+        "--write-config",
+        type=Path,
+        metavar="FILE",
+        help="write an exporter's config for this fleet, password included",
+    )
+
+
+async def run(arguments: argparse.Namespace, stop: asyncio.Event) -> int:
+    """Serve a fleet until `stop` is set; gives the exit code: 1 if it can't be served."""
+    try:
+        await _run(arguments, stop)
+    except (FleetError, MissingExtraError, OSError) as error:
+        sys.stderr.write(f"simulate: {error}\n")
+        return 1
+    return 0
+
+
+async def _run(arguments: argparse.Namespace, stop: asyncio.Event) -> None:
+    fleet = build_fleet(
+        arguments.devices,
+        arguments.scenario,
+        scheme=arguments.scheme,
+        auth=arguments.auth,
+        username=arguments.username,
+        password=_read_password(arguments.password_file),
+        nonce_lifetime_seconds=arguments.nonce_lifetime,
+    )
+    host, port = arguments.listen
+    async with serve_fleet(
+        fleet,
+        host=host,
+        port=port,
+        spread=arguments.spread,
+        keepalive_seconds=arguments.keepalive,
+    ) as served:
+        if arguments.write_config is not None:
+            _write_config(served, arguments.write_config)
+        _announce(served, arguments.scenario)
+        await stop.wait()
+
+
+def _announce(served: ServedFleet, scenario: str) -> None:
+    first, last = served.addresses[0], served.addresses[-1]
+    scheme = served.fleet.scheme
+    where = f"{scheme}://{first}" + (f" to {scheme}://{last}" if last != first else "")
+    sys.stdout.write(f"{len(served.addresses)} simulated devices ({scenario}): {where}\n")
+    sys.stdout.flush()
+
+
+def _write_config(served: ServedFleet, path: Path) -> None:
+    """Write it so that only its owner can read it: it holds the password."""
+    text = yaml.safe_dump(served.exporter_config(), sort_keys=False)
+    path.touch(mode=0o600)
+    path.chmod(0o600)
+    path.write_text(text, "utf-8")
+
+
+def _read_password(path: Path | None) -> str:
+    """Read the password; one newline at its end is not part of it."""
+    return DEFAULT_PASSWORD if path is None else path.read_text("utf-8").removesuffix("\n")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of devices")
+    return int(text)
+
+
+def _scenario(text: str) -> str:
+    try:
+        find_scenario(text)
+    except (UnknownScenarioError, UnknownFaultError) as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _address(text: str) -> tuple[str, int]:
+    """Read `host:port` or `[v6]:port`."""
+    host, _, port = text.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > _LAST_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _epilog() -> str:
+    faults = {name: fault.description for name, fault in FAULTS.items()}
+    policies = {name: policy.description for name, policy in POLICIES.items()}
+    scenarios = {name: scenario.description for name, scenario in SCENARIOS.items()}
+    scenarios["fault:NAME"] = "every device has that fault"
+    sections = {
+        "scenarios": scenarios,
+        "authentication policies": policies,
+        "spreads": SPREADS,
+        "faults": faults,
+    }
+    return "\n\n".join(_listing(title, rows) for title, rows in sections.items())
+
+
+def _listing(title: str, rows: Mapping[str, str]) -> str:
+    # The formatter puts % of an epilog through formatting: one must be written twice.
+    lines = [f"  {name:<24} {text}".replace("%", "%%") for name, text in rows.items()]
+    return "\n".join([f"{title}:", *lines])

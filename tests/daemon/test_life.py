@@ -1,0 +1,147 @@
+"""Start, stop, secrets: the life of the installed command."""
+
+import asyncio
+import base64
+import contextlib
+import json
+import signal
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+from exporter.simulator.faults import FAULTS
+from exporter.simulator.fleet import build_fleet, serve_fleet
+from tests.daemon_process import COMMAND, daemon, daemon_on
+
+PASSWORD = "S3cret-pa$$-\u00fc"
+NOTHING = {"devices": [{"address": "127.0.0.1:1", "name": "nothing"}]}
+
+
+async def run_to_end(*arguments: str) -> tuple[int | None, str]:
+    process = await asyncio.create_subprocess_exec(
+        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_ends_it_cleanly_within_a_second_whatever_hangs(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    fleet = build_fleet(30, "fault:hang")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="1s", timeout="1h")
+        async with daemon_on(config, tmp_path) as running:
+            in_flight = "axis_ntp_exporter_polls_in_flight"
+            await running.until(lambda found: found.all(in_flight)[0][1] == 30)
+            before = time.monotonic()
+            assert await running.stop(number) == 0
+            assert time.monotonic() - before < 1
+    assert "Traceback" not in running.text
+    assert "event=exporter.stopped" in running.text
+
+
+async def test_a_signal_ends_it_even_while_somebody_is_connected(tmp_path: Path) -> None:
+    async with daemon_on(NOTHING, tmp_path) as running:
+        host, port = running.url.removeprefix("http://").split(":")
+        _, writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n")
+        await writer.drain()
+        before = time.monotonic()
+        assert await running.stop() == 0
+        assert time.monotonic() - before < 1
+        writer.close()
+    assert "Traceback" not in running.text
+
+
+async def test_an_address_in_use_is_told_and_ends_it_with_1(tmp_path: Path) -> None:
+    async with daemon_on(NOTHING, tmp_path) as running:
+        address = running.url.removeprefix("http://")
+        file = tmp_path / "config.yaml"
+        code, output = await run_to_end(
+            str(COMMAND), f"--config.file={file}", f"--web.listen-address={address}"
+        )
+    assert code == 1
+    assert f"cannot listen on {address}: " in output
+    assert "Traceback" not in output
+
+
+async def test_it_listens_on_every_address_that_is_given(tmp_path: Path) -> None:
+    second = "--web.listen-address=127.0.0.1:0"
+    async with daemon_on(NOTHING, tmp_path, second) as running:
+        assert running.text.count("event=web.listening") == 2
+
+
+async def test_the_telemetry_path_can_be_moved(tmp_path: Path) -> None:
+    async with daemon_on(NOTHING, tmp_path, "--web.telemetry-path=/m") as running:
+        assert (await running.get("/m"))[0] == 200
+        assert (await running.get("/metrics"))[0] == 404
+
+
+async def test_log_lines_are_json_where_that_is_asked_for(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(NOTHING))
+    flags = ("--log.format=json", "--web.listen-address=127.0.0.1:0")
+    async with daemon(f"--config.file={file}", *flags, wait_for="exporter.started") as running:
+        await running.stop()
+    events = [json.loads(line)["event"] for line in running.text.splitlines()]
+    assert events[-2:] == ["exporter.stopping", "exporter.stopped"]
+
+
+async def test_python_m_exporter_is_the_command() -> None:
+    code, output = await run_to_end(sys.executable, "-m", "exporter", "--version")
+    assert (code, output) == await run_to_end(str(COMMAND), "--version")
+    assert output.startswith("axis-ntp-exporter ")
+
+
+async def test_no_password_shows_anywhere_in_a_whole_run_at_debug_level(tmp_path: Path) -> None:
+    fleet = build_fleet(1 + len(FAULTS), "mixed", password=PASSWORD)
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="500ms", timeout="300ms")
+        async with daemon_on(config, tmp_path, "--log.level=debug") as running:
+            await running.ready()
+            pages = [(await running.get(path))[1] for path in ("/", "/metrics", "/-/ready", "/x")]
+            command_line = Path(f"/proc/{running.process.pid}/cmdline")
+            with contextlib.suppress(FileNotFoundError):  # no such file on other systems
+                pages.append(command_line.read_text())
+            await running.stop()
+    assert fleet.devices[0].requests.authorized, "the run must have used the password"
+    seen = "\n".join([running.text, *pages])
+    for secret in secrets_of(PASSWORD):
+        assert secret not in seen
+
+
+def secrets_of(password: str) -> list[str]:
+    basic = base64.b64encode(f"root:{password}".encode()).decode()
+    return [password, repr(password)[1:-1], ascii(password)[1:-1], basic, password[:8]]
+
+
+async def test_the_demo_shows_all_its_devices_within_15_seconds() -> None:
+    flags = ("demo", "--web.listen-address=127.0.0.1:0")
+    async with daemon(*flags, wait_for="Ctrl-C ends it") as running:
+        started = time.monotonic()
+        found = await running.until(lambda found: len(found.by_device("axis_ntp_up")) == 20)
+        assert time.monotonic() - started < 15
+        assert found.by_device("axis_ntp_up")["lobby"] == 1
+        assert f"{running.url}/metrics" in running.text
+        assert await running.stop(signal.SIGINT) == 0
+    assert "Traceback" not in running.text
+
+
+async def test_a_simulated_fleet_writes_the_config_that_the_daemon_polls_it_with(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "fleet.yaml"
+    flags = ("--devices=3", "--scheme=https", "--listen=127.0.0.1:0", f"--write-config={file}")
+    async with daemon("simulate", *flags, wait_for="simulated devices") as simulated:
+        config = yaml.safe_load(file.read_text())
+        config["global"]["interval"] = "500ms"
+        async with daemon_on(config, tmp_path) as running:
+            found = await running.ready()
+        assert set(found.by_device("axis_ntp_synced").values()) == {1}
+        assert await simulated.stop(signal.SIGINT) == 0
+    assert "Traceback" not in simulated.text

@@ -1,0 +1,109 @@
+"""Flags, help, exit codes."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from exporter import __version__
+from exporter.cli import COMMANDS, run
+from exporter.commands.arguments import listen_address, telemetry_path
+
+
+@pytest.mark.parametrize("argv", [["--version"], ["run", "--version"], ["simulate", "--version"]])
+def test_the_version_is_told(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    try:
+        code = run(argv)
+    except SystemExit as end:
+        code = int(end.code or 0)
+    assert code == 0
+    assert capsys.readouterr().out == f"axis-ntp-exporter {__version__}\n"
+
+
+@pytest.mark.parametrize("argv", [["-h"], ["--help"], *([name, "-h"] for name in COMMANDS)])
+def test_help_is_given_for_every_command(
+    argv: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(argv)
+    assert end.value.code == 0
+    assert "axis-ntp-exporter" in capsys.readouterr().out
+
+
+def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["-h"])
+    out = capsys.readouterr().out
+    assert all(f"  {name} " in out for name in COMMANDS)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--nonsense"],
+        ["nonsense"],
+        ["--config.fil=x"],
+        ["--web.listen-address=nowhere"],
+        ["--web.telemetry-path=metrics"],
+        ["--log.level=loud"],
+    ],
+)
+def test_wrong_usage_ends_with_2(argv: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(argv)
+    assert end.value.code == 2
+
+
+@pytest.mark.parametrize("prefix", [[], ["run"]])
+def test_config_check_is_0_for_a_good_file(
+    prefix: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("devices: [{address: 192.168.0.90}]")
+    assert run([*prefix, f"--config.file={file}", "--config.check"]) == 0
+    assert capsys.readouterr().out == f"{file}: fine, 1 device\n"
+
+
+def test_config_check_prints_every_error_and_is_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("devices: [{addres: x}]")
+    assert run([f"--config.file={file}", "--config.check"]) == 1
+    assert capsys.readouterr().err.splitlines() == [
+        "devices[0].address: is missing",
+        "devices[0].addres: unknown key (did you mean address?)",
+    ]
+
+
+def test_the_daemon_does_not_start_on_a_bad_config(tmp_path: Path) -> None:
+    assert run([f"--config.file={tmp_path / 'missing.yaml'}"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        (":10123", ("", 10123)),
+        ("127.0.0.1:0", ("127.0.0.1", 0)),
+        ("[::1]:10123", ("::1", 10123)),
+        ("localhost:80", ("localhost", 80)),
+    ],
+)
+def test_a_listen_address_is_host_and_port(text: str, address: tuple[str, int]) -> None:
+    assert listen_address(text) == address
+
+
+@pytest.mark.parametrize(
+    "text", ["", "x", "10123", ":", ":x", ":65536", "::1:80", "a:b:1", "[::1]", "[x]:1"]
+)
+def test_what_is_no_listen_address_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        listen_address(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["metrics", "/", "/-/healthy", "/device/x", "/a b", "/{x}", "/probe"]
+)
+def test_the_telemetry_path_takes_no_place_of_another(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        telemetry_path(text)

@@ -1,0 +1,209 @@
+"""From states to samples: every series of the catalogue, and absent beats wrong."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
+from prometheus_client.parser import text_string_to_metric_families as parse_text
+
+from exporter.device import Device, Target
+from exporter.exposition import DeviceCollector
+from exporter.labels import RESERVED_LABELS
+from exporter.metrics import DEVICE_METRICS
+from exporter.reading import NtpClientReading, Reading
+from exporter.state import DeviceState, Outcome
+from exporter.vapix.errors import DeviceError, PollTimeout, Unauthorized
+
+CLIENT = NtpClientReading(
+    enabled=True,
+    nts_enabled=False,
+    servers_source="dhcp",
+    static_servers_max=5,
+    static_servers=("10.0.0.1",),
+    advertised_servers=("10.0.0.2", "10.0.0.3"),
+    nts_ke_servers=(),
+    synced=True,
+    time_to_next_sync_seconds=44.0,
+    offset_seconds=-0.01234,
+    minpoll=6,
+    maxpoll=10,
+)
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def device(*results: Reading | DeviceError, name: str = "lobby", **labels: str) -> Device:
+    state = DeviceState()
+    for result in results:
+        state.record(Outcome(1000.0, 0.25, result))
+    return Device(Target(name, "10.9.8.7", labels, 60, 10), Any, state)  # type: ignore[arg-type]
+
+
+def samples(*devices: Device) -> Samples:
+    found: Samples = {}
+    for family in DeviceCollector(devices).collect():
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in found, f"{key} stands twice"
+            found[key] = sample.value
+    return found
+
+
+def values(found: Samples, name: str) -> list[tuple[dict[str, str], float]]:
+    return [(dict(labels), value) for (each, labels), value in found.items() if each == name]
+
+
+def names(found: Samples) -> set[str]:
+    return {name for name, _ in found}
+
+
+def read(client: NtpClientReading | None, version: str | None = "1.5") -> Reading:
+    return Reading(version, client, server_present=False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("axis_ntp_up", 1),
+        ("axis_ntp_client_present", 1),
+        ("axis_ntp_server_present", 0),
+        ("axis_ntp_client_enabled", 1),
+        ("axis_ntp_nts_enabled", 0),
+        ("axis_ntp_synced", 1),
+        ("axis_ntp_time_offset_seconds", -0.01234),
+        ("axis_ntp_time_to_next_sync_seconds", 44),
+        ("axis_ntp_poll_interval_min_seconds", 64),
+        ("axis_ntp_poll_interval_max_seconds", 1024),
+        ("axis_ntp_static_servers_max", 5),
+        ("axis_ntp_active_servers", 2),
+        ("axis_ntp_polls_total", 1),
+        ("axis_ntp_poll_failures_total", 0),
+        ("axis_ntp_consecutive_failures", 0),
+        ("axis_ntp_last_poll_timestamp_seconds", 1000.25),
+        ("axis_ntp_last_success_timestamp_seconds", 1000.25),
+        ("axis_ntp_poll_duration_seconds", 0.25),
+    ],
+)
+def test_a_good_poll_gives_the_sample_with_the_devices_labels(name: str, value: float) -> None:
+    found = samples(device(read(CLIENT), site="hq"))
+    assert values(found, name) == [({"device": "lobby", "site": "hq"}, value)]
+
+
+def test_servers_are_counted_by_source() -> None:
+    found = samples(device(read(CLIENT)))
+    counts = {labels["source"]: value for labels, value in values(found, "axis_ntp_servers")}
+    assert counts == {"static": 1, "advertised": 2, "nts_ke": 0}
+
+
+def test_every_server_is_named_with_whether_it_is_in_force() -> None:
+    found = values(samples(device(read(CLIENT))), "axis_ntp_server_info")
+    listed = {(label["server"], label["source"], label["active"]): value for label, value in found}
+    assert listed == {
+        ("10.0.0.1", "static", "false"): 1,
+        ("10.0.0.2", "advertised", "true"): 1,
+        ("10.0.0.3", "advertised", "true"): 1,
+    }
+
+
+def test_the_client_is_described() -> None:
+    found = values(samples(device(read(CLIENT))), "axis_ntp_client_info")
+    assert found == [({"device": "lobby", "servers_source": "dhcp", "api_version": "1.5"}, 1)]
+
+
+def test_before_the_first_poll_only_the_counters_stand_at_zero() -> None:
+    assert samples(device()) == {
+        ("axis_ntp_polls_total", frozenset({("device", "lobby")})): 0,
+        ("axis_ntp_poll_failures_total", frozenset({("device", "lobby")})): 0,
+    }
+
+
+def test_what_the_device_did_not_say_has_no_sample() -> None:
+    found = samples(device(read(NtpClientReading())))
+    assert names(found) == {
+        "axis_ntp_up",
+        "axis_ntp_client_present",
+        "axis_ntp_server_present",
+        "axis_ntp_client_info",
+        "axis_ntp_polls_total",
+        "axis_ntp_poll_failures_total",
+        "axis_ntp_consecutive_failures",
+        "axis_ntp_last_poll_timestamp_seconds",
+        "axis_ntp_last_success_timestamp_seconds",
+        "axis_ntp_poll_duration_seconds",
+    }
+
+
+def test_without_a_client_section_its_series_are_absent() -> None:
+    found = samples(device(read(None)))
+    assert values(found, "axis_ntp_client_present") == [({"device": "lobby"}, 0)]
+    assert "axis_ntp_client_info" not in names(found)
+
+
+def test_after_a_failed_poll_the_readings_series_vanish_and_the_polls_stay() -> None:
+    found = samples(device(read(CLIENT), Unauthorized("HTTP 401", 401)))
+    assert names(found) == {
+        "axis_ntp_up",
+        "axis_ntp_polls_total",
+        "axis_ntp_poll_failures_total",
+        "axis_ntp_api_errors_total",
+        "axis_ntp_last_error",
+        "axis_ntp_consecutive_failures",
+        "axis_ntp_last_poll_timestamp_seconds",
+        "axis_ntp_last_success_timestamp_seconds",
+        "axis_ntp_poll_duration_seconds",
+    }
+    assert values(found, "axis_ntp_up") == [({"device": "lobby"}, 0)]
+    error = {"device": "lobby", "reason": "unauthorized", "code": "401"}
+    assert values(found, "axis_ntp_last_error") == [(error, 1)]
+    assert values(found, "axis_ntp_api_errors_total") == [(error, 1)]
+
+
+def test_after_a_recovery_the_count_of_errors_stays_and_the_last_error_goes() -> None:
+    found = samples(device(PollTimeout("late"), read(CLIENT)))
+    error = {"device": "lobby", "reason": "timeout", "code": ""}
+    assert values(found, "axis_ntp_api_errors_total") == [(error, 1)]
+    assert "axis_ntp_last_error" not in names(found)
+
+
+def test_the_labels_of_the_catalogue_are_reserved() -> None:
+    own = {label for metric in DEVICE_METRICS for label in metric.labels}
+    assert own | {"device"} <= RESERVED_LABELS
+
+
+def test_names_follow_prometheus_conventions() -> None:
+    for metric in DEVICE_METRICS:
+        assert metric.name.startswith("axis_ntp_")
+        assert (metric.kind == "counter") == metric.name.endswith("_total")
+        assert metric.help.endswith(".")
+
+
+def exposed(devices: Iterable[Device], *, openmetrics: bool) -> str:
+    registry = CollectorRegistry()
+    registry.register(DeviceCollector(devices))
+    encode = generate_openmetrics if openmetrics else generate_latest
+    return encode(registry).decode()
+
+
+texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
+
+
+@given(texts, texts, st.lists(texts, max_size=3, unique=True))
+def test_any_text_as_name_label_or_server_reads_back_the_same(
+    name: str, label: str, servers: list[str]
+) -> None:
+    client = NtpClientReading(servers_source="static", static_servers=tuple(servers))
+    subject = device(read(client), name=name, site=label)
+    expected = {(name, label, server) for server in servers}
+    for parse, openmetrics in ((parse_text, False), (parse_openmetrics, True)):
+        families = parse(exposed([subject], openmetrics=openmetrics))
+        read_back = {
+            (each.labels["device"], each.labels["site"], each.labels["server"])
+            for family in families
+            for each in family.samples
+            if each.name == "axis_ntp_server_info"
+        }
+        assert read_back == expected
