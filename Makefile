@@ -35,10 +35,14 @@ $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "axis-ntp-exporter needs Python 3.11 or newer; say which: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
+# The build backend is installed first, from the same pins, as a build of its own would not be.
+INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
 $(VENV)/.demo-installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulator]'
+	$(INSTALL) hatchling editables
+	$(INSTALL) --no-build-isolation --editable '.[simulator]'
 	@touch $@
 
-$(VENV)/.dev-installed: pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[simulator,dev]'
-	@touch $@ $(VENV)/.demo-installed
+$(VENV)/.dev-installed: pyproject.toml constraints.txt $(VENV)/.demo-installed
+	$(INSTALL) --no-build-isolation --editable '.[simulator,dev]'
+	@touch $@

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import Final
 
-import aiohttp
 import structlog
 from aiohttp import web
 from prometheus_client import Metric
@@ -22,7 +21,7 @@ from exporter.fleet import Fleet, build_fleet
 from exporter.poller import Poller
 from exporter.self_metrics import SelfMetrics
 from exporter.signals import stop_signals
-from exporter.vapix.client import open_session
+from exporter.vapix.client import Session, open_session
 from exporter.web.server import WebState, make_app
 
 SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
@@ -90,7 +89,7 @@ async def running(config: Config, settings: WebSettings) -> AsyncIterator[list[s
                 await poller.stop()
 
 
-def _fleet(config: Config, session: aiohttp.ClientSession) -> Fleet:
+def _fleet(config: Config, session: Session) -> Fleet:
     try:
         return build_fleet(config, session)
     except (OSError, ValueError) as problem:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import aiohttp
 from yarl import URL
 
 from exporter.config import Config, Module, split_address
@@ -12,7 +11,7 @@ from exporter.config.model import Device as DeviceConfig
 from exporter.device import Device, Target
 from exporter.vapix import ntp
 from exporter.vapix.auth import Authenticator
-from exporter.vapix.client import Endpoint, NtpClient
+from exporter.vapix.client import Endpoint, NtpClient, Session
 from exporter.vapix.tls import make_ssl_context
 
 
@@ -34,7 +33,7 @@ class Fleet:
         return all(device.state.polls for device in self)
 
 
-def build_fleet(config: Config, session: aiohttp.ClientSession) -> Fleet:
+def build_fleet(config: Config, session: Session) -> Fleet:
     """The fleet of a config. Raises `OSError` or `ValueError` for an unreadable secret file."""
     names = dict.fromkeys(device.module for device in config.devices)
     doors = {name: _Door(config.module(name)) for name in names}
@@ -60,9 +59,7 @@ class _Door:
         return Authenticator(self.module.auth.scheme, self.credentials, secure=secure)
 
 
-def _device(
-    config: Config, entry: DeviceConfig, door: _Door, session: aiohttp.ClientSession
-) -> Device:
+def _device(config: Config, entry: DeviceConfig, door: _Door, session: Session) -> Device:
     module = door.module
     target = Target(
         name=entry.label,

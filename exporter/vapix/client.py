@@ -20,6 +20,9 @@ from exporter.vapix.auth import Authenticator
 KEEPALIVE_SECONDS: Final = 180
 """How long an idle connection is kept: the longest that devices were seen to keep theirs."""
 
+Session = aiohttp.ClientSession
+"""What all devices share: the connections that are kept."""
+
 _REDIRECTS: Final = range(300, 400)
 
 _HEADERS: Final = {
@@ -48,13 +51,13 @@ class HttpAnswer:
     body: bytes | None
 
 
-def open_session() -> aiohttp.ClientSession:
-    """The HTTP session that all devices share: it holds connections and nothing else.
+def open_session() -> Session:
+    """A session that holds connections and nothing else.
 
     No cookies, no proxies from the environment, no limit of its own on connections (the
     poller has one) and no timeouts (a poll has one deadline over everything).
     """
-    return aiohttp.ClientSession(
+    return Session(
         connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
@@ -71,9 +74,7 @@ class NtpClient:
     connection is kept. Every call raises a `DeviceError` that says what went wrong.
     """
 
-    def __init__(
-        self, session: aiohttp.ClientSession, endpoint: Endpoint, authenticator: Authenticator
-    ) -> None:
+    def __init__(self, session: Session, endpoint: Endpoint, authenticator: Authenticator) -> None:
         self._session = session
         self._endpoint = endpoint
         self._authenticator = authenticator

@@ -110,7 +110,7 @@ def parameters(header: str) -> dict[str, str]:
 
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not condition():  # noqa: ASYNC110 - what is waited for knows nothing of us
+        while not condition():
             await asyncio.sleep(0)
 
 
