@@ -1,0 +1,43 @@
+"""The exporter's client, as the daemon makes it, towards one device."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from yarl import URL
+
+from exporter.vapix import ntp
+from exporter.vapix.auth import Authenticator, Credentials, Policy
+from exporter.vapix.client import Endpoint, NtpClient, open_session
+from exporter.vapix.tls import TlsSettings, make_ssl_context
+from tests.real.apache import Apache
+from tests.real.apache_config import PASSWORD, USERNAME
+
+
+@dataclass(frozen=True)
+class ClientSettings:
+    """How a client is configured; with `tls` it speaks HTTPS."""
+
+    password: str = PASSWORD
+    policy: Policy = "auto"
+    tls: TlsSettings | None = None
+    server_name: str | None = None
+
+
+@asynccontextmanager
+async def client_of(
+    apache: Apache, settings: ClientSettings = ClientSettings()
+) -> AsyncIterator[NtpClient]:
+    """A client with a session of its own."""
+    secure = settings.tls is not None
+    tls = None if settings.tls is None else make_ssl_context(settings.tls)
+    url = URL(f"{'https' if secure else 'http'}://{apache.address}{ntp.PATH}")
+    credentials = Credentials(USERNAME, settings.password)
+    async with open_session() as session:
+        yield NtpClient(
+            session,
+            Endpoint(url, tls, settings.server_name),
+            Authenticator(settings.policy, credentials, secure=secure),
+        )

@@ -1,0 +1,31 @@
+"""Fixtures of the tests against real programs, and the event loops those run on."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from tests.real.apache import Apache, running_apache
+from tests.real.apache_config import ApacheSettings
+from tests.real.programs import enter_on_free_ports
+
+StartApache = Callable[[ApacheSettings], Apache]
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """The daemon's own event loop, and Python's: they differ most in TLS."""
+    return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
+
+
+@pytest.fixture
+def start_apache(tmp_path: Path) -> Iterator[StartApache]:
+    """Starts devices that run until the end of the test."""
+    with ExitStack() as stack:
+        yield lambda settings: enter_on_free_ports(
+            stack, lambda: running_apache(settings, tmp_path)
+        )
