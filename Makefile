@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit clean
+.PHONY: help demo test lint format types unit bench clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -23,6 +23,9 @@ types: $(VENV)/.dev-installed ## mypy, strict
 
 unit: $(VENV)/.dev-installed ## all tests
 	$(BIN)/pytest
+
+bench: $(VENV)/.dev-installed ## measure, and print the tables that the docs show
+	$(BIN)/python -m bench.clock
 
 format: $(VENV)/.dev-installed ## let ruff mend what it can
 	$(BIN)/ruff check --fix-only .

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,10 +17,11 @@ from exporter import __version__
 from exporter.config import Config
 from exporter.exposition import DeviceCollector
 from exporter.fleet import Fleet, build_fleet
+from exporter.host_clock import HostClock
 from exporter.poller import Poller
 from exporter.self_metrics import SelfMetrics
 from exporter.signals import stop_signals
-from exporter.vapix.client import Session, open_session
+from exporter.vapix.session import Session, open_session
 from exporter.web.server import WebState, make_app
 
 SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
@@ -75,10 +75,11 @@ async def running(config: Config, settings: WebSettings) -> AsyncIterator[list[s
         fleet = _fleet(config, session)
         metrics.config_loaded()
         metrics.devices.set(len(fleet))
-        poller = Poller(config.global_.concurrency, metrics)
+        host = HostClock()
+        poller = Poller(config.global_.concurrency, metrics, host)
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
-        series = _Series(DeviceCollector(fleet), metrics.registry)
-        state = WebState(fleet, series, time.time, settings.telemetry_path)
+        series = _Series(DeviceCollector(fleet, host), metrics.registry)
+        state = WebState(fleet, series, host, settings.telemetry_path)
         async with _serving(make_app(state), settings) as addresses:
             _announce(config, fleet)
             for device in fleet:

@@ -11,7 +11,8 @@ from exporter.config.model import Device as DeviceConfig
 from exporter.device import Device, Target
 from exporter.vapix import ntp
 from exporter.vapix.auth import Authenticator
-from exporter.vapix.client import Endpoint, NtpClient, Session
+from exporter.vapix.client import Endpoint, NtpClient
+from exporter.vapix.session import Session
 from exporter.vapix.tls import make_ssl_context
 
 

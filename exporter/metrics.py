@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import Final, Literal
 
+from exporter.clock import Offset
+from exporter.host_clock import HostTime
 from exporter.reading import NtpClientReading
 from exporter.state import DeviceState, ErrorKind
 
@@ -17,36 +19,42 @@ Sample = tuple[tuple[str, ...], float]
 """The values of a metric's own labels, and the sample's value."""
 
 
+Samples = Callable[[DeviceState, HostTime], Iterable[Sample]]
+"""What a state shows at a moment."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceMetric:
-    """A metric family of devices; `labels` are those beside `device` and the user's own."""
+    """A metric family of devices; `labels` are those beside `device` and the user's own.
+
+    `live` ones change between polls, with the time; all others only when a poll ends.
+    """
 
     name: str
     help: str
-    samples: Callable[[DeviceState], Iterable[Sample]]
+    samples: Samples
     labels: tuple[str, ...] = ()
     kind: Literal["gauge", "counter"] = "gauge"
+    live: bool = False
 
 
-def _of_state(read: Callable[[DeviceState], float | None]) -> Callable[[DeviceState], list[Sample]]:
-    """One sample of a state's value; none for `None`: absent beats wrong."""
-
-    def samples(state: DeviceState) -> list[Sample]:
-        value = read(state)
-        return [] if value is None else [((), float(value))]
-
-    return samples
+def _one(value: float | None) -> list[Sample]:
+    """One sample; none for `None`: absent beats wrong."""
+    return [] if value is None else [((), float(value))]
 
 
-def _of_client(
-    read: Callable[[NtpClientReading], float | None],
-) -> Callable[[DeviceState], list[Sample]]:
-    """One sample of what the device's NTP client said in the last poll."""
+def _of_state(read: Callable[[DeviceState], float | None]) -> Samples:
+    return lambda state, _now: _one(read(state))
 
-    def samples(state: DeviceState) -> list[Sample]:
-        client = state.client
-        value = None if client is None else read(client)
-        return [] if value is None else [((), float(value))]
+
+def _of_client(read: Callable[[NtpClientReading], float | None]) -> Samples:
+    return lambda state, _now: _one(None if state.client is None else read(state.client))
+
+
+def _of_clock(read: Callable[[Offset], float]) -> Samples:
+    def samples(state: DeviceState, now: HostTime) -> list[Sample]:
+        offset = state.clock_offset(now)
+        return _one(None if offset is None else read(offset))
 
     return samples
 
@@ -68,13 +76,13 @@ def _active_servers(client: NtpClientReading) -> float | None:
     return None if active is None else float(len(active))
 
 
-def _servers(state: DeviceState) -> Iterator[Sample]:
+def _servers(state: DeviceState, _now: HostTime) -> Iterator[Sample]:
     if state.client is not None:
         for listed in state.client.server_lists():
             yield (listed.source,), float(len(listed.servers))
 
 
-def _server_info(state: DeviceState) -> Iterator[Sample]:
+def _server_info(state: DeviceState, _now: HostTime) -> Iterator[Sample]:
     if state.client is not None:
         for listed in state.client.server_lists():
             active = "true" if listed.active else "false"
@@ -82,17 +90,17 @@ def _server_info(state: DeviceState) -> Iterator[Sample]:
                 yield (server, listed.source, active), 1.0
 
 
-def _client_info(state: DeviceState) -> Iterator[Sample]:
+def _client_info(state: DeviceState, _now: HostTime) -> Iterator[Sample]:
     if state.reading is not None and state.client is not None:
         yield (state.client.servers_source or "", state.reading.api_version or ""), 1.0
 
 
-def _api_errors(state: DeviceState) -> Iterator[Sample]:
+def _api_errors(state: DeviceState, _now: HostTime) -> Iterator[Sample]:
     for kind, count in state.errors.items():
         yield (kind.reason, kind.code), float(count)
 
 
-def _last_error(state: DeviceState) -> Iterator[Sample]:
+def _last_error(state: DeviceState, _now: HostTime) -> Iterator[Sample]:
     if state.error is not None:
         kind = ErrorKind.of(state.error)
         yield (kind.reason, kind.code), 1.0
@@ -186,6 +194,24 @@ DEVICE_METRICS: Final = (
         "1; the source of the servers and the API version of the answer.",
         _client_info,
         ("servers_source", "api_version"),
+    ),
+    DeviceMetric(
+        "axis_ntp_clock_offset_seconds",
+        "The device's clock minus this host's, seen from outside; absent when unknown.",
+        _of_clock(attrgetter("seconds")),
+        live=True,
+    ),
+    DeviceMetric(
+        "axis_ntp_clock_offset_uncertainty_seconds",
+        "Half-width of the interval that holds the clock offset.",
+        _of_clock(attrgetter("uncertainty_seconds")),
+        live=True,
+    ),
+    DeviceMetric(
+        "axis_ntp_clock_steps_total",
+        "Jumps of the device's clock seen from outside.",
+        _of_state(attrgetter("clock.steps")),
+        kind="counter",
     ),
     DeviceMetric(
         "axis_ntp_polls_total",

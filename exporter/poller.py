@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Callable
-from typing import Protocol
+from dataclasses import dataclass
+from typing import Final, Protocol
 
 import structlog
 
+from exporter.clock import SECOND_NS
 from exporter.device import Device
+from exporter.edges import log_edges
+from exporter.host_clock import HostClock
 from exporter.reading import Reading
 from exporter.schedule import first_due, next_due
-from exporter.state import ErrorKind, Outcome
+from exporter.state import Outcome
 from exporter.vapix.errors import DeviceError, Internal, PollTimeout
+from exporter.vapix.sighting import Sighting
+
+MAX_SHIFT_SECONDS: Final = 1.0
+"""A poll is never further from its turn than this, for the sake of reading the clock."""
 
 _log = structlog.get_logger()
 
@@ -29,26 +35,28 @@ class PollObserver(Protocol):
         """A poll took that long."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A device's turn in its own rhythm, and when in that turn it is polled. Steady seconds."""
+
+    device: Device
+    turn: float
+    due: float
+
+
 class Poller:
     """Polls devices from `start` to `stop`, on the running event loop.
 
     A poll that is due when `concurrency` others are open waits for its turn, first come first
-    served. `monotonic` and `unix` give the time in seconds.
+    served. Times are seconds on the host's steady clock.
     """
 
-    def __init__(
-        self,
-        concurrency: int,
-        observer: PollObserver,
-        monotonic: Callable[[], float] = time.monotonic,
-        unix: Callable[[], float] = time.time,
-    ) -> None:
+    def __init__(self, concurrency: int, observer: PollObserver, host: HostClock) -> None:
         self._concurrency = concurrency
         self._observer = observer
-        self._monotonic = monotonic
-        self._unix = unix
+        self._host = host
         self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._waiting: deque[tuple[Device, float]] = deque()
+        self._waiting: deque[_Turn] = deque()
         self._open: dict[str, asyncio.Task[None]] = {}
         self._stopped = False
 
@@ -60,7 +68,8 @@ class Poller:
     def start(self, device: Device) -> None:
         """Poll a device from now on, first within one interval."""
         target = device.target
-        self._schedule(device, first_due(target.name, target.interval_seconds, self._monotonic()))
+        start = self._host.now().steady_seconds
+        self._schedule(device, first_due(target.name, target.interval_seconds, start))
 
     async def stop(self) -> None:
         """Cancel every timer and every open poll; return when the last has ended."""
@@ -74,47 +83,73 @@ class Poller:
             poll.cancel()
         await asyncio.gather(*polls, return_exceptions=True)
 
-    def _schedule(self, device: Device, due: float) -> None:
-        now = self._monotonic()
-        device.state.next_poll_unix = self._unix() + due - now
-        loop = asyncio.get_running_loop()
-        self._timers[device.target.name] = loop.call_later(
-            max(0.0, due - now), self._fall_due, device, due
+    def _schedule(self, device: Device, turn: float) -> None:
+        now = self._host.now()
+        due = turn + _shift(device, turn, now.steady_seconds)
+        device.state.next_poll_unix = now.unix_seconds + due - now.steady_seconds
+        self._timers[device.target.name] = asyncio.get_running_loop().call_later(
+            max(0.0, due - now.steady_seconds), self._fall_due, _Turn(device, turn, due)
         )
 
-    def _fall_due(self, device: Device, due: float) -> None:
-        del self._timers[device.target.name]
-        self._waiting.append((device, due))
+    def _fall_due(self, turn: _Turn) -> None:
+        del self._timers[turn.device.target.name]
+        self._waiting.append(turn)
         self._fill_slots()
 
     def _fill_slots(self) -> None:
         while self._waiting and len(self._open) < self._concurrency:
-            device, due = self._waiting.popleft()
-            poll = asyncio.get_running_loop().create_task(self._turn(device, due))
-            self._open[device.target.name] = poll
+            turn = self._waiting.popleft()
+            poll = asyncio.get_running_loop().create_task(self._take_turn(turn))
+            self._open[turn.device.target.name] = poll
 
-    async def _turn(self, device: Device, due: float) -> None:
-        target = device.target
+    async def _take_turn(self, turn: _Turn) -> None:
+        device = turn.device
         try:
-            self._observer.poll_started(self._monotonic() - due)
-            outcome = await self._poll(device)
-            self._observer.poll_ended(outcome.duration_seconds)
-            _log_edges(device, outcome)
-            device.state.record(outcome)
+            await self._poll(turn)
         finally:
-            del self._open[target.name]
+            del self._open[device.target.name]
             if not self._stopped:
-                self._schedule(device, next_due(due, target.interval_seconds, self._monotonic()))
+                self._schedule(device, _following(turn, self._host.now().steady_seconds))
                 self._fill_slots()
 
-    async def _poll(self, device: Device) -> Outcome:
-        started_unix, started = self._unix(), self._monotonic()
-        result = await poll_once(device)
-        return Outcome(started_unix, self._monotonic() - started, result)
+    async def _poll(self, turn: _Turn) -> None:
+        started = self._host.now()
+        self._observer.poll_started(started.steady_seconds - turn.due)
+        result, sightings = await poll_once(turn.device)
+        duration = self._host.now().steady_seconds - started.steady_seconds
+        self._observer.poll_ended(duration)
+        due_ns = round(turn.due * SECOND_NS)
+        outcome = Outcome(started.unix_seconds, duration, result, tuple(sightings), due_ns)
+        with log_edges(turn.device, outcome):
+            turn.device.state.record(outcome)
 
 
-async def poll_once(device: Device) -> Reading | DeviceError:
-    """Ask a device once, within its timeout over everything. Raises nothing but cancellation."""
+def _shift(device: Device, turn: float, now: float) -> float:
+    """How long after its turn a device is best polled, for the sake of its clock; under 1 s."""
+    if device.target.interval_seconds < MAX_SHIFT_SECONDS:
+        return 0.0
+    passed = max(0.0, now - turn)
+    shift = passed + device.state.clock.shift_seconds(round((turn + passed) * SECOND_NS))
+    return shift if shift < MAX_SHIFT_SECONDS else passed
+
+
+def _following(turn: _Turn, now: float) -> float:
+    """The device's next turn; one that began within the last shift's room is still taken."""
+    interval = turn.device.target.interval_seconds
+    room = MAX_SHIFT_SECONDS if interval >= MAX_SHIFT_SECONDS else 0.0
+    return next_due(turn.turn, interval, now - room)
+
+
+async def poll_once(device: Device) -> tuple[Reading | DeviceError, list[Sighting]]:
+    """Ask a device once, within its timeout over everything; what its answers showed too.
+
+    Raises nothing but cancellation.
+    """
+    result = await _result_of(device)
+    return result, device.client.take_sightings()
+
+
+async def _result_of(device: Device) -> Reading | DeviceError:
     timeout_seconds = device.target.timeout_seconds
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -127,29 +162,3 @@ async def poll_once(device: Device) -> Reading | DeviceError:
         # The last resort: whatever it is, this device's poll failed and the loop goes on.
         _log.exception("poll.internal_error", device=device.target.name)
         return Internal("internal error, see the exporter's log")
-
-
-def _log_edges(device: Device, outcome: Outcome) -> None:
-    """Tell what changed: went down, down for another reason too, came back, odd fields."""
-    log = _log.bind(device=device.target.name, address=device.target.address)
-    if isinstance(outcome.result, DeviceError):
-        _log_failure(log, device, outcome.result)
-        return
-    if device.state.down_since_unix is not None:
-        down_seconds = round(outcome.started_unix - device.state.down_since_unix, 3)
-        log.info("device.recovered", down_seconds=down_seconds)
-        device.told_reasons.clear()
-    for name, problem in outcome.result.invalid_fields:
-        if name not in device.told_fields:
-            device.told_fields.add(name)
-            log.warning("device.field_left_out", field=name, problem=problem)
-
-
-def _log_failure(
-    log: structlog.typing.FilteringBoundLogger, device: Device, error: DeviceError
-) -> None:
-    kind = ErrorKind.of(error)
-    if kind.reason not in device.told_reasons:
-        device.told_reasons.add(kind.reason)
-        fields = {"reason": kind.reason, "error": str(error)}
-        log.warning("device.failed", **fields | ({"code": kind.code} if kind.code else {}))

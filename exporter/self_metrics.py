@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Gauge, Histogram, disable_created_metrics
+from prometheus_client import (
+    CollectorRegistry,
+    Gauge,
+    Histogram,
+    Metric,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
 
 from exporter import __version__
+from exporter.host_clock import kernel_says_synchronized
 
 _BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
@@ -61,6 +71,8 @@ class SelfMetrics:
             registry=self.registry,
         )
 
+        self.registry.register(_HostClockCollector())
+
     def poll_started(self, lateness_seconds: float) -> None:
         """A poll began that long after it was due."""
         self._lateness.observe(max(0.0, lateness_seconds))
@@ -73,3 +85,17 @@ class SelfMetrics:
         """The config was loaded just now."""
         self._reload_successful.set(1)
         self._reload_time.set_to_current_time()
+
+
+class _HostClockCollector(Collector):
+    """Asks the kernel at each scrape; no sample where it has no word on its clock."""
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            "axis_ntp_exporter_host_clock_synchronized",
+            "1 if this host's kernel holds its own clock for synchronized (adjtimex).",
+        )
+        synchronized = kernel_says_synchronized()
+        if synchronized is not None:
+            family.add_metric([], float(synchronized))
+            yield family

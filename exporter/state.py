@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass, field
 
+from exporter.clock import Offset
+from exporter.device_clock import DeviceClock
+from exporter.host_clock import HostTime
 from exporter.reading import NtpClientReading, Reading
 from exporter.vapix.errors import DeviceError
+from exporter.vapix.sighting import Sighting, observe
 
 MAX_ERROR_KINDS = 64
 """How many (reason, code) a device may open: its codes are its own to choose, memory is ours."""
@@ -13,11 +18,16 @@ MAX_ERROR_KINDS = 64
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a poll ended: a reading, or an error. Times in seconds, Unix."""
+    """How a poll ended: a reading, or an error. Times in seconds, Unix.
+
+    `sightings` are the HTTP answers it got, oldest first; it was due at `due_ns`, steady.
+    """
 
     started_unix: float
     duration_seconds: float
     result: Reading | DeviceError
+    sightings: tuple[Sighting, ...] = ()
+    due_ns: int = 0
 
     @property
     def finished_unix(self) -> float:
@@ -50,6 +60,15 @@ class DeviceState:
     last: Outcome | None = None
     last_success_unix: float | None = None
     next_poll_unix: float | None = None
+    clock: DeviceClock = field(default_factory=DeviceClock)
+
+    def clock_offset(self, now: HostTime) -> Offset | None:
+        """The device's clock minus the host's; `None` while unknown.
+
+        Unknown too when the device did not answer the last poll at all: an estimate that nothing
+        confirms is no longer shown.
+        """
+        return self.clock.offset(now) if self.last and self.last.sightings else None
 
     @property
     def reading(self) -> Reading | None:
@@ -70,12 +89,18 @@ class DeviceState:
         """Take in how a poll ended."""
         self.polls += 1
         self.last = outcome
+        self._record_clock(outcome)
         if isinstance(outcome.result, DeviceError):
             self._record_failure(outcome, outcome.result)
         else:
             self.consecutive_failures = 0
             self.down_since_unix = None
             self.last_success_unix = outcome.finished_unix
+
+    def _record_clock(self, outcome: Outcome) -> None:
+        this_year = time.gmtime(outcome.started_unix).tm_year
+        seen = [observe(sighting, this_year) for sighting in outcome.sightings]
+        self.clock.take_poll([each for each in seen if each is not None], outcome.due_ns)
 
     def _record_failure(self, outcome: Outcome, error: DeviceError) -> None:
         self.failures += 1

@@ -49,4 +49,4 @@ def test_the_wire_spelling_of_a_field_is_known_in_one_place() -> None:
 
 
 def test_only_the_device_client_opens_http_sessions() -> None:
-    assert files_with("ClientSession") == {"vapix/client.py"}
+    assert files_with("ClientSession") == {"vapix/session.py"}

@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.device import Device, Target
 from exporter.exposition import DeviceCollector
+from exporter.host_clock import HostClock
 from exporter.labels import RESERVED_LABELS
 from exporter.metrics import DEVICE_METRICS
 from exporter.reading import NtpClientReading, Reading
@@ -33,6 +34,7 @@ CLIENT = NtpClientReading(
     minpoll=6,
     maxpoll=10,
 )
+HOST = HostClock(steady=lambda: 0, unix=lambda: 0)
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -45,7 +47,7 @@ def device(*results: Reading | DeviceError, name: str = "lobby", **labels: str) 
 
 def samples(*devices: Device) -> Samples:
     found: Samples = {}
-    for family in DeviceCollector(devices).collect():
+    for family in DeviceCollector(devices, HOST).collect():
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
             assert key not in found, f"{key} stands twice"
@@ -116,6 +118,7 @@ def test_the_client_is_described() -> None:
 
 def test_before_the_first_poll_only_the_counters_stand_at_zero() -> None:
     assert samples(device()) == {
+        ("axis_ntp_clock_steps_total", frozenset({("device", "lobby")})): 0,
         ("axis_ntp_polls_total", frozenset({("device", "lobby")})): 0,
         ("axis_ntp_poll_failures_total", frozenset({("device", "lobby")})): 0,
     }
@@ -128,6 +131,7 @@ def test_what_the_device_did_not_say_has_no_sample() -> None:
         "axis_ntp_client_present",
         "axis_ntp_server_present",
         "axis_ntp_client_info",
+        "axis_ntp_clock_steps_total",
         "axis_ntp_polls_total",
         "axis_ntp_poll_failures_total",
         "axis_ntp_consecutive_failures",
@@ -147,6 +151,7 @@ def test_after_a_failed_poll_the_readings_series_vanish_and_the_polls_stay() -> 
     found = samples(device(read(CLIENT), Unauthorized("HTTP 401", 401)))
     assert names(found) == {
         "axis_ntp_up",
+        "axis_ntp_clock_steps_total",
         "axis_ntp_polls_total",
         "axis_ntp_poll_failures_total",
         "axis_ntp_api_errors_total",
@@ -183,7 +188,7 @@ def test_names_follow_prometheus_conventions() -> None:
 
 def exposed(devices: Iterable[Device], *, openmetrics: bool) -> str:
     registry = CollectorRegistry()
-    registry.register(DeviceCollector(devices))
+    registry.register(DeviceCollector(devices, HOST))
     encode = generate_openmetrics if openmetrics else generate_latest
     return encode(registry).decode()
 

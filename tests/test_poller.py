@@ -1,18 +1,23 @@
 """The scrape loop, in fake time: no test waits, every second is counted."""
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Iterable
+from email.utils import formatdate
 from itertools import pairwise
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.clock import SECOND_NS
 from exporter.device import Device, Target
+from exporter.host_clock import HostClock, HostTime
 from exporter.poller import Poller
 from exporter.reading import NtpClientReading, Reading
 from exporter.schedule import first_due
 from exporter.vapix.errors import Unauthorized, UnexpectedStatus
+from exporter.vapix.sighting import Sighting
 from tests.fake_time import FakeTimeLoop, run_in_fake_time
 
 READING = Reading("1.0", NtpClientReading(enabled=True), server_present=False)
@@ -28,6 +33,11 @@ class StubClient:
         self.started: list[float] = []
         self.open = 0
         self.most_open = 0
+        self.sightings: list[Sighting] = []
+
+    def take_sightings(self) -> list[Sighting]:
+        taken, self.sightings = self.sightings, []
+        return taken
 
     async def get_info(self) -> Reading:
         self.started.append(asyncio.get_running_loop().time())
@@ -61,6 +71,13 @@ def device(
     return Device(target, client)  # type: ignore[arg-type]
 
 
+def host_clock(loop: FakeTimeLoop) -> HostClock:
+    return HostClock(
+        steady=lambda: round(loop.time() * SECOND_NS),
+        unix=lambda: round((EPOCH + loop.time()) * SECOND_NS),
+    )
+
+
 def poll_for(
     seconds: float,
     devices: Iterable[Device],
@@ -71,7 +88,7 @@ def poll_for(
     observer = Observer()
 
     async def main(loop: FakeTimeLoop) -> None:
-        poller = Poller(concurrency, observer, loop.time, lambda: EPOCH + loop.time())
+        poller = Poller(concurrency, observer, host_clock(loop))
         for each in devices:
             poller.start(each)
         await asyncio.sleep(seconds)
@@ -229,3 +246,64 @@ def test_a_field_that_was_left_out_is_logged_once_a_device() -> None:
     with capture_logs() as logs:
         poll_for(600, [device(StubClient(result=odd))])
     assert [(log["event"], log["field"]) for log in logs] == [("device.field_left_out", "minpoll")]
+
+
+class ClockedClient(StubClient):
+    """A device whose only clock is a `Date`, `offset_seconds` ahead of the host."""
+
+    def __init__(self, offset_seconds: float) -> None:
+        super().__init__(seconds=0.002)
+        self.offset_seconds = offset_seconds
+
+    async def get_info(self) -> Reading:
+        sent = asyncio.get_running_loop().time()
+        reading = await super().get_info()
+        received = asyncio.get_running_loop().time()
+        date = formatdate(math.floor(EPOCH + sent + 0.001 + self.offset_seconds), usegmt=True)
+        self.sightings.append(Sighting(round(sent * 1e9), round(received * 1e9), date))
+        return reading
+
+
+@pytest.mark.parametrize("interval", [1.0, 2.0, 60.0])
+@pytest.mark.parametrize("offset_seconds", [0.0, 0.25, -3.7, 1e6])
+def test_shifts_for_the_clock_lose_no_turn_and_stay_within_a_second(
+    offset_seconds: float, interval: float
+) -> None:
+    client = ClockedClient(offset_seconds)
+    subject = device(client, interval=interval)
+    observer = poll_for(interval * 100, [subject])
+    due = first_due("lobby", interval, 0.0)
+    shifts = [at - (due + n * interval) for n, at in enumerate(client.started)]
+    assert len(shifts) in (99, 100)
+    assert all(-0.001 <= shift < 1.001 for shift in shifts)
+    assert max(shifts) > 0.1
+    assert max(observer.lateness) < 0.001, "a shift is no lateness"
+
+
+def test_an_interval_under_a_second_is_never_shifted() -> None:
+    client = ClockedClient(0.3)
+    poll_for(60, [device(client, interval=0.9)])
+    due = first_due("lobby", 0.9, 0.0)
+    shifts = [at - (due + n * 0.9) for n, at in enumerate(client.started)]
+    assert max(shifts) < 0.001
+
+
+def test_what_the_answers_showed_reaches_the_devices_clock() -> None:
+    subject = device(ClockedClient(12.5))
+    poll_for(60 * 20, [subject])
+    offset = subject.state.clock_offset(HostTime(round(1200e9), round((EPOCH + 1200) * 1e9)))
+    assert offset is not None
+    assert abs(offset.seconds - 12.5) <= offset.uncertainty_seconds < 0.05
+
+
+def test_a_step_is_logged_on_its_edge() -> None:
+    client = ClockedClient(0.0)
+
+    async def step(_poller: Poller) -> None:
+        client.offset_seconds = 30.0
+        await asyncio.sleep(300)
+
+    with capture_logs() as logs:
+        poll_for(1200, [device(client)], then=step)
+    assert [log["event"] for log in logs] == ["device.clock_stepped"]
+    assert logs[0]["seconds"] == pytest.approx(30, abs=1)

@@ -12,6 +12,7 @@ from prometheus_client.openmetrics import parser
 from exporter.device import Device, Target
 from exporter.exposition import DeviceCollector
 from exporter.fleet import Fleet
+from exporter.host_clock import HostClock
 from exporter.reading import NtpClientReading, Reading
 from exporter.state import Outcome
 from exporter.vapix.errors import Unauthorized
@@ -34,7 +35,8 @@ def lobby() -> Device:
 @pytest.fixture
 async def client(lobby: Device) -> AsyncIterator[Client]:
     fleet = Fleet([lobby, device('gate "<script>"')])
-    app = make_app(WebState(fleet, DeviceCollector(fleet), lambda: NOW, "/metrics"))
+    host = HostClock(steady=lambda: 0, unix=lambda: round(NOW * 1e9))
+    app = make_app(WebState(fleet, DeviceCollector(fleet, host), host, "/metrics"))
     # auto_decompress off: the tests look at what really travels.
     async with TestClient(TestServer(app), auto_decompress=False) as client:
         yield client

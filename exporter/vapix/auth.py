@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Literal
 
+from multidict import CIMultiDictProxy
+
 from exporter.vapix.errors import Unauthorized, printable
 
 Policy = Literal["auto", "digest", "basic"]
@@ -74,6 +76,22 @@ def _take_element(element: str, found: list[tuple[str, dict[str, str]]]) -> None
             found[-1][1].setdefault(name.lower(), value)
     elif bare := _BARE_SCHEME.fullmatch(element):
         found.append((bare[1].lower(), {}))
+
+
+def nonces_of(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
+    """Every nonce that an answer hands out: of its Digest challenges, or the next one."""
+    if "WWW-Authenticate" in headers:
+        challenges = parse_challenges(headers.getall("WWW-Authenticate"))
+        return tuple(c.params["nonce"] for c in challenges if "nonce" in c.params)
+    return _next_nonces(headers.get("Authentication-Info"))
+
+
+def _next_nonces(authentication_info: str | None) -> tuple[str, ...]:
+    if authentication_info is None:
+        return ()
+    # The header is a challenge's parameters without a scheme (RFC 7616 section 3.5).
+    infos = parse_challenges([f"Info {authentication_info}"])
+    return tuple(info.params["nextnonce"] for info in infos if "nextnonce" in info.params)
 
 
 class DigestAnswers:
@@ -169,11 +187,8 @@ class Authenticator:
 
     def accepted(self, authentication_info: str | None) -> None:
         """Take the next nonce, if an answer's `Authentication-Info` announces one."""
-        if authentication_info is None or self._answers is None:
-            return
-        # The header is a challenge's parameters without a scheme.
-        for info in parse_challenges([f"Info {authentication_info}"]):
-            if (nonce := info.params.get("nextnonce")) and _is_sendable(nonce):
+        for nonce in _next_nonces(authentication_info):
+            if self._answers is not None and nonce and _is_sendable(nonce):
                 self._answers.renew(nonce)
 
     def refused(self, www_authenticate: Sequence[str], refusals: int) -> None:

@@ -15,13 +15,9 @@ from yarl import URL
 
 from exporter.reading import Reading
 from exporter.vapix import errors, ntp
-from exporter.vapix.auth import Authenticator
-
-KEEPALIVE_SECONDS: Final = 180
-"""How long an idle connection is kept: the longest that devices were seen to keep theirs."""
-
-Session = aiohttp.ClientSession
-"""What all devices share: the connections that are kept."""
+from exporter.vapix.auth import Authenticator, nonces_of
+from exporter.vapix.session import Session, TimedResponse
+from exporter.vapix.sighting import Sighting
 
 _REDIRECTS: Final = range(300, 400)
 
@@ -51,22 +47,6 @@ class HttpAnswer:
     body: bytes | None
 
 
-def open_session() -> Session:
-    """A session that holds connections and nothing else.
-
-    No cookies, no proxies from the environment, no limit of its own on connections (the
-    poller has one) and no timeouts (a poll has one deadline over everything).
-    """
-    return Session(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
-        cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
-        auto_decompress=False,
-        read_bufsize=ntp.LARGEST_BODY_BYTES,
-        trust_env=False,
-    )
-
-
 class NtpClient:
     """Calls the NTP API of one device. One call at a time.
 
@@ -80,6 +60,15 @@ class NtpClient:
         self._authenticator = authenticator
         self._api_version = ntp.FIRST_API_VERSION
         self._connection_kept = False
+        self._sightings: list[Sighting] = []
+
+    def take_sightings(self) -> list[Sighting]:
+        """What the answers since the last call have shown of the device's clock, oldest first.
+
+        One for each HTTP answer, whatever its status: a 401 tells the time too.
+        """
+        sightings, self._sightings = self._sightings, []
+        return sightings
 
     async def get_info(self) -> Reading:
         """The device's NTP state (reference, getNTPInfo)."""
@@ -159,9 +148,16 @@ class NtpClient:
                 ssl=endpoint.tls or True,
                 server_hostname=endpoint.server_name,
             ) as response:
+                self._note_sighting(response)
                 body = await _read_body(response)
                 self._connection_kept = body is not None
                 return HttpAnswer(response.status, response.headers, body)
+
+    def _note_sighting(self, response: aiohttp.ClientResponse) -> None:
+        if isinstance(response, TimedResponse) and response.sent_ns:
+            times = (response.sent_ns, response.received_ns)
+            date = response.headers.get("Date")
+            self._sightings.append(Sighting(*times, date, nonces_of(response.headers)))
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:

@@ -12,6 +12,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
 from exporter.fleet import Fleet
+from exporter.host_clock import HostClock
 from exporter.web.status import render_status
 
 _HEADERS: Final = {
@@ -24,11 +25,11 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """What the pages show: the fleet, the series, and the time in Unix seconds."""
+    """What the pages show: the fleet, the series, and this host's time."""
 
     fleet: Fleet
     series: Collector
-    unix: Callable[[], float]
+    host: HostClock
     telemetry_path: str
 
 
@@ -85,5 +86,5 @@ def _negotiate(request: web.Request) -> tuple[Callable[[Collector], bytes], str]
 
 async def _status_page(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    page = render_status(state.fleet, state.unix(), state.telemetry_path)
+    page = render_status(state.fleet, state.host.now(), state.telemetry_path)
     return web.Response(text=page, content_type="text/html")

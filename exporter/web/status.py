@@ -8,9 +8,11 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
+from exporter.clock import Offset
 from exporter.device import Device
 from exporter.durations import format_duration
 from exporter.fleet import Fleet
+from exporter.host_clock import HostTime
 from exporter.reading import NtpClientReading
 from exporter.state import DeviceState, ErrorKind
 
@@ -34,14 +36,15 @@ class Row:
     level: str
     state: str
     offset: str
+    clock: str
     servers: str
     last_poll: str
     error: str
 
 
-def render_status(fleet: Fleet, now_unix: float, telemetry_path: str) -> str:
-    """The page of the whole fleet at `now_unix`."""
-    rows = [status_row(device, now_unix) for device in fleet]
+def render_status(fleet: Fleet, now: HostTime, telemetry_path: str) -> str:
+    """The page of the whole fleet at that moment."""
+    rows = [status_row(device, now) for device in fleet]
     return _TEMPLATES.get_template("status.html").render(
         rows=rows,
         counts={
@@ -53,7 +56,7 @@ def render_status(fleet: Fleet, now_unix: float, telemetry_path: str) -> str:
     )
 
 
-def status_row(device: Device, now_unix: float) -> Row:
+def status_row(device: Device, now: HostTime) -> Row:
     """One device's row."""
     state, target = device.state, device.target
     level, words = _state_in_words(state)
@@ -65,8 +68,9 @@ def status_row(device: Device, now_unix: float) -> Row:
         level=level,
         state=words,
         offset=format_offset(client.offset_seconds) if client else "",
+        clock=format_clock(state.clock_offset(now)),
         servers=", ".join(client.active_servers or ()) if client else "",
-        last_poll=_ago(state, now_unix),
+        last_poll=_ago(state, now.unix_seconds),
         error="" if state.error is None else str(state.error),
     )
 
@@ -89,6 +93,13 @@ def _client_in_words(client: NtpClientReading) -> tuple[str, str]:
         return "good", "synchronized"
     unsaid = "does not say whether it is synchronized"
     return "warning", unsaid if client.synced is None else "not synchronized"
+
+
+def format_clock(offset: Offset | None) -> str:
+    """The clock seen from outside, with what it may be off by: `-1.800 s ± 0.3 ms`."""
+    if offset is None:
+        return ""
+    return f"{format_offset(offset.seconds)} ± {format_offset(offset.uncertainty_seconds)[1:]}"
 
 
 def format_offset(seconds: float | None) -> str:

@@ -10,7 +10,8 @@ from yarl import URL
 
 from exporter.vapix import ntp
 from exporter.vapix.auth import Authenticator, Credentials, Policy
-from exporter.vapix.client import Endpoint, NtpClient, open_session
+from exporter.vapix.client import Endpoint, NtpClient
+from exporter.vapix.session import open_session
 from exporter.vapix.tls import TlsSettings, make_ssl_context
 from tests.real.apache import Apache
 from tests.real.apache_config import PASSWORD, USERNAME

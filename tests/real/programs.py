@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 import pytest
 
@@ -73,8 +73,17 @@ def find_program(name: str, package: str) -> str:
     """A program's path. Without it the test is skipped, or fails where CI promised it."""
     # An ordinary user's PATH has no sbin, where Debian keeps daemons.
     found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
-    if found is not None:
-        return found
+    return found if found is not None else miss(name, package)
+
+
+def find_library(pattern: str, package: str) -> str:
+    """A shared library's path, below /usr/lib. Skips or fails as `find_program` does."""
+    found = sorted(Path("/usr/lib").glob(pattern))
+    return str(found[0]) if found else miss(pattern, package)
+
+
+def miss(name: str, package: str) -> NoReturn:
+    """Skip a test whose program is not there, or fail where CI promised it."""
     reason = f"{name} IS NOT INSTALLED, this is untested: apt-get install {package}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)

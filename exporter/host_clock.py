@@ -1,0 +1,111 @@
+"""This host's clocks: a steady one to measure with, and the wall clock to compare with.
+
+Both are read as one pair, so that a jump of the wall clock is never taken for a device's.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+_log = structlog.get_logger()
+
+_STEP_NS: Final = 100_000_000
+_TRIES: Final = 3
+_STA_UNSYNC: Final = 0x0040
+_TIME_ERROR: Final = 5
+
+# CLOCK_BOOTTIME goes on while the host sleeps, as the devices' clocks do.
+_STEADY_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+def steady_ns() -> int:
+    """Nanoseconds on a clock that is never set, only disciplined in its rate."""
+    return time.clock_gettime_ns(_STEADY_CLOCK)
+
+
+@dataclass(frozen=True, slots=True)
+class HostTime:
+    """One moment on both clocks, nanoseconds; they were read within `bracket_ns` of each other."""
+
+    steady_ns: int
+    unix_ns: int
+    bracket_ns: int = 0
+
+    @property
+    def steady_seconds(self) -> float:
+        """The steady clock, seconds."""
+        return self.steady_ns / 1e9
+
+    @property
+    def unix_seconds(self) -> float:
+        """The wall clock, Unix seconds."""
+        return self.unix_ns / 1e9
+
+    @property
+    def unix_minus_steady_ns(self) -> int:
+        """What makes a steady time a wall time; changes only when the wall clock is set."""
+        return self.unix_ns - self.steady_ns
+
+
+class HostClock:
+    """Reads the pair of clocks and tells, once for each, when the wall clock was set."""
+
+    def __init__(
+        self,
+        steady: Callable[[], int] = steady_ns,
+        unix: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._steady = steady
+        self._unix = unix
+        self._last: HostTime | None = None
+
+    def now(self) -> HostTime:
+        """The present moment, as tightly read as the scheduler lets us."""
+        now = min((self._read() for _ in range(_TRIES)), key=lambda read: read.bracket_ns)
+        self._notice_step(now)
+        return now
+
+    def _read(self) -> HostTime:
+        before = self._steady()
+        unix = self._unix()
+        after = self._steady()
+        return HostTime((before + after) // 2, unix, (after - before) // 2 + 1)
+
+    def _notice_step(self, now: HostTime) -> None:
+        if self._last is not None:
+            step = now.unix_minus_steady_ns - self._last.unix_minus_steady_ns
+            if abs(step) > _STEP_NS:
+                _log.warning("host.clock_stepped", seconds=round(step / 1e9, 3))
+        self._last = now
+
+
+class _Timex(ctypes.Structure):
+    """The head of Linux's `struct timex` (adjtimex(2)); the rest is padding for the kernel."""
+
+    _fields_ = (
+        ("modes", ctypes.c_uint),
+        ("offset", ctypes.c_long),
+        ("freq", ctypes.c_long),
+        ("maxerror", ctypes.c_long),
+        ("esterror", ctypes.c_long),
+        ("status", ctypes.c_int),
+        ("rest", ctypes.c_byte * 256),
+    )
+
+
+def kernel_says_synchronized() -> bool | None:
+    """Whether the kernel holds this host's clock for synchronized; `None` where it cannot say."""
+    adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
+    if adjtimex is None:
+        return None
+    timex = _Timex()
+    state = adjtimex(ctypes.byref(timex))
+    if state < 0:
+        return None
+    return state != _TIME_ERROR and not timex.status & _STA_UNSYNC

@@ -1,0 +1,84 @@
+"""A device's clock that is polled in simulated time: the truth is known at every moment."""
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from exporter.clock import SECOND_NS, Observation, Offset
+from exporter.device_clock import DeviceClock
+from exporter.host_clock import HostTime
+
+
+@dataclass
+class Truth:
+    """The device's clock minus the host's, nanoseconds, at a steady time: offset, drift, steps."""
+
+    offset_ns: int = 0
+    drift_ppm: float = 0.0
+    steps: dict[int, int] = field(default_factory=dict)
+
+    def at(self, steady_ns: int) -> int:
+        stepped = sum(size for when, size in self.steps.items() if when <= steady_ns)
+        return self.offset_ns + round(steady_ns * self.drift_ppm / 1e6) + stepped
+
+
+@dataclass
+class Look:
+    """What was known after a poll, and what was true."""
+
+    offset: Offset
+    truth_seconds: float
+    stepped: bool
+
+    @property
+    def half_width_seconds(self) -> float:
+        return self.offset.uncertainty_seconds
+
+    @property
+    def holds_the_truth(self) -> bool:
+        return abs(self.offset.seconds - self.truth_seconds) <= self.half_width_seconds
+
+
+def see_date(device_ns: int, sent_ns: int, received_ns: int) -> Observation:
+    return Observation.window(device_ns // SECOND_NS, sent_ns, received_ns)
+
+
+def see_nonce(device_ns: int, sent_ns: int, received_ns: int) -> Observation:
+    return Observation.point(device_ns // 1_000, sent_ns, received_ns)
+
+
+@dataclass
+class Poller:
+    """Polls as the real one does: in its rhythm, shifted as the device's clock asks for."""
+
+    truth: Truth
+    interval_seconds: float
+    rng: random.Random
+    see: Callable[[int, int, int], Observation] = see_date
+    round_trip_seconds: tuple[float, float] = (0.0005, 0.003)
+    start_ns: int = 0
+    clock: DeviceClock = field(default_factory=DeviceClock)
+
+    def polls(self, count: int) -> Iterator[Look]:
+        for number in range(count):
+            turn_ns = self.start_ns + round(number * self.interval_seconds * SECOND_NS)
+            yield self.poll(turn_ns)
+
+    def poll(self, turn_ns: int) -> Look:
+        due_ns = turn_ns + round(self.clock.shift_seconds(turn_ns) * SECOND_NS)
+        sent_ns = due_ns + self._nanoseconds(0.0002, 0.002)
+        received_ns = sent_ns + self._nanoseconds(*self.round_trip_seconds)
+        read_ns = self.rng.randint(sent_ns, received_ns)
+        seen = self.see(read_ns + self.truth.at(read_ns), sent_ns, received_ns)
+        self.clock.take_poll([seen], due_ns)
+        return self._look(received_ns)
+
+    def _look(self, now_ns: int) -> Look:
+        # The host's wall clock is the steady one here: the offset is the truth's own.
+        offset = self.clock.offset(HostTime(now_ns, now_ns))
+        assert offset is not None
+        stepped = self.clock.last_step_seconds is not None
+        return Look(offset, self.truth.at(now_ns) / SECOND_NS, stepped)
+
+    def _nanoseconds(self, low_seconds: float, high_seconds: float) -> int:
+        return round(self.rng.uniform(low_seconds, high_seconds) * SECOND_NS)

@@ -1,0 +1,128 @@
+"""Watching a clock poll by poll: how fast it gets precise, and how soon a step is seen."""
+
+import random
+
+import pytest
+
+from exporter.aim import Aim, Aiming, next_aiming, shift_ns
+from exporter.clock import SECOND_NS, Estimate
+from exporter.device_clock import DeviceClock
+from exporter.host_clock import HostTime
+from tests.clock.simulated_time import Look, Poller, Truth, see_nonce
+
+SEEDS = range(200)
+
+
+def poller(seed: int, interval_seconds: float, drift_ppm: float = 0.0) -> Poller:
+    rng = random.Random(seed)
+    truth = Truth(rng.randint(-(10**12), 10**12), drift_ppm)
+    return Poller(truth, interval_seconds, rng, start_ns=rng.randint(0, 10**10))
+
+
+def test_dates_of_a_steady_clock_polled_every_second_give_20_ms_after_12_polls() -> None:
+    for seed in SEEDS:
+        looks = list(poller(seed, 1.0).polls(40))
+        assert all(look.holds_the_truth for look in looks)
+        assert max(look.half_width_seconds for look in looks[11:]) <= 0.020, seed
+
+
+@pytest.mark.parametrize("drift_ppm", [50, -50])
+def test_dates_of_a_drifting_clock_polled_every_minute_give_25_ms_after_15_polls(
+    drift_ppm: float,
+) -> None:
+    for seed in SEEDS:
+        looks = list(poller(seed, 60.0, drift_ppm).polls(60))
+        assert all(look.holds_the_truth for look in looks)
+        assert max(look.half_width_seconds for look in looks[14:]) <= 0.025, seed
+
+
+def stepping(seed: int, size_seconds: float, interval_seconds: float) -> list[Look]:
+    """The looks from the step on, which comes just before a poll of the settled device."""
+    subject = poller(seed, interval_seconds, drift_ppm=seed % 101 - 50)
+    settled = 20 + seed % 11
+    turns = [subject.start_ns + round(n * interval_seconds * SECOND_NS) for n in range(60)]
+    subject.truth.steps[turns[settled]] = round(size_seconds * SECOND_NS)
+    looks = [subject.poll(turn) for turn in turns]
+    assert not any(look.stepped for look in looks[:settled])
+    return looks[settled:]
+
+
+@pytest.mark.parametrize("interval_seconds", [1.0, 60.0])
+@pytest.mark.parametrize("size_seconds", [3, -0.4, -3, -0.1])
+def test_a_step_is_seen_within_two_polls_counted_once_and_left_behind(
+    size_seconds: float, interval_seconds: float
+) -> None:
+    for seed in SEEDS:
+        looks = stepping(seed, size_seconds, interval_seconds)
+        seen = [n for n, look in enumerate(looks) if look.stepped]
+        assert len(seen) == 1, seed
+        assert seen[0] < 2, seed
+        assert all(look.holds_the_truth for look in looks[seen[0] :]), seed
+
+
+def test_a_step_forward_under_a_second_is_seen_within_ten_polls() -> None:
+    for seed in SEEDS:
+        looks = stepping(seed, 0.4, 60.0)
+        seen = [n for n, look in enumerate(looks) if look.stepped]
+        assert len(seen) == 1, seed
+        assert seen[0] < 10, seed
+
+
+@pytest.mark.parametrize("size_seconds", [3, -0.4, 0.4, 0.02])
+def test_a_nonce_shows_a_step_at_once(size_seconds: float) -> None:
+    subject = poller(1, 1.0)
+    subject.see = see_nonce
+    turns = [subject.start_ns + n * SECOND_NS for n in range(10)]
+    subject.truth.steps[turns[5]] = round(size_seconds * SECOND_NS)
+    looks = [subject.poll(turn) for turn in turns]
+    assert [look.stepped for look in looks] == [n == 5 for n in range(10)]
+    assert all(look.holds_the_truth for look in looks)
+
+
+def test_a_nonce_gives_half_the_round_trip_at_the_first_poll() -> None:
+    subject = poller(1, 60.0)
+    subject.see = see_nonce
+    look = subject.poll(0)
+    assert look.half_width_seconds < 0.0016
+
+
+def test_nothing_is_known_before_the_first_answer() -> None:
+    clock = DeviceClock()
+    assert clock.offset(HostTime(0, 0)) is None
+    assert clock.shift_seconds(12345) == 0
+    clock.take_poll([], 0)
+    assert clock.offset(HostTime(0, 0)) is None
+
+
+def test_a_shift_is_always_under_a_second() -> None:
+    subject = poller(1, 60.0, 100.0)
+    for look in subject.polls(2000):
+        assert look.holds_the_truth
+        assert 0 <= subject.clock.shift_seconds(subject.rng.randint(0, 10**13)) < 1
+
+
+def test_the_middle_of_the_interval_meets_the_devices_full_second() -> None:
+    expected = Estimate(100_000_000, 200_000_000, 0)
+    shift = shift_ns(Aim.MIDDLE, expected, send_ns=7 * SECOND_NS, round_trip_ns=10_000_000)
+    read_ns = 7 * SECOND_NS + shift + 5_000_000
+    assert (read_ns + 150_000_000) % SECOND_NS == 0
+
+
+def test_a_check_falls_just_beside_the_full_second() -> None:
+    expected = Estimate(-10_000_000, 10_000_000, 0)
+    low = shift_ns(Aim.LOW, expected, send_ns=0, round_trip_ns=0)
+    high = shift_ns(Aim.HIGH, expected, send_ns=0, round_trip_ns=0)
+    assert 3_000_000 <= (low - 10_000_000) % SECOND_NS < 30_000_000
+    assert 970_000_000 <= (high + 10_000_000) % SECOND_NS < 997_000_000
+
+
+def test_a_check_of_the_lower_end_follows_whatever_a_clock_set_back_would_pass() -> None:
+    for before in Aim:
+        after = next_aiming(Aiming(before), said_later=False, width_ns=10_000_000)
+        assert after.aim is Aim.LOW or before is Aim.LOW
+
+
+def test_a_wide_interval_is_only_halved() -> None:
+    for before in Aim:
+        after = next_aiming(Aiming(before), said_later=True, width_ns=500_000_000)
+        assert after == Aiming(Aim.MIDDLE)

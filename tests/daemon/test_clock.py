@@ -1,0 +1,141 @@
+"""The clocks of a simulated fleet as the daemon tells them, against the truth that is set."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from exporter.simulator.fleet import Fleet, build_fleet, serve_fleet
+from tests.daemon_process import DaemonProcess, Scrape, daemon_on
+
+OFFSET = "axis_ntp_clock_offset_seconds"
+UNCERTAINTY = "axis_ntp_clock_offset_uncertainty_seconds"
+STEPS = "axis_ntp_clock_steps_total"
+POLLS = "axis_ntp_polls_total"
+
+
+def assert_truth_inside(found: Scrape, fleet: Fleet) -> None:
+    uncertainty = found.by_device(UNCERTAINTY)
+    for name, offset in found.by_device(OFFSET).items():
+        truth = fleet.device(name).clock.offset_seconds
+        assert abs(offset - truth) <= uncertainty[name], name
+
+
+def fewest_polls(found: Scrape) -> float:
+    return min(found.by_device(POLLS).values())
+
+
+@asynccontextmanager
+async def read_every_second(fleet: Fleet, folder: Path) -> AsyncIterator[DaemonProcess]:
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="1s", timeout="1s")
+        async with daemon_on(config, folder) as running:
+            yield running
+
+
+async def test_digest_devices_are_read_to_5_ms_in_one_poll(tmp_path: Path) -> None:
+    fleet = build_fleet(8, auth="digest")
+    truths = (0.0, 3.25, -0.4, 1e6, -7200.125, 86_400.5, -time.time(), 4.3e9 - time.time())
+    for device, truth in zip(fleet.devices, truths, strict=True):
+        device.clock.offset_seconds = truth
+    async with read_every_second(fleet, tmp_path) as running:
+        found = await running.ready()
+    assert len(found.by_device(OFFSET)) == len(truths)
+    assert max(found.by_device(UNCERTAINTY).values()) <= 0.005
+    assert_truth_inside(found, fleet)
+    assert all(device.requests.total <= 3 for device in fleet.devices)
+
+
+async def test_dates_alone_give_20_ms_after_12_polls_and_always_hold_the_truth(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(6, scheme="https", auth="basic")
+    for number, device in enumerate(fleet.devices):
+        device.clock.offset_seconds = 0.137 * number - 3
+    async with read_every_second(fleet, tmp_path) as running:
+        found = await running.ready()
+        while (polls := fewest_polls(found)) < 12:
+            assert_truth_inside(found, fleet)
+            found = await running.until(lambda now: fewest_polls(now) > polls)
+    assert max(found.by_device(UNCERTAINTY).values()) <= 0.020
+    for device in fleet.devices:
+        assert device.requests.statuses[401] == 1, "no extra request for the clock"
+        assert device.requests.total <= max(found.by_device(POLLS).values()) + 3
+
+
+@pytest.mark.parametrize("size_seconds", [3.0, -0.4])
+async def test_a_step_is_counted_once_within_two_polls(size_seconds: float, tmp_path: Path) -> None:
+    fleet = build_fleet(2, scheme="http", auth="digest")
+    stepping, steady = fleet.devices
+    async with read_every_second(fleet, tmp_path) as running:
+        before = await running.until(lambda now: fewest_polls(now) >= 2)
+        stepping.clock.step(size_seconds)
+        found = await running.until(lambda now: now.by_device(STEPS)[stepping.name] == 1)
+        # The poll that was open at the step may have been read before it.
+        polls = found.by_device(POLLS)[stepping.name] - before.by_device(POLLS)[stepping.name]
+        assert polls <= 3
+        later = await running.until(lambda now: fewest_polls(now) >= fewest_polls(found) + 3)
+        assert_truth_inside(later, fleet)
+    assert later.by_device(STEPS) == {stepping.name: 1, steady.name: 0}
+    assert running.text.count("event=device.clock_stepped") == 1
+
+
+ANSWERING = [
+    "unauthorized",
+    "stale_every_request",
+    "factory_new",
+    "wrong_role_403",
+    "not_found",
+    "http_503",
+    "redirect",
+    "not_json",
+    "huge_body",
+    "slow_body",
+    "api_error_1000",
+    "api_error_4002",
+]
+SILENT = ["hang", "drop", "slow_headers"]
+WITHOUT_DATE = ["date_absent", "date_nonsense"]
+WITH_ODD_DATE = ["date_rfc850", "date_asctime", "foreign_nonce"]
+
+
+async def test_every_answer_tells_the_time_and_only_answers_do(tmp_path: Path) -> None:
+    fleet = build_fleet(60, "mixed")
+    states = {member.labels["state"]: member.device.name for member in fleet.members}
+    async with read_every_second(fleet, tmp_path) as running:
+        found = await running.ready()
+    up, offset = found.by_device("axis_ntp_up"), found.by_device(OFFSET)
+    told = {state: (up[name], name in offset) for state, name in states.items()}
+    assert {state: told[state] for state in ANSWERING} == dict.fromkeys(ANSWERING, (0, True))
+    assert {state: told[state] for state in SILENT} == dict.fromkeys(SILENT, (0, False))
+    assert {s: told[s] for s in WITHOUT_DATE} == dict.fromkeys(WITHOUT_DATE, (1, False))
+    assert {s: told[s] for s in WITH_ODD_DATE} == dict.fromkeys(WITH_ODD_DATE, (1, True))
+    assert set(found.by_device(STEPS).values()) == {0}
+    assert_truth_inside(found, fleet)
+
+
+async def test_a_clock_is_unknown_while_the_device_is_silent_and_known_again_after(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(1)
+    (device,) = fleet.devices
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="500ms", timeout="200ms")
+        async with daemon_on(config, tmp_path) as running:
+            await running.until(lambda now: device.name in now.by_device(OFFSET))
+            device.fault = "hang"
+            await running.until(lambda now: device.name not in now.by_device(OFFSET))
+            device.fault = None
+            found = await running.until(lambda now: device.name in now.by_device(OFFSET))
+    assert_truth_inside(found, fleet)
+    assert found.by_device(STEPS) == {device.name: 0}
+
+
+async def test_the_hosts_own_clock_is_told_as_the_kernel_has_it(tmp_path: Path) -> None:
+    config = {"devices": [{"address": "127.0.0.1:1"}]}
+    async with daemon_on(config, tmp_path) as running:
+        found = await running.scrape()
+    values = [value for _, value in found.all("axis_ntp_exporter_host_clock_synchronized")]
+    assert values in ([0.0], [1.0])

@@ -1,0 +1,91 @@
+"""The clock of Apache httpd, read from outside, against the truth that libfaketime sets."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from exporter.clock import Offset
+from exporter.device_clock import DeviceClock
+from exporter.host_clock import HostClock, steady_ns
+from exporter.vapix.client import NtpClient
+from exporter.vapix.sighting import observe
+from exporter.vapix.tls import TlsSettings
+from tests.real.apache import Apache
+from tests.real.apache_config import ApacheSettings
+from tests.real.certificates import self_signed
+from tests.real.client import ClientSettings, client_of
+from tests.real.conftest import StartApache
+from tests.real.programs import find_library
+
+THIS_YEAR = time.gmtime().tm_year
+ANY_CERTIFICATE = ClientSettings(tls=TlsSettings(insecure_skip_verify=True))
+
+
+def faked(offset: str) -> dict[str, str]:
+    library = find_library("*/faketime/libfaketime.so.1", "faketime")
+    return {"LD_PRELOAD": library, "FAKETIME": offset, "DONT_FAKE_MONOTONIC": "1"}
+
+
+async def look(client: NtpClient, clock: DeviceClock) -> Offset:
+    due_ns = steady_ns()
+    await client.get_info()
+    seen = [observe(sighting, THIS_YEAR) for sighting in client.take_sightings()]
+    clock.take_poll([each for each in seen if each is not None], due_ns)
+    offset = clock.offset(HostClock().now())
+    assert offset is not None
+    return offset
+
+
+async def offset_after(polls: int, apache: Apache, settings: ClientSettings) -> Offset:
+    clock = DeviceClock()
+    async with client_of(apache, settings) as client:
+        for _ in range(polls):
+            offset = await look(client, clock)
+    return offset
+
+
+@pytest.mark.parametrize("truth", [0.0, 3.25, -0.4, -7200.5, 86_400.125, 1_000_000_000.75])
+async def test_a_digest_device_is_read_to_5_ms_in_one_poll(
+    truth: float, start_apache: StartApache
+) -> None:
+    apache = start_apache(ApacheSettings(env=faked(f"{truth:+.3f}")))
+    # Five new observers, one poll each: a loaded machine widens an interval, never moves it.
+    offsets = [await offset_after(1, apache, ClientSettings()) for _ in range(5)]
+    assert all(abs(each.seconds - truth) <= each.uncertainty_seconds for each in offsets)
+    assert min(each.uncertainty_seconds for each in offsets) <= 0.005
+
+
+async def test_a_wrong_password_reads_the_clock_all_the_same(start_apache: StartApache) -> None:
+    apache = start_apache(ApacheSettings(env=faked("+3.250")))
+    async with client_of(apache, ClientSettings(password="wrong")) as client:
+        with pytest.raises(Exception, match="HTTP 401"):
+            await client.get_info()
+        seen = [observe(sighting, THIS_YEAR) for sighting in client.take_sightings()]
+    assert len(seen) == 2
+    assert all(each is not None and each.is_point for each in seen)
+
+
+async def test_a_next_nonce_is_a_reading_too(start_apache: StartApache) -> None:
+    settings = ApacheSettings(env=faked("-5.500"), nonce_lifetime_seconds=20)
+    apache = start_apache(settings)
+    clock = DeviceClock()
+    async with client_of(apache) as client:
+        await look(client, clock)
+        await client.get_info()
+        (sighting,) = client.take_sightings()
+    seen = observe(sighting, THIS_YEAR)
+    assert seen is not None
+    assert seen.is_point
+
+
+async def test_basic_over_tls_holds_the_truth_within_its_seconds(
+    start_apache: StartApache, tmp_path: Path
+) -> None:
+    certificate = self_signed(tmp_path).with_key
+    settings = ApacheSettings(certificate=certificate, auth="basic", env=faked("+3.250"))
+    offset = await offset_after(10, start_apache(settings), ANY_CERTIFICATE)
+    assert abs(offset.seconds - 3.25) <= offset.uncertainty_seconds
+    assert offset.uncertainty_seconds <= 0.52
