@@ -9,6 +9,7 @@ from yarl import URL
 from exporter.config import Config, Module, split_address
 from exporter.config.model import Device as DeviceConfig
 from exporter.device import Device, Target
+from exporter.state import DeviceState
 from exporter.vapix import ntp
 from exporter.vapix.auth import Authenticator
 from exporter.vapix.client import Endpoint, NtpClient
@@ -69,4 +70,5 @@ def _device(config: Config, entry: DeviceConfig, door: _Door, session: Session) 
         interval_seconds=module.interval or config.global_.interval,
         timeout_seconds=module.timeout or config.global_.timeout,
     )
-    return Device(target, NtpClient(session, door.endpoint(entry.address), door.authenticator()))
+    client = NtpClient(session, door.endpoint(entry.address), door.authenticator())
+    return Device(target, client, DeviceState(expect=config.expect(entry)))

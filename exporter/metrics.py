@@ -106,6 +106,15 @@ def _last_error(state: DeviceState, _now: HostTime) -> Iterator[Sample]:
         yield (kind.reason, kind.code), 1.0
 
 
+def _compliant(state: DeviceState) -> float | None:
+    return None if state.mismatches is None else float(not state.mismatches)
+
+
+def _mismatches(state: DeviceState, _now: HostTime) -> Iterator[Sample]:
+    for parameter in state.mismatches or ():
+        yield (parameter,), 1.0
+
+
 def _consecutive_failures(state: DeviceState) -> float | None:
     return None if state.last is None else float(state.consecutive_failures)
 
@@ -194,6 +203,17 @@ DEVICE_METRICS: Final = (
         "1; the source of the servers and the API version of the answer.",
         _client_info,
         ("servers_source", "api_version"),
+    ),
+    DeviceMetric(
+        "axis_ntp_config_compliant",
+        "1 if the device is configured as expected; absent without an expectation.",
+        _of_state(_compliant),
+    ),
+    DeviceMetric(
+        "axis_ntp_config_mismatch",
+        "1 for each parameter that is not as expected.",
+        _mismatches,
+        ("parameter",),
     ),
     DeviceMetric(
         "axis_ntp_clock_offset_seconds",

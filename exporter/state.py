@@ -6,6 +6,8 @@ import time
 from dataclasses import dataclass, field
 
 from exporter.clock import Offset
+from exporter.compliance import mismatches
+from exporter.config import Expect
 from exporter.device_clock import DeviceClock
 from exporter.host_clock import HostTime
 from exporter.reading import NtpClientReading, Reading
@@ -50,7 +52,11 @@ class ErrorKind:
 
 @dataclass(slots=True)
 class DeviceState:
-    """A device's polls so far. Changed by the poller alone, read by everyone."""
+    """A device's polls so far. Changed by the poller alone, read by everyone.
+
+    `mismatches` are the parameters in which the last reading deviates from `expect`; `None`
+    where nothing is expected, or there is no reading.
+    """
 
     polls: int = 0
     failures: int = 0
@@ -60,6 +66,8 @@ class DeviceState:
     last: Outcome | None = None
     last_success_unix: float | None = None
     next_poll_unix: float | None = None
+    expect: Expect = field(default_factory=Expect)
+    mismatches: tuple[str, ...] | None = None
     clock: DeviceClock = field(default_factory=DeviceClock)
 
     def clock_offset(self, now: HostTime) -> Offset | None:
@@ -89,6 +97,7 @@ class DeviceState:
         """Take in how a poll ended."""
         self.polls += 1
         self.last = outcome
+        self.mismatches = self._compare(outcome.result)
         self._record_clock(outcome)
         if isinstance(outcome.result, DeviceError):
             self._record_failure(outcome, outcome.result)
@@ -96,6 +105,11 @@ class DeviceState:
             self.consecutive_failures = 0
             self.down_since_unix = None
             self.last_success_unix = outcome.finished_unix
+
+    def _compare(self, result: Reading | DeviceError) -> tuple[str, ...] | None:
+        if isinstance(result, DeviceError) or not self.expect.named():
+            return None
+        return mismatches(self.expect, result.client)
 
     def _record_clock(self, outcome: Outcome) -> None:
         this_year = time.gmtime(outcome.started_unix).tm_year

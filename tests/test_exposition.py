@@ -11,6 +11,7 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter.config import Expect
 from exporter.device import Device, Target
 from exporter.exposition import DeviceCollector
 from exporter.host_clock import HostClock
@@ -172,6 +173,30 @@ def test_after_a_recovery_the_count_of_errors_stays_and_the_last_error_goes() ->
     error = {"device": "lobby", "reason": "timeout", "code": ""}
     assert values(found, "axis_ntp_api_errors_total") == [(error, 1)]
     assert "axis_ntp_last_error" not in names(found)
+
+
+def test_a_deviating_device_names_the_parameters() -> None:
+    subject = device()
+    subject.state.expect = Expect.model_validate({"enabled": False, "minpoll": 6, "maxpoll": 9})
+    subject.state.record(Outcome(1000.0, 0.25, read(CLIENT)))
+    found = samples(subject)
+    assert values(found, "axis_ntp_config_compliant") == [({"device": "lobby"}, 0)]
+    parameters = {lb["parameter"] for lb, _ in values(found, "axis_ntp_config_mismatch")}
+    assert parameters == {"enabled", "maxpoll"}
+
+
+def test_a_device_as_expected_is_compliant_until_a_poll_fails() -> None:
+    subject = device()
+    subject.state.expect = Expect.model_validate({"enabled": True})
+    subject.state.record(Outcome(1000.0, 0.25, read(CLIENT)))
+    assert values(samples(subject), "axis_ntp_config_compliant") == [({"device": "lobby"}, 1)]
+    assert "axis_ntp_config_mismatch" not in names(samples(subject))
+    subject.state.record(Outcome(1060.0, 0.25, PollTimeout("late")))
+    assert "axis_ntp_config_compliant" not in names(samples(subject))
+
+
+def test_without_an_expectation_there_is_no_compliance() -> None:
+    assert "axis_ntp_config_compliant" not in names(samples(device(read(CLIENT))))
 
 
 def test_the_labels_of_the_catalogue_are_reserved() -> None:

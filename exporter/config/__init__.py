@@ -1,5 +1,6 @@
 """The config file: how it is written, checked and loaded."""
 
+from exporter.config.expect import Expect
 from exporter.config.fields import Secret, split_address
 from exporter.config.load import ConfigError, load_config, parse_config
 from exporter.config.model import Auth, Config, Device, Global, Module, Tls
@@ -9,6 +10,7 @@ __all__ = [
     "Config",
     "ConfigError",
     "Device",
+    "Expect",
     "Global",
     "Module",
     "Secret",

@@ -11,10 +11,21 @@ from typing import Any, Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.config.model import DEFAULT_MODULE, Auth, Config, Device, Global, Module, Section, Tls
+from exporter.config.expect import Expect, Servers
+from exporter.config.model import DEFAULT_MODULE, Auth, Config, Device, Global, Module, Tls
+from exporter.config.section import Section
 from exporter.config.text import NotYaml, Tree, expand_variables, parse_yaml
 
-_SECTIONS: Final[tuple[type[Section], ...]] = (Config, Global, Module, Auth, Tls, Device)
+_SECTIONS: Final[tuple[type[Section], ...]] = (
+    Config,
+    Global,
+    Module,
+    Auth,
+    Tls,
+    Device,
+    Expect,
+    Servers,
+)
 KNOWN_KEYS: Final = sorted(
     {field.alias or name for section in _SECTIONS for name, field in section.model_fields.items()}
 )
@@ -57,6 +68,8 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
         found = (_problem(error) for error in invalid.errors(include_url=False))
         problems.extend((path, problem) for path, problem in found if path not in unset)
     problems.extend(_cross_problems(expanded))
+    if config is not None and not problems:
+        problems.extend(_overlay_problems(config))
     if problems or config is None:
         raise ConfigError([f"{path}: {problem}" if path else problem for path, problem in problems])
     return config
@@ -101,6 +114,8 @@ def _message(error: ErrorDetails) -> str:
         return f"must be one of {error['ctx']['expected']}"
     if kind == "greater_than_equal":
         return f"must be at least {error['ctx']['ge']}"
+    if kind == "less_than_equal":
+        return f"must be at most {error['ctx']['le']}"
     return _SHAPES.get(kind, error["msg"])
 
 
@@ -130,6 +145,13 @@ def _cross_problems(tree: Tree) -> Iterator[tuple[str, str]]:
                 f"devices[{index}].{where}",
                 f"{name!r} is already the name of devices[{first[name]}]",
             )
+
+
+def _overlay_problems(config: Config) -> Iterator[tuple[str, str]]:
+    for index, device in enumerate(config.devices):
+        if problem := config.expect(device).problem:
+            where = f"devices[{index}].expect"
+            yield where, f"with that of module {device.module!r}: {problem}"
 
 
 def _name(device: dict[str, Any]) -> str | None:

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
+from exporter.config.expect import Expect
 from exporter.config.fields import (
     Address,
     DurationSeconds,
@@ -19,16 +20,11 @@ from exporter.config.fields import (
     Secret,
     Username,
 )
+from exporter.config.section import Section
 from exporter.vapix.auth import Credentials, Policy
 from exporter.vapix.tls import MinVersion, TlsSettings, make_ssl_context
 
 DEFAULT_MODULE = "default"
-
-
-class Section(BaseModel):
-    """A mapping of the config file: unknown keys are errors, nothing changes after loading."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
 class Global(Section):
@@ -120,6 +116,7 @@ class Module(Section):
     tls_config: Tls = Field(default_factory=Tls)
     interval: DurationSeconds | None = None
     timeout: DurationSeconds | None = None
+    expect: Expect = Expect()
 
     @model_validator(mode="after")
     def _hides_the_password(self) -> Self:
@@ -136,7 +133,8 @@ class Device(Section):
     address: Address
     name: Name | None = None
     module: str = DEFAULT_MODULE
-    labels: Labels = {}
+    labels: Labels = Field(default_factory=dict)
+    expect: Expect = Expect()
 
     @property
     def label(self) -> str:
@@ -148,7 +146,7 @@ class Config(Section):
     """The whole file."""
 
     global_: Global = Field(Global(), alias="global")
-    modules: dict[str, Module] = {}
+    modules: dict[str, Module] = Field(default_factory=dict)
     devices: tuple[Device, ...] = ()
 
     def module(self, name: str) -> Module:
@@ -159,6 +157,10 @@ class Config(Section):
         if name == DEFAULT_MODULE:
             return self.modules.get(name) or Module()
         return self.modules[name]
+
+    def expect(self, device: Device) -> Expect:
+        """What is expected of a device: its own `expect` laid over its module's, key by key."""
+        return device.expect.laid_over(self.module(device.module).expect)
 
 
 def _read_secret(file: Path) -> str:

@@ -57,6 +57,18 @@ def test_a_whole_config_is_read() -> None:
     assert config.devices[0].label == 'lobby "1/2"'
 
 
+def test_a_devices_expectation_is_laid_over_its_modules() -> None:
+    config = load(
+        """
+        modules: {default: {expect: {enabled: true, minpoll: 6, static_servers: [a, b]}}}
+        devices: [{address: d, expect: {minpoll: 4}}, {address: e}]
+        """
+    )
+    first, second = (config.expect(device).named() for device in config.devices)
+    assert first == second | {"minpoll": 4}
+    assert (second["enabled"], second["minpoll"]) == (True, 6)
+
+
 @pytest.mark.parametrize(
     "address",
     ["192.168.0.90", "camera.example", "camera.example:443", "[::1]", "[fe80::1]:80", "::1", "a_b"],
@@ -139,6 +151,34 @@ def test_an_address_is_host_or_host_and_port(address: str) -> None:
         (
             "modules: {a: {tls_config: {key_file: /dev/null}}}",
             ["modules.a.tls_config: key_file needs a cert_file"],
+        ),
+        (
+            "modules: {a: {expect: {minpoll: 25, maxpoll: -1, servers_source: gps}}}",
+            [
+                "modules.a.expect.servers_source: must be one of 'static' or 'dhcp'",
+                "modules.a.expect.minpoll: must be at most 24",
+                "modules.a.expect.maxpoll: must be at least 0",
+            ],
+        ),
+        (
+            "modules: {a: {expect: {minpoll: 9, maxpoll: 8}}}",
+            ["modules.a.expect: minpoll 9 exceeds maxpoll 8"],
+        ),
+        (
+            "modules: {a: {expect: {minpoll: 9}}}\n"
+            "devices: [{address: d, module: a, expect: {maxpoll: 8}}]",
+            ["devices[0].expect: with that of module 'a': minpoll 9 exceeds maxpoll 8"],
+        ),
+        (
+            "devices: [{address: d, expect: {static_servers: {servers: x, order: true}}}]",
+            [
+                "devices[0].expect.static_servers.servers: must be a list",
+                "devices[0].expect.static_servers.order: unknown key (did you mean ordered?)",
+            ],
+        ),
+        (
+            "devices: [{address: d, expect: {static_servers: ['']}}]",
+            ["devices[0].expect.static_servers.servers[0]: must not be empty"],
         ),
         ("devices: x", ["devices: must be a list"]),
         ("devices: [x]", ["devices[0]: must be a mapping"]),
