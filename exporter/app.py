@@ -130,8 +130,8 @@ async def _serving(app: web.Application, settings: WebSettings) -> AsyncIterator
 async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
     try:
         await web.TCPSite(runner, host or None, port).start()
-    except OSError as problem:
-        reason = problem.strerror or str(problem)
+    except (OSError, UnicodeError) as problem:
+        reason = getattr(problem, "strerror", None) or str(problem)
         raise StartFailed(f"cannot listen on {_spelled((host, port))}: {reason}") from problem
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
-from types import ModuleType
+from types import FrameType, ModuleType
 from typing import Final, NoReturn
 
 from exporter import __version__
@@ -23,7 +24,14 @@ COMMANDS: Final = {
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end_quietly)
     sys.exit(run(sys.argv[1:] if argv is None else argv))
+
+
+def _end_quietly(_number: int, _frame: FrameType | None) -> None:
+    # While it still starts; once it runs, the event loop has handlers of its own.
+    sys.exit(0)
 
 
 def run(argv: Sequence[str]) -> int:
@@ -31,7 +39,11 @@ def run(argv: Sequence[str]) -> int:
     if list(argv) == ["--version"]:
         print(f"{PROGRAM} {__version__}")
         return 0
-    name, rest = (argv[0], argv[1:]) if argv and argv[0] in COMMANDS else ("run", argv)
+    named = bool(argv) and not argv[0].startswith("-")
+    name, rest = (argv[0], argv[1:]) if named else ("run", argv)
+    if name not in COMMANDS:
+        print(f"{PROGRAM}: no command {name!r}, only {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
     module = importlib.import_module(f"exporter.commands.{name}")
     arguments = make_parser(name, module).parse_args(rest)
     code: int = module.execute(arguments)

@@ -14,7 +14,9 @@ _UNIT_SECONDS: Final = {
     "s": 1,
     "ms": 0.001,
 }
-_DURATION: Final = re.compile("".join(rf"(?:(\d+){unit})?" for unit in _UNIT_SECONDS), re.ASCII)
+_DURATION: Final = re.compile(
+    "".join(rf"(?:(\d{{1,12}}){unit})?" for unit in _UNIT_SECONDS), re.ASCII
+)
 
 
 def parse_duration(text: str) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import logging
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Final
 
 import structlog
-from structlog.typing import FilteringBoundLogger
 
 from exporter.device import Device
 from exporter.reading import Reading
@@ -15,11 +17,17 @@ from exporter.vapix.errors import DeviceError
 
 _log = structlog.get_logger()
 
+# Asked at every poll, so it must cost nothing: structlog would build a logger first.
+_stdlib = logging.getLogger(__name__)
+
+RECOVERED: Final = "device.recovered"
+Log = Callable[..., None]
+
 
 @contextmanager
 def log_edges(device: Device, outcome: Outcome) -> Iterator[None]:
     """Tell what a poll's outcome changes, around the block that records it."""
-    log = _log.bind(device=device.target.name, address=device.target.address)
+    log = partial(_tell, device)
     stepped_before = device.state.clock.last_step_seconds is not None
     if isinstance(outcome.result, DeviceError):
         _log_failure(log, device, outcome.result)
@@ -27,28 +35,47 @@ def log_edges(device: Device, outcome: Outcome) -> Iterator[None]:
         _log_recovery(log, device, outcome)
         _log_left_out(log, device, outcome.result)
     yield
+    if _stdlib.isEnabledFor(logging.DEBUG):
+        _log_poll(device, outcome)
     step_seconds = device.state.clock.last_step_seconds
     if step_seconds is not None and not stepped_before:
-        log.warning("device.clock_stepped", seconds=round(step_seconds, 6))
+        log("device.clock_stepped", seconds=round(step_seconds, 6))
 
 
-def _log_failure(log: FilteringBoundLogger, device: Device, error: DeviceError) -> None:
+def _tell(device: Device, event: str, **fields: object) -> None:
+    # Looked up only when there is something to tell: most polls change nothing.
+    level = _log.info if event == RECOVERED else _log.warning
+    level(event, device=device.target.name, address=device.target.address, **fields)
+
+
+def _log_poll(device: Device, outcome: Outcome) -> None:
+    _log.debug(
+        "poll.ended",
+        device=device.target.name,
+        up=isinstance(outcome.result, Reading),
+        seconds=round(outcome.duration_seconds, 6),
+        answers=len(outcome.sightings),
+        scheme=device.client.scheme,
+    )
+
+
+def _log_failure(log: Log, device: Device, error: DeviceError) -> None:
     kind = ErrorKind.of(error)
     if kind.reason not in device.told_reasons:
         device.told_reasons.add(kind.reason)
         fields = {"reason": kind.reason, "error": str(error)}
-        log.warning("device.failed", **fields | ({"code": kind.code} if kind.code else {}))
+        log("device.failed", **fields | ({"code": kind.code} if kind.code else {}))
 
 
-def _log_recovery(log: FilteringBoundLogger, device: Device, outcome: Outcome) -> None:
-    if device.state.down_since_unix is not None:
-        down_seconds = round(outcome.started_unix - device.state.down_since_unix, 3)
-        log.info("device.recovered", down_seconds=down_seconds)
+def _log_recovery(log: Log, device: Device, outcome: Outcome) -> None:
+    if device.state.down_since_steady is not None:
+        down_seconds = round(outcome.started_steady - device.state.down_since_steady, 3)
+        log(RECOVERED, down_seconds=down_seconds)
         device.told_reasons.clear()
 
 
-def _log_left_out(log: FilteringBoundLogger, device: Device, reading: Reading) -> None:
+def _log_left_out(log: Log, device: Device, reading: Reading) -> None:
     for name, problem in reading.invalid_fields:
         if name not in device.told_fields:
             device.told_fields.add(name)
-            log.warning("device.field_left_out", field=name, problem=problem)
+            log("device.field_left_out", field=name, problem=problem)

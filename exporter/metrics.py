@@ -13,7 +13,7 @@ from typing import Final, Literal
 from exporter.clock import Offset
 from exporter.host_clock import HostTime
 from exporter.reading import NtpClientReading
-from exporter.state import DeviceState, ErrorKind
+from exporter.state import DeviceState
 
 Sample = tuple[tuple[str, ...], float]
 """The values of a metric's own labels, and the sample's value."""
@@ -101,9 +101,8 @@ def _api_errors(state: DeviceState, _now: HostTime) -> Iterator[Sample]:
 
 
 def _last_error(state: DeviceState, _now: HostTime) -> Iterator[Sample]:
-    if state.error is not None:
-        kind = ErrorKind.of(state.error)
-        yield (kind.reason, kind.code), 1.0
+    if state.last_error is not None:
+        yield (state.last_error.reason, state.last_error.code), 1.0
 
 
 def _compliant(state: DeviceState) -> float | None:

@@ -14,7 +14,7 @@ from exporter.device import Device
 from exporter.edges import log_edges
 from exporter.host_clock import HostClock
 from exporter.reading import Reading
-from exporter.schedule import first_due, next_due
+from exporter.schedule import first_wait, next_due
 from exporter.state import Outcome
 from exporter.vapix.errors import DeviceError, Internal, PollTimeout
 from exporter.vapix.sighting import Sighting
@@ -68,8 +68,9 @@ class Poller:
     def start(self, device: Device) -> None:
         """Poll a device from now on, first within one interval."""
         target = device.target
-        start = self._host.now().steady_seconds
-        self._schedule(device, first_due(target.name, target.interval_seconds, start))
+        now = self._host.now()
+        wait = first_wait(target.name, target.interval_seconds, now.unix_seconds)
+        self._schedule(device, now.steady_seconds + wait)
 
     async def stop(self) -> None:
         """Cancel every timer and every open poll; return when the last has ended."""
@@ -119,7 +120,14 @@ class Poller:
         duration = self._host.now().steady_seconds - started.steady_seconds
         self._observer.poll_ended(duration)
         due_ns = round(turn.due * SECOND_NS)
-        outcome = Outcome(started.unix_seconds, duration, result, tuple(sightings), due_ns)
+        outcome = Outcome(
+            started.unix_seconds,
+            duration,
+            result,
+            started.steady_seconds,
+            tuple(sightings),
+            due_ns,
+        )
         with log_edges(turn.device, outcome):
             turn.device.state.record(outcome)
 
@@ -157,7 +165,8 @@ async def _result_of(device: Device) -> Reading | DeviceError:
     except DeviceError as error:
         return error
     except TimeoutError:
-        return PollTimeout(f"no complete answer within {timeout_seconds:g} s")
+        stage = device.client.stage
+        return PollTimeout(f"no complete answer within {timeout_seconds:g} s: {stage}")
     except Exception:  # noqa: BLE001 - one guard, so that no device can end the loop
         # The last resort: whatever it is, this device's poll failed and the loop goes on.
         _log.exception("poll.internal_error", device=device.target.name)

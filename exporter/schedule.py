@@ -1,4 +1,4 @@
-"""When a device is polled: pure arithmetic on a monotonic clock, in seconds."""
+"""When a device is polled: pure arithmetic, in seconds."""
 
 from __future__ import annotations
 
@@ -11,9 +11,14 @@ def stable_hash(name: str) -> int:
     return int.from_bytes(hashlib.md5(name.encode(), usedforsecurity=False).digest()[8:])
 
 
-def first_due(name: str, interval_seconds: float, start: float) -> float:
-    """When a device's first poll is due: within one interval, where its name's hash puts it."""
-    return start + stable_hash(name) / 2**64 * interval_seconds
+def first_wait(name: str, interval_seconds: float, now_unix: float) -> float:
+    """How long until a device's first poll: to its turn, under one interval away.
+
+    Turns follow from the name's hash and the wall clock, as Prometheus's do, so that a restart
+    leaves them where they were.
+    """
+    turn = stable_hash(name) / 2**64 * interval_seconds
+    return (turn - now_unix) % interval_seconds
 
 
 def next_due(due: float, interval_seconds: float, now: float) -> float:

@@ -11,7 +11,7 @@ from exporter.config import Expect
 from exporter.device_clock import DeviceClock
 from exporter.host_clock import HostTime
 from exporter.reading import NtpClientReading, Reading
-from exporter.vapix.errors import DeviceError
+from exporter.vapix.errors import REASONS, DeviceError
 from exporter.vapix.sighting import Sighting, observe
 
 MAX_ERROR_KINDS = 64
@@ -20,7 +20,7 @@ MAX_ERROR_KINDS = 64
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How a poll ended: a reading, or an error. Times in seconds, Unix.
+    """How a poll ended: a reading, or an error. Times in seconds: Unix, and the host's steady.
 
     `sightings` are the HTTP answers it got, oldest first; it was due at `due_ns`, steady.
     """
@@ -28,6 +28,7 @@ class Outcome:
     started_unix: float
     duration_seconds: float
     result: Reading | DeviceError
+    started_steady: float = 0.0
     sightings: tuple[Sighting, ...] = ()
     due_ns: int = 0
 
@@ -62,7 +63,8 @@ class DeviceState:
     failures: int = 0
     errors: dict[ErrorKind, int] = field(default_factory=dict)
     consecutive_failures: int = 0
-    down_since_unix: float | None = None
+    down_since_steady: float | None = None
+    last_error: ErrorKind | None = None
     last: Outcome | None = None
     last_success_unix: float | None = None
     next_poll_unix: float | None = None
@@ -103,7 +105,8 @@ class DeviceState:
             self._record_failure(outcome, outcome.result)
         else:
             self.consecutive_failures = 0
-            self.down_since_unix = None
+            self.down_since_steady = None
+            self.last_error = None
             self.last_success_unix = outcome.finished_unix
 
     def _compare(self, result: Reading | DeviceError) -> tuple[str, ...] | None:
@@ -119,9 +122,13 @@ class DeviceState:
     def _record_failure(self, outcome: Outcome, error: DeviceError) -> None:
         self.failures += 1
         self.consecutive_failures += 1
-        if self.down_since_unix is None:
-            self.down_since_unix = outcome.started_unix
-        kind = ErrorKind.of(error)
-        if kind not in self.errors and len(self.errors) >= MAX_ERROR_KINDS:
-            kind = ErrorKind(kind.reason)
-        self.errors[kind] = self.errors.get(kind, 0) + 1
+        if self.down_since_steady is None:
+            self.down_since_steady = outcome.started_steady
+        self.last_error = self._bounded(ErrorKind.of(error))
+        self.errors[self.last_error] = self.errors.get(self.last_error, 0) + 1
+
+    def _bounded(self, kind: ErrorKind) -> ErrorKind:
+        """`kind`, without its code once a device has given too many of them."""
+        if kind in self.errors or len(self.errors) < MAX_ERROR_KINDS - len(REASONS):
+            return kind
+        return ErrorKind(kind.reason)

@@ -1,6 +1,8 @@
 """Flags, help, exit codes."""
 
 import argparse
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,7 +43,9 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
     "argv",
     [
         ["--nonsense"],
-        ["nonsense"],
+        ["demo", "--devices=-1"],
+        ["simulate", "--keepalive=-1"],
+        ["simulate", "--nonce-lifetime=nan"],
         ["--config.fil=x"],
         ["--web.listen-address=nowhere"],
         ["--web.telemetry-path=metrics"],
@@ -52,6 +56,11 @@ def test_wrong_usage_ends_with_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         run(argv)
     assert end.value.code == 2
+
+
+def test_an_unknown_command_is_told_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["nonsense"]) == 2
+    assert "no command 'nonsense', only run, " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("prefix", [[], ["run"]])
@@ -107,3 +116,17 @@ def test_what_is_no_listen_address_is_refused(text: str) -> None:
 def test_the_telemetry_path_takes_no_place_of_another(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         telemetry_path(text)
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_a_signal_ends_it_quietly_while_it_still_starts(name: str) -> None:
+    signal_while_importing = (
+        "import importlib, os, signal, time, exporter.cli as cli\n"
+        f"stop = lambda _: os.kill(os.getpid(), signal.{name}) or time.sleep(9)\n"
+        "importlib.import_module = stop\n"
+        "cli.main(['run'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", signal_while_importing], capture_output=True, check=False, text=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

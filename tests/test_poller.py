@@ -15,7 +15,7 @@ from exporter.device import Device, Target
 from exporter.host_clock import HostClock, HostTime
 from exporter.poller import Poller
 from exporter.reading import NtpClientReading, Reading
-from exporter.schedule import first_due
+from exporter.schedule import first_wait
 from exporter.vapix.errors import Unauthorized, UnexpectedStatus
 from exporter.vapix.sighting import Sighting
 from tests.fake_time import FakeTimeLoop, run_in_fake_time
@@ -34,6 +34,8 @@ class StubClient:
         self.open = 0
         self.most_open = 0
         self.sightings: list[Sighting] = []
+        self.scheme = None
+        self.stage = "connecting"
 
     def take_sightings(self) -> list[Sighting]:
         taken, self.sightings = self.sightings, []
@@ -103,7 +105,7 @@ def poll_for(
 def test_a_device_is_polled_once_per_interval_in_its_own_rhythm() -> None:
     client = StubClient()
     poll_for(600, [device(client)])
-    due = first_due("lobby", 60.0, 0.0)
+    due = first_wait("lobby", 60.0, EPOCH)
     assert client.started == pytest.approx([due + 60 * n for n in range(10)], abs=0.01)
 
 
@@ -119,7 +121,7 @@ def test_a_slow_device_is_never_polled_twice_at_once_and_keeps_its_rhythm() -> N
     client = StubClient(seconds=90)
     poll_for(1200, [device(client, interval=60, timeout=300)])
     assert client.most_open == 1
-    due = first_due("lobby", 60.0, 0.0)
+    due = first_wait("lobby", 60.0, EPOCH)
     assert client.started == pytest.approx([due + 120 * n for n in range(10)], abs=0.01)
 
 
@@ -138,7 +140,7 @@ def test_a_poll_ends_at_its_deadline() -> None:
     assert observer.latency == pytest.approx([7.5], abs=0.01)
     assert hung.state.error is not None
     assert hung.state.error.reason == "timeout"
-    assert str(hung.state.error) == "no complete answer within 7.5 s"
+    assert str(hung.state.error) == "no complete answer within 7.5 s: connecting"
 
 
 def test_no_more_polls_than_concurrency_are_open_and_the_rest_wait_their_turn() -> None:
@@ -170,7 +172,7 @@ def test_waiting_for_a_slot_counts_as_lateness_not_as_latency() -> None:
 def test_the_next_poll_is_told_in_unix_time() -> None:
     polled = device(StubClient())
     poll_for(61, [polled])
-    due = first_due("lobby", 60.0, 0.0)
+    due = first_wait("lobby", 60.0, EPOCH)
     assert polled.state.next_poll_unix == pytest.approx(EPOCH + due + 60, abs=0.01)
     assert polled.state.last is not None
     assert polled.state.last.finished_unix == pytest.approx(EPOCH + due + 0.1, abs=0.01)
@@ -272,7 +274,7 @@ def test_shifts_for_the_clock_lose_no_turn_and_stay_within_a_second(
     client = ClockedClient(offset_seconds)
     subject = device(client, interval=interval)
     observer = poll_for(interval * 100, [subject])
-    due = first_due("lobby", interval, 0.0)
+    due = first_wait("lobby", interval, EPOCH)
     shifts = [at - (due + n * interval) for n, at in enumerate(client.started)]
     assert len(shifts) in (99, 100)
     assert all(-0.001 <= shift < 1.001 for shift in shifts)
@@ -283,7 +285,7 @@ def test_shifts_for_the_clock_lose_no_turn_and_stay_within_a_second(
 def test_an_interval_under_a_second_is_never_shifted() -> None:
     client = ClockedClient(0.3)
     poll_for(60, [device(client, interval=0.9)])
-    due = first_due("lobby", 0.9, 0.0)
+    due = first_wait("lobby", 0.9, EPOCH)
     shifts = [at - (due + n * 0.9) for n, at in enumerate(client.started)]
     assert max(shifts) < 0.001
 

@@ -5,7 +5,7 @@ import hashlib
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.schedule import first_due, next_due, stable_hash
+from exporter.schedule import first_wait, next_due, stable_hash
 
 intervals = st.floats(min_value=0.1, max_value=86_400)
 
@@ -16,20 +16,26 @@ def test_the_hash_is_prometheus_hashmod() -> None:
 
 
 def test_first_polls_are_spread_evenly_over_the_interval() -> None:
-    due = [first_due(f"camera-{n}", 60.0, 1000.0) for n in range(6000)]
-    seconds = [sum(1000 + n <= d < 1001 + n for d in due) for n in range(60)]
+    waits = [first_wait(f"camera-{n}", 60.0, 1000.0) for n in range(6000)]
+    seconds = [sum(n <= wait < n + 1 for wait in waits) for n in range(60)]
     assert sum(seconds) == 6000
     assert min(seconds) > 60
     assert max(seconds) < 140
 
 
-@given(st.text(), intervals, st.floats(min_value=0, max_value=1e9))
-def test_the_first_poll_is_due_within_one_interval_and_always_the_same(
-    name: str, interval: float, start: float
+@given(st.text(), intervals, st.floats(min_value=0, max_value=4e9))
+def test_the_first_poll_is_due_within_one_interval(
+    name: str, interval: float, now_unix: float
 ) -> None:
-    due = first_due(name, interval, start)
-    assert start <= due <= start + interval
-    assert due == first_due(name, interval, start)
+    assert 0 <= first_wait(name, interval, now_unix) <= interval
+
+
+@given(st.text(), st.floats(min_value=1e9, max_value=4e9), st.floats(min_value=0, max_value=1e6))
+def test_a_restart_leaves_a_device_its_turn(name: str, start: float, later: float) -> None:
+    first = start + first_wait(name, 60.0, start)
+    again = start + later + first_wait(name, 60.0, start + later)
+    turns = (again - first) / 60
+    assert abs(turns - round(turns)) < 1e-4
 
 
 def test_the_next_poll_is_one_interval_after_the_last_was_due() -> None:

@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from exporter.config import split_address
+from exporter.app import WebSettings
+from exporter.config import LARGEST_PORT, split_address
 
-LARGEST_PORT: Final = 65_535
+DEFAULT_PORT: Final = 10123
 
 
 def add_config_file(parser: argparse.ArgumentParser) -> None:
@@ -23,15 +24,16 @@ def add_config_file(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def add_web(parser: argparse.ArgumentParser, default_listen: str) -> None:
+def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
     """`--web.*`: where the web side listens and what it calls the metrics."""
+    default = f"{default_host}:{DEFAULT_PORT}"
     parser.add_argument(
         "--web.listen-address",
         dest="listen",
         type=listen_address,
         action="append",
         metavar="ADDRESS",
-        help=f"host:port, [v6]:port or :port to listen on; repeatable (default: {default_listen})",
+        help=f"host:port, [v6]:port or :port to listen on; repeatable (default: {default})",
     )
     parser.add_argument(
         "--web.telemetry-path",
@@ -59,6 +61,19 @@ def add_log(parser: argparse.ArgumentParser) -> None:
         default="logfmt",
         help="form of the log lines (default: %(default)s)",
     )
+
+
+def web_settings(arguments: argparse.Namespace, default_host: str) -> WebSettings:
+    """What `add_web` has read."""
+    listen = tuple(arguments.listen or [(default_host, DEFAULT_PORT)])
+    return WebSettings(listen, arguments.telemetry_path)
+
+
+def device_count(text: str) -> int:
+    """How many simulated devices. Raises `argparse.ArgumentTypeError`."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= LARGEST_PORT):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of devices")
+    return int(text)
 
 
 def listen_address(text: str) -> tuple[str, int]:

@@ -10,32 +10,35 @@ import uvloop
 import yaml
 
 from exporter.app import StartFailed, WebSettings, running
-from exporter.commands.arguments import add_log, add_web
+from exporter.commands.arguments import add_log, add_web, device_count, web_settings
 from exporter.config import Config, parse_config
 from exporter.config.text import parse_yaml
 from exporter.logs import configure_logging
 from exporter.signals import stop_signals
 from exporter.simulator.fleet import FleetError, ServedFleet, build_fleet, serve_fleet
 
-DEFAULT_LISTEN_ADDRESS = "127.0.0.1:10123"
+LOOPBACK = "127.0.0.1"
 POLL_INTERVAL = "10s"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The demo's flags."""
     parser.add_argument(
-        "--devices", type=int, default=20, metavar="N", help="how many (default: %(default)s)"
+        "--devices",
+        type=device_count,
+        default=20,
+        metavar="N",
+        help="how many (default: %(default)s)",
     )
-    add_web(parser, DEFAULT_LISTEN_ADDRESS)
+    add_web(parser, LOOPBACK)
     add_log(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run until a signal says stop; 1 if it could not start."""
     configure_logging(arguments.log_level, arguments.log_format)
-    listen = tuple(arguments.listen or [("127.0.0.1", 10123)])
     try:
-        uvloop.run(_demo(arguments.devices, WebSettings(listen, arguments.telemetry_path)))
+        uvloop.run(_demo(arguments.devices, web_settings(arguments, LOOPBACK)))
     except (StartFailed, FleetError, OSError) as failure:
         print(f"demo: {failure}", file=sys.stderr)
         return 1

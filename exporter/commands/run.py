@@ -10,12 +10,12 @@ from collections.abc import Coroutine
 import structlog
 import uvloop
 
-from exporter.app import StartFailed, WebSettings, run_daemon
-from exporter.commands.arguments import add_config_file, add_log, add_web
+from exporter.app import StartFailed, run_daemon
+from exporter.commands.arguments import add_config_file, add_log, add_web, web_settings
 from exporter.config import Config, ConfigError, load_config
 from exporter.logs import configure_logging
 
-DEFAULT_LISTEN_ADDRESS = ":10123"
+ANY_HOST = ""
 
 _log = structlog.get_logger()
 
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="check the config file, print every error as `path: problem`, exit 0 or 1",
     )
-    add_web(parser, DEFAULT_LISTEN_ADDRESS)
+    add_web(parser, ANY_HOST)
     add_log(parser)
 
 
@@ -44,10 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.config_check:
         print(f"{arguments.config_file}: fine, {_described(config)}")
         return 0
-    settings = WebSettings(
-        listen=tuple(arguments.listen or [("", 10123)]), telemetry_path=arguments.telemetry_path
-    )
-    return run_to_end(run_daemon(config, settings))
+    return run_to_end(run_daemon(config, web_settings(arguments, ANY_HOST)))
 
 
 def _described(config: Config) -> str:

@@ -1,11 +1,12 @@
 """The config file: how it is written, checked and loaded."""
 
 from exporter.config.expect import Expect
-from exporter.config.fields import Secret, split_address
+from exporter.config.fields import LARGEST_PORT, Secret, split_address
 from exporter.config.load import ConfigError, load_config, parse_config
 from exporter.config.model import Auth, Config, Device, Global, Module, Tls
 
 __all__ = [
+    "LARGEST_PORT",
     "Auth",
     "Config",
     "ConfigError",

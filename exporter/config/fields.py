@@ -9,6 +9,7 @@ from typing import Annotated, Final
 
 import pydantic
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
+from yarl import URL
 
 from exporter.durations import format_duration, parse_duration
 from exporter.labels import label_name_problem
@@ -16,7 +17,7 @@ from exporter.labels import label_name_problem
 _HOST_PORT: Final = re.compile(
     r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^\s/?#@\[\]:\\%]+))(?::(?P<port>\d+))?"
 )
-_LARGEST_PORT: Final = 65_535
+LARGEST_PORT: Final = 65_535
 _FINGERPRINT: Final = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
 
 
@@ -36,9 +37,19 @@ def split_address(address: str) -> tuple[str, int | None]:
     if match is None:
         return _bare_v6(address), None
     port = None if match["port"] is None else int(match["port"])
-    if port is not None and not 0 < port <= _LARGEST_PORT:
-        raise ValueError(f"port {port} is not within 1 to {_LARGEST_PORT}")
-    return (match["host"] or _bare_v6(match["v6"])), port
+    if port is not None and not 0 < port <= LARGEST_PORT:
+        raise ValueError(f"port {port} is not within 1 to {LARGEST_PORT}")
+    return (_host_name(match["host"]) if match["host"] else _bare_v6(match["v6"])), port
+
+
+def _host_name(name: str) -> str:
+    """`name`, if a URL and a name server can have it."""
+    try:
+        URL.build(scheme="http", host=name)
+        name.encode("idna")
+    except (ValueError, UnicodeError):
+        raise ValueError(f"{name!r} is no host name") from None
+    return name
 
 
 def _bare_v6(text: str) -> str:
@@ -94,9 +105,12 @@ def _not_blank(text: str) -> str:
     return text
 
 
-def _username(name: str) -> str:
+def account_name(name: str) -> str:
+    """`name`, if HTTP authentication can carry it. Raises `ValueError`."""
     if ":" in name:
         raise ValueError("must not contain a colon: HTTP authentication cannot carry it")
+    if not name.isprintable():
+        raise ValueError("must be one line without control characters")
     return _not_blank(name)
 
 
@@ -113,4 +127,4 @@ Fingerprint = Annotated[
 ]
 Labels = dict[Annotated[str, AfterValidator(_label_name)], str]
 Name = Annotated[str, AfterValidator(_not_blank)]
-Username = Annotated[str, AfterValidator(_username)]
+Username = Annotated[str, AfterValidator(account_name)]

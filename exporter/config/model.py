@@ -19,6 +19,7 @@ from exporter.config.fields import (
     ReadableFile,
     Secret,
     Username,
+    account_name,
 )
 from exporter.config.section import Section
 from exporter.vapix.auth import Credentials, Policy
@@ -65,7 +66,7 @@ class Auth(Section):
         """
         username = self.username
         if self.username_file is not None:
-            username = _read_secret(self.username_file)
+            username = _account_name_in(self.username_file)
         password = None if self.password is None else self.password.get_secret_value()
         if self.password_file is not None:
             password = _read_secret(self.password_file)
@@ -161,6 +162,14 @@ class Config(Section):
     def expect(self, device: Device) -> Expect:
         """What is expected of a device: its own `expect` laid over its module's, key by key."""
         return device.expect.laid_over(self.module(device.module).expect)
+
+
+def _account_name_in(file: Path) -> str:
+    try:
+        return account_name(_read_secret(file))
+    except ValueError as problem:
+        about = str(problem)
+        raise ValueError(about if str(file) in about else f"{file}: the name {about}") from None
 
 
 def _read_secret(file: Path) -> str:

@@ -88,6 +88,15 @@ def expand_variables(
     return tree
 
 
+def _is_utf8(text: str) -> bool:
+    # The environment may hold any bytes; those that are no UTF-8 arrive as lone surrogates.
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _replacement(found: re.Match[str], environ: Mapping[str, str]) -> str:
     name = found["name"]
     return "$" if name is None else environ.get(name, "")
@@ -99,3 +108,5 @@ def _variable_problems(text: str, environ: Mapping[str, str]) -> Iterator[str]:
             yield "${ is not followed by a variable's name and }; a literal ${ is written $${"
         elif found["name"] is not None and found["name"] not in environ:
             yield f"the environment variable {found['name']} is not set"
+        elif found["name"] is not None and not _is_utf8(environ[found["name"]]):
+            yield f"the environment variable {found['name']} is not UTF-8 text"

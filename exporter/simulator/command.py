@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -76,14 +77,14 @@ def _add_timing_and_output(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add(
         "--nonce-lifetime",
-        type=float,
+        type=_seconds,
         default=300.0,
         metavar="SECONDS",
         help="of digest nonces (default: 300)",
     )
     add(
         "--keepalive",
-        type=float,
+        type=_seconds,
         default=DEFAULT_KEEPALIVE_SECONDS,
         metavar="SECONDS",
         help=f"until an idle connection is closed (default: {DEFAULT_KEEPALIVE_SECONDS:g})",
@@ -100,7 +101,7 @@ async def run(arguments: argparse.Namespace, stop: asyncio.Event) -> int:
     """Serve a fleet until `stop` is set; gives the exit code: 1 if it can't be served."""
     try:
         await _run(arguments, stop)
-    except (FleetError, MissingExtraError, OSError) as error:
+    except (FleetError, MissingExtraError, OSError, ValueError) as error:
         sys.stderr.write(f"simulate: {error}\n")
         return 1
     return 0
@@ -155,6 +156,13 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number of devices")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)  # argparse tells of what is no number
+    if not 0 <= seconds < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds")
+    return seconds
 
 
 def _scenario(text: str) -> str:

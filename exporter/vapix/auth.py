@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, Literal
 
 from multidict import CIMultiDictProxy
@@ -26,7 +27,8 @@ STALE_RETRIES: Final = 2
 
 _HASHES: Final[dict[str, Callable[[bytes], hashlib._Hash]]] = {
     "sha-256": hashlib.sha256,
-    "md5": hashlib.md5,
+    # The devices' choice: without the flag a FIPS host would refuse it.
+    "md5": partial(hashlib.md5, usedforsecurity=False),
 }
 """Digest algorithms we answer, the strongest first; each also as a `-sess` variant."""
 
@@ -87,7 +89,7 @@ def nonces_of(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
 
 
 def _next_nonces(authentication_info: str | None) -> tuple[str, ...]:
-    if authentication_info is None:
+    if authentication_info is None or "nextnonce" not in authentication_info.lower():
         return ()
     # The header is a challenge's parameters without a scheme (RFC 7616 section 3.5).
     infos = parse_challenges([f"Info {authentication_info}"])
@@ -206,16 +208,19 @@ class Authenticator:
         chosen = self._choose(challenges)
         if chosen is None:
             raise Unauthorized(f"HTTP 401: {self._why_none(challenges)}", 401)
-        if refusals > 1 and not self._may_repeat(chosen, refusals):
-            raise Unauthorized("HTTP 401: the device refused the username or password", 401)
+        if refusals > 1:
+            self._raise_unless_stale(chosen, refusals)
         if chosen.scheme == "basic" and before is not None and before.scheme == "basic":
             raise Unauthorized("HTTP 401: the device refused the username or password", 401)
         self._answers = self._answers_to(chosen, self._credentials)
 
     @staticmethod
-    def _may_repeat(chosen: Challenge, refusals: int) -> bool:
-        stale = chosen.params.get("stale", "").lower() == "true"
-        return stale and refusals <= STALE_RETRIES
+    def _raise_unless_stale(chosen: Challenge, refusals: int) -> None:
+        if chosen.params.get("stale", "").lower() != "true":
+            raise Unauthorized("HTTP 401: the device refused the username or password", 401)
+        if refusals > STALE_RETRIES:
+            problem = "the device takes the password but calls every nonce of its own stale"
+            raise Unauthorized(f"HTTP 401: {problem}", 401)
 
     @staticmethod
     def _answers_to(chosen: Challenge, credentials: Credentials) -> DigestAnswers | BasicAnswers:

@@ -16,7 +16,7 @@ from yarl import URL
 from exporter.reading import Reading
 from exporter.vapix import errors, ntp
 from exporter.vapix.auth import Authenticator, nonces_of
-from exporter.vapix.session import Session, TimedResponse
+from exporter.vapix.session import AnswerTooLong, Exchange, Session, current_exchange
 from exporter.vapix.sighting import Sighting
 
 _REDIRECTS: Final = range(300, 400)
@@ -50,8 +50,8 @@ class HttpAnswer:
 class NtpClient:
     """Calls the NTP API of one device. One call at a time.
 
-    Remembers between calls what spares requests: the nonce, the API version, and that a
-    connection is kept. Every call raises a `DeviceError` that says what went wrong.
+    Remembers between calls what spares requests: the nonce and the API version. Every call
+    raises a `DeviceError` that says what went wrong.
     """
 
     def __init__(self, session: Session, endpoint: Endpoint, authenticator: Authenticator) -> None:
@@ -59,8 +59,18 @@ class NtpClient:
         self._endpoint = endpoint
         self._authenticator = authenticator
         self._api_version = ntp.FIRST_API_VERSION
-        self._connection_kept = False
         self._sightings: list[Sighting] = []
+        self._exchange = Exchange()
+
+    @property
+    def scheme(self) -> str | None:
+        """The authentication scheme in use, `digest` or `basic`; `None` before any."""
+        return self._authenticator.scheme
+
+    @property
+    def stage(self) -> str:
+        """How far the present exchange got, or the last one, in words."""
+        return self._exchange.stage
 
     def take_sightings(self) -> list[Sighting]:
         """What the answers since the last call have shown of the device's clock, oldest first.
@@ -77,13 +87,13 @@ class NtpClient:
     async def get_supported_versions(self) -> tuple[str, ...]:
         """The API versions the device supports (reference, getSupportedVersions)."""
         return ntp.decode_supported_versions(
-            await self._call_once(ntp.encode_request(ntp.GET_SUPPORTED_VERSIONS, None))
+            await self._call_once(ntp.encode_call(ntp.GET_SUPPORTED_VERSIONS, None))
         )
 
     async def call(self, method: str, params: dict[str, Any] | None = None) -> ntp.Answer:
         """Call a method in a version that the device supports, negotiated on error 4001."""
         try:
-            return await self._call_once(ntp.encode_request(method, self._api_version, params))
+            return await self._call_once(_encode(method, self._api_version, params))
         except errors.Unsupported as refusal:
             if refusal.code != ntp.VERSION_NOT_SUPPORTED:
                 raise
@@ -91,7 +101,7 @@ class NtpClient:
             if best == self._api_version:
                 raise
         self._api_version = best
-        return await self._call_once(ntp.encode_request(method, best, params))
+        return await self._call_once(_encode(method, best, params))
 
     async def _versions_or(self, refusal: errors.Unsupported) -> tuple[str, ...]:
         """The supported versions; the first refusal where the device has no word on them."""
@@ -120,25 +130,27 @@ class NtpClient:
         return answer
 
     async def _delivered(self, request: bytes) -> HttpAnswer:
-        """Send a request; once more if the kept connection turns out to be closed.
+        """Send a request; again while kept connections turn out to be closed.
 
-        All three methods may be sent twice: they read, or set the whole state.
+        All three methods may be sent twice: they read, or set the whole state. A new connection
+        that fails is no kept one, so this ends.
         """
-        try:
-            return await self._exchange(request)
-        except errors.Disconnected:
-            if not self._connection_kept:
-                raise
-            self._connection_kept = False
-        return await self._exchange(request)
+        while True:
+            try:
+                return await self._answer_to(request)
+            except errors.Disconnected:
+                if not self._exchange.reused:
+                    raise
 
-    async def _exchange(self, request: bytes) -> HttpAnswer:
+    async def _answer_to(self, request: bytes) -> HttpAnswer:
         """One HTTP request and its answer."""
         endpoint = self._endpoint
         authorization = self._authenticator.authorization("POST", ntp.PATH)
         headers = (
             _HEADERS if authorization is None else {**_HEADERS, "Authorization": authorization}
         )
+        self._exchange = Exchange()
+        current_exchange.set(self._exchange)
         with _translated():
             async with self._session.post(
                 endpoint.url,
@@ -148,16 +160,23 @@ class NtpClient:
                 ssl=endpoint.tls or True,
                 server_hostname=endpoint.server_name,
             ) as response:
-                self._note_sighting(response)
-                body = await _read_body(response)
-                self._connection_kept = body is not None
-                return HttpAnswer(response.status, response.headers, body)
+                return await self._read(response)
 
-    def _note_sighting(self, response: aiohttp.ClientResponse) -> None:
-        if isinstance(response, TimedResponse) and response.sent_ns:
-            times = (response.sent_ns, response.received_ns)
-            date = response.headers.get("Date")
-            self._sightings.append(Sighting(*times, date, nonces_of(response.headers)))
+    async def _read(self, response: aiohttp.ClientResponse) -> HttpAnswer:
+        exchange, headers = self._exchange, response.headers
+        exchange.head_came()
+        if exchange.sent_ns:
+            times = (exchange.sent_ns, exchange.received_ns)
+            self._sightings.append(Sighting(*times, headers.get("Date"), nonces_of(headers)))
+        body = await _read_body(response)
+        exchange.end()
+        return HttpAnswer(response.status, headers, body)
+
+
+def _encode(method: str, api_version: str, params: dict[str, Any] | None) -> bytes:
+    if params is None:
+        return ntp.encode_call(method, api_version)
+    return ntp.encode_request(method, api_version, params)
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
@@ -206,12 +225,16 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except aiohttp.ClientConnectorDNSError as problem:
-        raise errors.NameNotResolved(f"name not resolved: {problem.os_error}") from problem
+        raise errors.NameNotResolved(f"name not resolved: {_said(problem.os_error)}") from problem
     except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as problem:
         raise errors.TlsFailed(f"TLS failed: {_cause(problem)}") from problem
     except aiohttp.ClientConnectorError as problem:
-        raise errors.ConnectFailed(f"no connection: {problem.os_error}") from problem
+        raise errors.ConnectFailed(f"no connection: {_said(problem.os_error)}") from problem
+    except AnswerTooLong as problem:
+        raise errors.InvalidResponse(str(problem)) from problem
     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as problem:
+        if alert := _tls_alert(problem):
+            raise errors.TlsFailed(f"TLS failed: {_said(alert)}") from problem
         message = "the device closed the connection before its answer was complete"
         raise errors.Disconnected(message) from problem
     except aiohttp.ClientResponseError as problem:
@@ -221,5 +244,16 @@ def _translated() -> Iterator[None]:
 
 def _cause(problem: aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError) -> str:
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
-        return errors.printable(str(problem.certificate_error))
-    return errors.printable(str(problem.os_error))
+        return _said(problem.certificate_error)
+    return _said(problem.os_error)
+
+
+def _tls_alert(problem: BaseException | None) -> ssl.SSLError | None:
+    """The TLS error behind a lost connection: TLS 1.3 refuses a client after the handshake."""
+    while problem is not None and not isinstance(problem, ssl.SSLError):
+        problem = problem.__cause__ or problem.__context__
+    return problem
+
+
+def _said(problem: BaseException) -> str:
+    return errors.printable(str(problem)) or type(problem).__name__

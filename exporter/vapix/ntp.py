@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Annotated, Any, Final, cast
 
 from annotated_types import Ge, Le, Len, MaxLen
@@ -26,9 +27,12 @@ FIRST_API_VERSION: Final = "1.0"
 VERSION_NOT_SUPPORTED: Final = 4001
 
 LARGEST_BODY_BYTES: Final = 64 * 1024
-_LONGEST_LIST: Final = 100
+_LONGEST_LIST: Final = 32
 _LONGEST_NAME: Final = 255
 _LARGEST_ERROR_CODE: Final = 99_999
+# Twice the longest poll interval there is, and three centuries.
+_LARGEST_SECONDS: Final = 2**25
+_LARGEST_OFFSET_MILLISECONDS: Final = 1e13
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,12 @@ class Answer:
 
     api_version: str | None
     data: dict[str, Any]
+
+
+@lru_cache(maxsize=64)
+def encode_call(method: str, api_version: str | None) -> bytes:
+    """A request without parameters: the same few bytes at every poll."""
+    return encode_request(method, api_version)
 
 
 def encode_request(
@@ -205,8 +215,12 @@ class _Client(BaseModel):
     nts_ke_servers: _Names | None = Field(None, alias="staticNTSKEServers")
     nts_ke_ca_certs: _Names | None = Field(None, alias="NTSKEServerCACerts")
     synced: _Flag | None = None
-    time_to_next_sync_seconds: Annotated[float, Ge(0)] | None = Field(None, alias="timeToNextSync")
-    offset_milliseconds: float | None = Field(None, alias="timeOffset")
+    time_to_next_sync_seconds: Annotated[float, Ge(0), Le(_LARGEST_SECONDS)] | None = Field(
+        None, alias="timeToNextSync"
+    )
+    offset_milliseconds: (
+        Annotated[float, Ge(-_LARGEST_OFFSET_MILLISECONDS), Le(_LARGEST_OFFSET_MILLISECONDS)] | None
+    ) = Field(None, alias="timeOffset")
     minpoll: _PollExponent | None = None
     maxpoll: _PollExponent | None = None
 
@@ -235,7 +249,7 @@ def _client_reading(client: _Client) -> NtpClientReading:
     return NtpClientReading(
         enabled=client.enabled,
         nts_enabled=client.nts_enabled,
-        servers_source=None if source is None else source.lower(),
+        servers_source=None if source is None else source.strip().lower(),
         static_servers_max=client.static_servers_max,
         static_servers=client.static_servers,
         advertised_servers=client.advertised_servers,

@@ -1,10 +1,18 @@
-"""The HTTP session that all devices share, and the times around each exchange on it."""
+"""The HTTP session that all devices share: a guard on each connection, the times of each exchange.
+
+A device is assumed to be hostile. Its bytes are taken only while a request is out, and only so
+many of them: docs/decisions/0005-guard-and-time-in-subclasses.md.
+"""
 
 from __future__ import annotations
 
-from typing import Final, Self
+import asyncio
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Final
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
 from exporter.host_clock import steady_ns
@@ -13,35 +21,108 @@ from exporter.vapix import ntp
 KEEPALIVE_SECONDS: Final = 180
 """How long an idle connection is kept: the longest that devices were seen to keep theirs."""
 
+HEAD_BYTES: Final = 64 * 1024
+"""What may come before an answer's head is complete, interim answers (1xx) included."""
+
+BODY_BYTES: Final = 1024 * 1024
+"""What may come after it. The limit on a body is lower: this one is on what encodes it."""
+
 Session = aiohttp.ClientSession
 """What all devices share: the connections that are kept."""
 
 
-class TimedResponse(aiohttp.ClientResponse):
-    """A response that knows when it was asked for and when its head had come.
+class AnswerTooLong(aiohttp.ClientError):
+    """The device has sent more than any answer needs, or sent without having been asked."""
 
-    `sent_ns`: steady time when there was a connection and nothing was sent on it yet;
-    `received_ns`: steady time when the head was there. 0 until known.
+
+class GuardedConnection(ResponseHandler):
+    """A connection on which a device may send only what it was asked for.
+
+    `last_received_ns` is the steady time when the last bytes came.
     """
 
-    sent_ns: int = 0
-    received_ns: int = 0
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop)
+        self.requests = 0
+        self.last_received_ns = 0
+        self._room = 0
 
-    async def start(self, connection: Connection) -> Self:
-        """Wait for the head; aiohttp calls this."""
-        await super().start(connection)
-        self.received_ns = steady_ns()
-        return self
+    def allow(self, room: int) -> None:
+        """Take that many more bytes; 0 between an answer and the next request."""
+        self._room = room
+
+    def data_received(self, data: bytes) -> None:
+        """Pass bytes on within the room there is; beyond it the connection ends."""
+        self.last_received_ns = steady_ns()
+        self._room -= len(data)
+        if self._room >= 0:
+            super().data_received(data)
+        else:
+            self._cut()
+
+    def _cut(self) -> None:
+        problem = AnswerTooLong("the device sends more than it was asked for")
+        self.set_exception(problem)
+        if self._payload is not None:
+            self._payload.set_exception(problem)
+        if self.transport is not None:
+            self.transport.abort()
 
 
-class _TimedRequest(aiohttp.ClientRequest):
-    # aiohttp's tracing tells this moment too, for a quarter of a poll's CPU: decision 0005.
+class Exchange:
+    """One request and its answer: how far it got, and when. Steady nanoseconds, 0 until known.
+
+    `sent_ns`: there was a connection and nothing was sent on it yet; `received_ns`: the head of
+    the answer had come. `reused`: the connection had served a request before.
+    """
+
+    def __init__(self) -> None:
+        self.stage = "connecting"
+        self.reused = False
+        self.sent_ns = 0
+        self.received_ns = 0
+        self._connection: GuardedConnection | None = None
+
+    def begin(self, connection: GuardedConnection) -> None:
+        """A connection is there. Raises `ClientConnectionResetError` for one that is not clean."""
+        self._connection = connection
+        self.reused = connection.requests > 0
+        if connection.should_close:
+            raise aiohttp.ClientConnectionResetError("the device has sent what nobody asked for")
+        connection.requests += 1
+        connection.allow(HEAD_BYTES)
+        self.stage = "waiting for the answer"
+        self.sent_ns = steady_ns()
+
+    def head_came(self) -> None:
+        """The head of the answer is complete."""
+        if self._connection is not None:
+            self.received_ns = self._connection.last_received_ns
+            self._connection.allow(BODY_BYTES)
+        self.stage = "reading the answer"
+
+    def end(self) -> None:
+        """The exchange is over; the connection may be used again."""
+        if self._connection is not None:
+            self._connection.allow(0)
+
+
+current_exchange: ContextVar[Exchange] = ContextVar("current_exchange")
+"""The exchange of the running poll, for the request that aiohttp makes of it."""
+
+
+class _GuardedRequest(aiohttp.ClientRequest):
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
-        sent_ns = steady_ns()
-        response = await super().send(conn)
-        if isinstance(response, TimedResponse):
-            response.sent_ns = sent_ns
-        return response
+        if isinstance(conn.protocol, GuardedConnection):
+            current_exchange.get().begin(conn.protocol)
+        return await super().send(conn)
+
+
+class _GuardedConnector(aiohttp.TCPConnector):
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - aiohttp's own settings
+        super().__init__(**settings)
+        connection: type[ResponseHandler] = GuardedConnection
+        self._factory = partial(connection, loop=asyncio.get_running_loop())
 
 
 def open_session() -> Session:
@@ -51,10 +132,9 @@ def open_session() -> Session:
     poller has one) and no timeouts (a poll has one deadline over everything).
     """
     return Session(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+        connector=_GuardedConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
         cookie_jar=aiohttp.DummyCookieJar(),
-        request_class=_TimedRequest,
-        response_class=TimedResponse,
+        request_class=_GuardedRequest,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
         auto_decompress=False,
         read_bufsize=ntp.LARGEST_BODY_BYTES,

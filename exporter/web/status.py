@@ -14,7 +14,7 @@ from exporter.durations import format_duration
 from exporter.fleet import Fleet
 from exporter.host_clock import HostTime
 from exporter.reading import NtpClientReading
-from exporter.state import DeviceState, ErrorKind
+from exporter.state import DeviceState
 
 # Autoescape: names, addresses and errors are whatever a file or a device says.
 _TEMPLATES: Final = Environment(
@@ -78,9 +78,8 @@ def status_row(device: Device, now: HostTime) -> Row:
 def _state_in_words(state: DeviceState) -> tuple[str, str]:
     if state.last is None:
         return "waiting", "not polled yet"
-    if state.error is not None:
-        kind = ErrorKind.of(state.error)
-        return "bad", f"{kind.reason} {kind.code}".strip()
+    if state.last_error is not None:
+        return "bad", f"{state.last_error.reason} {state.last_error.code}".strip()
     if state.client is None:
         return "warning", "no NTP client"
     return _client_in_words(state.client)

@@ -195,6 +195,15 @@ def test_an_address_is_host_or_host_and_port(address: str) -> None:
             "devices: [{address: 'root:pass@a'}]",
             ["devices[0].address: 'root:pass@a' is not host, host:port or [v6]:port"],
         ),
+        *(
+            (f"devices: [{{address: '{name}'}}]", [f"devices[0].address: {name!r} is no host name"])
+            for name in ('a"b', "a<b", "..", "a..b", "a" * 64, "\u00fc" * 70, "xn--\u00fc")
+        ),
+        ("global_: {}", ["global_: unknown key (did you mean global?)"]),
+        (
+            "global: {interval: 9999999999999999s}",
+            ["global.interval: '9999999999999999s' is not a duration such as 30s, 1m30s or 500ms"],
+        ),
         ("devices: [{address: a, name: ' '}]", ["devices[0].name: must not be empty"]),
         ("devices: [{address: a, module: m}]", ["devices[0].module: there is no module 'm'"]),
         (
@@ -263,6 +272,30 @@ def test_a_loaded_config_does_not_show_its_password() -> None:
     assert "hunter2" not in str(config.model_dump())
     assert "hunter2" not in config.model_dump_json()
     assert "<secret>" in repr(config)
+
+
+def test_a_variable_that_is_no_utf_8_is_told() -> None:
+    found = problems("devices: [{address: a, labels: {site: '${BAD}'}}]", BAD="a\udcffb")
+    assert found == ["devices[0].labels.site: the environment variable BAD is not UTF-8 text"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("root\n\n", "must be one line without control characters"),
+        ("ro\0ot", "must be one line without control characters"),
+        ("a:b", "must not contain a colon: HTTP authentication cannot carry it"),
+        ("", "is empty"),
+    ],
+)
+def test_a_name_in_a_file_is_checked_like_one_in_the_config(
+    content: str, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "name").write_text(content)
+    found = problems("modules: {m: {auth: {username_file: name, password: x}}}", tmp_path)
+    assert len(found) == 1
+    assert found[0].startswith(f"modules.m.auth: {tmp_path / 'name'}")
+    assert found[0].endswith(problem)
 
 
 def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:

@@ -235,7 +235,7 @@ def test_a_stale_nonce_is_tried_again_at_once_but_not_for_ever() -> None:
     device.refused([DIGEST], 1)
     device.refused([stale], 2)
     assert device.authorization("POST", "/") is not None
-    with pytest.raises(Unauthorized):
+    with pytest.raises(Unauthorized, match="takes the password but calls every nonce"):
         device.refused([stale], 3)
 
 

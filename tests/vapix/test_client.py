@@ -218,16 +218,6 @@ async def test_every_challenge_of_several_headers_is_read(
     assert second.kwargs["headers"]["Authorization"].startswith("Digest ")
 
 
-async def test_a_kept_connection_that_the_device_closed_costs_no_poll(
-    device: MockedDevice, client: NtpClient
-) -> None:
-    device.answers(body=GOOD)
-    await client.get_info()
-    device.answers(exception=aiohttp.ServerDisconnectedError())
-    device.answers(body=GOOD)
-    assert (await client.get_info()).client is not None
-
-
 async def test_a_device_that_drops_every_connection_is_asked_once_a_poll(
     device: MockedDevice, client: NtpClient
 ) -> None:

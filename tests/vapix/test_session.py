@@ -1,0 +1,261 @@
+"""Hostile devices on real sockets: what they send unasked or without end does no harm."""
+
+import asyncio
+import resource
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from yarl import URL
+
+from exporter.reading import Reading
+from exporter.vapix import errors
+from exporter.vapix.auth import Authenticator, Credentials
+from exporter.vapix.client import Endpoint, NtpClient
+from exporter.vapix.session import open_session
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+def answer(servers_max: int = 5, head: bytes = b"") -> bytes:
+    body = b'{"data":{"client":{"maxSupportedStaticServers":%d}}}' % servers_max
+    return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body)
+
+
+async def read_request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    await reader.readexactly(length)
+
+
+@asynccontextmanager
+async def client_of(handler: Handler) -> AsyncIterator[NtpClient]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client has gone, as it should
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = URL(f"http://127.0.0.1:{port}/axis-cgi/ntp.cgi")
+    authenticator = Authenticator("auto", Credentials("root", "pass"), secure=False)
+    async with server, open_session() as session:
+        yield NtpClient(session, Endpoint(url), authenticator)
+
+
+async def servers_max(client: NtpClient) -> int | None:
+    async with asyncio.timeout(5):
+        reading: Reading = await client.get_info()
+    assert reading.client is not None
+    return reading.client.static_servers_max
+
+
+async def error_of(client: NtpClient, deadline_seconds: float = 5) -> errors.DeviceError:
+    async with asyncio.timeout(deadline_seconds):
+        with pytest.raises(errors.DeviceError) as caught:
+            await client.get_info()
+    return caught.value
+
+
+async def test_an_answer_that_nobody_asked_for_never_becomes_the_next_polls() -> None:
+    unasked = asyncio.Event()
+    sent = 0
+
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        while True:
+            await read_request(reader)
+            sent += 1
+            writer.write(answer(sent))
+            if sent == 1:
+                await asyncio.sleep(0.05)
+                writer.write(answer(999))
+                await writer.drain()
+                unasked.set()
+
+    async with client_of(device) as client:
+        assert await servers_max(client) == 1
+        await unasked.wait()
+        assert [await servers_max(client) for _ in range(3)] == [2, 3, 4]
+
+
+async def test_two_answers_at_once_count_as_one() -> None:
+    sent = 0
+
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        while True:
+            await read_request(reader)
+            sent += 1
+            writer.write(answer(sent) + answer(999))
+
+    async with client_of(device) as client:
+        assert [await servers_max(client) for _ in range(3)] == [1, 2, 3]
+
+
+async def test_an_answer_before_any_request_is_not_believed() -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer(999))
+        await writer.drain()
+        await reader.read()
+
+    async with client_of(device) as client:
+        error = await error_of(client)
+    assert error.reason in ("invalid_response", "disconnected")
+
+
+async def test_a_flood_on_an_idle_connection_ends_the_connection_and_takes_no_memory() -> None:
+    ended = asyncio.Event()
+
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(answer())
+        await asyncio.sleep(0.05)
+        try:
+            while True:
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n" * 1000)
+                await writer.drain()
+        finally:
+            ended.set()
+
+    before_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    async with client_of(device) as client:
+        await servers_max(client)
+        async with asyncio.timeout(5):
+            await ended.wait()
+        assert await servers_max(client) == 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before_kib < 20_000
+
+
+@pytest.mark.parametrize(
+    ("start", "endless"),
+    [
+        (b"", CONTINUE * 2000),
+        (b"", b"HTTP/1.1 103 Early Hints\r\nX: y\r\n\r\n" * 2000),
+        (b"HTTP/1.1 200 OK\r\n", b"X-Header: and another\r\n" * 1000),
+        (b"HTTP/1.1 200 ", b"x" * 65_536),
+        (b"HTTP/1.1 200 OK\r\n\r\n", b" " * 65_536),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\n \r\n" * 10_000),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x" * 65_536),
+    ],
+)
+async def test_what_has_no_end_is_an_invalid_response_long_before_the_deadline(
+    start: bytes, endless: bytes
+) -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(start)
+        while True:
+            writer.write(endless)
+            await writer.drain()
+
+    async with client_of(device) as client:
+        error = await error_of(client)
+    assert error.reason == "invalid_response"
+
+
+async def test_interim_answers_are_passed_over() -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(CONTINUE + CONTINUE + answer(7))
+        await reader.read()
+
+    async with client_of(device) as client:
+        assert await servers_max(client) == 7
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (b"hello, this is no HTTP\r\n\r\n", "invalid_response"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: -5\r\n\r\nabc", "invalid_response"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nZZ\r\n", "invalid_response"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nContent-Length: 7\r\n\r\n", "invalid_response"),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n{", "disconnected"),
+        (b"HTTP/1.1 200 OK\r\nCont", "disconnected"),
+        (b"", "disconnected"),
+    ],
+)
+async def test_broken_http_is_a_device_error(raw: bytes, reason: str) -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(raw)
+        await writer.drain()
+
+    async with client_of(device) as client:
+        assert (await error_of(client)).reason == reason
+
+
+async def test_a_compressed_bomb_is_not_unpacked() -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(answer(7, b"Content-Encoding: gzip\r\n"))
+        await reader.read()
+
+    async with client_of(device) as client:
+        assert await servers_max(client) == 7, "the body is taken as it is, never unpacked"
+
+
+async def test_several_dead_connections_to_one_address_cost_no_poll() -> None:
+    connections = 0
+
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await read_request(reader)
+        writer.write(answer(connections))
+        await writer.drain()
+        if connections <= 3:
+            await read_request(reader)  # and close without an answer: it was idle too long
+
+    async with client_of(device) as client:
+        others = [NtpClient(client._session, client._endpoint, client._authenticator) for _ in "12"]
+        await asyncio.gather(*(servers_max(each) for each in (client, *others)))
+        assert connections == 3
+        assert await servers_max(client) == 4
+
+
+async def test_a_device_that_ends_every_connection_is_asked_once_a_poll() -> None:
+    requests = 0
+
+    async def device(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter) -> None:
+        nonlocal requests
+        await read_request(reader)
+        requests += 1
+
+    async with client_of(device) as client:
+        for polls in (1, 2, 3):
+            assert (await error_of(client)).reason == "disconnected"
+            assert requests == polls
+
+
+async def test_connection_close_is_heeded() -> None:
+    connections = 0
+
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await read_request(reader)
+        writer.write(answer(connections, b"Connection: close\r\n"))
+
+    async with client_of(device) as client:
+        assert [await servers_max(client) for _ in range(3)] == [1, 2, 3]
+
+
+async def test_every_answer_is_a_sighting_with_the_times_around_it() -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            writer.write(answer(5, b"Date: Sun, 22 Nov 2026 12:00:00 GMT\r\n"))
+
+    async with client_of(device) as client:
+        await servers_max(client)
+        await servers_max(client)
+        first, second = client.take_sightings()
+        assert client.take_sightings() == []
+    assert 0 < first.sent_ns <= first.received_ns <= second.sent_ns <= second.received_ns
+    assert first.date == "Sun, 22 Nov 2026 12:00:00 GMT"
