@@ -17,6 +17,7 @@ _log = structlog.get_logger()
 
 _STEP_NS: Final = 100_000_000
 _TRIES: Final = 3
+_TIGHT_NS: Final = 5_000
 _STA_UNSYNC: Final = 0x0040
 _TIME_ERROR: Final = 5
 
@@ -66,10 +67,18 @@ class HostClock:
         self._last: HostTime | None = None
 
     def now(self) -> HostTime:
-        """The present moment, as tightly read as the scheduler lets us."""
-        now = min((self._read() for _ in range(_TRIES)), key=lambda read: read.bracket_ns)
+        """The present moment, read again while the scheduler has torn the pair apart."""
+        now = self._read()
+        for _ in range(_TRIES - 1):
+            if now.bracket_ns <= _TIGHT_NS:
+                break
+            now = min(now, self._read(), key=lambda read: read.bracket_ns)
         self._notice_step(now)
         return now
+
+    def steady_seconds(self) -> float:
+        """The steady clock alone, seconds."""
+        return self._steady() / 1e9
 
     def _read(self) -> HostTime:
         before = self._steady()

@@ -110,14 +110,14 @@ class Poller:
         finally:
             del self._open[device.target.name]
             if not self._stopped:
-                self._schedule(device, _following(turn, self._host.now().steady_seconds))
+                self._schedule(device, _following(turn, self._host.steady_seconds()))
                 self._fill_slots()
 
     async def _poll(self, turn: _Turn) -> None:
         started = self._host.now()
         self._observer.poll_started(started.steady_seconds - turn.due)
         result, sightings = await poll_once(turn.device)
-        duration = self._host.now().steady_seconds - started.steady_seconds
+        duration = self._host.steady_seconds() - started.steady_seconds
         self._observer.poll_ended(duration)
         due_ns = round(turn.due * SECOND_NS)
         outcome = Outcome(

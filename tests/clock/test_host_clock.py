@@ -19,9 +19,15 @@ def test_both_clocks_are_read_as_one_moment() -> None:
 
 
 def test_of_several_readings_the_tightest_counts() -> None:
-    ticks = iter([0, 900, 1000, 1010, 2000, 2500])
+    ticks = iter([0, 90_000, 100_000, 120_000, 200_000, 250_000])
     now = HostClock(steady=lambda: next(ticks), unix=lambda: 7).now()
-    assert (now.steady_ns, now.bracket_ns) == (1005, 6)
+    assert (now.steady_ns, now.bracket_ns) == (110_000, 10_001)
+
+
+def test_a_tight_reading_is_taken_at_once() -> None:
+    ticks = iter([0, 9_000])
+    now = HostClock(steady=lambda: next(ticks), unix=lambda: 7).now()
+    assert (now.steady_ns, now.bracket_ns) == (4_500, 4_501)
 
 
 def test_a_wall_clock_that_is_set_is_told_once() -> None:
