@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from itertools import chain
 from typing import Final
 
 import structlog
 from aiohttp import web
-from prometheus_client import Metric
-from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.config import Config
-from exporter.exposition import DeviceCollector
+from exporter.exposition import Exposition
 from exporter.fleet import Fleet, build_fleet
 from exporter.host_clock import HostClock
 from exporter.poller import Poller
@@ -42,16 +39,6 @@ class StartFailed(Exception):
     """The daemon could not start; `str()` says why."""
 
 
-class _Series(Collector):
-    """Everything on /metrics: the devices' series, then the exporter's own."""
-
-    def __init__(self, *sources: Collector) -> None:
-        self._sources = sources
-
-    def collect(self) -> Iterator[Metric]:
-        return chain.from_iterable(source.collect() for source in self._sources)
-
-
 async def run_daemon(config: Config, settings: WebSettings) -> None:
     """Poll and serve until SIGTERM or SIGINT.
 
@@ -76,10 +63,10 @@ async def running(config: Config, settings: WebSettings) -> AsyncIterator[list[s
         metrics.config_loaded()
         metrics.devices.set(len(fleet))
         host = HostClock()
-        poller = Poller(config.global_.concurrency, metrics, host)
+        exposition = Exposition()
+        poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
-        series = _Series(DeviceCollector(fleet, host), metrics.registry)
-        state = WebState(fleet, series, host, settings.telemetry_path)
+        state = WebState(fleet, exposition, metrics.registry, host, settings.telemetry_path)
         async with _serving(make_app(state), settings) as addresses:
             _announce(config, fleet)
             for device in fleet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -35,6 +36,10 @@ class PollObserver(Protocol):
         """A poll took that long."""
 
 
+StateListener = Callable[[Device], None]
+"""Who is told that a device's state has changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Turn:
     """A device's turn in its own rhythm, and when in that turn it is polled. Steady seconds."""
@@ -51,9 +56,16 @@ class Poller:
     served. Times are seconds on the host's steady clock.
     """
 
-    def __init__(self, concurrency: int, observer: PollObserver, host: HostClock) -> None:
+    def __init__(
+        self,
+        concurrency: int,
+        observer: PollObserver,
+        changed: StateListener,
+        host: HostClock,
+    ) -> None:
         self._concurrency = concurrency
         self._observer = observer
+        self._changed = changed
         self._host = host
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._waiting: deque[_Turn] = deque()
@@ -88,6 +100,7 @@ class Poller:
         now = self._host.now()
         due = turn + _shift(device, turn, now.steady_seconds)
         device.state.next_poll_unix = now.unix_seconds + due - now.steady_seconds
+        self._changed(device)
         self._timers[device.target.name] = asyncio.get_running_loop().call_later(
             max(0.0, due - now.steady_seconds), self._fall_due, _Turn(device, turn, due)
         )

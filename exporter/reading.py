@@ -71,6 +71,22 @@ class NtpClientReading:
         """The servers in force; `None` where that cannot be told."""
         return next((listed.servers for listed in self.server_lists() if listed.active), None)
 
+    @property
+    def active_server_count(self) -> int | None:
+        """How many servers are in force; `None` where that cannot be told."""
+        return None if self.active_servers is None else len(self.active_servers)
+
+    @property
+    def listing(self) -> tuple[object, ...]:
+        """Everything on which `server_lists` depends: equal where those are."""
+        return (
+            self.static_servers,
+            self.advertised_servers,
+            self.nts_ke_servers,
+            self.servers_source,
+            self.nts_enabled,
+        )
+
     def server_lists(self) -> list[ServerList]:
         """The lists that the device reported, the static ones first."""
         active = self.active_source

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from typing import Final
 
 from exporter.clock import Offset
 from exporter.compliance import mismatches
@@ -51,25 +52,38 @@ class ErrorKind:
         return cls(error.reason, "" if error.code is None else str(error.code))
 
 
+_SAID_NOTHING: Final = NtpClientReading()
+
+
 @dataclass(slots=True)
 class DeviceState:
-    """A device's polls so far. Changed by the poller alone, read by everyone.
+    """A device's polls so far, flat: what can be shown of it. Times in seconds.
 
-    `mismatches` are the parameters in which the last reading deviates from `expect`; `None`
-    where nothing is expected, or there is no reading.
+    Changed by the poller alone, read by everyone. `None` is what is not known, or no longer.
+    `reading`, `client` and `mismatches` (the parameters that deviate from `expect`) are those of
+    the last poll if it was a good one; `error` and `last_error` those of a failed one.
     """
 
+    expect: Expect = field(default_factory=Expect)
     polls: int = 0
     failures: int = 0
     errors: dict[ErrorKind, int] = field(default_factory=dict)
-    consecutive_failures: int = 0
-    down_since_steady: float | None = None
-    last_error: ErrorKind | None = None
-    last: Outcome | None = None
-    last_success_unix: float | None = None
-    next_poll_unix: float | None = None
-    expect: Expect = field(default_factory=Expect)
+    up: bool | None = None
+    reading: Reading | None = None
+    client: NtpClientReading | None = None
+    client_present: bool | None = None
+    server_present: bool | None = None
     mismatches: tuple[str, ...] | None = None
+    compliant: bool | None = None
+    error: DeviceError | None = None
+    last_error: ErrorKind | None = None
+    consecutive_failures: int | None = None
+    down_since_steady: float | None = None
+    last_poll_unix: float | None = None
+    last_success_unix: float | None = None
+    last_poll_seconds: float | None = None
+    next_poll_unix: float | None = None
+    answered: bool = False
     clock: DeviceClock = field(default_factory=DeviceClock)
 
     def clock_offset(self, now: HostTime) -> Offset | None:
@@ -78,54 +92,63 @@ class DeviceState:
         Unknown too when the device did not answer the last poll at all: an estimate that nothing
         confirms is no longer shown.
         """
-        return self.clock.offset(now) if self.last and self.last.sightings else None
+        return self.clock.offset(now) if self.answered else None
 
     @property
-    def reading(self) -> Reading | None:
-        """The last poll's reading; `None` before the first and after a failed one."""
-        return self.last.result if self.last and isinstance(self.last.result, Reading) else None
+    def shown(self) -> NtpClientReading:
+        """The NTP client of the last poll's reading; one that says nothing where there is none."""
+        return self.client or _SAID_NOTHING
 
     @property
-    def client(self) -> NtpClientReading | None:
-        """The NTP client of the last poll's reading."""
-        return None if self.reading is None else self.reading.client
-
-    @property
-    def error(self) -> DeviceError | None:
-        """The last poll's error; `None` before the first poll and after a good one."""
-        return self.last.result if self.last and isinstance(self.last.result, DeviceError) else None
+    def description(self) -> tuple[str, str] | None:
+        """Source of the servers and API version, empty where not said; `None` without a client."""
+        if self.reading is None or self.client is None:
+            return None
+        return self.client.servers_source or "", self.reading.api_version or ""
 
     def record(self, outcome: Outcome) -> None:
         """Take in how a poll ended."""
         self.polls += 1
-        self.last = outcome
-        self.mismatches = self._compare(outcome.result)
+        self.last_poll_unix = outcome.finished_unix
+        self.last_poll_seconds = outcome.duration_seconds
+        self.answered = bool(outcome.sightings)
         self._record_clock(outcome)
         if isinstance(outcome.result, DeviceError):
             self._record_failure(outcome, outcome.result)
         else:
-            self.consecutive_failures = 0
-            self.down_since_steady = None
-            self.last_error = None
-            self.last_success_unix = outcome.finished_unix
+            self._record_success(outcome, outcome.result)
 
-    def _compare(self, result: Reading | DeviceError) -> tuple[str, ...] | None:
-        if isinstance(result, DeviceError) or not self.expect.named():
-            return None
-        return mismatches(self.expect, result.client)
+    def _record_success(self, outcome: Outcome, reading: Reading) -> None:
+        self.up = True
+        self.error = self.last_error = self.down_since_steady = None
+        self.consecutive_failures = 0
+        self.last_success_unix = outcome.finished_unix
+        self._show(reading)
+
+    def _record_failure(self, outcome: Outcome, error: DeviceError) -> None:
+        self.up = False
+        self.failures += 1
+        self.consecutive_failures = (self.consecutive_failures or 0) + 1
+        if self.down_since_steady is None:
+            self.down_since_steady = outcome.started_steady
+        self.error = error
+        self.last_error = self._bounded(ErrorKind.of(error))
+        self.errors[self.last_error] = self.errors.get(self.last_error, 0) + 1
+        self._show(None)
+
+    def _show(self, reading: Reading | None) -> None:
+        self.reading = reading
+        self.client = None if reading is None else reading.client
+        self.client_present = None if reading is None else reading.client is not None
+        self.server_present = None if reading is None else reading.server_present
+        expected = reading is not None and bool(self.expect.named())
+        self.mismatches = mismatches(self.expect, self.client) if expected else None
+        self.compliant = None if self.mismatches is None else not self.mismatches
 
     def _record_clock(self, outcome: Outcome) -> None:
         this_year = time.gmtime(outcome.started_unix).tm_year
         seen = [observe(sighting, this_year) for sighting in outcome.sightings]
         self.clock.take_poll([each for each in seen if each is not None], outcome.due_ns)
-
-    def _record_failure(self, outcome: Outcome, error: DeviceError) -> None:
-        self.failures += 1
-        self.consecutive_failures += 1
-        if self.down_since_steady is None:
-            self.down_since_steady = outcome.started_steady
-        self.last_error = self._bounded(ErrorKind.of(error))
-        self.errors[self.last_error] = self.errors.get(self.last_error, 0) + 1
 
     def _bounded(self, kind: ErrorKind) -> ErrorKind:
         """`kind`, without its code once a device has given too many of them."""

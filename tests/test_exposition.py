@@ -1,6 +1,5 @@
 """From states to samples: every series of the catalogue, and absent beats wrong."""
 
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -11,15 +10,18 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
+from exporter.clock import SECOND_NS
 from exporter.config import Expect
 from exporter.device import Device, Target
-from exporter.exposition import DeviceCollector
-from exporter.host_clock import HostClock
+from exporter.exposition import DEVICES_IN_A_PIECE, Exposition
+from exporter.host_clock import HostTime
 from exporter.labels import RESERVED_LABELS
 from exporter.metrics import DEVICE_METRICS
 from exporter.reading import NtpClientReading, Reading
 from exporter.state import DeviceState, Outcome
-from exporter.vapix.errors import DeviceError, PollTimeout, Unauthorized
+from exporter.vapix.errors import DeviceError, PollTimeout, Unauthorized, UnexpectedStatus
+from exporter.vapix.sighting import Sighting
+from tests.oracle import DeviceCollector
 
 CLIENT = NtpClientReading(
     enabled=True,
@@ -35,7 +37,7 @@ CLIENT = NtpClientReading(
     minpoll=6,
     maxpoll=10,
 )
-HOST = HostClock(steady=lambda: 0, unix=lambda: 0)
+NOW = HostTime(steady_ns=60 * SECOND_NS, unix_ns=1060 * SECOND_NS)
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -46,9 +48,17 @@ def device(*results: Reading | DeviceError, name: str = "lobby", **labels: str) 
     return Device(Target(name, "10.9.8.7", labels, 60, 10), Any, state)  # type: ignore[arg-type]
 
 
+def exposed(*devices: Device, openmetrics: bool = False) -> str:
+    exposition = Exposition()
+    for each in devices:
+        exposition.refresh(each)
+    text = b"".join(exposition.pieces(NOW, openmetrics=openmetrics)).decode()
+    return f"{text}# EOF\n" if openmetrics else text
+
+
 def samples(*devices: Device) -> Samples:
     found: Samples = {}
-    for family in DeviceCollector(devices, HOST).collect():
+    for family in parse_text(exposed(*devices)):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
             assert key not in found, f"{key} stands twice"
@@ -211,13 +221,6 @@ def test_names_follow_prometheus_conventions() -> None:
         assert metric.help.endswith(".")
 
 
-def exposed(devices: Iterable[Device], *, openmetrics: bool) -> str:
-    registry = CollectorRegistry()
-    registry.register(DeviceCollector(devices, HOST))
-    encode = generate_openmetrics if openmetrics else generate_latest
-    return encode(registry).decode()
-
-
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 
 
@@ -229,7 +232,7 @@ def test_any_text_as_name_label_or_server_reads_back_the_same(
     subject = device(read(client), name=name, site=label)
     expected = {(name, label, server) for server in servers}
     for parse, openmetrics in ((parse_text, False), (parse_openmetrics, True)):
-        families = parse(exposed([subject], openmetrics=openmetrics))
+        families = parse(exposed(subject, openmetrics=openmetrics))
         read_back = {
             (each.labels["device"], each.labels["site"], each.labels["server"])
             for family in families
@@ -237,3 +240,101 @@ def test_any_text_as_name_label_or_server_reads_back_the_same(
             if each.name == "axis_ntp_server_info"
         }
         assert read_back == expected
+
+
+readings = st.builds(
+    Reading,
+    api_version=st.none() | st.sampled_from(["1.0", "1.5"]),
+    client=st.none()
+    | st.builds(
+        NtpClientReading,
+        enabled=st.none() | st.booleans(),
+        nts_enabled=st.none() | st.booleans(),
+        servers_source=st.none() | st.sampled_from(["static", "dhcp", "other"]),
+        static_servers_max=st.none() | st.integers(0, 100),
+        static_servers=st.none() | st.lists(texts, max_size=3, unique=True).map(tuple),
+        advertised_servers=st.none() | st.lists(texts, max_size=3, unique=True).map(tuple),
+        nts_ke_servers=st.none() | st.lists(texts, max_size=3, unique=True).map(tuple),
+        synced=st.none() | st.booleans(),
+        time_to_next_sync_seconds=st.none() | st.floats(0, 1e6),
+        offset_seconds=st.none() | st.floats(-1e9, 1e9),
+        minpoll=st.none() | st.integers(0, 24),
+        maxpoll=st.none() | st.integers(0, 24),
+    ),
+    server_present=st.booleans(),
+)
+faults = st.builds(UnexpectedStatus, st.just("x"), st.none() | st.integers(100, 599))
+outcomes = st.builds(
+    Outcome,
+    started_unix=st.floats(0, 4e9),
+    duration_seconds=st.floats(0, 100),
+    result=readings | faults,
+    sightings=st.just(()) | st.just((Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT"),)),
+)
+subjects = st.tuples(
+    texts, st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), texts, max_size=2)
+)
+
+
+def by_oracle(devices: list[Device], *, openmetrics: bool) -> str:
+    registry = CollectorRegistry()
+    registry.register(DeviceCollector(devices, NOW))
+    encode: Any = generate_openmetrics if openmetrics else generate_latest
+    text: str = encode(registry).decode()
+    return text
+
+
+def read_back(text: str, *, openmetrics: bool) -> dict[str, object]:
+    parse: Any = parse_openmetrics if openmetrics else parse_text
+    return {
+        family.name: (
+            family.type,
+            family.documentation,
+            {(s.name, frozenset(s.labels.items())): s.value for s in family.samples},
+        )
+        for family in parse(text)
+    }
+
+
+@given(
+    st.lists(subjects, max_size=3, unique_by=lambda each: each[0]),
+    st.lists(st.tuples(st.integers(0, 2), outcomes), max_size=8),
+)
+def test_whatever_happens_to_devices_it_exposes_what_prometheus_client_would(
+    named: list[tuple[str, dict[str, str]]], history: list[tuple[int, Outcome]]
+) -> None:
+    devices = [device(name=name, **labels) for name, labels in named if "name" not in labels]
+    exposition = Exposition()
+    for each in devices:
+        exposition.refresh(each)
+    for place, outcome in history:
+        if place < len(devices):
+            devices[place].state.record(outcome)
+            exposition.refresh(devices[place])
+    for openmetrics in (False, True):
+        text = b"".join(exposition.pieces(NOW, openmetrics=openmetrics)).decode()
+        ours = read_back(f"{text}# EOF\n" if openmetrics else text, openmetrics=openmetrics)
+        assert ours == read_back(
+            by_oracle(devices, openmetrics=openmetrics), openmetrics=openmetrics
+        )
+
+
+def test_a_fleet_of_many_pieces_has_each_family_once_and_every_device() -> None:
+    devices = [device(read(CLIENT), name=f"camera-{n}") for n in range(DEVICES_IN_A_PIECE * 2 + 1)]
+    text = exposed(*devices)
+    assert text.count("# TYPE axis_ntp_up gauge\n") == 1
+    assert text.count("\naxis_ntp_up{") == len(devices)
+
+
+def test_a_scrape_under_way_sees_one_state_of_a_device() -> None:
+    subject = device(read(CLIENT))
+    exposition = Exposition()
+    exposition.refresh(subject)
+    pieces = exposition.pieces(NOW, openmetrics=False)
+    first = next(pieces)
+    subject.state.record(Outcome(2000.0, 0.25, PollTimeout("late")))
+    exposition.refresh(subject)
+    text = (first + b"".join(pieces)).decode()
+    assert 'axis_ntp_up{device="lobby"} 1.0' in text
+    assert 'axis_ntp_polls_total{device="lobby"} 1.0' in text
+    assert "axis_ntp_last_error" not in text

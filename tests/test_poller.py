@@ -58,6 +58,7 @@ class Observer:
     def __init__(self) -> None:
         self.lateness: list[float] = []
         self.latency: list[float] = []
+        self.changes: list[Device] = []
 
     def poll_started(self, lateness_seconds: float) -> None:
         self.lateness.append(lateness_seconds)
@@ -90,7 +91,7 @@ def poll_for(
     observer = Observer()
 
     async def main(loop: FakeTimeLoop) -> None:
-        poller = Poller(concurrency, observer, host_clock(loop))
+        poller = Poller(concurrency, observer, observer.changes.append, host_clock(loop))
         for each in devices:
             poller.start(each)
         await asyncio.sleep(seconds)
@@ -174,8 +175,7 @@ def test_the_next_poll_is_told_in_unix_time() -> None:
     poll_for(61, [polled])
     due = first_wait("lobby", 60.0, EPOCH)
     assert polled.state.next_poll_unix == pytest.approx(EPOCH + due + 60, abs=0.01)
-    assert polled.state.last is not None
-    assert polled.state.last.finished_unix == pytest.approx(EPOCH + due + 0.1, abs=0.01)
+    assert polled.state.last_poll_unix == pytest.approx(EPOCH + due + 0.1, abs=0.01)
 
 
 def test_stopping_cancels_open_polls_and_records_nothing_of_them() -> None:
@@ -309,3 +309,9 @@ def test_a_step_is_logged_on_its_edge() -> None:
         poll_for(1200, [device(client)], then=step)
     assert [log["event"] for log in logs] == ["device.clock_stepped"]
     assert logs[0]["seconds"] == pytest.approx(30, abs=1)
+
+
+def test_whoever_listens_is_told_of_a_device_at_its_start_and_after_each_poll() -> None:
+    subject = device(StubClient())
+    observer = poll_for(300, [subject])
+    assert observer.changes == [subject] * 6

@@ -7,10 +7,11 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics import parser
 
 from exporter.device import Device, Target
-from exporter.exposition import DeviceCollector
+from exporter.exposition import Exposition
 from exporter.fleet import Fleet
 from exporter.host_clock import HostClock
 from exporter.reading import NtpClientReading, Reading
@@ -36,7 +37,10 @@ def lobby() -> Device:
 async def client(lobby: Device) -> AsyncIterator[Client]:
     fleet = Fleet([lobby, device('gate "<script>"')])
     host = HostClock(steady=lambda: 0, unix=lambda: round(NOW * 1e9))
-    app = make_app(WebState(fleet, DeviceCollector(fleet, host), host, "/metrics"))
+    exposition = Exposition()
+    for each in fleet:
+        exposition.refresh(each)
+    app = make_app(WebState(fleet, exposition, CollectorRegistry(), host, "/metrics"))
     # auto_decompress off: the tests look at what really travels.
     async with TestClient(TestServer(app), auto_decompress=False) as client:
         yield client

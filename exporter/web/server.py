@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
-from collections.abc import Callable
+import asyncio
+import zlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,9 +12,12 @@ from aiohttp import hdrs, web
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
+from exporter.exposition import Exposition
 from exporter.fleet import Fleet
 from exporter.host_clock import HostClock
 from exporter.web.status import render_status
+
+_GZIP: Final = 16 + zlib.MAX_WBITS
 
 _HEADERS: Final = {
     "Server": "axis-ntp-exporter",
@@ -25,10 +29,11 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """What the pages show: the fleet, the series, and this host's time."""
+    """What the pages show: the fleet, its series and the exporter's own, this host's time."""
 
     fleet: Fleet
-    series: Collector
+    exposition: Exposition
+    own_series: Collector
     host: HostClock
     telemetry_path: str
 
@@ -66,14 +71,36 @@ async def _ready(request: web.Request) -> web.Response:
     return web.Response(status=503, text="Not every device was polled yet.\n")
 
 
-async def _metrics(request: web.Request) -> web.Response:
+async def _metrics(request: web.Request) -> web.StreamResponse:
+    """Every series, in pieces between which polls go on."""
     encode, content_type = _negotiate(request)
-    body = encode(request.app[STATE].series)
     headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
-    if gzip_accepted(request.headers.get(hdrs.ACCEPT_ENCODING, "")):
+    zipped = gzip_accepted(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    if zipped:
         headers[hdrs.CONTENT_ENCODING] = "gzip"
-        body = gzip.compress(body, compresslevel=1)
-    return web.Response(body=body, headers=headers)
+    response = web.StreamResponse(headers=headers)
+    await response.prepare(request)
+    pieces = _pieces(request.app[STATE], encode, openmetrics="openmetrics" in content_type)
+    for piece in _gzipped(pieces) if zipped else pieces:
+        await response.write(piece)
+        await asyncio.sleep(0)
+    await response.write_eof()
+    return response
+
+
+def _pieces(
+    state: WebState, encode: Callable[[Collector], bytes], *, openmetrics: bool
+) -> Iterator[bytes]:
+    yield from state.exposition.pieces(state.host.now(), openmetrics=openmetrics)
+    # Last, for it ends with the `# EOF` of OpenMetrics.
+    yield encode(state.own_series)
+
+
+def _gzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
+    compressor = zlib.compressobj(level=1, wbits=_GZIP)
+    for piece in pieces:
+        yield compressor.compress(piece)
+    yield compressor.flush()
 
 
 def _negotiate(request: web.Request) -> tuple[Callable[[Collector], bytes], str]:

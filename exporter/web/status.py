@@ -76,7 +76,7 @@ def status_row(device: Device, now: HostTime) -> Row:
 
 
 def _state_in_words(state: DeviceState) -> tuple[str, str]:
-    if state.last is None:
+    if state.last_poll_unix is None:
         return "waiting", "not polled yet"
     if state.last_error is not None:
         return "bad", f"{state.last_error.reason} {state.last_error.code}".strip()
@@ -113,6 +113,6 @@ def format_offset(seconds: float | None) -> str:
 
 
 def _ago(state: DeviceState, now_unix: float) -> str:
-    if state.last is None:
+    if state.last_poll_unix is None:
         return ""
-    return f"{format_duration(round(max(0.0, now_unix - state.last.finished_unix)))} ago"
+    return f"{format_duration(round(max(0.0, now_unix - state.last_poll_unix)))} ago"
