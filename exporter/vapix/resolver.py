@@ -89,7 +89,7 @@ class Dns(Protocol):
 
 
 class AresDns:
-    """The DNS as this host is told to ask it (resolv.conf, then /etc/hosts), through c-ares.
+    """The names this host knows (/etc/hosts) or is told to ask for (resolv.conf), through c-ares.
 
     Needs a running event loop. `nameservers`, as `address:port`, replace those of resolv.conf.
     """

@@ -7,6 +7,9 @@ many of them: docs/decisions/0005-guard-and-time-in-subclasses.md.
 from __future__ import annotations
 
 import asyncio
+import select
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from functools import partial
 from typing import Any, Final
@@ -17,6 +20,7 @@ from aiohttp.connector import Connection
 
 from exporter.host_clock import steady_ns
 from exporter.vapix import ntp
+from exporter.vapix.resolver import AresDns, CachingResolver
 
 KEEPALIVE_SECONDS: Final = 180
 """How long an idle connection is kept: the longest that devices were seen to keep theirs."""
@@ -50,6 +54,14 @@ class GuardedConnection(ResponseHandler):
     def allow(self, room: int) -> None:
         """Take that many more bytes; 0 between an answer and the next request."""
         self._room = room
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come since the last answer, not even what was not read yet."""
+        if self.should_close or self.transport is None:
+            return False
+        waiting = select.poll()
+        waiting.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return not waiting.poll(0)
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on within the room there is; beyond it the connection ends."""
@@ -87,7 +99,7 @@ class Exchange:
         """A connection is there. Raises `ClientConnectionResetError` for one that is not clean."""
         self._connection = connection
         self.reused = connection.requests > 0
-        if connection.should_close:
+        if self.reused and not connection.is_quiet():
             raise aiohttp.ClientConnectionResetError("the device has sent what nobody asked for")
         connection.requests += 1
         connection.allow(HEAD_BYTES)
@@ -125,14 +137,19 @@ class _GuardedConnector(aiohttp.TCPConnector):
         self._factory = partial(connection, loop=asyncio.get_running_loop())
 
 
-def open_session() -> Session:
-    """A session that holds connections and nothing else.
+@asynccontextmanager
+async def open_session() -> AsyncIterator[Session]:
+    """A session that holds connections and names' addresses, and nothing else.
 
     No cookies, no proxies from the environment, no limit of its own on connections (the
     poller has one) and no timeouts (a poll has one deadline over everything).
     """
-    return Session(
-        connector=_GuardedConnector(limit=0, keepalive_timeout=KEEPALIVE_SECONDS),
+    resolver = CachingResolver(AresDns())
+    connector = _GuardedConnector(
+        limit=0, keepalive_timeout=KEEPALIVE_SECONDS, resolver=resolver, use_dns_cache=False
+    )
+    session = Session(
+        connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=_GuardedRequest,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
@@ -140,3 +157,8 @@ def open_session() -> Session:
         read_bufsize=ntp.LARGEST_BODY_BYTES,
         trust_env=False,
     )
+    try:
+        async with session:
+            yield session
+    finally:
+        await resolver.close()

@@ -97,17 +97,6 @@ async def test_two_answers_at_once_count_as_one() -> None:
         assert [await servers_max(client) for _ in range(3)] == [1, 2, 3]
 
 
-async def test_an_answer_before_any_request_is_not_believed() -> None:
-    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(answer(999))
-        await writer.drain()
-        await reader.read()
-
-    async with client_of(device) as client:
-        error = await error_of(client)
-    assert error.reason in ("invalid_response", "disconnected")
-
-
 async def test_a_flood_on_an_idle_connection_ends_the_connection_and_takes_no_memory() -> None:
     ended = asyncio.Event()
 
