@@ -17,6 +17,7 @@ from exporter.host_clock import HostClock
 from exporter.reading import NtpClientReading, Reading
 from exporter.state import Outcome
 from exporter.vapix.errors import Unauthorized
+from exporter.vapix.sighting import Sighting
 from exporter.web.server import WebState, make_app
 
 NOW = 2000.0
@@ -147,3 +148,15 @@ async def test_pages_may_load_nothing_from_elsewhere(client: Client) -> None:
     response, _ = await get(client, "/")
     assert response.headers["Content-Security-Policy"].startswith("default-src 'none'")
     assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_clock_that_is_off_is_told_whatever_the_device_says(
+    client: Client, lobby: Device
+) -> None:
+    reading = Reading("1.0", NtpClientReading(enabled=True, synced=True), server_present=False)
+    # The page's host has 0 on its steady clock at 2000 s Unix; the device is 30 s ahead.
+    sighting = Sighting(0, 1, "Thu, 01 Jan 1970 00:33:50 GMT")
+    lobby.state.record(Outcome(NOW, 0.5, reading, sightings=(sighting,)))
+    page = (await get(client, "/"))[1].decode()
+    assert "synchronized, but its clock is off" in page
+    assert "+30.500 s ± 500.000 ms" in page

@@ -26,6 +26,10 @@ _TEMPLATES: Final = Environment(
 )
 
 
+SKEW_SECONDS: Final = 0.5
+"""A clock that is certainly further off than this wants a look: the alert's warning threshold."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One device as a person reads it; `level` is `good`, `warning`, `bad` or `waiting`."""
@@ -59,7 +63,8 @@ def render_status(fleet: Fleet, now: HostTime, telemetry_path: str) -> str:
 def status_row(device: Device, now: HostTime) -> Row:
     """One device's row."""
     state, target = device.state, device.target
-    level, words = _state_in_words(state)
+    offset = state.clock_offset(now)
+    level, words = _state_in_words(state, offset)
     client = state.client
     return Row(
         name=target.name,
@@ -68,21 +73,24 @@ def status_row(device: Device, now: HostTime) -> Row:
         level=level,
         state=words,
         offset=format_offset(client.offset_seconds) if client else "",
-        clock=format_clock(state.clock_offset(now)),
+        clock=format_clock(offset),
         servers=", ".join(client.active_servers or ()) if client else "",
         last_poll=_ago(state, now.unix_seconds),
         error="" if state.error is None else str(state.error),
     )
 
 
-def _state_in_words(state: DeviceState) -> tuple[str, str]:
+def _state_in_words(state: DeviceState, offset: Offset | None) -> tuple[str, str]:
     if state.last_poll_unix is None:
         return "waiting", "not polled yet"
     if state.last_error is not None:
         return "bad", f"{state.last_error.reason} {state.last_error.code}".strip()
     if state.client is None:
         return "warning", "no NTP client"
-    return _client_in_words(state.client)
+    level, words = _client_in_words(state.client)
+    if offset is not None and abs(offset.seconds) - offset.uncertainty_seconds > SKEW_SECONDS:
+        return "warning", f"{words}, but its clock is off"
+    return level, words
 
 
 def _client_in_words(client: NtpClientReading) -> tuple[str, str]:
