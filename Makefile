@@ -4,7 +4,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit bench clean
+.PHONY: help demo test lint format types unit bench dashboards clean
 
 help: ## say what there is
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
@@ -26,6 +26,9 @@ unit: $(VENV)/.dev-installed ## all tests
 
 bench: $(VENV)/.dev-installed ## measure, and print the tables that the docs show
 	$(BIN)/python -m bench.clock
+
+dashboards: $(VENV)/.dev-installed ## make the dashboards' JSON from their code
+	$(BIN)/python -m grafana.generate
 
 format: $(VENV)/.dev-installed ## let ruff mend what it can
 	$(BIN)/ruff check --fix-only .

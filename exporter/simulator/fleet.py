@@ -4,7 +4,7 @@ import ipaddress
 import itertools
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Unpack
@@ -89,15 +89,15 @@ class ServedFleet:
     def exporter_config(self, *, interval: str = "10s", timeout: str = "5s") -> dict[str, Any]:
         """Give the exporter's config for this fleet, ready for YAML; durations as Prometheus's."""
         account = {"username": self.fleet.username, "password": self.fleet.password}
-        module: dict[str, Any] = {
-            "scheme": self.fleet.scheme,
-            # In the exporter's config a dollar starts a variable, and two are one.
-            "auth": {name: text.replace("$", "$$") for name, text in account.items()},
-        }
+        module: dict[str, Any] = {"scheme": self.fleet.scheme, "auth": _literal(account)}
         if self.fleet.scheme == "https":
             module["tls_config"] = {"insecure_skip_verify": True}
         devices = [
-            {"address": address, "name": member.device.name, "labels": dict(member.labels)}
+            {
+                "address": address,
+                **_literal({"name": member.device.name}),
+                "labels": _literal(member.labels),
+            }
             for member, address in zip(self.fleet.members, self.addresses, strict=True)
         ]
         return {
@@ -105,6 +105,11 @@ class ServedFleet:
             "modules": {"default": module},
             "devices": devices,
         }
+
+
+def _literal(texts: Mapping[str, str]) -> dict[str, str]:
+    """Write texts for the exporter's config, where a dollar starts a variable and two are one."""
+    return {name: text.replace("$", "$$") for name, text in texts.items()}
 
 
 @asynccontextmanager

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +51,15 @@ class Prometheus:
         wait_until(lambda: bool(self.query(expression)), f"{expression} is there", self._explain)
         return self.query(expression)
 
+    def alerts(self, state: str) -> list[dict[str, str]]:
+        """The labels of the alerts that are `pending` or `firing` now."""
+        found = self._ask("alerts")["alerts"]
+        return [alert["labels"] for alert in found if alert["state"] == state]
+
+    def alertmanagers(self) -> list[str]:
+        """The URLs that alerts are sent to."""
+        return [each["url"] for each in self._ask("alertmanagers")["activeAlertmanagers"]]
+
     def targets(self) -> list[dict[str, Any]]:
         """What is scraped, and with what success."""
         found: list[dict[str, Any]] = self._ask("targets", state="active")["activeTargets"]
@@ -68,18 +77,26 @@ class Prometheus:
 
 @contextmanager
 def running_prometheus(target: str, folder: Path) -> Iterator[Prometheus]:
-    """Run a Prometheus with job `axis` and one target until the block ends.
+    """Run a Prometheus with job `axis` and one target, as `prometheus_on` does."""
+    with prometheus_on(_config(target), folder) as prometheus:
+        yield prometheus
+
+
+@contextmanager
+def prometheus_on(config: Mapping[str, Any], folder: Path, *flags: str) -> Iterator[Prometheus]:
+    """Run a Prometheus on a config until the block ends.
 
     Raises `PortTaken` where somebody was faster; see `enter_on_free_ports`.
     """
     command, port = find_program("prometheus", PACKAGE), free_port()
     config_file = folder / "prometheus.yml"
-    config_file.write_text(yaml.safe_dump(_config(target)))
+    config_file.write_text(yaml.safe_dump(dict(config)))
     run = [
         command,
         f"--config.file={config_file}",
         f"--storage.tsdb.path={folder / 'tsdb'}",
         f"--web.listen-address={LOOPBACK}:{port}",
+        *flags,
     ]
     with running(run, folder / "prometheus.log", _is_serving) as program:
         yield Prometheus(port, program)

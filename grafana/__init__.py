@@ -1,0 +1,1 @@
+"""What Grafana, Prometheus and their users get: dashboards, rules, provisioning."""

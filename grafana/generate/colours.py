@@ -1,0 +1,62 @@
+"""What a value's colour means: the alerts' limits, the states of a device."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from grafana.generate.thresholds import (
+    OFFSET_CRITICAL_SECONDS,
+    OFFSET_WARNING_SECONDS,
+    SKEW_CRITICAL_SECONDS,
+    SKEW_WARNING_SECONDS,
+)
+
+GREEN: Final = "green"
+YELLOW: Final = "yellow"
+ORANGE: Final = "orange"
+RED: Final = "red"
+
+Steps = Sequence[tuple[float | None, str]]
+"""Colours, and the value from which on each holds; `None` is below all."""
+
+PLAIN: Final[Steps] = ((None, "text"),)
+NONE_IS_GOOD: Final[Steps] = ((None, GREEN), (1, ORANGE))
+
+BEYOND_SKEW: Final[Steps] = (
+    (None, GREEN),
+    (SKEW_WARNING_SECONDS, ORANGE),
+    (SKEW_CRITICAL_SECONDS, RED),
+)
+
+
+def either_side(warning: float, critical: float) -> Steps:
+    """The colours of a value that may be off to both sides."""
+    return (
+        (None, RED),
+        (-critical, ORANGE),
+        (-warning, GREEN),
+        (warning, ORANGE),
+        (critical, RED),
+    )
+
+
+SKEW: Final = either_side(SKEW_WARNING_SECONDS, SKEW_CRITICAL_SECONDS)
+OFFSET: Final = either_side(OFFSET_WARNING_SECONDS, OFFSET_CRITICAL_SECONDS)
+
+Value = tuple[str, str]
+"""What a number means: a text and its colour."""
+
+STATES: Final[Mapping[int, Value]] = {
+    0: ("fine", GREEN),
+    1: ("config differs", "light-blue"),
+    2: ("NTP client off", "purple"),
+    3: ("no servers", "light-yellow"),
+    4: ("not synchronized", "yellow"),
+    5: ("clock off", "orange"),
+    6: ("clock far off", "dark-orange"),
+    7: ("polls fail", "red"),
+}
+"""The states that `promql.state` tells."""
+
+YES_NO: Final[Mapping[int, Value]] = {0: ("no", RED), 1: ("yes", GREEN)}

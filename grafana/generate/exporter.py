@@ -1,0 +1,184 @@
+"""The exporter itself: does it keep its schedule, and is its own clock right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard, heatmap, stat, table, timeseries
+
+from grafana.generate import colours, panels, promql
+from grafana.generate.colours import GREEN, RED, YES_NO
+from grafana.generate.frame import EXPORTER, skeleton, with_exporters, with_panels
+from grafana.generate.promql import exporters, of_this_exporter, quantile_of_histogram
+from grafana.generate.thresholds import FLEET_UP_RATIO, LATE_SECONDS, SUSPECT_SECONDS
+
+_NAMED: Final = "{{instance}}"
+_OF_SEVERAL: Final = "Of several exporters, the worst."
+_LATENESS: Final = "axis_ntp_exporter_poll_lateness_seconds"
+_LATENCY: Final = "axis_ntp_exporter_poll_latency_seconds"
+_LATE: Final[colours.Steps] = ((None, GREEN), (LATE_SECONDS, RED))
+_SUSPECT: Final[colours.Steps] = ((None, RED), (-SUSPECT_SECONDS, GREEN), (SUSPECT_SECONDS, RED))
+
+
+def exporter() -> dashboard.Dashboard:
+    """The dashboard `axis-ntp-exporter`."""
+    text = "Whether the exporters keep their schedule, and what that takes."
+    board = skeleton(EXPORTER, "Axis NTP / Exporter", text)
+    board = with_exporters(board, "axis_ntp_exporter_build_info")
+    everything = [*_now(), *_config_now(), *_schedule(), *_clock(), *_process(), _versions()]
+    return with_panels(board, everything)
+
+
+def _now() -> Sequence[stat.Panel]:
+    polls = exporters("axis_ntp_exporter_polls_in_flight")
+    p99 = quantile_of_histogram(0.99, _LATENESS)
+    return [
+        panels.number("Exporters", "How many exporters report.", f"count({promql.BUILD_INFO})"),
+        panels.number(
+            "Devices polled",
+            "By all exporters; an HA pair polls each device twice.",
+            f"sum({exporters('axis_ntp_exporter_devices')})",
+        ),
+        panels.number("Polls open", "Polls that wait for an answer now.", f"sum({polls})"),
+        panels.number(
+            "Lateness, p99",
+            f"Red where AxisNTPExporterPollsLate fires. {_OF_SEVERAL}",
+            f"max({p99})",
+            "s",
+            _LATE,
+        ),
+    ]
+
+
+def _config_now() -> Sequence[stat.Panel]:
+    reload_successful = exporters("axis_ntp_exporter_config_last_reload_successful")
+    loaded = exporters("axis_ntp_exporter_config_last_reload_success_timestamp_seconds")
+    synchronized = exporters("axis_ntp_exporter_host_clock_synchronized")
+    start = of_this_exporter(exporters("process_start_time_seconds"))
+    return [
+        panels.meaning(
+            "Config loads",
+            f"Whether the last attempt to load the config succeeded. {_OF_SEVERAL}",
+            f"min({reload_successful})",
+            YES_NO,
+        ),
+        panels.number(
+            "Config loaded", "When, the longest ago.", f"min({loaded}) * 1000", "dateTimeFromNow"
+        ),
+        panels.number("Started", "When, the latest.", f"max({start}) * 1000", "dateTimeFromNow"),
+        panels.meaning(
+            "Host clock synchronized",
+            "Whether the host's kernel holds its own clock for synchronized: all clock offsets are"
+            f" told against it. {_OF_SEVERAL}",
+            f"min({synchronized})",
+            YES_NO,
+        ).no_value("not told"),
+    ]
+
+
+def _schedule() -> Sequence[timeseries.Panel | heatmap.Panel]:
+    late = "How long after it was due a poll began: 99 of 100, and half of them, sooner."
+    slow = "How long polls took, well or not: 99 of 100, and half of them, less."
+    return [
+        panels.limited(_quantiles("Lateness", late, _LATENESS), _LATE),
+        _quantiles("Latency", slow, _LATENCY),
+        _heatmap("Lateness, distribution", "How many polls were how late.", _LATENESS),
+        _heatmap("Latency, distribution", "How many polls took how long.", _LATENCY),
+        _in_flight(),
+        _answering(),
+    ]
+
+
+def _quantiles(title: str, description: str, metric: str) -> timeseries.Panel:
+    return panels.asking(
+        panels.lines(title, description, "s").min(0),
+        panels.ranged(quantile_of_histogram(0.99, metric), f"p99 {_NAMED}"),
+        panels.ranged(quantile_of_histogram(0.5, metric), f"p50 {_NAMED}"),
+    )
+
+
+def _heatmap(title: str, description: str, metric: str) -> heatmap.Panel:
+    counts = f"sum by (le) (increase({exporters(metric + '_bucket')}[$__rate_interval]))"
+    return panels.asking(panels.histogram(title, description), panels.bucketed(counts))
+
+
+def _in_flight() -> timeseries.Panel:
+    panel = panels.lines(
+        "Polls open, over time",
+        "Polls that wait for an answer. Hung devices hold theirs until the timeout.",
+    )
+    polls = exporters("axis_ntp_exporter_polls_in_flight")
+    return panels.asking(panel.min(0), panels.ranged(polls, _NAMED))
+
+
+def _answering() -> timeseries.Panel:
+    panel = panels.lines(
+        "Share of devices answering",
+        "By exporter. Below the dashed line AxisNTPFleetUnreachable fires, for at least 5 devices.",
+        "percentunit",
+    )
+    limited = panels.limited(panel.min(0).max(1), [(None, RED), (FLEET_UP_RATIO, GREEN)])
+    share = f"avg by (job, instance) ({exporters('axis_ntp_up')})"
+    return panels.asking(limited, panels.ranged(share, _NAMED))
+
+
+def _clock() -> Sequence[timeseries.Panel]:
+    return [_median(), _scrapes()]
+
+
+def _median() -> timeseries.Panel:
+    panel = panels.lines(
+        "Median clock offset",
+        "Of an exporter's devices. Beyond the dashed lines AxisNTPExporterClockSuspect fires, for"
+        " at least 5 devices: rather the exporter's clock is off than all of theirs.",
+        "s",
+    )
+    offsets = exporters("axis_ntp_clock_offset_seconds")
+    median = f"quantile by (job, instance) (0.5, {offsets})"
+    return panels.asking(panels.limited(panel, _SUSPECT), panels.ranged(median, _NAMED))
+
+
+def _scrapes() -> timeseries.Panel:
+    panel = panels.lines("Scrape duration", "How long Prometheus's scrapes took.", "s")
+    duration = of_this_exporter(exporters("scrape_duration_seconds"))
+    return panels.asking(panel.min(0), panels.ranged(duration, _NAMED))
+
+
+def _process() -> Sequence[timeseries.Panel]:
+    cpu = f"rate({exporters('process_cpu_seconds_total')}[$__rate_interval])"
+    memory = exporters("process_resident_memory_bytes")
+    collected = f"rate({exporters('python_gc_collections_total')}[$__rate_interval])"
+    return [
+        _of_process("CPU", "One is one core, all of the time.", "short", cpu),
+        _of_process("Memory", "Resident memory.", "bytes", memory),
+        _descriptors(),
+        _of_process(
+            "Garbage collections",
+            "Of Python, a second.",
+            "cps",
+            f"sum by (job, instance) ({collected})",
+        ),
+    ]
+
+
+def _of_process(title: str, description: str, unit: str, expression: str) -> timeseries.Panel:
+    query = panels.ranged(of_this_exporter(expression), _NAMED)
+    return panels.asking(panels.lines(title, description, unit).min(0), query)
+
+
+def _descriptors() -> timeseries.Panel:
+    panel = panels.lines("File descriptors", "Open ones: one for each connection kept; and limit.")
+    share = of_this_exporter(exporters("process_open_fds"))
+    limit = of_this_exporter(exporters("process_max_fds"))
+    return panels.asking(
+        panel.min(0).override_by_regexp("^limit ", panels.properties(custom_lineWidth=0)),
+        panels.ranged(share, _NAMED),
+        panels.ranged(limit, f"limit {_NAMED}"),
+    )
+
+
+def _versions() -> table.Panel:
+    columns = {"instance": "instance", "job": "job", "version": "version"}
+    panel = panels.listing("Versions", "The exporters and their versions.", columns, ["Value"])
+    return panels.asking(panel.span(24).height(6), panels.rows(promql.BUILD_INFO))

@@ -1,0 +1,137 @@
+"""What the three dashboards have in common: variables, links, annotations, layout, JSON."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models import dashboard as models
+
+from grafana.generate.panels import DATASOURCE
+
+FLEET: Final = "axis-ntp-fleet"
+DEVICE: Final = "axis-ntp-device"
+EXPORTER: Final = "axis-ntp-exporter"
+TAG: Final = "axis-ntp"
+
+ANY: Final = ".*"
+"""What `All` stands for: one short expression, not 10,000 names."""
+
+_LINKS: Final = {FLEET: "Fleet", DEVICE: "Device", EXPORTER: "Exporter"}
+_KEPT: Final = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
+
+
+class Annotation(models.AnnotationQuery):
+    """An annotation from a Prometheus query, with the keys that the SDK's type leaves out."""
+
+    def __init__(self, name: str, expression: str, *, title: str, text: str) -> None:
+        super().__init__(name, DATASOURCE, icon_color="orange", expr=expression)
+        self._more = {"step": "60s", "titleFormat": title, "textFormat": text, "tagKeys": "device"}
+
+    def to_json(self) -> dict[str, object]:
+        """Those keys that Grafana's Prometheus datasource reads."""
+        return super().to_json() | self._more
+
+
+def device_url(job: str, device: str) -> str:
+    """The device dashboard for a row of a table; `job` and `device` are the fields that name it."""
+    row = f"var-job=${{__data.fields.{job}:percentencode}}"
+    row += f"&var-device=${{__data.fields.{device}:percentencode}}"
+    kept = "${datasource:queryparam}&${instance:queryparam}&${__url_time_range}"
+    return f"/d/{DEVICE}?{row}&{kept}"
+
+
+def skeleton(uid: str, title: str, description: str) -> dashboard.Dashboard:
+    """A dashboard without panels and variables, with links to the other two."""
+    return (
+        dashboard.Dashboard(title)
+        .annotations([])
+        .uid(uid)
+        .description(description)
+        .tags([TAG])
+        .editable()
+        .timezone("browser")
+        .time("now-6h", "now")
+        .refresh("1m")
+        .tooltip(models.DashboardCursorSync.CROSSHAIR)
+        .links([_link(other, text) for other, text in _LINKS.items() if other != uid])
+    )
+
+
+def with_exporters(board: dashboard.Dashboard, metric: str) -> dashboard.Dashboard:
+    """The dashboard with datasource, job and instance to choose, among those with a metric."""
+    of_job = f"{metric}{{job=~`${{job:regex}}`}}"
+    return board.variables(
+        [
+            dashboard.DatasourceVariable("datasource").label("Prometheus").type("prometheus"),
+            _choice("job", "Job", metric),
+            _choice("instance", "Exporter", of_job),
+        ]
+    )
+
+
+def with_devices(board: dashboard.Dashboard, series: str) -> dashboard.Dashboard:
+    """The dashboard with devices to choose, by name and by any label."""
+    labels = dashboard.AdHocVariable("labels").label("Labels").datasource(DATASOURCE)
+    return board.with_variable(_choice("device", "Device", series)).with_variable(labels)
+
+
+def with_annotation(board: dashboard.Dashboard, annotation: Annotation) -> dashboard.Dashboard:
+    """The dashboard with an annotation on all its panels."""
+    board.build().annotations = models.AnnotationContainer([annotation])
+    return board
+
+
+def _choice(name: str, label: str, series: str) -> dashboard.QueryVariable:
+    """The values that a label has in some series: several, or all."""
+    query = {
+        "qryType": 1,
+        "query": f"label_values({series}, {name})",
+        "refId": "PrometheusVariableQueryEditor-VariableQuery",
+    }
+    return (
+        dashboard.QueryVariable(name)
+        .label(label)
+        .datasource(DATASOURCE)
+        .query(query)
+        .multi(multi=True)
+        .include_all(include_all=True)
+        .all_value(ANY)
+        .current(models.VariableOption(selected=True, text=["All"], value=["$__all"]))
+        .refresh(models.VariableRefresh.ON_TIME_RANGE_CHANGED)
+        .sort(models.VariableSort.ALPHABETICAL_CASE_INSENSITIVE_ASC)
+    )
+
+
+def _link(uid: str, text: str) -> dashboard.DashboardLink:
+    """A link that keeps the exporters and the time, not the device."""
+    return (
+        dashboard.DashboardLink(text)
+        .type(models.DashboardLinkType.LINK)
+        .icon("dashboard")
+        .tooltip(f"{text} dashboard")
+        .url(f"/d/{uid}?{_KEPT}")
+        .keep_time(keep_time=True)
+    )
+
+
+def with_panels(
+    board: dashboard.Dashboard, panels: Sequence[Builder[models.Panel]]
+) -> dashboard.Dashboard:
+    """The dashboard with panels, from left to right and down; numbered, for links to them."""
+    for number, builder in enumerate(panels, start=1):
+        builder.build().id_val = number
+        board.with_panel(builder)
+    return board
+
+
+def as_json(board: dashboard.Dashboard) -> str:
+    """The JSON to import or provision: the same for the same code."""
+    document = json.loads(JSONEncoder().encode(board.build()))
+    for variable in document["templating"]["list"]:
+        del variable["id"]  # the SDK's placeholder; Grafana knows variables by name
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

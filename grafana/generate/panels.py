@@ -1,0 +1,271 @@
+"""Panels as these dashboards have them: no panel without a description, none with a datasource."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Mapping, Sequence
+from typing import Final, Protocol, Self, TypeVar
+
+from grafana_foundation_sdk.builders import (
+    bargauge,
+    common,
+    dashboard,
+    heatmap,
+    prometheus,
+    stat,
+    statetimeline,
+    table,
+    timeseries,
+)
+from grafana_foundation_sdk.cog.builder import Builder
+from grafana_foundation_sdk.cog.variants import Dataquery
+from grafana_foundation_sdk.models import common as common_models
+from grafana_foundation_sdk.models import dashboard as models
+from grafana_foundation_sdk.models import prometheus as queries
+
+from grafana.generate.colours import PLAIN, Steps, Value
+
+DATASOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
+"""The datasource that is chosen on top of the dashboard."""
+
+
+class Targeted(Protocol):
+    """A panel that takes queries."""
+
+    def with_target(self, target: Builder[Dataquery]) -> Self:
+        """Add a query."""
+
+
+P = TypeVar("P", bound=Targeted)
+
+
+def asking(panel: P, *asked: prometheus.Dataquery) -> P:
+    """The panel with its queries, called A, B and so on."""
+    for letter, query in zip(string.ascii_uppercase, asked, strict=False):
+        panel.with_target(query.ref_id(letter))
+    return panel
+
+
+def instant(expression: str, legend: str = "") -> prometheus.Dataquery:
+    """A query for the values at the end of the time range."""
+    return _query(expression, legend).instant()
+
+
+def ranged(expression: str, legend: str = "") -> prometheus.Dataquery:
+    """A query for values over the time range; `legend` names each series."""
+    return _query(expression, legend).range()
+
+
+def rows(expression: str) -> prometheus.Dataquery:
+    """A query for a row of a table for each series."""
+    return instant(expression).format(queries.PromQueryFormat.TABLE)
+
+
+def bucketed(expression: str) -> prometheus.Dataquery:
+    """A query for cumulative buckets by their label `le`."""
+    return ranged(expression, "{{le}}").format(queries.PromQueryFormat.HEATMAP)
+
+
+def _query(expression: str, legend: str) -> prometheus.Dataquery:
+    query = prometheus.Dataquery().expr(expression).datasource(DATASOURCE)
+    query = query.editor_mode(queries.QueryEditorMode.CODE)
+    return query.legend_format(legend) if legend else query
+
+
+def number(
+    title: str, description: str, expression: str, unit: str = "short", colours: Steps = PLAIN
+) -> stat.Panel:
+    """One number, large; the expression gives one series."""
+    panel = (
+        stat.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit(unit)
+        .height(4)
+        .span(3)
+        .reduce_options(common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False))
+        .graph_mode(common_models.BigValueGraphMode.NONE)
+        .color_mode(common_models.BigValueColorMode.VALUE)
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+        .thresholds(steps(colours))
+    )
+    return asking(panel, instant(expression))
+
+
+def meaning(
+    title: str, description: str, expression: str, values: Mapping[int, Value]
+) -> stat.Panel:
+    """One number, told in words."""
+    return number(title, description, expression, "none").mappings(meanings(values))
+
+
+def lines(title: str, description: str, unit: str = "short") -> timeseries.Panel:
+    """Lines over time."""
+    return (
+        timeseries.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit(unit)
+        .height(9)
+        .span(12)
+        .line_width(1)
+        .fill_opacity(0)
+        .show_points(common_models.VisibilityMode.NEVER)
+        .legend(_legend())
+        .tooltip(_tooltip())
+    )
+
+
+def stacked(title: str, description: str, unit: str = "short") -> timeseries.Panel:
+    """Areas over time, one upon the other."""
+    stacking = common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A")
+    return lines(title, description, unit).stacking(stacking).fill_opacity(60).min(0)
+
+
+def limited(panel: timeseries.Panel, limits: Steps) -> timeseries.Panel:
+    """The panel with the limits of the alerts as dashed lines; they colour no series."""
+    style = common.GraphThresholdsStyleConfig().mode(common_models.GraphTresholdsStyleMode.DASHED)
+    return panel.thresholds(steps(limits)).thresholds_style(style)
+
+
+def timeline(title: str, description: str, values: Mapping[int, Value]) -> statetimeline.Panel:
+    """A bar for each series, coloured by its value."""
+    return (
+        statetimeline.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit("none")
+        .height(9)
+        .span(12)
+        .line_width(0)
+        .fill_opacity(70)
+        .merge_values(merge_values=True)
+        .show_value(common_models.VisibilityMode.NEVER)
+        .mappings(meanings(values))
+        .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
+        .legend(_legend().show_legend(show_legend=False))
+        .tooltip(_tooltip())
+    )
+
+
+def histogram(title: str, description: str, unit: str = "s") -> heatmap.Panel:
+    """Buckets over time; the unit is that of the bounds."""
+    return (
+        heatmap.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit("short")
+        .height(9)
+        .span(12)
+        .calculate(calculate=False)
+        .y_axis(heatmap.YAxisConfig().unit(unit))
+        .cell_values(heatmap.CellValues().unit("short"))
+        .max_data_points(120)
+    )
+
+
+def bars(title: str, description: str, unit: str = "short") -> bargauge.Panel:
+    """A horizontal bar for each series."""
+    shown = common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False)
+    return (
+        bargauge.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit(unit)
+        .height(9)
+        .span(8)
+        .min(0)
+        .orientation(common_models.VizOrientation.HORIZONTAL)
+        .display_mode(common_models.BarGaugeDisplayMode.BASIC)
+        .reduce_options(shown)
+        .thresholds(steps([(None, "blue")]))
+    )
+
+
+def listing(
+    title: str, description: str, columns: Mapping[str, str], hidden: Sequence[str] = ()
+) -> table.Panel:
+    """A table whose queries are merged by the labels they share.
+
+    `columns` renames and orders fields (labels, `Value`, `Value #A` …); others follow as they are:
+    a device's own labels are columns, too.
+    """
+    order = {name: place for place, name in enumerate(columns)}
+    renamed = {name: text for name, text in columns.items() if name != text}
+    excluded = dict.fromkeys(("Time", "__name__", *hidden), True)
+    organized = {"excludeByName": excluded, "indexByName": order, "renameByName": renamed}
+    return (
+        table.Panel()
+        .title(title)
+        .description(description)
+        .datasource(DATASOURCE)
+        .unit("none")
+        .height(9)
+        .span(12)
+        .show_header(show_header=True)
+        .override_by_regexp(".*", properties(custom_filterable=True))
+        .with_transformation(models.DataTransformerConfig("merge", options={}))
+        .with_transformation(models.DataTransformerConfig("organize", options=organized))
+    )
+
+
+def steps(colours: Steps) -> dashboard.ThresholdsConfig:
+    """Colours from given values on."""
+    return (
+        dashboard.ThresholdsConfig()
+        .mode(models.ThresholdsMode.ABSOLUTE)
+        .steps([models.Threshold(value=value, color=colour) for value, colour in colours])
+    )
+
+
+def meanings(values: Mapping[int, Value]) -> list[models.ValueMapping]:
+    """Texts and colours instead of numbers."""
+    options = {
+        str(value): models.ValueMappingResult(text=text, color=colour, index=value)
+        for value, (text, colour) in values.items()
+    }
+    return [models.ValueMap(options)]
+
+
+def coloured(values: Mapping[int, Value]) -> list[models.DynamicConfigValue]:
+    """The properties of a column whose numbers have a meaning."""
+    cell = common_models.TableColoredBackgroundCellOptions(
+        common_models.TableCellBackgroundDisplayMode.BASIC
+    )
+    return properties(mappings=meanings(values), custom_cellOptions=cell)
+
+
+def judged(limits: Steps) -> list[models.DynamicConfigValue]:
+    """The properties of a column of seconds with limits."""
+    cell = common_models.TableColorTextCellOptions()
+    return properties(unit="s", thresholds=steps(limits).build(), custom_cellOptions=cell)
+
+
+def properties(**values: object) -> list[models.DynamicConfigValue]:
+    """Properties of an override; `custom_width` is `custom.width`."""
+    return [
+        models.DynamicConfigValue(name.replace("custom_", "custom.", 1), value)
+        for name, value in values.items()
+    ]
+
+
+def _legend() -> common.VizLegendOptions:
+    return (
+        common.VizLegendOptions()
+        .display_mode(common_models.LegendDisplayMode.LIST)
+        .placement(common_models.LegendPlacement.BOTTOM)
+        .show_legend(show_legend=True)
+    )
+
+
+def _tooltip() -> common.VizTooltipOptions:
+    return (
+        common.VizTooltipOptions()
+        .mode(common_models.TooltipDisplayMode.MULTI)
+        .sort(common_models.SortOrder.DESCENDING)
+    )

@@ -1,0 +1,156 @@
+"""PromQL that the dashboards share. Every function gives an expression.
+
+Device names are free text. So a variable stands as `${name:regex}` between backticks, where PromQL
+knows no escapes: quotes, slashes, braces and backslashes in a name stay what they are.
+
+An HA pair of exporters shows each device twice. Expressions match whole label sets, which never
+are ambiguous; `once` and `DEVICES_PER_SERIES` count a device once.
+
+With 10,000 devices, what costs time is matching and grouping them at every point of a graph. So
+graphs choose few series first and calculate then, and `once` is for values of one moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from grafana.generate.thresholds import (
+    OFFSET_CRITICAL_SECONDS,
+    OFFSET_WARNING_SECONDS,
+    SKEW_CRITICAL_SECONDS,
+    SKEW_WARNING_SECONDS,
+)
+
+COPIES: Final = "instance, node, pod, replica"
+"""The labels in which the two series differ that an HA pair of exporters makes of one device."""
+
+LINES: Final = 10
+"""Most series in a panel that draws one for each device."""
+
+ROWS: Final = 500
+"""Most rows of a table."""
+
+_EXPORTERS: Final = ("job=~`${job:regex}`", "instance=~`${instance:regex}`")
+_DEVICES: Final = (*_EXPORTERS, "device=~`${device:regex}`")
+
+
+def devices(metric: str, *matchers: str) -> str:
+    """The series of a metric of the chosen devices."""
+    return f"{metric}{{{', '.join((*_DEVICES, *matchers))}}}"
+
+
+def exporters(metric: str, *matchers: str) -> str:
+    """The series of a metric of the chosen exporters."""
+    return f"{metric}{{{', '.join((*_EXPORTERS, *matchers))}}}"
+
+
+UP: Final = devices("axis_ntp_up")
+CLIENT_PRESENT: Final = devices("axis_ntp_client_present")
+CLIENT_ENABLED: Final = devices("axis_ntp_client_enabled")
+SYNCED: Final = devices("axis_ntp_synced")
+NTP_OFFSET: Final = devices("axis_ntp_time_offset_seconds")
+CLOCK_OFFSET: Final = devices("axis_ntp_clock_offset_seconds")
+UNCERTAINTY: Final = devices("axis_ntp_clock_offset_uncertainty_seconds")
+STEPS: Final = devices("axis_ntp_clock_steps_total")
+ACTIVE_SERVERS: Final = devices("axis_ntp_active_servers")
+SERVER_INFO: Final = devices("axis_ntp_server_info")
+COMPLIANT: Final = devices("axis_ntp_config_compliant")
+LAST_ERROR: Final = devices("axis_ntp_last_error")
+LAST_SUCCESS: Final = devices("axis_ntp_last_success_timestamp_seconds")
+NEXT_POLL: Final = devices("axis_ntp_next_poll_timestamp_seconds")
+BUILD_INFO: Final = exporters("axis_ntp_exporter_build_info")
+
+
+def once(expression: str) -> str:
+    """Each device once, however many exporters poll it; of two values the larger."""
+    return f"max without ({COPIES}) ({expression})"
+
+
+DEVICES_PER_SERIES: Final = (
+    f"scalar(count({once(f'{UP} @ end()')}) / count({UP} @ end()) or vector(1))"
+)
+"""1, or 0.5 with an HA pair: a count of series, times this, is a count of devices."""
+
+
+def latest(series: str) -> str:
+    """What series last were within the dashboard's time range, those that have ended included."""
+    return f"last_over_time({series}[$__range] @ end())"
+
+
+def at_most(count: int, expression: str, rank: str) -> str:
+    """Those series of an expression that rank highest: the same ones over the whole range.
+
+    `rank` has the labels of `expression`, and one value for the whole range. A plain `topk` would
+    choose anew at each point, and so draw as many lines as ever were among the highest.
+    """
+    return f"{expression}\nand\ntopk({count}, {rank})"
+
+
+def worst_skews(count: int) -> str:
+    """How far off the worst clocks certainly are: what AxisNTPClockSkew compares."""
+    rank = once(f"abs({latest(CLOCK_OFFSET)}) - {latest(UNCERTAINTY)}")
+    worst = f"and ignoring ({COPIES})\ntopk({count}, {rank})"
+    return once(f"clamp_min(abs({CLOCK_OFFSET} {worst}) - ({UNCERTAINTY} {worst}), 0)")
+
+
+def buckets(values: str, bounds: Sequence[float]) -> str:
+    """How many devices' values are within each bound of 0: a histogram, as a heatmap needs it."""
+    within = {f"{bound:g}": f"{values} <= {bound:g} >= -{bound:g}" for bound in bounds}
+    # Filters, where `bool` would make each value a new series, which takes four times as long.
+    return "\nor ".join(
+        f'label_replace((count({found}) or vector(0)) * {DEVICES_PER_SERIES}, "le", "{le}", "", "")'
+        for le, found in {**within, "+Inf": values}.items()
+    )
+
+
+def quantile_of_histogram(quantile: float, metric: str) -> str:
+    """A quantile of an exporter's histogram, an exporter each."""
+    rate = f"rate({exporters(metric + '_bucket')}[$__rate_interval])"
+    return f"histogram_quantile({quantile:g}, sum by (job, instance, le) ({rate}))"
+
+
+def of_this_exporter(expression: str) -> str:
+    """Only what comes from an axis-ntp-exporter: with job All, others have these names too."""
+    return f"{expression}\nand on (job, instance)\nlast_over_time({BUILD_INFO}[$__range])"
+
+
+def state(among: str = "") -> str:
+    """Each device's worst state; `among` goes behind each selector, to choose few series first."""
+    clause = f" {among}" if among else ""
+    chosen = {name: f"({series}{clause})" for name, series in _OF_STATE.items()}
+    return "(" + "\nor ".join(line.format(**chosen) for line in _STATE_LINES) + ")"
+
+
+_OF_STATE: Final = {
+    "up": UP,
+    "present": CLIENT_PRESENT,
+    "enabled": CLIENT_ENABLED,
+    "synced": SYNCED,
+    "servers": ACTIVE_SERVERS,
+    "compliant": COMPLIANT,
+    "ntp": NTP_OFFSET,
+    "clock": CLOCK_OFFSET,
+    "uncertainty": UNCERTAINTY,
+}
+
+
+def _off(skew_seconds: float, offset_seconds: float) -> str:
+    """Devices that are off: seen from outside, for certain; or as they say themselves."""
+    return (
+        f"((abs({{clock}}) - {{uncertainty}} > {skew_seconds:g})"
+        f" or (abs({{ntp}}) > {offset_seconds:g}))"
+    )
+
+
+_STATE_LINES: Final = (
+    "({up} == 0) * 0 + 7",
+    f"{_off(SKEW_CRITICAL_SECONDS, OFFSET_CRITICAL_SECONDS)} * 0 + 6",
+    f"{_off(SKEW_WARNING_SECONDS, OFFSET_WARNING_SECONDS)} * 0 + 5",
+    "(({synced} == 0) and ({enabled} == 1)) * 0 + 4",
+    "(({servers} == 0) and ({enabled} == 1)) * 0 + 3",
+    "(({enabled} == 0) or ({present} == 0)) * 0 + 2",
+    "({compliant} == 0) * 0 + 1",
+    "{up} * 0",
+)
+"""Which devices are in which state, the worst first; `colours.STATES` names them."""

@@ -1,0 +1,67 @@
+"""Alertmanager itself, alone (no cluster), asked through its HTTP API."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.request import Request, urlopen
+
+import yaml
+
+from tests.real.programs import LOOPBACK, Program, find_program, free_port, http_get, running
+
+PACKAGE: Final = "prometheus-alertmanager"
+Labels = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Alertmanager:
+    """A running Alertmanager."""
+
+    port: int
+    program: Program
+
+    @property
+    def address(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    def post(self, alerts: Sequence[Labels]) -> None:
+        """Tell it of alerts as Prometheus does; they last for its `resolve_timeout`."""
+        body = json.dumps([{"labels": labels} for labels in alerts]).encode()
+        headers = {"Content-Type": "application/json"}
+        request = Request(f"http://{self.address}/api/v2/alerts", body, headers)
+        with urlopen(request, timeout=10) as answer:
+            assert answer.status == 200
+
+    def alerts(self, state: str) -> list[Labels]:
+        """The labels of the alerts that are `active` or `suppressed` now."""
+        reply = http_get(self.port, "/api/v2/alerts")
+        assert reply.status == 200, reply.text
+        found: list[dict[str, Any]] = json.loads(reply.text)
+        return [alert["labels"] for alert in found if alert["status"]["state"] == state]
+
+
+@contextmanager
+def running_alertmanager(config: Any, folder: Path) -> Iterator[Alertmanager]:
+    """Run an Alertmanager until the block ends. Raises `PortTaken`, see `enter_on_free_ports`."""
+    command, port = find_program("prometheus-alertmanager", PACKAGE), free_port()
+    config_file = folder / "alertmanager.yml"
+    config_file.write_text(yaml.safe_dump(config))
+    run = [
+        command,
+        f"--config.file={config_file}",
+        f"--storage.path={folder / 'alertmanager'}",
+        f"--web.listen-address={LOOPBACK}:{port}",
+        "--cluster.listen-address=",
+    ]
+    with running(run, folder / "alertmanager.log", _is_serving) as program:
+        yield Alertmanager(port, program)
+
+
+def _is_serving(program: Program) -> bool:
+    # Its own word, not an answer on the port: another one could give that.
+    return "Listening on" in program.log()

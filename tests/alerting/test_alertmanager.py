@@ -1,0 +1,156 @@
+"""The example for Alertmanager: sound, routes as it says, and silences what it should and no more.
+
+Inhibition is the real Alertmanager's: it is given alerts, and says which it suppresses.
+"""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Any
+
+import pytest
+
+from tests.alerting.alertmanager import PACKAGE, Alertmanager, Labels, running_alertmanager
+from tests.alerting.rules import ALERTMANAGER_EXAMPLE, alerts, load
+from tests.real.programs import enter_on_free_ports, find_program, wait_until
+
+pytestmark = pytest.mark.xdist_group("alertmanager")
+
+
+SKEW_TEXT = "alertname=AxisNTPClockSkew"
+
+
+def amtool(*arguments: str) -> str:
+    command = [find_program("amtool", PACKAGE), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_amtool_finds_the_example_sound() -> None:
+    assert "SUCCESS" in amtool("check-config", str(ALERTMANAGER_EXAMPLE))
+
+
+@pytest.mark.parametrize(
+    ("labels", "receivers"),
+    [
+        (["severity=critical"], "on-call"),
+        (["severity=critical", SKEW_TEXT], "on-call"),
+        (["severity=critical", "alertname=AxisNTPClockSkew", "site=hq"], "on-call"),
+        (
+            ["severity=critical", "alertname=AxisNTPClockSkew", "site=warehouse"],
+            "warehouse,on-call",
+        ),
+        (["severity=warning"], "operations"),
+        (["severity=warning", "site=hq"], "operations"),
+        (["severity=warning", "site=warehouse"], "warehouse"),
+        (["severity=info", "site=warehouse"], "journal"),
+    ],
+)
+def test_the_example_routes_by_severity_and_site(labels: list[str], receivers: str) -> None:
+    example = f"--config.file={ALERTMANAGER_EXAMPLE}"
+    assert amtool("config", "routes", "test", example, *labels).strip() == receivers
+
+
+@pytest.fixture(scope="module")
+def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
+    config = load(ALERTMANAGER_EXAMPLE)
+    # Its receivers do not exist: nothing is to be sent while the test lasts.
+    config["route"] |= {"group_wait": "1h"}
+    folder = tmp_path_factory.mktemp("alertmanager")
+    with ExitStack() as stack:
+        yield enter_on_free_ports(stack, lambda: running_alertmanager(config, folder))
+
+
+def alert(name: str, severity: str = "warning", **more: str) -> Labels:
+    """An alert of exporter a of job axis, where nothing else is said."""
+    return {"alertname": name, "severity": severity, "job": "axis", "instance": "a", **more}
+
+
+def device(name: str, severity: str = "warning", **more: str) -> Labels:
+    return alert(name, severity, **{"device": "lobby", "site": "hq", **more})
+
+
+ON_DEVICES = [each for each in alerts() if "$labels.device" in each.annotations["description"]]
+ON_EXPORTERS = [each for each in alerts() if each not in ON_DEVICES]
+ALL_OF_LOBBY = [device(each.name, each.severity) for each in ON_DEVICES]
+ALL_OF_EXPORTER = [alert(each.name, each.severity) for each in ON_EXPORTERS]
+DOWN = alert("AxisNTPExporterDown", "critical")
+UNREACHABLE = alert("AxisNTPFleetUnreachable", "critical")
+SUSPECT = alert("AxisNTPExporterClockSuspect", "critical")
+SKEW = device("AxisNTPClockSkew")
+CRITICAL_SKEW = device("AxisNTPClockSkew", "critical")
+STEPPED = device("AxisNTPClockStepped", "info")
+DEVICE_DOWN = device("AxisNTPDeviceDown")
+REFUSED = device("AxisNTPAuthenticationFailed")
+UNSYNCED = device("AxisNTPNotSynchronized")
+SERVERLESS = device("AxisNTPNoActiveServers")
+
+
+def others(but: list[Labels]) -> list[Labels]:
+    return [each for each in ALL_OF_LOBBY if each not in but]
+
+
+@pytest.mark.parametrize(
+    ("fires", "silenced"),
+    [
+        pytest.param([DOWN, *ALL_OF_LOBBY], ALL_OF_LOBBY, id="exporter-down"),
+        pytest.param([UNREACHABLE, *ALL_OF_LOBBY], ALL_OF_LOBBY, id="fleet-unreachable"),
+        pytest.param(ALL_OF_EXPORTER, [], id="alerts-of-exporters-silence-none-of-exporters"),
+        pytest.param([SUSPECT, SKEW, STEPPED], [SKEW, STEPPED], id="suspect-clock"),
+        pytest.param(
+            [SUSPECT, *others([SKEW, CRITICAL_SKEW, STEPPED, REFUSED, SERVERLESS])],
+            [device("AxisNTPOffsetHigh")],  # for its critical one's sake
+            id="suspect-clock-silences-nothing-but-clocks",
+        ),
+        pytest.param([CRITICAL_SKEW, SKEW], [SKEW], id="critical-silences-its-warning"),
+        pytest.param(
+            [CRITICAL_SKEW, device("AxisNTPOffsetHigh"), device("AxisNTPClockSkew", device="gate")],
+            [],
+            id="critical-silences-no-other-alert-and-no-other-device",
+        ),
+        pytest.param([REFUSED, DEVICE_DOWN], [DEVICE_DOWN], id="refused-account"),
+        pytest.param([SERVERLESS, UNSYNCED], [UNSYNCED], id="no-servers"),
+        pytest.param(
+            [DEVICE_DOWN, *others([REFUSED, SKEW, device("AxisNTPOffsetHigh"), UNSYNCED])],
+            [],
+            id="device-down-silences-nothing",
+        ),
+    ],
+)
+def test_what_makes_which_alert_pointless(
+    fires: list[Labels], silenced: list[Labels], alertmanager: Alertmanager, request: Any
+) -> None:
+    # A job of its own for each case: what was posted before is still there.
+    job = {"job": request.node.callspec.id}
+    alertmanager.post([labels | job for labels in fires])
+    assert suppressed(alertmanager, job["job"]) == as_set([each | job for each in silenced])
+
+
+@pytest.mark.parametrize("source", [DOWN, UNREACHABLE, SUSPECT, CRITICAL_SKEW, REFUSED, SERVERLESS])
+@pytest.mark.parametrize("elsewhere", [{"instance": "b"}, {"job": "another"}])
+def test_nothing_silences_what_another_exporter_says(
+    source: Labels, elsewhere: Labels, alertmanager: Alertmanager
+) -> None:
+    own = f"{source['alertname']}-{'-'.join(elsewhere)}"
+    moved = [{**each, "job": own, **elsewhere} for each in (SKEW, STEPPED, DEVICE_DOWN, UNSYNCED)]
+    alertmanager.post([source | {"job": own}, *moved])
+    assert suppressed(alertmanager, own) == suppressed(alertmanager, "another") == set()
+
+
+def as_set(found: list[Labels]) -> set[frozenset[tuple[str, str]]]:
+    return {frozenset(labels.items()) for labels in found}
+
+
+def suppressed(alertmanager: Alertmanager, job: str) -> set[frozenset[tuple[str, str]]]:
+    """What it suppresses of a job, once it has taken in all that it was told."""
+    # It takes alerts in one after the other: when the last one works, all before do.
+    last = f"after {job}"
+    pair = [alert("AxisNTPClockSkew", severity, job=last) for severity in ("warning", "critical")]
+    alertmanager.post(pair)
+    wait_until(lambda: bool(_suppressed(alertmanager, last)), "all alerts are taken in")
+    return as_set(_suppressed(alertmanager, job))
+
+
+def _suppressed(alertmanager: Alertmanager, job: str) -> list[Labels]:
+    return [each for each in alertmanager.alerts("suppressed") if each["job"] == job]

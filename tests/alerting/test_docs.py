@@ -1,0 +1,46 @@
+"""docs/alerting.md says what the rules, the example and the scenarios are."""
+
+from __future__ import annotations
+
+import re
+
+from tests.alerting.rules import ALERTMANAGER_EXAMPLE, ROOT, alerts, load
+from tests.alerting.scenarios import SCENARIOS
+from tests.alerting.table import HEAD, known_cells
+
+PAGE = (ROOT / "docs/alerting.md").read_text("utf-8")
+
+
+def rows_of_alerts() -> list[str]:
+    severities: dict[str, list[str]] = {}
+    told: dict[str, str] = {}
+    for each in alerts():
+        severities.setdefault(each.name, []).append(each.severity)
+        told[each.name] = f"{each.annotations['summary']} | {each.wait}"
+    return [
+        f"| [{name}](runbooks.md#{name.lower()}) | {told[name]} | {', '.join(severities[name])} |"
+        for name in told
+    ]
+
+
+def test_the_table_of_alerts_is_the_rules() -> None:
+    assert re.findall(r"^\| \[AxisNTP.*$", PAGE, re.MULTILINE) == rows_of_alerts()
+
+
+def test_the_measured_table_has_every_scenario_and_its_times() -> None:
+    measured = PAGE.partition(HEAD)[2].splitlines()
+    known = [re.sub(r" [\d.]+ \| [\d.]+ \|$", "", row) for row in measured]
+    assert known == [known_cells(each) for each in SCENARIOS]
+    assert all(re.search(r"\d \| \d+\.\d \|$", row) for row in measured)
+
+
+def test_every_alert_that_the_example_names_is_one() -> None:
+    rules = load(ALERTMANAGER_EXAMPLE)["inhibit_rules"]
+    named = set(re.findall(r"AxisNTP\w+", str(rules)))
+    assert named <= {each.name for each in alerts()}
+
+
+def test_the_table_of_what_is_silenced_has_a_row_for_each_rule_of_the_example() -> None:
+    table = PAGE.partition("| while this fires | these are not told |\n")[2].partition("\n\n")[0]
+    rows = table.splitlines()[1:]
+    assert len(rows) == len(load(ALERTMANAGER_EXAMPLE)["inhibit_rules"])

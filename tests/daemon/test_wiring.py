@@ -1,0 +1,360 @@
+"""What the config says is what the daemon does: each setting reaches the part it is meant for."""
+
+import math
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+import yaml
+
+from exporter import __version__, cli
+from exporter.app import WebSettings
+from exporter.commands import run
+from exporter.config import Config
+from exporter.simulator.certificates import make_identity
+from exporter.simulator.device import SimulatedDevice
+from exporter.simulator.fleet import build_fleet, serve_fleet
+from exporter.simulator.server import serve
+from tests.daemon_process import DaemonProcess, Scrape, daemon_on
+
+ACCOUNT = {"username": "root", "password": "pass"}
+ANY_CERTIFICATE = {"insecure_skip_verify": True}
+HANGING = 8
+
+
+def polls(found: Scrape) -> dict[str, float]:
+    return found.by_device("axis_ntp_polls_total")
+
+
+def polls_reach(count: int) -> Callable[[Scrape], bool]:
+    return lambda found: min(polls(found).values()) >= count
+
+
+def in_flight(found: Scrape) -> float:
+    return the_one(found, "axis_ntp_exporter_polls_in_flight")
+
+
+def the_one(found: Scrape, name: str) -> float:
+    [(_, value)] = found.all(name)
+    return value
+
+
+def reasons(found: Scrape) -> dict[str, str]:
+    return {labels["device"]: labels["reason"] for labels, _ in found.all("axis_ntp_last_error")}
+
+
+def authorizations(device: SimulatedDevice) -> list[str | None]:
+    assert len(device.requests.recent) == device.requests.total > 0
+    return [request.authorization for request in device.requests.recent]
+
+
+@asynccontextmanager
+async def one_device(
+    auth: str, module: Mapping[str, Any], folder: Path
+) -> AsyncIterator[tuple[SimulatedDevice, DaemonProcess]]:
+    device = SimulatedDevice("x", auth=auth)
+    device.requests.recent = deque()  # every request is remembered, not only the last few
+    tls = make_identity(device.mac).server_context() if module["scheme"] == "https" else None
+    async with serve(device, tls=tls) as served:
+        config = {
+            "global": {"interval": "100ms"},
+            "modules": {"default": module},
+            "devices": [{"address": served.address, "name": "x"}],
+        }
+        async with daemon_on(config, folder) as running:
+            yield device, running
+
+
+@pytest.mark.parametrize("scheme", ["auto", "digest"])
+async def test_a_device_that_offers_only_basic_over_http_never_gets_an_authorization(
+    scheme: str, tmp_path: Path
+) -> None:
+    module = {"scheme": "http", "auth": {**ACCOUNT, "scheme": scheme}}
+    async with one_device("basic", module, tmp_path) as (device, running):
+        found = await running.until(polls_reach(3))
+        await running.stop()
+    assert set(authorizations(device)) == {None}
+    assert reasons(found) == {"x": "unauthorized"}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "offered", "sent"),
+    [
+        ("auto", "basic", [None, "Basic"]),
+        ("auto", "basic+digest", [None, "Digest"]),
+        ("basic", "basic", ["Basic", "Basic"]),
+        ("basic", "basic+digest", ["Basic", "Basic"]),
+        ("digest", "digest", [None, "Digest"]),
+        ("digest", "basic+digest", [None, "Digest"]),
+    ],
+)
+async def test_the_first_requests_over_https_are_authorized_as_auth_scheme_has_it(
+    scheme: str, offered: str, sent: list[str | None], tmp_path: Path
+) -> None:
+    auth = {**ACCOUNT, "scheme": scheme}
+    module = {"scheme": "https", "auth": auth, "tls_config": ANY_CERTIFICATE}
+    async with one_device(offered, module, tmp_path) as (device, running):
+        found = await running.until(polls_reach(2))
+        await running.stop()
+    first = [each and each.partition(" ")[0] for each in authorizations(device)[:2]]
+    assert first == sent
+    assert found.by_device("axis_ntp_up") == {"x": 1}
+
+
+async def test_auth_scheme_digest_sends_nothing_to_a_device_that_offers_only_basic_over_https(
+    tmp_path: Path,
+) -> None:
+    auth = {**ACCOUNT, "scheme": "digest"}
+    module = {"scheme": "https", "auth": auth, "tls_config": ANY_CERTIFICATE}
+    async with one_device("basic", module, tmp_path) as (device, running):
+        found = await running.until(polls_reach(3))
+        await running.stop()
+    assert set(authorizations(device)) == {None}
+    assert reasons(found) == {"x": "unauthorized"}
+
+
+async def test_auth_scheme_basic_never_answers_digest(tmp_path: Path) -> None:
+    auth = {**ACCOUNT, "scheme": "basic"}
+    module = {"scheme": "https", "auth": auth, "tls_config": ANY_CERTIFICATE}
+    async with one_device("digest", module, tmp_path) as (device, running):
+        found = await running.until(polls_reach(3))
+        await running.stop()
+    sent = {each.partition(" ")[0] for each in authorizations(device) if each}
+    assert sent == {"Basic"}
+    assert reasons(found) == {"x": "unauthorized"}
+
+
+async def test_a_device_is_believed_by_the_server_name_of_its_module(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    identity = make_identity("b8a44f000000").server_context()
+    authority.issue_cert("lobby.cameras.example").configure_cert(identity)
+    names = {"right": "lobby.cameras.example", "wrong": "gate.cameras.example", "none": None}
+    tls = {
+        name: {"ca_file": "ca.pem"} | ({"server_name": wanted} if wanted else {})
+        for name, wanted in names.items()
+    }
+    async with serve(SimulatedDevice("lobby"), tls=identity) as served:
+        config = {
+            "modules": {
+                n: {"auth": ACCOUNT, "tls_config": tls[n], "interval": "1s"} for n in names
+            },
+            "devices": [{"address": served.address, "name": n, "module": n} for n in names],
+        }
+        async with daemon_on(config, tmp_path) as running:
+            found = await running.ready()
+    assert found.by_device("axis_ntp_up") == {"right": 1, "wrong": 0, "none": 0}
+    assert reasons(found) == {"wrong": "tls", "none": "tls"}
+
+
+@pytest.mark.parametrize("concurrency", [1, 3, HANGING, 100])
+async def test_concurrency_is_how_many_polls_are_open_when_more_hang(
+    concurrency: int, tmp_path: Path
+) -> None:
+    fleet = build_fleet(HANGING, "fault:hang")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="100ms", timeout="1h")
+        config["global"]["concurrency"] = concurrency
+        async with daemon_on(config, tmp_path) as running:
+            wanted = min(concurrency, HANGING)
+            await running.until(lambda _: asked_in(fleet.devices) >= wanted)
+            found = await running.until(all_are_due)
+            assert in_flight(found) == wanted
+    assert asked_in(fleet.devices) == wanted
+
+
+def asked_in(devices: list[SimulatedDevice]) -> int:
+    return sum(device.requests.total for device in devices)
+
+
+def all_are_due(found: Scrape) -> bool:
+    due = found.by_device("axis_ntp_next_poll_timestamp_seconds")
+    # A little more than due: the loop has had its turn.
+    return max(due.values()) < time.time() - 0.1
+
+
+async def test_polls_that_end_never_let_more_than_concurrency_in(tmp_path: Path) -> None:
+    fleet = build_fleet(HANGING, "fault:hang")
+    seen = []
+
+    def note(found: Scrape) -> bool:
+        seen.append(in_flight(found))
+        return min(polls(found).values()) >= 3
+
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="100ms", timeout="100ms")
+        config["global"]["concurrency"] = 3
+        async with daemon_on(config, tmp_path) as running:
+            await running.until(note)
+    assert max(seen) == 3
+
+
+async def test_a_module_has_its_own_interval_before_the_global_one(tmp_path: Path) -> None:
+    fleet = build_fleet(2)
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="900ms")
+        as_global, frequent = with_a_module_of_its_own(config, interval="300ms")
+        # Under a second no poll is shifted for the sake of its clock.
+        async with daemon_on(config, tmp_path) as running:
+            await running.until(
+                lambda now: 0.8 < gap(now, as_global) < 0.91 and 0.2 < gap(now, frequent) < 0.31
+            )
+
+
+def with_a_module_of_its_own(config: dict[str, Any], **settings: str) -> list[str]:
+    """Give the second of two devices a module with other settings; the names of both."""
+    config["modules"]["other"] = {**config["modules"]["default"], **settings}
+    config["devices"][1]["module"] = "other"
+    return [device["name"] for device in config["devices"]]
+
+
+def gap(found: Scrape, device: str) -> float:
+    """From the end of the last poll to the next one, in seconds; endless before the first."""
+    last = found.by_device("axis_ntp_last_poll_timestamp_seconds").get(device, -math.inf)
+    return found.by_device("axis_ntp_next_poll_timestamp_seconds")[device] - last
+
+
+async def test_a_module_has_its_own_timeout_before_the_global_one(tmp_path: Path) -> None:
+    fleet = build_fleet(2, "fault:hang")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="100ms", timeout="900ms")
+        as_global, impatient = with_a_module_of_its_own(config, timeout="200ms")
+        async with daemon_on(config, tmp_path) as running:
+            found = await running.until(
+                lambda now: as_global in took(now) and 0.15 < took(now).get(impatient, 0) < 0.3
+            )
+    assert took(found)[as_global] > 0.85
+    assert reasons(found) == {as_global: "timeout", impatient: "timeout"}
+
+
+def took(found: Scrape) -> dict[str, float]:
+    return found.by_device("axis_ntp_poll_duration_seconds")
+
+
+async def test_the_exporter_tells_its_version_its_devices_and_when_it_read_its_config(
+    tmp_path: Path,
+) -> None:
+    before = time.time()
+    devices = [{"address": f"127.0.0.1:{port}"} for port in (1, 2, 3)]
+    async with daemon_on({"devices": devices}, tmp_path) as running:
+        found = await running.scrape()
+    reload = "axis_ntp_exporter_config_last_reload"
+    assert found.all("axis_ntp_exporter_build_info") == [({"version": __version__}, 1)]
+    assert the_one(found, "axis_ntp_exporter_devices") == 3
+    assert the_one(found, f"{reload}_successful") == 1
+    assert before <= the_one(found, f"{reload}_success_timestamp_seconds") <= time.time()
+
+
+async def test_every_poll_is_in_the_histograms_once(tmp_path: Path) -> None:
+    fleet = build_fleet(3)
+    fleet.devices[0].fault = "hang"
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="100ms", timeout="250ms")
+        async with daemon_on(config, tmp_path) as running:
+            found = await running.until(polls_reach(10))
+            later = await running.scrape()
+    # A scrape comes in pieces, the devices' first: polls go on meanwhile.
+    at_least, at_most = sum(polls(found).values()), sum(polls(later).values())
+    assert at_least <= histogram(found, "latency", "count") <= at_most
+    assert at_least <= histogram(found, "lateness", "count") <= at_most + in_flight(later)
+
+
+async def test_latency_is_how_long_polls_take_and_lateness_is_not(tmp_path: Path) -> None:
+    fleet = build_fleet(1, "fault:hang")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="600ms", timeout="500ms")
+        async with daemon_on(config, tmp_path) as running:
+            found = await running.until(polls_reach(3))
+    ended = sum(polls(found).values())
+    assert histogram(found, "latency", "sum") > 0.45 * ended
+    assert histogram(found, "latency", "bucket", le="0.25") == 0
+    assert histogram(found, "lateness", "sum") < 0.45 * ended
+
+
+async def test_a_poll_that_waits_for_others_to_end_is_late(tmp_path: Path) -> None:
+    fleet = build_fleet(2, "fault:hang")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="100ms", timeout="600ms")
+        config["global"]["concurrency"] = 1
+        async with daemon_on(config, tmp_path) as running:
+            found = await running.until(polls_reach(2))
+    # The second of both was due within 0.1 s of the start, and began when the first had ended.
+    late = histogram(found, "lateness", "count") - histogram(found, "lateness", "bucket", le="0.25")
+    assert late >= 1
+
+
+def histogram(found: Scrape, which: str, part: str, **labels: str) -> float:
+    [(_, value)] = found.all(f"axis_ntp_exporter_poll_{which}_seconds_{part}", **labels)
+    return value
+
+
+@pytest.mark.parametrize(
+    ("flags", "settings"),
+    [
+        ([], WebSettings((("", 10123),), "/metrics")),
+        (
+            ["--web.listen-address=127.0.0.1:1", "--web.listen-address=[::1]:2"],
+            WebSettings((("127.0.0.1", 1), ("::1", 2)), "/metrics"),
+        ),
+        (["--web.telemetry-path=/m"], WebSettings((("", 10123),), "/m")),
+    ],
+)
+def test_the_daemon_listens_on_port_10123_of_every_interface_unless_told_otherwise(
+    flags: list[str], settings: WebSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = []
+
+    async def instead_of_the_daemon(config: Config, settings: WebSettings) -> None:
+        given.append((len(config.devices), settings))
+
+    monkeypatch.setattr(run, "run_daemon", instead_of_the_daemon)
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump({"devices": [{"address": "192.0.2.1"}]}))
+    assert cli.run([f"--config.file={file}", *flags]) == 0
+    assert given == [(1, settings)]
+
+
+def test_the_help_tells_the_address_that_is_listened_on(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        cli.run(["--help"])
+    assert "repeatable (default: :10123)" in " ".join(capsys.readouterr().out.split())
+
+
+async def test_compliance_turns_over_when_a_device_is_reconfigured(tmp_path: Path) -> None:
+    fleet = build_fleet(2)
+    watched, unwatched = fleet.devices
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="100ms")
+        with_a_module_of_its_own(config)
+        config["modules"]["default"]["expect"] = {"enabled": True, "minpoll": 6, "maxpoll": 10}
+        config["devices"][0]["expect"] = {"maxpoll": 11}
+        async with daemon_on(config, tmp_path) as running:
+            await running.until(deviates(watched, "maxpoll"))
+            watched.client.configure({"maxpoll": 11}, time.time_ns())
+            await running.until(deviates(watched))
+            watched.client.configure({"enabled": False, "minpoll": 7}, time.time_ns())
+            found = await running.until(deviates(watched, "enabled", "minpoll"))
+            watched.fault = "http_503"
+            await running.until(lambda now: watched.name not in compliance(now))
+    assert unwatched.name not in compliance(found)
+
+
+def compliance(found: Scrape) -> dict[str, float]:
+    return found.by_device("axis_ntp_config_compliant")
+
+
+def deviates(device: SimulatedDevice, *parameters: str) -> Callable[[Scrape], bool]:
+    """Whether a device is told to deviate in just these parameters; to comply without any."""
+
+    def met(found: Scrape) -> bool:
+        told = found.all("axis_ntp_config_mismatch", device=device.name)
+        verdict = compliance(found).get(device.name)
+        names = tuple(sorted(labels["parameter"] for labels, value in told if value == 1))
+        return (verdict, names, len(told)) == (not parameters, parameters, len(parameters))
+
+    return met

@@ -1,0 +1,142 @@
+"""What Grafana does with a dashboard before Prometheus sees a query: variables filled in.
+
+Formats and their escaping are those of Grafana's documentation ("Advanced variable format
+options"); a name or format that Grafana would leave standing in the query is an error here.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote, urlencode
+
+FOLDER: Final = Path(__file__).parents[2] / "grafana/dashboards"
+UIDS: Final = ("axis-ntp-fleet", "axis-ntp-device", "axis-ntp-exporter")
+
+_VARIABLE: Final = re.compile(r"\$\{(\w+)(?::(\w+))?\}|\$(\w+)")
+_SPECIAL: Final = re.compile(r"[\\^$*+?.()|\[\]{}/]")
+_LABEL_VALUES: Final = re.compile(r"^label_values\((?:(.+),\s*)?([a-zA-Z_]\w*)\)\s*$")
+
+
+def load(uid: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((FOLDER / f"{uid}.json").read_text("utf-8"))
+    return document
+
+
+@dataclass(frozen=True)
+class Span:
+    """A dashboard's time range, and how often Prometheus scrapes."""
+
+    start: float
+    end: float
+    scrape_seconds: int = 1
+
+    @property
+    def seconds(self) -> int:
+        return round(self.end - self.start)
+
+    def step(self, points: int) -> int:
+        return max(self.scrape_seconds, math.ceil(self.seconds / points))
+
+
+@dataclass(frozen=True)
+class Question:
+    """A query of a panel, an annotation or a variable, as it stands in the dashboard."""
+
+    uid: str
+    place: str
+    expression: str
+    kind: str = "variable"
+    query: Mapping[str, Any] = field(default_factory=dict)
+    panel: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        return f"{self.uid.removeprefix('axis-ntp-')}: {self.place}"
+
+    @property
+    def points(self) -> int:
+        return int(self.panel.get("maxDataPoints", 1000))
+
+
+def panel_questions(uid: str) -> Iterator[Question]:
+    for panel in load(uid)["panels"]:
+        for target in panel["targets"]:
+            place = f"{panel['title']} {target['refId']}"
+            yield Question(uid, place, target["expr"], panel["type"], target, panel)
+
+
+def annotation_questions(uid: str) -> Iterator[Question]:
+    for annotation in load(uid)["annotations"]["list"]:
+        yield Question(uid, annotation["name"], annotation["expr"], "annotation", annotation)
+
+
+def variable_questions(uid: str) -> Iterator[Question]:
+    for variable in load(uid)["templating"]["list"]:
+        if variable["type"] == "query":
+            yield Question(uid, variable["name"], variable["query"]["query"])
+
+
+def label_values(expression: str) -> tuple[str, str]:
+    """The selector and the label of a `label_values(…)`."""
+    found = _LABEL_VALUES.match(expression)
+    assert found, expression
+    return found[1], found[2]
+
+
+@dataclass(frozen=True)
+class Dashboard:
+    """A dashboard with what is chosen on top of it; what isn't named is `All`."""
+
+    uid: str
+    chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+    def fill(self, text: str, span: Span, points: int = 1000) -> str:
+        """The text as Grafana sends it. Raises KeyError for a variable that there isn't."""
+        step = span.step(points)
+        built_in = {
+            "__interval": f"{step}s",
+            "__range": f"{span.seconds}s",
+            "__rate_interval": f"{max(step + span.scrape_seconds, 4 * span.scrape_seconds)}s",
+        }
+
+        def value(found: re.Match[str]) -> str:
+            name = found[1] or found[3]
+            return built_in[name] if name in built_in else self._value(name, found[2])
+
+        return _VARIABLE.sub(value, text)
+
+    def url(self, text: str, row: Mapping[str, str], span: Span) -> str:
+        """A data link of a table's row, as the browser gets it."""
+        fields = re.compile(r"\$\{__data\.fields\.(\w+):percentencode\}")
+        text = fields.sub(lambda found: quote(row[found[1]], safe=""), text)
+        times = {"from": round(span.start * 1000), "to": round(span.end * 1000)}
+        return self.fill(text.replace("${__url_time_range}", urlencode(times)), span)
+
+    def _value(self, name: str, form: str | None) -> str:
+        variables = {each["name"]: each for each in load(self.uid)["templating"]["list"]}
+        variable = variables[name]
+        values = self.chosen.get(name)
+        if form == "queryparam":
+            return urlencode([(f"var-{name}", value) for value in values or ["$__all"]])
+        assert form == "regex", f"${{{name}:{form}}} is no format that a query may use"
+        if values is None:
+            all_value: str = variable["allValue"]
+            return all_value
+        return as_regex(values)
+
+
+def as_regex(values: Sequence[str], special: re.Pattern[str] = _SPECIAL) -> str:
+    """The format `regex`."""
+    escaped = [special.sub(r"\\\g<0>", value) for value in values]
+    return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
+
+
+def series_name(legend: str, labels: Mapping[str, str]) -> str:
+    """A series' name by its legend."""
+    return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: labels.get(found[1], ""), legend)

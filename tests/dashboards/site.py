@@ -1,0 +1,179 @@
+"""A site to look at: a simulated fleet in trouble, an HA pair of exporters on it, Prometheus."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import urlencode
+
+import yaml
+
+from exporter.simulator.fleet import Fleet, ServedFleet, build_fleet, serve_fleet
+from exporter.simulator.scenarios import Maker
+from tests.dashboards.grafana import Span
+from tests.real.daemon_process import DaemonProcess, running_daemon
+from tests.real.programs import (
+    LOOPBACK,
+    Program,
+    enter_on_free_ports,
+    find_program,
+    free_port,
+    http_get,
+    running,
+    wait_until,
+)
+
+AWKWARD: Final = "Tür \"1\" / 'west' {a|b} [c] (d) \\d+ 100% & #2 $x ${y}"
+"""A device's name with everything that means something to Grafana, PromQL, Go's regexps or URLs."""
+
+STEPPING: Final = "lobby"
+"""The device whose clock jumps while everybody looks."""
+
+SECONDS_SEEN: Final = 15
+_JOB: Final = 'axis "ntp"'
+
+
+@dataclass(frozen=True)
+class Series:
+    """One series of an answer, and its values over time; one value for an instant query."""
+
+    labels: dict[str, str]
+    values: list[tuple[float, float]]
+
+    @property
+    def last(self) -> float:
+        return self.values[-1][1]
+
+
+@dataclass(frozen=True)
+class Prometheus:
+    """A running Prometheus, asked as Grafana asks."""
+
+    port: int
+    program: Program
+
+    def now(self, expression: str, at: float | None = None) -> list[Series]:
+        moment = at or time.time()
+        found = self._ask("query", {"query": expression, "time": moment})
+        return [_series(each["metric"], [each["value"]]) for each in found["result"]]
+
+    def over_time(self, expression: str, span: Span, step: int) -> list[Series]:
+        when = {"start": span.start, "end": span.end, "step": step}
+        found = self._ask("query_range", {"query": expression, **when})
+        return [_series(each["metric"], each["values"]) for each in found["result"]]
+
+    def label_values(self, selector: str, label: str, span: Span) -> list[str]:
+        when = {"start": span.start, "end": span.end}
+        path = f"label/{label}/values"
+        values: list[str] = self._ask(path, {"match[]": selector, **when})
+        return values
+
+    def wait_for(self, expression: str) -> None:
+        wait_until(lambda: bool(self.now(expression)), f"{expression} is there", self.program.log)
+
+    def _ask(self, what: str, parameters: Mapping[str, object]) -> Any:
+        reply = http_get(self.port, f"/api/v1/{what}?{urlencode(parameters)}")
+        assert reply.status == 200, f"{parameters}\n{reply.text}"
+        return json.loads(reply.text)["data"]
+
+
+def _series(labels: dict[str, str], values: list[list[Any]]) -> Series:
+    return Series(labels, [(float(when), float(value)) for when, value in values])
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything runs; `span` is the time that there is data of."""
+
+    prometheus: Prometheus
+    devices: Sequence[str]
+    exporters: Sequence[str]
+    span: Span
+
+
+@contextmanager
+def running_site(folder: Path) -> Iterator[Site]:
+    """Run it all until the block ends."""
+    fleet = _fleet()
+    with ExitStack() as stack:
+        served = stack.enter_context(_serving(fleet))
+        pair = [_daemon(stack, served, folder / name) for name in ("first", "second")]
+        addresses = [daemon.address for daemon in pair]
+        prometheus = enter_on_free_ports(stack, lambda: _running_prometheus(addresses, folder))
+        start = time.time()
+        names = [device.name for device in fleet.devices]
+        _await_troubles(prometheus, fleet)
+        yield Site(prometheus, names, addresses, Span(start, time.time()))
+
+
+def _fleet() -> Fleet:
+    """The demo's, with one device more."""
+    fleet = build_fleet(20, "demo")
+    awkward = Maker({}).make(AWKWARD, {"site": "hq"})
+    return replace(fleet, members=(*fleet.members, awkward))
+
+
+def _daemon(stack: ExitStack, served: ServedFleet, folder: Path) -> DaemonProcess:
+    folder.mkdir()
+    config = served.exporter_config(interval="1s", timeout="900ms")
+    config["modules"]["default"]["expect"] = {"enabled": True}
+    return stack.enter_context(running_daemon(config, folder))
+
+
+def _await_troubles(prometheus: Prometheus, fleet: Fleet) -> None:
+    both = 2 * len(fleet.devices)
+    prometheus.wait_for(f"count(axis_ntp_up) == {both}")
+    fleet.device(STEPPING).clock.step(3)
+    stepped = f'increase(axis_ntp_clock_steps_total{{device="{STEPPING}"}}[1m]) > 0'
+    prometheus.wait_for(f"count({stepped}) == 2")
+    prometheus.wait_for("axis_ntp_config_mismatch")
+    prometheus.wait_for(f"count(count_over_time(up[1m]) > {SECONDS_SEEN}) == 2")
+
+
+@contextmanager
+def _serving(fleet: Fleet) -> Iterator[ServedFleet]:
+    """Serve a fleet on an event loop in a thread of its own."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    context = serve_fleet(fleet)
+    try:
+        yield asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result()
+    finally:
+        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+@contextmanager
+def _running_prometheus(targets: Sequence[str], folder: Path) -> Iterator[Prometheus]:
+    command, port = find_program("prometheus", "prometheus"), free_port()
+    config_file = folder / "prometheus.yml"
+    config_file.write_text(yaml.safe_dump(_config(targets)))
+    run = [
+        command,
+        f"--config.file={config_file}",
+        f"--storage.tsdb.path={folder / 'tsdb'}",
+        f"--web.listen-address={LOOPBACK}:{port}",
+    ]
+    with running(run, folder / "prometheus.log", _is_serving) as program:
+        yield Prometheus(port, program)
+
+
+def _config(targets: Sequence[str]) -> dict[str, Any]:
+    return {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [{"job_name": _JOB, "static_configs": [{"targets": list(targets)}]}],
+    }
+
+
+def _is_serving(program: Program) -> bool:
+    return "Server is ready to receive web requests" in program.log()

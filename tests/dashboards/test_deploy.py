@@ -1,0 +1,130 @@
+"""What compose starts fits together: paths, ports, names, images. Docker itself isn't at hand."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+import yaml
+
+from exporter.commands import demo
+from exporter.commands.arguments import listen_address
+from tests.real.programs import find_program
+
+ROOT: Final = Path(__file__).parents[2]
+DEPLOY: Final = ROOT / "deploy"
+COMPOSE: Final = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))
+SERVICES: Final = COMPOSE["services"]
+PROMETHEUS: Final = yaml.safe_load((DEPLOY / "prometheus.yml").read_text("utf-8"))
+PROVISIONING: Final = ROOT / "grafana/provisioning"
+OURS: Final = "axis-ntp-exporter"
+
+
+def provisioned(path: str) -> Any:
+    return yaml.safe_load((PROVISIONING / path).read_text("utf-8"))
+
+
+def mounts() -> Iterator[tuple[str, str]]:
+    for service in SERVICES.values():
+        for volume in service.get("volumes", []):
+            source, target, *_ = volume.split(":")
+            yield source, target
+
+
+def container_port(service: str) -> int:
+    [published] = SERVICES[service]["ports"]
+    return int(published.rpartition(":")[2])
+
+
+def test_compose_starts_the_four() -> None:
+    assert set(SERVICES) == {"exporter", "prometheus", "alertmanager", "grafana"}
+
+
+@pytest.mark.parametrize("source", sorted({source for source, _ in mounts() if "/" in source}))
+def test_what_is_mounted_is_in_the_repository(source: str) -> None:
+    assert (DEPLOY / source).exists()
+
+
+def test_every_other_volume_is_declared() -> None:
+    assert {source for source, _ in mounts() if "/" not in source} == set(COMPOSE["volumes"])
+
+
+def test_nothing_that_is_mounted_can_be_written() -> None:
+    for service in SERVICES.values():
+        assert all(
+            volume.endswith(":ro") or "/" not in volume.partition(":")[0]
+            for volume in service.get("volumes", [])
+        )
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_a_port_is_open_to_this_machine_only(service: str) -> None:
+    [published] = SERVICES[service]["ports"]
+    assert re.fullmatch(r"127\.0\.0\.1:(\d+):\1", published)
+
+
+@pytest.mark.parametrize("service", sorted(SERVICES))
+def test_an_image_is_ours_or_pinned_by_its_tag(service: str) -> None:
+    image = SERVICES[service]["image"]
+    assert image == OURS or re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", image)
+
+
+def test_ours_is_built_from_the_top_level() -> None:
+    assert (DEPLOY / SERVICES["exporter"]["build"]).resolve() == ROOT
+
+
+def test_the_exporter_runs_the_demo_for_all_containers_to_see() -> None:
+    name, flag = SERVICES["exporter"]["command"]
+    option, _, address = flag.partition("=")
+    assert demo.__name__.endswith(name)
+    assert option == "--web.listen-address"
+    assert listen_address(address) == ("0.0.0.0", container_port("exporter"))
+
+
+def test_services_wait_for_services_that_there_are() -> None:
+    waiting = {name for service in SERVICES.values() for name in service.get("depends_on", [])}
+    assert waiting <= set(SERVICES)
+
+
+def test_prometheus_scrapes_and_alerts_where_the_others_listen() -> None:
+    targets = [
+        target
+        for job in [*PROMETHEUS["scrape_configs"], *PROMETHEUS["alerting"]["alertmanagers"]]
+        for target in job["static_configs"][0]["targets"]
+    ]
+    places = {f"{name}:{container_port(name)}" for name in ("exporter", "alertmanager")}
+    assert set(targets) == places | {f"localhost:{container_port('prometheus')}"}
+
+
+def test_promtool_accepts_prometheus_config_with_the_rules(tmp_path: Path) -> None:
+    shutil.copy(DEPLOY / "prometheus.yml", tmp_path)
+    shutil.copytree(ROOT / "grafana/rules", tmp_path / "rules")
+    checked = subprocess.run(
+        [find_program("promtool", "prometheus"), "check", "config", tmp_path / "prometheus.yml"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (checked.returncode, checked.stderr) == (0, "")
+    assert "1 rule files found" in checked.stdout
+
+
+def test_grafanas_datasource_is_prometheus_as_it_scrapes() -> None:
+    [datasource] = provisioned("datasources/prometheus.yaml")["datasources"]
+    assert datasource["type"] == "prometheus"
+    assert datasource["url"] == f"http://prometheus:{container_port('prometheus')}"
+    assert datasource["jsonData"]["timeInterval"] == PROMETHEUS["global"]["scrape_interval"]
+
+
+def test_grafana_looks_for_dashboards_where_they_are_mounted() -> None:
+    [provider] = provisioned("dashboards/axis-ntp.yaml")["providers"]
+    folder = provider["options"]["path"]
+    assert ("../grafana/dashboards", folder) in list(mounts())
+    home = SERVICES["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"]
+    assert home == f"{folder}/axis-ntp-fleet.json"
+    assert (ROOT / "grafana/dashboards" / Path(home).name).exists()

@@ -1,0 +1,232 @@
+"""Every query of the dashboards, run on the real Prometheus as Grafana would run it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from grafana.generate.promql import LINES, ROWS
+from tests.dashboards.grafana import (
+    UIDS,
+    Dashboard,
+    Question,
+    annotation_questions,
+    as_regex,
+    label_values,
+    load,
+    panel_questions,
+    series_name,
+    variable_questions,
+)
+from tests.dashboards.site import AWKWARD, STEPPING, Series, Site, running_site
+
+# One fleet, two daemons and one Prometheus for all tests of the module.
+pytestmark = [pytest.mark.xdist_group("dashboards"), pytest.mark.timeout(180)]
+
+PANELS: Final = [question for uid in UIDS for question in panel_questions(uid)]
+ANNOTATIONS: Final = [question for uid in UIDS for question in annotation_questions(uid)]
+VARIABLES: Final = [question for uid in UIDS for question in variable_questions(uid)]
+
+ABOUT_TROUBLE: Final = {
+    "Failing devices",
+    "Failed polls",
+    "Failing",
+    "Deviations from the expected config",
+}
+"""Panels that show nothing of a device that is fine."""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with running_site(tmp_path_factory.mktemp("site")) as running:
+        yield running
+
+
+def answer(
+    site: Site, question: Question, chosen: Mapping[str, Sequence[str]] | None = None
+) -> list[Series]:
+    """What Prometheus says to a query of a panel or annotation."""
+    board = Dashboard(question.uid, chosen or {})
+    expression = board.fill(question.expression, site.span, question.points)
+    if question.query.get("instant"):
+        return site.prometheus.now(expression, site.span.end)
+    return site.prometheus.over_time(expression, site.span, site.span.step(question.points))
+
+
+def of_kind(*kinds: str) -> pytest.MarkDecorator:
+    found = [question for question in PANELS if question.kind in kinds]
+    return pytest.mark.parametrize("question", found, ids=lambda question: question.id)
+
+
+def test_every_kind_of_panel_has_its_test() -> None:
+    kinds = {"stat", "timeseries", "state-timeline", "heatmap", "bargauge", "table"}
+    assert {question.kind for question in PANELS} == kinds
+
+
+@of_kind("stat")
+def test_a_stat_has_one_finite_number(site: Site, question: Question) -> None:
+    [series] = answer(site, question)
+    assert math.isfinite(series.last)
+
+
+@of_kind("timeseries")
+def test_a_graph_has_lines_and_never_one_for_each_device(site: Site, question: Question) -> None:
+    found = answer(site, question)
+    assert 1 <= len(found) <= 2 * LINES < len(site.devices)
+    assert any(math.isfinite(value) for series in found for _, value in series.values)
+
+
+@of_kind("state-timeline")
+def test_a_timeline_has_values_with_a_meaning(site: Site, question: Question) -> None:
+    found = answer(site, question)
+    [mapping] = question.panel["fieldConfig"]["defaults"]["mappings"]
+    meant = {float(value) for value in mapping["options"]}
+    assert 1 <= len(found) <= LINES
+    assert {value for series in found for _, value in series.values} <= meant
+
+
+@of_kind("heatmap")
+def test_a_heatmap_has_cumulative_buckets(site: Site, question: Question) -> None:
+    found = sorted(answer(site, question), key=lambda series: float(series.labels["le"]))
+    assert all(set(series.labels) == {"le"} for series in found)
+    assert (len(found) > 2, found[-1].labels["le"]) == (True, "+Inf")
+    for lower, upper in itertools.pairwise(found):
+        above = dict(upper.values)
+        # Interpolation by increase() is not exact in every bucket.
+        assert all(value <= above[when] + 1e-6 for when, value in lower.values)
+
+
+@of_kind("bargauge")
+def test_a_bar_gauge_has_bars_with_names(site: Site, question: Question) -> None:
+    found = answer(site, question)
+    names = [series_name(question.query["legendFormat"], series.labels) for series in found]
+    assert 1 <= len(found) <= 2 * LINES
+    assert len(set(names)) == len(names)
+    assert all("  " not in name and not name.startswith(" ") for name in names)
+
+
+@of_kind("table")
+def test_a_table_has_rows_and_not_too_many(site: Site, question: Question) -> None:
+    assert question.query["format"] == "table"
+    assert f"topk({ROWS}" in question.expression or "build_info" in question.expression
+    assert 1 <= len(answer(site, question)) <= 2 * len(site.devices) * 5
+
+
+TABLES: Final = [panel for uid in UIDS for panel in load(uid)["panels"] if panel["type"] == "table"]
+
+
+@pytest.mark.parametrize("panel", TABLES, ids=lambda panel: str(panel["title"]))
+def test_a_tables_columns_are_there(site: Site, panel: Mapping[str, object]) -> None:
+    questions = [question for question in PANELS if question.panel == panel]
+    labels = {
+        label for question in questions for each in answer(site, question) for label in each.labels
+    }
+    letters = [question.query["refId"] for question in questions]
+    values = {f"Value #{letter}" for letter in letters} if len(letters) > 1 else {"Value"}
+    organized = questions[0].panel["transformations"][1]["options"]
+    wanted = {*organized["indexByName"], *organized["excludeByName"]} - {"Time", "__name__"}
+    assert wanted <= labels | values
+
+
+GRAPHS: Final = [
+    panel
+    for uid in UIDS
+    for panel in load(uid)["panels"]
+    if panel["type"] in {"timeseries", "state-timeline"}
+]
+
+
+@pytest.mark.parametrize("panel", GRAPHS, ids=lambda panel: str(panel["title"]))
+def test_no_two_lines_of_a_graph_have_one_name(site: Site, panel: Mapping[str, object]) -> None:
+    questions = [question for question in PANELS if question.panel == panel]
+    names = [
+        series_name(question.query["legendFormat"], series.labels)
+        for question in questions
+        for series in answer(site, question)
+    ]
+    assert len(set(names)) == len(names) <= 2 * LINES
+
+
+@pytest.mark.parametrize("question", PANELS, ids=lambda question: question.id)
+def test_an_awkwardly_named_device_is_found_and_nobody_else(site: Site, question: Question) -> None:
+    found = answer(site, question, {"device": [AWKWARD]})
+    devices = {series.labels["device"] for series in found if "device" in series.labels}
+    if question.panel["title"] not in ABOUT_TROUBLE and question.uid != "axis-ntp-exporter":
+        assert found or "axis_ntp_last_error" in question.expression
+        assert devices <= {AWKWARD}
+
+
+@pytest.mark.parametrize("question", PANELS, ids=lambda question: question.id)
+def test_several_devices_of_one_exporter_may_be_chosen(site: Site, question: Question) -> None:
+    chosen = {"device": [AWKWARD, "dock-2", "lobby"], "instance": [site.exporters[0]]}
+    found = answer(site, question, chosen)
+    for label in chosen.keys() - {"device" if question.uid == "axis-ntp-exporter" else ""}:
+        assert {series.labels.get(label) for series in found} <= {*chosen[label], None}
+
+
+def test_both_ways_in_which_grafana_escapes_find_the_same(site: Site) -> None:
+    without_slash = re.compile(r"[\\^$.*+?()\[\]{}|]")
+    for names in ([AWKWARD], [AWKWARD, "lobby"]):
+        for regex in (as_regex(names), as_regex(names, without_slash)):
+            found = site.prometheus.now(f"axis_ntp_up{{device=~`{regex}`}}")
+            assert {series.labels["device"] for series in found} == set(names)
+
+
+@pytest.mark.parametrize("question", VARIABLES, ids=lambda question: question.id)
+def test_a_variable_offers_what_there_is(site: Site, question: Question) -> None:
+    there_is = {
+        "job": {'axis "ntp"'},
+        "instance": set(site.exporters),
+        "device": set(site.devices),
+    }
+    filled = Dashboard(question.uid).fill(question.expression, site.span)
+    selector, label = label_values(filled)
+    found = site.prometheus.label_values(selector, label, site.span)
+    assert set(found) == there_is[question.place]
+
+
+def test_a_variables_choice_narrows_the_next_one(site: Site) -> None:
+    [question] = [each for each in VARIABLES if each.id == "device: device"]
+    board = Dashboard(question.uid, {"instance": ["nobody:1"]})
+    selector, label = label_values(board.fill(question.expression, site.span))
+    assert site.prometheus.label_values(selector, label, site.span) == []
+
+
+@pytest.mark.parametrize("question", ANNOTATIONS, ids=lambda question: question.id)
+def test_an_annotation_marks_the_step_as_each_exporter_saw_it(
+    site: Site, question: Question
+) -> None:
+    found = answer(site, question, {"device": [STEPPING]})
+    text = question.query["textFormat"]
+    assert {series_name(text, series.labels) for series in found} == {
+        f"The clock of {STEPPING} jumped, as {instance} saw it." for instance in site.exporters
+    }
+
+
+def test_the_fleet_counts_a_device_of_an_ha_pair_once(site: Site) -> None:
+    [count] = [each for each in PANELS if each.id == "fleet: Devices A"]
+    [series] = answer(site, count)
+    assert series.last == len(site.devices)
+
+
+def test_a_row_of_the_fleet_leads_to_its_device(site: Site) -> None:
+    [table] = [panel for panel in TABLES if panel["title"] == "Devices, worst first"]
+    [link] = [
+        prop["value"][0]["url"]
+        for override in table["fieldConfig"]["overrides"]
+        for prop in override["properties"]
+        if prop["id"] == "links"
+    ]
+    row = {"job": 'axis "ntp"', "device": AWKWARD}
+    url = urlsplit(Dashboard("axis-ntp-fleet").url(link, row, site.span))
+    parameters = parse_qs(url.query, keep_blank_values=True)
+    assert url.path == "/d/axis-ntp-device"
+    assert (parameters["var-job"], parameters["var-device"]) == ([row["job"]], [AWKWARD])
+    assert parameters["var-instance"] == ["$__all"]
+    assert {"from", "to"} <= set(parameters)
