@@ -138,7 +138,9 @@ class NtpClient:
         while True:
             try:
                 return await self._answer_to(request)
-            except errors.Disconnected:
+            except errors.Disconnected as lost:
+                if refusal := await self._exchange.tls_refusal():
+                    raise errors.TlsFailed(f"TLS failed: {_said(refusal)}") from lost
                 if not self._exchange.reused:
                     raise
 
@@ -233,8 +235,6 @@ def _translated() -> Iterator[None]:
     except AnswerTooLong as problem:
         raise errors.InvalidResponse(str(problem)) from problem
     except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as problem:
-        if alert := _tls_alert(problem):
-            raise errors.TlsFailed(f"TLS failed: {_said(alert)}") from problem
         message = "the device closed the connection before its answer was complete"
         raise errors.Disconnected(message) from problem
     except aiohttp.ClientResponseError as problem:
@@ -246,13 +246,6 @@ def _cause(problem: aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLE
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
         return _said(problem.certificate_error)
     return _said(problem.os_error)
-
-
-def _tls_alert(problem: BaseException | None) -> ssl.SSLError | None:
-    """The TLS error behind a lost connection: TLS 1.3 refuses a client after the handshake."""
-    while problem is not None and not isinstance(problem, ssl.SSLError):
-        problem = problem.__cause__ or problem.__context__
-    return problem
 
 
 def _said(problem: BaseException) -> str:

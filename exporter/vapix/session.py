@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -42,14 +43,22 @@ class AnswerTooLong(aiohttp.ClientError):
 class GuardedConnection(ResponseHandler):
     """A connection on which a device may send only what it was asked for.
 
-    `last_received_ns` is the steady time when the last bytes came.
+    `last_received_ns` is the steady time when the last bytes came; `tls_error` what ended the
+    connection, if that was TLS: aiohttp does not always pass it on.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.requests = 0
         self.last_received_ns = 0
+        self.tls_error: ssl.SSLError | None = None
         self._room = 0
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Note why it ended; aiohttp's loop calls this."""
+        if isinstance(exc, ssl.SSLError):
+            self.tls_error = exc
+        super().connection_lost(exc)
 
     def allow(self, room: int) -> None:
         """Take that many more bytes; 0 between an answer and the next request."""
@@ -105,6 +114,15 @@ class Exchange:
         connection.allow(HEAD_BYTES)
         self.stage = "waiting for the answer"
         self.sent_ns = steady_ns()
+
+    async def tls_refusal(self) -> ssl.SSLError | None:
+        """The TLS error behind a connection that was lost; `None` if it was another.
+
+        In TLS 1.3 a device refuses a client after the handshake; the refusal may be read only
+        after writing has failed, one turn of the loop later.
+        """
+        await asyncio.sleep(0)
+        return None if self._connection is None else self._connection.tls_error
 
     def head_came(self) -> None:
         """The head of the answer is complete."""
