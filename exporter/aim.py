@@ -15,10 +15,10 @@ from typing import Final
 from exporter.clock import SECOND_NS, Estimate
 
 WIDE_NS: Final = 20_000_000
-"""An interval wider than this is halved as well as checked."""
+"""While there is more than this to gain, halvings go on between checks."""
 
 TOO_WIDE_TO_CHECK_NS: Final = 200_000_000
-"""An interval wider than this is only halved: a check of it would show little."""
+"""While there is more than this to gain, nothing is checked: it would show little."""
 
 LATER_IN_A_ROW: Final = 5
 """After so many halvings in a row that all said "later", the upper end is checked."""
@@ -43,22 +43,22 @@ class Aiming:
     later_in_a_row: int = 0
 
 
-def next_aiming(last: Aiming, *, said_later: bool, width_ns: int) -> Aiming:
-    """The aim after a poll that left an interval of `width_ns`.
+def next_aiming(last: Aiming, *, said_later: bool, gain_ns: int) -> Aiming:
+    """The aim after a poll that left `gain_ns` of the interval for halvings to take away.
 
     `said_later`: the device's clock had passed the middle. A check of the lower end follows
     everything that a clock set back would pass unnoticed, so that it is seen within two polls.
     """
-    if width_ns > TOO_WIDE_TO_CHECK_NS:
+    if gain_ns > TOO_WIDE_TO_CHECK_NS:
         return Aiming(Aim.MIDDLE)
     if last.aim is Aim.LOW:
-        return replace(last, aim=Aim.MIDDLE if width_ns > WIDE_NS else Aim.HIGH)
+        return replace(last, aim=Aim.MIDDLE if gain_ns > WIDE_NS else Aim.HIGH)
     if last.aim is Aim.HIGH or not said_later:
         return Aiming(Aim.LOW)
     later = last.later_in_a_row + 1
     if later >= LATER_IN_A_ROW:
         return Aiming(Aim.HIGH)
-    return Aiming(Aim.MIDDLE if width_ns > WIDE_NS else Aim.LOW, later)
+    return Aiming(Aim.MIDDLE if gain_ns > WIDE_NS else Aim.LOW, later)
 
 
 def shift_ns(aim: Aim, expected: Estimate, send_ns: int, round_trip_ns: int) -> int:

@@ -51,6 +51,8 @@ class DeviceClock:
         if seen.is_point:
             self._point_at_ns = seen.at_ns
         if step_ns is not None:
+            # The point of before says nothing of a clock that has jumped since.
+            self._point_at_ns = seen.at_ns if seen.is_point else None
             self.steps += 1
             self.last_step_seconds = step_ns / SECOND_NS
             self._aiming = Aiming()
@@ -60,8 +62,10 @@ class DeviceClock:
             return
         expected = self._estimate.at(seen.at_ns)
         said_later = seen.low_ns > expected.low_ns
-        width_ns = 0 if self._has_fresh_point(seen.at_ns) else combine(expected, seen)[0].width_ns
-        self._aiming = next_aiming(self._aiming, said_later=said_later, width_ns=width_ns)
+        # No halving gets below the round trip: what is left above it is what can be gained.
+        left_ns = combine(expected, seen)[0].width_ns - seen.round_trip_ns
+        gain_ns = 0 if self._has_fresh_point(seen.at_ns) else left_ns
+        self._aiming = next_aiming(self._aiming, said_later=said_later, gain_ns=gain_ns)
 
     def _has_fresh_point(self, now_ns: int) -> bool:
         return self._point_at_ns is not None and now_ns - self._point_at_ns < POINT_SUFFICES_NS

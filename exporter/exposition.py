@@ -7,7 +7,7 @@ up nothing. The tests hold it against prometheus-client: the same samples, types
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Final
 
@@ -20,7 +20,6 @@ DEVICES_IN_A_PIECE: Final = 1000
 """So many devices' lines are joined at once: some milliseconds' work."""
 
 _STATIC: Final = tuple(m for m in DEVICE_METRICS if isinstance(m, DeviceMetric))
-_PLACE: Final = {metric.name: place for place, metric in enumerate(_STATIC)}
 _read_all: Final[Callable[[DeviceState], tuple[object, ...]]] = attrgetter(
     *(metric.path for metric in _STATIC)
 )
@@ -29,6 +28,13 @@ _OFFSET_OF: Final = {
     for metric in DEVICE_METRICS
     if isinstance(metric, ClockMetric)
 }
+_NO_CLOCK: Final = ("",) * len(_OFFSET_OF)
+_PLACE: Final = {
+    name: place
+    for names in ([metric.name for metric in _STATIC], _OFFSET_OF)
+    for place, name in enumerate(names)
+}
+"""Where a family's text stands among a device's, the clock's apart from the others."""
 
 
 class DeviceLines:
@@ -55,10 +61,15 @@ class DeviceLines:
                 texts[place] = self._text(_STATIC[place], value)
         self._values, self.texts = values, texts
 
-    def clock_text(self, name: str, now: HostTime) -> str:
-        """The line of a clock metric at this moment."""
+    def clock_texts(self, now: HostTime) -> tuple[str, ...]:
+        """The lines of all clock metrics at this moment: they belong together."""
         offset = self._device.state.clock_offset(now)
-        return "" if offset is None else f"{name}{{{self._labels}}} {_OFFSET_OF[name](offset)!r}\n"
+        if offset is None:
+            return _NO_CLOCK
+        labels = self._labels
+        return tuple(
+            [f"{name}{{{labels}}} {read(offset)!r}\n" for name, read in _OFFSET_OF.items()]
+        )
 
     def _text(self, metric: DeviceMetric, value: object) -> str:
         if metric.samples is not None:
@@ -88,30 +99,29 @@ class Exposition:
             lines.refresh()
 
     def pieces(self, now: HostTime, *, openmetrics: bool) -> Iterator[bytes]:
-        """The devices' families, encoded, in pieces of a few milliseconds' work."""
-        # Both taken at once: while pieces are sent, polls go on.
+        """The devices' families, encoded, in pieces of a few milliseconds' work.
+
+        Each device is told as it was at one moment, though polls go on while pieces are sent.
+        """
         devices = list(self._devices.values())
-        texts = [device.texts for device in devices]
+        texts: list[Sequence[str]] = [device.texts for device in devices]
+        clocks: list[Sequence[str]] = []
+        for part in _parts(len(devices)):
+            clocks.extend([device.clock_texts(now) for device in devices[part]])
+            yield b""
         for metric in DEVICE_METRICS:
             head = _head(metric, openmetrics=openmetrics)
-            for start in range(0, len(devices), DEVICES_IN_A_PIECE):
-                part = slice(start, start + DEVICES_IN_A_PIECE)
-                body = _body(metric, devices[part], texts[part], now)
-                if body:
+            source = clocks if isinstance(metric, ClockMetric) else texts
+            place = _PLACE[metric.name]
+            for part in _parts(len(devices)):
+                if body := "".join([lines[place] for lines in source[part]]):
                     yield f"{head}{body}".encode()
                     head = ""
 
 
-def _body(
-    metric: DeviceMetric | ClockMetric,
-    devices: list[DeviceLines],
-    texts: list[list[str]],
-    now: HostTime,
-) -> str:
-    if isinstance(metric, ClockMetric):
-        return "".join([device.clock_text(metric.name, now) for device in devices])
-    place = _PLACE[metric.name]
-    return "".join([text[place] for text in texts])
+def _parts(count: int) -> list[slice]:
+    starts = range(0, count, DEVICES_IN_A_PIECE)
+    return [slice(start, start + DEVICES_IN_A_PIECE) for start in starts]
 
 
 def _head(metric: DeviceMetric | ClockMetric, *, openmetrics: bool) -> str:

@@ -89,8 +89,7 @@ class DeviceState:
     def clock_offset(self, now: HostTime) -> Offset | None:
         """The device's clock minus the host's; `None` while unknown.
 
-        Unknown too when the device did not answer the last poll at all: an estimate that nothing
-        confirms is no longer shown.
+        Unknown too when the device did not answer the last poll at all.
         """
         return self.clock.offset(now) if self.answered else None
 

@@ -331,10 +331,29 @@ def test_a_scrape_under_way_sees_one_state_of_a_device() -> None:
     exposition = Exposition()
     exposition.refresh(subject)
     pieces = exposition.pieces(NOW, openmetrics=False)
-    first = next(pieces)
+    first = next(pieces) + next(pieces)
     subject.state.record(Outcome(2000.0, 0.25, PollTimeout("late")))
     exposition.refresh(subject)
     text = (first + b"".join(pieces)).decode()
     assert 'axis_ntp_up{device="lobby"} 1.0' in text
     assert 'axis_ntp_polls_total{device="lobby"} 1.0' in text
     assert "axis_ntp_last_error" not in text
+
+
+def test_an_offset_and_its_uncertainty_are_of_one_moment_whatever_comes_between() -> None:
+    subject = device()
+    seen = Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
+    subject.state.record(Outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
+    exposition = Exposition()
+    exposition.refresh(subject)
+    at_once = b"".join(exposition.pieces(NOW, openmetrics=False)).decode()
+    text = ""
+    for number, piece in enumerate(exposition.pieces(NOW, openmetrics=False)):
+        text += piece.decode()
+        later = Sighting(number * SECOND_NS, number * SECOND_NS + 1, "nonsense")
+        subject.state.record(
+            Outcome(1060.0, 0.25, PollTimeout("late"), sightings=(later,) * (number % 2))
+        )
+    assert [line for line in text.splitlines() if "clock_offset" in line] == [
+        line for line in at_once.splitlines() if "clock_offset" in line
+    ]

@@ -81,6 +81,21 @@ def test_setting_the_hosts_clock_moves_the_offset_and_counts_no_step() -> None:
     assert combine(before, seen)[1] is None
 
 
+@pytest.mark.parametrize("apart_seconds", [60, -60])
+def test_what_is_told_holds_at_the_scrape_too_before_or_after_the_poll(apart_seconds: int) -> None:
+    estimate = Estimate(0, 0, at_ns=100 * SECOND_NS)
+    now_ns = (100 + apart_seconds) * SECOND_NS
+    offset = offset_at(estimate, HostTime(now_ns, now_ns))
+    assert offset is not None
+    assert offset.uncertainty_seconds == pytest.approx(0.006, abs=1e-6)
+
+
+def test_the_time_between_the_readings_of_the_hosts_clocks_is_added() -> None:
+    offset = offset_at(Estimate(0, 0, at_ns=0), HostTime(0, 0, bracket_ns=5 * MS))
+    assert offset is not None
+    assert offset.uncertainty_seconds == pytest.approx(0.005, abs=1e-6)
+
+
 @pytest.mark.parametrize("device_year_seconds", [0, 4_294_967_295, 253_402_300_799])
 def test_a_device_in_another_century_is_measured_all_the_same(device_year_seconds: int) -> None:
     unix_ns = 1_790_000_000 * SECOND_NS

@@ -8,7 +8,7 @@ from exporter.aim import Aim, Aiming, next_aiming, shift_ns
 from exporter.clock import SECOND_NS, Estimate
 from exporter.device_clock import DeviceClock
 from exporter.host_clock import HostTime
-from tests.clock.simulated_time import Look, Poller, Truth, see_nonce
+from tests.clock.simulated_time import Look, Poller, Truth, see_date, see_nonce
 
 SEEDS = range(200)
 
@@ -79,6 +79,36 @@ def test_a_nonce_shows_a_step_at_once(size_seconds: float) -> None:
     assert all(look.holds_the_truth for look in looks)
 
 
+@pytest.mark.parametrize("size_seconds", [0.9, -0.9, -0.4])
+def test_a_slow_device_that_jumps_is_noticed_too(size_seconds: float) -> None:
+    late = []
+    for seed in SEEDS:
+        subject = poller(seed, 60.0)
+        subject.round_trip_seconds = (0.2, 0.3)
+        turns = [subject.start_ns + 60 * n * SECOND_NS for n in range(120)]
+        subject.truth.steps[turns[30]] = round(size_seconds * SECOND_NS)
+        looks = [subject.poll(turn) for turn in turns]
+        assert not any(look.stepped for look in looks[:30])
+        seen = [n for n, look in enumerate(looks) if look.stepped]
+        assert len(seen) == 1, seed
+        assert all(look.holds_the_truth for look in looks[seen[0] :]), seed
+        late.append(seen[0] - 30)
+    assert sorted(late)[len(late) // 2] <= 4
+
+
+def test_a_step_seen_in_a_date_is_halved_anew_though_a_nonce_came_before() -> None:
+    subject = poller(3, 10.0)
+    subject.see = see_nonce
+    turns = [subject.start_ns + 10 * n * SECOND_NS for n in range(20)]
+    subject.poll(turns[0])
+    subject.see = see_date
+    subject.truth.steps[turns[3]] = -SECOND_NS
+    looks = [subject.poll(turn) for turn in turns[1:]]
+    assert sum(look.stepped for look in looks) == 1
+    assert looks[-1].holds_the_truth
+    assert looks[-1].half_width_seconds < 0.025
+
+
 def test_a_nonce_gives_half_the_round_trip_at_the_first_poll() -> None:
     subject = poller(1, 60.0)
     subject.see = see_nonce
@@ -118,11 +148,11 @@ def test_a_check_falls_just_beside_the_full_second() -> None:
 
 def test_a_check_of_the_lower_end_follows_whatever_a_clock_set_back_would_pass() -> None:
     for before in Aim:
-        after = next_aiming(Aiming(before), said_later=False, width_ns=10_000_000)
+        after = next_aiming(Aiming(before), said_later=False, gain_ns=10_000_000)
         assert after.aim is Aim.LOW or before is Aim.LOW
 
 
 def test_a_wide_interval_is_only_halved() -> None:
     for before in Aim:
-        after = next_aiming(Aiming(before), said_later=True, width_ns=500_000_000)
+        after = next_aiming(Aiming(before), said_later=True, gain_ns=500_000_000)
         assert after == Aiming(Aim.MIDDLE)
