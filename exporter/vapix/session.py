@@ -26,8 +26,11 @@ from exporter.vapix.resolver import AresDns, CachingResolver
 KEEPALIVE_SECONDS: Final = 180
 """How long an idle connection is kept: the longest that devices were seen to keep theirs."""
 
-HEAD_BYTES: Final = 64 * 1024
-"""What may come before an answer's head is complete, interim answers (1xx) included."""
+HEAD_BYTES: Final = 512 * 1024
+"""What may come until we know that an answer's head is complete.
+
+That is interim answers (1xx), the head, and as much of the body as comes in the same reads.
+"""
 
 BODY_BYTES: Final = 1024 * 1024
 """What may come after it. The limit on a body is lower: this one is on what encodes it."""

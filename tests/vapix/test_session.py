@@ -147,6 +147,29 @@ async def test_what_has_no_end_is_an_invalid_response_long_before_the_deadline(
     assert error.reason == "invalid_response"
 
 
+async def test_an_answer_of_just_64_kib_is_read_though_it_comes_at_once() -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        body = b'{"data":{"client":{"maxSupportedStaticServers":7}}}'.ljust(64 * 1024)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 65536\r\n\r\n" + body)
+        await reader.read()
+
+    async with client_of(device) as client:
+        assert await servers_max(client) == 7
+
+
+async def test_a_body_that_is_too_long_shows_the_clock_all_the_same() -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        head = b"HTTP/1.1 200 OK\r\nDate: Sun, 22 Nov 2026 12:00:00 GMT\r\n"
+        writer.write(head + b"Content-Length: 4000000\r\n\r\n" + b" " * 4_000_000)
+        await writer.drain()
+
+    async with client_of(device) as client:
+        assert (await error_of(client)).reason == "invalid_response"
+        assert [each.date for each in client.take_sightings()] == ["Sun, 22 Nov 2026 12:00:00 GMT"]
+
+
 async def test_interim_answers_are_passed_over() -> None:
     async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
