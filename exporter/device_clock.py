@@ -50,9 +50,10 @@ class DeviceClock:
         self._round_trip_ns = seen.round_trip_ns
         if seen.is_point:
             self._point_at_ns = seen.at_ns
-        if step_ns is not None:
+        elif step_ns is not None:
             # The point of before says nothing of a clock that has jumped since.
-            self._point_at_ns = seen.at_ns if seen.is_point else None
+            self._point_at_ns = None
+        if step_ns is not None:
             self.steps += 1
             self.last_step_seconds = step_ns / SECOND_NS
             self._aiming = Aiming()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
-from typing import Final
 
 import structlog
+from structlog.typing import FilteringBoundLogger
 
 from exporter.device import Device
 from exporter.reading import Reading
@@ -20,32 +19,30 @@ _log = structlog.get_logger()
 # Asked at every poll, so it must cost nothing: structlog would build a logger first.
 _stdlib = logging.getLogger(__name__)
 
-RECOVERED: Final = "device.recovered"
-Log = Callable[..., None]
-
 
 @contextmanager
 def log_edges(device: Device, outcome: Outcome) -> Iterator[None]:
     """Tell what a poll's outcome changes, around the block that records it."""
-    log = partial(_tell, device)
     stepped_before = device.state.clock.last_step_seconds is not None
     if isinstance(outcome.result, DeviceError):
-        _log_failure(log, device, outcome.result)
+        _log_failure(device, outcome.result)
     else:
-        _log_recovery(log, device, outcome)
-        _log_left_out(log, device, outcome.result)
+        _log_recovery(device, outcome)
+        _log_left_out(device, outcome.result)
     yield
     if _stdlib.isEnabledFor(logging.DEBUG):
         _log_poll(device, outcome)
     step_seconds = device.state.clock.last_step_seconds
     if step_seconds is not None and not stepped_before:
-        log("device.clock_stepped", seconds=round(step_seconds, 6))
+        _tell(device).warning("device.clock_stepped", seconds=round(step_seconds, 6))
 
 
-def _tell(device: Device, event: str, **fields: object) -> None:
-    # Looked up only when there is something to tell: most polls change nothing.
-    level = _log.info if event == RECOVERED else _log.warning
-    level(event, device=device.target.name, address=device.target.address, **fields)
+def _tell(device: Device) -> FilteringBoundLogger:
+    """A logger of a device, made only where there is something to tell: most polls have nothing."""
+    logger: FilteringBoundLogger = _log.bind(
+        device=device.target.name, address=device.target.address
+    )
+    return logger
 
 
 def _log_poll(device: Device, outcome: Outcome) -> None:
@@ -59,23 +56,25 @@ def _log_poll(device: Device, outcome: Outcome) -> None:
     )
 
 
-def _log_failure(log: Log, device: Device, error: DeviceError) -> None:
+def _log_failure(device: Device, error: DeviceError) -> None:
     kind = ErrorKind.of(error)
     if kind.reason not in device.told_reasons:
         device.told_reasons.add(kind.reason)
         fields = {"reason": kind.reason, "error": str(error)}
-        log("device.failed", **fields | ({"code": kind.code} if kind.code else {}))
+        _tell(device).warning(
+            "device.failed", **fields | ({"code": kind.code} if kind.code else {})
+        )
 
 
-def _log_recovery(log: Log, device: Device, outcome: Outcome) -> None:
+def _log_recovery(device: Device, outcome: Outcome) -> None:
     if device.state.down_since_steady is not None:
         down_seconds = round(outcome.started_steady - device.state.down_since_steady, 3)
-        log(RECOVERED, down_seconds=down_seconds)
+        _tell(device).info("device.recovered", down_seconds=down_seconds)
         device.told_reasons.clear()
 
 
-def _log_left_out(log: Log, device: Device, reading: Reading) -> None:
+def _log_left_out(device: Device, reading: Reading) -> None:
     for name, problem in reading.invalid_fields:
         if name not in device.told_fields:
             device.told_fields.add(name)
-            log("device.field_left_out", field=name, problem=problem)
+            _tell(device).warning("device.field_left_out", field=name, problem=problem)

@@ -7,13 +7,13 @@ up nothing. The tests hold it against prometheus-client: the same samples, types
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from operator import attrgetter
 from typing import Final
 
 from exporter.device import Device
 from exporter.host_clock import HostTime
-from exporter.metrics import DEVICE_METRICS, ClockMetric, DeviceMetric
+from exporter.metrics import DEVICE_METRICS, ClockMetric, DeviceMetric, Sample
 from exporter.state import DeviceState
 
 DEVICES_IN_A_PIECE: Final = 1000
@@ -73,13 +73,13 @@ class DeviceLines:
 
     def _text(self, metric: DeviceMetric, value: object) -> str:
         if metric.samples is not None:
-            return "".join(self._sample_lines(metric))
+            return "".join(self._sample_lines(metric, metric.samples(self._device.state)))
         if not isinstance(value, int | float):
             return ""
         return f"{metric.name}{{{self._labels}}} {float(value)!r}\n"
 
-    def _sample_lines(self, metric: DeviceMetric) -> Iterator[str]:
-        for values, value in metric.samples(self._device.state) if metric.samples else ():
+    def _sample_lines(self, metric: DeviceMetric, samples: Iterable[Sample]) -> Iterator[str]:
+        for values, value in samples:
             own = _pairs(dict(zip(metric.labels, values, strict=True)))
             yield f"{metric.name}{{{self._labels},{own}}} {value!r}\n"
 

@@ -21,6 +21,7 @@ from prometheus_client.registry import Collector
 from exporter import __version__
 from exporter.host_clock import kernel_says_synchronized
 
+PREFIX: Final = "axis_ntp_exporter_"
 _BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
@@ -33,45 +34,30 @@ class SelfMetrics:
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
-        self._build_info = Gauge(
-            "axis_ntp_exporter_build_info",
-            "1; the exporter's version.",
-            ["version"],
-            registry=self.registry,
+        build_info = self._gauge("build_info", "1; the exporter's version.", "version")
+        build_info.labels(version=__version__).set(1)
+        self.devices = self._gauge("devices", "Devices that this exporter polls.")
+        self.polls_in_flight = self._gauge("polls_in_flight", "Polls open now.")
+        self._lateness = self._histogram(
+            "poll_lateness_seconds", "How long after it was due a poll began."
         )
-        self._build_info.labels(version=__version__).set(1)
-        self.devices = Gauge(
-            "axis_ntp_exporter_devices",
-            "Devices that this exporter polls.",
-            registry=self.registry,
+        self._latency = self._histogram(
+            "poll_latency_seconds", "How long a poll took, well or not."
         )
-        self.polls_in_flight = Gauge(
-            "axis_ntp_exporter_polls_in_flight", "Polls open now.", registry=self.registry
+        self._reload_successful = self._gauge(
+            "config_last_reload_successful", "1 if the last attempt to load the config succeeded."
         )
-        self._lateness = Histogram(
-            "axis_ntp_exporter_poll_lateness_seconds",
-            "How long after it was due a poll began.",
-            buckets=_BOUNDS_SECONDS,
-            registry=self.registry,
-        )
-        self._latency = Histogram(
-            "axis_ntp_exporter_poll_latency_seconds",
-            "How long a poll took, well or not.",
-            buckets=_BOUNDS_SECONDS,
-            registry=self.registry,
-        )
-        self._reload_successful = Gauge(
-            "axis_ntp_exporter_config_last_reload_successful",
-            "1 if the last attempt to load the config succeeded.",
-            registry=self.registry,
-        )
-        self._reload_time = Gauge(
-            "axis_ntp_exporter_config_last_reload_success_timestamp_seconds",
+        self._reload_time = self._gauge(
+            "config_last_reload_success_timestamp_seconds",
             "When the config was last loaded, Unix time.",
-            registry=self.registry,
         )
-
         self.registry.register(_HostClockCollector())
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(f"{PREFIX}{name}", text, buckets=_BOUNDS_SECONDS, registry=self.registry)
 
     def poll_started(self, lateness_seconds: float) -> None:
         """A poll began that long after it was due."""
@@ -92,7 +78,7 @@ class _HostClockCollector(Collector):
 
     def collect(self) -> Iterator[Metric]:
         family = GaugeMetricFamily(
-            "axis_ntp_exporter_host_clock_synchronized",
+            f"{PREFIX}host_clock_synchronized",
             "1 if this host's kernel holds its own clock for synchronized (adjtimex).",
         )
         synchronized = kernel_says_synchronized()

@@ -87,13 +87,13 @@ class NtpClient:
     async def get_supported_versions(self) -> tuple[str, ...]:
         """The API versions the device supports (reference, getSupportedVersions)."""
         return ntp.decode_supported_versions(
-            await self._call_once(ntp.encode_call(ntp.GET_SUPPORTED_VERSIONS, None))
+            await self._call_once(ntp.encode_request(ntp.GET_SUPPORTED_VERSIONS, None))
         )
 
     async def call(self, method: str, params: dict[str, Any] | None = None) -> ntp.Answer:
         """Call a method in a version that the device supports, negotiated on error 4001."""
         try:
-            return await self._call_once(_encode(method, self._api_version, params))
+            return await self._call_once(ntp.encode_request(method, self._api_version, params))
         except errors.Unsupported as refusal:
             if refusal.code != ntp.VERSION_NOT_SUPPORTED:
                 raise
@@ -101,7 +101,7 @@ class NtpClient:
             if best == self._api_version:
                 raise
         self._api_version = best
-        return await self._call_once(_encode(method, best, params))
+        return await self._call_once(ntp.encode_request(method, best, params))
 
     async def _versions_or(self, refusal: errors.Unsupported) -> tuple[str, ...]:
         """The supported versions; the first refusal where the device has no word on them."""
@@ -173,12 +173,6 @@ class NtpClient:
         body = await _read_body(response)
         exchange.end()
         return HttpAnswer(response.status, headers, body)
-
-
-def _encode(method: str, api_version: str, params: dict[str, Any] | None) -> bytes:
-    if params is None:
-        return ntp.encode_call(method, api_version)
-    return ntp.encode_request(method, api_version, params)
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:

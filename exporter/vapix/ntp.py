@@ -43,12 +43,6 @@ class Answer:
     data: dict[str, Any]
 
 
-@lru_cache(maxsize=64)
-def encode_call(method: str, api_version: str | None) -> bytes:
-    """A request without parameters: the same few bytes at every poll."""
-    return encode_request(method, api_version)
-
-
 def encode_request(
     method: str, api_version: str | None, params: dict[str, Any] | None = None
 ) -> bytes:
@@ -56,12 +50,18 @@ def encode_request(
 
     No `context` is sent: an answer then carries none, and one connection has one request.
     """
-    request: dict[str, Any] = {"method": method}
-    if api_version is not None:
-        request["apiVersion"] = api_version
-    if params is not None:
-        request["params"] = params
-    return json.dumps(request).encode()
+    if params is None:
+        return _encode_bare(method, api_version)
+    return json.dumps(_envelope(method, api_version) | {"params": params}).encode()
+
+
+@lru_cache(maxsize=64)  # the same few bytes at every poll
+def _encode_bare(method: str, api_version: str | None) -> bytes:
+    return json.dumps(_envelope(method, api_version)).encode()
+
+
+def _envelope(method: str, api_version: str | None) -> dict[str, Any]:
+    return {"method": method} | ({} if api_version is None else {"apiVersion": api_version})
 
 
 def decode_answer(body: bytes) -> Answer:

@@ -23,11 +23,11 @@ from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME
 from exporter.simulator.fleet import Fleet, serve_fleet
 from exporter.simulator.scenarios import Member
 from tests.alerting.alertmanager import Alertmanager, running_alertmanager
-from tests.alerting.background import event_loop, in_background
 from tests.alerting.inbox import Inbox, Key, receiving
 from tests.alerting.rules import ALERTMANAGER_EXAMPLE, RULES, load
 from tests.alerting.scaling import scaled_alertmanager, scaled_rules, shorter
 from tests.alerting.scenarios import EXPECTED
+from tests.background import event_loop, in_background
 from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.real.programs import (
     LOOPBACK,

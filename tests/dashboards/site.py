@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -13,22 +11,18 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-import yaml
-
 from exporter.simulator.fleet import Fleet, ServedFleet, build_fleet, serve_fleet
 from exporter.simulator.scenarios import Maker
+from tests.background import event_loop, in_background
 from tests.dashboards.grafana import Span
 from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.real.programs import (
-    LOOPBACK,
     Program,
     enter_on_free_ports,
-    find_program,
-    free_port,
     http_get,
-    running,
     wait_until,
 )
+from tests.real.prometheus import prometheus_on
 
 AWKWARD: Final = "Tür \"1\" / 'west' {a|b} [c] (d) \\d+ 100% & #2 $x ${y}"
 """A device's name with everything that means something to Grafana, PromQL, Go's regexps or URLs."""
@@ -140,32 +134,14 @@ def _await_troubles(prometheus: Prometheus, fleet: Fleet) -> None:
 @contextmanager
 def _serving(fleet: Fleet) -> Iterator[ServedFleet]:
     """Serve a fleet on an event loop in a thread of its own."""
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever)
-    thread.start()
-    context = serve_fleet(fleet)
-    try:
-        yield asyncio.run_coroutine_threadsafe(context.__aenter__(), loop).result()
-    finally:
-        asyncio.run_coroutine_threadsafe(context.__aexit__(None, None, None), loop).result()
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+    with event_loop() as loop, in_background(loop, serve_fleet(fleet)) as served:
+        yield served
 
 
 @contextmanager
 def _running_prometheus(targets: Sequence[str], folder: Path) -> Iterator[Prometheus]:
-    command, port = find_program("prometheus", "prometheus"), free_port()
-    config_file = folder / "prometheus.yml"
-    config_file.write_text(yaml.safe_dump(_config(targets)))
-    run = [
-        command,
-        f"--config.file={config_file}",
-        f"--storage.tsdb.path={folder / 'tsdb'}",
-        f"--web.listen-address={LOOPBACK}:{port}",
-    ]
-    with running(run, folder / "prometheus.log", _is_serving) as program:
-        yield Prometheus(port, program)
+    with prometheus_on(_config(targets), folder) as started:
+        yield Prometheus(started.port, started.program)
 
 
 def _config(targets: Sequence[str]) -> dict[str, Any]:
@@ -173,7 +149,3 @@ def _config(targets: Sequence[str]) -> dict[str, Any]:
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [{"job_name": _JOB, "static_configs": [{"targets": list(targets)}]}],
     }
-
-
-def _is_serving(program: Program) -> bool:
-    return "Server is ready to receive web requests" in program.log()
