@@ -21,7 +21,7 @@ from exporter.vapix import ntp
 from exporter.vapix.auth import Authenticator, Credentials
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.session import Session, open_session
-from exporter.vapix.sighting import observe
+from exporter.vapix.sighting import observations
 from exporter.vapix.tls import TlsSettings, make_ssl_context
 from tests.clock.simulated_time import Poller, Truth
 
@@ -57,9 +57,10 @@ async def loopback(case: str, polls: int, bar_seconds: float, *, secure: bool) -
             due_ns = turn_ns + number * 10**9
             due_ns += round(clock.shift_seconds(due_ns) * 1e9)
             await asyncio.sleep(max(0, due_ns - steady_ns()) / 1e9)
-            await client.get_info()
-            seen = [observe(each, time.gmtime().tm_year) for each in client.take_sightings()]
-            clock.take_poll([each for each in seen if each is not None], due_ns)
+            await client.get_info(due_ns + clock.lead_ns)
+            sightings = client.take_sightings()
+            seen = observations(sightings, time.gmtime().tm_year)
+            clock.take_poll(seen, sightings[0].ready_ns - due_ns)
             offset = clock.offset(host.now()) or offset
             missed += abs(offset.seconds - TRUE_OFFSET_SECONDS) > offset.uncertainty_seconds
     return Row(case, offset.uncertainty_seconds, bar_seconds, missed)

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from exporter.aim import POINT_SUFFICES_NS, Aiming, next_aiming, shift_ns
 from exporter.clock import SECOND_NS, Estimate, Observation, Offset, combine, offset_at
 from exporter.host_clock import HostTime
+
+STEADY_LEAD_NS: Final = 2_000_000
+"""A kept connection is ready sooner than this, and then it hardly varies."""
+
+LONGEST_LEAD_NS: Final = 250_000_000
+"""No poll begins more than this before its request is to leave."""
 
 
 class DeviceClock:
@@ -35,13 +42,25 @@ class DeviceClock:
         self._round_trip_ns = 0
         self._lead_ns = 0
 
-    def take_poll(self, observations: Sequence[Observation], due_ns: int) -> None:
-        """Take in what a poll, due at `due_ns`, has shown; nothing if it showed nothing."""
+    @property
+    def lead_ns(self) -> int:
+        """How long before it is to send a request a poll is to begin: the connection takes time.
+
+        Where that is long it also varies, as a TLS handshake does; the request is held back then.
+        """
+        if self._lead_ns < STEADY_LEAD_NS:
+            return self._lead_ns
+        return min(self._lead_ns * 3 // 2, LONGEST_LEAD_NS)
+
+    def take_poll(self, observations: Sequence[Observation], lead_ns: int) -> None:
+        """Take in what a poll has shown; nothing if it showed nothing.
+
+        `lead_ns`: how long after it was due its first request could be sent.
+        """
         self.last_step_seconds = None
         if observations:
-            first = observations[0]
-            self._lead_ns = first.at_ns - first.round_trip_ns - due_ns
-            self._take_aim(first)
+            self._lead_ns = lead_ns
+            self._take_aim(observations[0])
         for seen in observations:
             self._take(seen)
 
@@ -56,15 +75,13 @@ class DeviceClock:
         if step_ns is not None:
             self.steps += 1
             self.last_step_seconds = step_ns / SECOND_NS
-            self._aiming = Aiming()
 
     def _take_aim(self, seen: Observation) -> None:
         if self._estimate is None:
             return
-        expected = self._estimate.at(seen.at_ns)
-        said_later = seen.low_ns > expected.low_ns
+        said_later = seen.low_ns > self._estimate.at(seen.at_ns).low_ns
         # No halving gets below the round trip: what is left above it is what can be gained.
-        left_ns = combine(expected, seen)[0].width_ns - seen.round_trip_ns
+        left_ns = combine(self._estimate, seen)[0].width_ns - seen.round_trip_ns
         gain_ns = 0 if self._has_fresh_point(seen.at_ns) else left_ns
         self._aiming = next_aiming(self._aiming, said_later=said_later, gain_ns=gain_ns)
 
@@ -79,6 +96,6 @@ class DeviceClock:
         """How much later than at `due_ns` to poll so that it tells the most: 0 to under 1 s."""
         if self._estimate is None:
             return 0.0
-        send_ns = due_ns + self._lead_ns
+        send_ns = due_ns + self.lead_ns
         expected = self._estimate.at(send_ns)
         return shift_ns(self._aiming.aim, expected, send_ns, self._round_trip_ns) / SECOND_NS

@@ -115,6 +115,11 @@ def kernel_says_synchronized() -> bool | None:
         return None
     timex = _Timex()
     state = adjtimex(ctypes.byref(timex))
+    return says_synchronized(state, timex.status)
+
+
+def says_synchronized(state: int, status: int) -> bool | None:
+    """What adjtimex(2)'s result and status bits say; `None` for a call that failed."""
     if state < 0:
         return None
-    return state != _TIME_ERROR and not timex.status & _STA_UNSYNC
+    return state != _TIME_ERROR and not status & _STA_UNSYNC

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Protocol
 
 import structlog
 
@@ -15,13 +15,10 @@ from exporter.device import Device
 from exporter.edges import log_edges
 from exporter.host_clock import HostClock
 from exporter.reading import Reading
-from exporter.schedule import first_wait, next_due
+from exporter.schedule import first_wait, following_turn, may_shift
 from exporter.state import Outcome
 from exporter.vapix.errors import DeviceError, Internal, PollTimeout
 from exporter.vapix.sighting import Sighting
-
-MAX_SHIFT_SECONDS: Final = 1.0
-"""A poll is never further from its turn than this, for the sake of reading the clock."""
 
 _log = structlog.get_logger()
 
@@ -42,11 +39,15 @@ StateListener = Callable[[Device], None]
 
 @dataclass(frozen=True, slots=True)
 class _Turn:
-    """A device's turn in its own rhythm, and when in that turn it is polled. Steady seconds."""
+    """A device's turn in its own rhythm, and when in that turn it is polled. Steady seconds.
+
+    `send_at_ns`: the request does not leave before; steady nanoseconds.
+    """
 
     device: Device
     turn: float
     due: float
+    send_at_ns: int
 
 
 class Poller:
@@ -98,11 +99,12 @@ class Poller:
 
     def _schedule(self, device: Device, turn: float) -> None:
         now = self._host.now()
-        due = turn + _shift(device, turn, now.steady_seconds)
-        device.state.next_poll_unix = now.unix_seconds + due - now.steady_seconds
+        planned = _planned(device, turn, now.steady_seconds)
+        wait = planned.due - now.steady_seconds
+        device.state.next_poll_unix = now.unix_seconds + wait
         self._changed(device)
         self._timers[device.target.name] = asyncio.get_running_loop().call_later(
-            max(0.0, due - now.steady_seconds), self._fall_due, _Turn(device, turn, due)
+            max(0.0, wait), self._fall_due, planned
         )
 
     def _fall_due(self, turn: _Turn) -> None:
@@ -123,14 +125,17 @@ class Poller:
         finally:
             del self._open[device.target.name]
             if not self._stopped:
-                self._schedule(device, _following(turn, self._host.steady_seconds()))
+                interval = device.target.interval_seconds
+                now = self._host.steady_seconds()
+                self._schedule(device, following_turn(turn.turn, interval, now))
                 self._fill_slots()
 
     async def _poll(self, turn: _Turn) -> None:
         started = self._host.now()
         self._observer.poll_started(started.steady_seconds - turn.due)
-        result, sightings = await poll_once(turn.device)
-        duration = self._host.steady_seconds() - started.steady_seconds
+        result, sightings = await poll_once(turn.device, turn.send_at_ns)
+        held = sum(sighting.held_ns for sighting in sightings) / SECOND_NS
+        duration = self._host.steady_seconds() - started.steady_seconds - held
         self._observer.poll_ended(duration)
         due_ns = round(turn.due * SECOND_NS)
         outcome = Outcome(
@@ -145,36 +150,34 @@ class Poller:
             turn.device.state.record(outcome)
 
 
-def _shift(device: Device, turn: float, now: float) -> float:
-    """How long after its turn a device is best polled, for the sake of its clock; under 1 s."""
-    if device.target.interval_seconds < MAX_SHIFT_SECONDS:
-        return 0.0
-    passed = max(0.0, now - turn)
-    shift = passed + device.state.clock.shift_seconds(round((turn + passed) * SECOND_NS))
-    return shift if shift < MAX_SHIFT_SECONDS else passed
+def _planned(device: Device, turn: float, now: float) -> _Turn:
+    """When in its turn a device is polled: where that tells the most of its clock."""
+    clock = device.state.clock
+    earliest = max(turn, now)
+    shift = clock.shift_seconds(round(earliest * SECOND_NS))
+    if not may_shift(earliest + shift - turn, device.target.interval_seconds):
+        return _Turn(device, turn, earliest, send_at_ns=0)
+    due = earliest + shift
+    return _Turn(device, turn, due, send_at_ns=round(due * SECOND_NS) + clock.lead_ns)
 
 
-def _following(turn: _Turn, now: float) -> float:
-    """The device's next turn; one that began within the last shift's room is still taken."""
-    interval = turn.device.target.interval_seconds
-    room = MAX_SHIFT_SECONDS if interval >= MAX_SHIFT_SECONDS else 0.0
-    return next_due(turn.turn, interval, now - room)
-
-
-async def poll_once(device: Device) -> tuple[Reading | DeviceError, list[Sighting]]:
+async def poll_once(
+    device: Device, send_at_ns: int = 0
+) -> tuple[Reading | DeviceError, list[Sighting]]:
     """Ask a device once, within its timeout over everything; what its answers showed too.
 
-    Raises nothing but cancellation.
+    The request does not leave before `send_at_ns`, steady nanoseconds. Raises nothing but
+    cancellation.
     """
-    result = await _result_of(device)
+    result = await _result_of(device, send_at_ns)
     return result, device.client.take_sightings()
 
 
-async def _result_of(device: Device) -> Reading | DeviceError:
+async def _result_of(device: Device, send_at_ns: int) -> Reading | DeviceError:
     timeout_seconds = device.target.timeout_seconds
     try:
         async with asyncio.timeout(timeout_seconds):
-            return await device.client.get_info()
+            return await device.client.get_info(send_at_ns)
     except DeviceError as error:
         return error
     except TimeoutError:

@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import math
+from typing import Final
+
+MAX_SHIFT_SECONDS: Final = 1.0
+"""A poll is never further from its turn than this, for the sake of reading the clock."""
 
 
 def stable_hash(name: str) -> int:
@@ -19,6 +23,17 @@ def first_wait(name: str, interval_seconds: float, now_unix: float) -> float:
     """
     turn = stable_hash(name) / 2**64 * interval_seconds
     return (turn - now_unix) % interval_seconds
+
+
+def may_shift(shift_seconds: float, interval_seconds: float) -> bool:
+    """Whether a poll may be that long after its turn, for the sake of reading the clock."""
+    return interval_seconds >= MAX_SHIFT_SECONDS and shift_seconds < MAX_SHIFT_SECONDS
+
+
+def following_turn(turn: float, interval_seconds: float, now: float) -> float:
+    """The turn after `turn`; one that began within a shift's room before `now` is still taken."""
+    room = MAX_SHIFT_SECONDS if interval_seconds >= MAX_SHIFT_SECONDS else 0.0
+    return next_due(turn, interval_seconds, now - room)
 
 
 def next_due(due: float, interval_seconds: float, now: float) -> float:

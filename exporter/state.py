@@ -13,7 +13,7 @@ from exporter.device_clock import DeviceClock
 from exporter.host_clock import HostTime
 from exporter.reading import NtpClientReading, Reading
 from exporter.vapix.errors import REASONS, DeviceError
-from exporter.vapix.sighting import Sighting, observe
+from exporter.vapix.sighting import Sighting, observations
 
 MAX_ERROR_KINDS = 64
 """How many (reason, code) a device may open: its codes are its own to choose, memory is ours."""
@@ -146,8 +146,9 @@ class DeviceState:
 
     def _record_clock(self, outcome: Outcome) -> None:
         this_year = time.gmtime(outcome.started_unix).tm_year
-        seen = [observe(sighting, this_year) for sighting in outcome.sightings]
-        self.clock.take_poll([each for each in seen if each is not None], outcome.due_ns)
+        ready_ns = outcome.sightings[0].ready_ns if outcome.sightings else outcome.due_ns
+        seen = observations(outcome.sightings, this_year)
+        self.clock.take_poll(seen, lead_ns=ready_ns - outcome.due_ns)
 
     def _bounded(self, kind: ErrorKind) -> ErrorKind:
         """`kind`, without its code once a device has given too many of them."""

@@ -1,10 +1,11 @@
 """The installed command as a subprocess: started, asked over HTTP, stopped by a signal."""
 
 import asyncio
+import os
 import re
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -90,11 +91,20 @@ class DaemonProcess:
 
 @asynccontextmanager
 async def daemon(
-    *arguments: str, wait_for: str = "event=exporter.started"
+    *arguments: str,
+    wait_for: str = "event=exporter.started",
+    env: Mapping[str, str] | None = None,
 ) -> AsyncIterator[DaemonProcess]:
-    """Run the command until the context ends; it has logged `wait_for` when the context begins."""
+    """Run the command until the context ends; it has logged `wait_for` when the context begins.
+
+    `env` is added to the environment.
+    """
     process = await asyncio.create_subprocess_exec(
-        COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        COMMAND,
+        *arguments,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        env={**os.environ, **(env or {})},
     )
     async with aiohttp.ClientSession() as session:
         running = DaemonProcess(process, session)
@@ -122,11 +132,11 @@ async def _logged(running: DaemonProcess, words: str) -> None:
 
 @asynccontextmanager
 async def daemon_on(
-    config: dict[str, Any], folder: Path, *flags: str
+    config: dict[str, Any], folder: Path, *flags: str, env: Mapping[str, str] | None = None
 ) -> AsyncIterator[DaemonProcess]:
     """Run the daemon on a config."""
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     listen = "--web.listen-address=127.0.0.1:0"
-    async with daemon(f"--config.file={file}", listen, *flags) as running:
+    async with daemon(f"--config.file={file}", listen, *flags, env=env) as running:
         yield running

@@ -31,6 +31,7 @@ class StubClient:
         self.seconds = seconds
         self.result = result
         self.started: list[float] = []
+        self.send_at: list[float] = []
         self.open = 0
         self.most_open = 0
         self.sightings: list[Sighting] = []
@@ -41,7 +42,8 @@ class StubClient:
         taken, self.sightings = self.sightings, []
         return taken
 
-    async def get_info(self) -> Reading:
+    async def get_info(self, send_at_ns: int = 0) -> Reading:
+        self.send_at.append(send_at_ns / SECOND_NS)
         self.started.append(asyncio.get_running_loop().time())
         self.open += 1
         self.most_open = max(self.most_open, self.open)
@@ -253,16 +255,24 @@ def test_a_field_that_was_left_out_is_logged_once_a_device() -> None:
 class ClockedClient(StubClient):
     """A device whose only clock is a `Date`, `offset_seconds` ahead of the host."""
 
-    def __init__(self, offset_seconds: float) -> None:
-        super().__init__(seconds=0.002)
+    def __init__(
+        self, offset_seconds: float, seconds: float = 0.002, connect_seconds: float = 0.0
+    ) -> None:
+        super().__init__(seconds + connect_seconds)
         self.offset_seconds = offset_seconds
+        self.connect_seconds = connect_seconds
 
-    async def get_info(self) -> Reading:
-        sent = asyncio.get_running_loop().time()
-        reading = await super().get_info()
-        received = asyncio.get_running_loop().time()
-        date = formatdate(math.floor(EPOCH + sent + 0.001 + self.offset_seconds), usegmt=True)
-        self.sightings.append(Sighting(round(sent * 1e9), round(received * 1e9), date))
+    async def get_info(self, send_at_ns: int = 0) -> Reading:
+        loop = asyncio.get_running_loop()
+        ready = loop.time() + self.connect_seconds
+        held = max(0.0, send_at_ns / SECOND_NS - ready) if self.connect_seconds else 0.0
+        self.seconds += held
+        reading = await super().get_info(send_at_ns)
+        self.seconds -= held
+        date = formatdate(math.floor(EPOCH + ready + held + self.offset_seconds), usegmt=True)
+        sent_ns, received_ns = round((ready + held) * SECOND_NS), round(loop.time() * SECOND_NS)
+        held_ns = round(held * SECOND_NS)
+        self.sightings.append(Sighting(sent_ns, received_ns, date, held_ns=held_ns))
         return reading
 
 
@@ -280,6 +290,39 @@ def test_shifts_for_the_clock_lose_no_turn_and_stay_within_a_second(
     assert all(-0.001 <= shift < 1.001 for shift in shifts)
     assert max(shifts) > 0.1
     assert max(observer.lateness) < 0.001, "a shift is no lateness"
+
+
+@pytest.mark.parametrize("interval", [1.0, 1.5, 2.0])
+@pytest.mark.parametrize("poll_seconds", [0.5, 0.9, 1.2, 2.3])
+@pytest.mark.parametrize("offset_seconds", [0.0, 0.25, -3.7])
+def test_slow_polls_take_every_turn_that_they_leave_room_for_each_within_its_second(
+    poll_seconds: float, interval: float, offset_seconds: float
+) -> None:
+    client = ClockedClient(offset_seconds, poll_seconds)
+    subject = device(client, interval=interval)
+    poll_for(interval * 100, [subject])
+    due = first_wait("lobby", interval, EPOCH)
+    assert client.most_open == 1
+    if poll_seconds <= interval:
+        shifts = [at - (due + turn * interval) for turn, at in enumerate(client.started)]
+        assert len(shifts) >= 98, "no turn is lost"
+    else:
+        shifts = [(at - due + 0.001) % interval - 0.001 for at in client.started]
+        assert len(shifts) >= 98 // math.ceil(poll_seconds / interval)
+    assert all(-0.001 <= shift < 1.001 for shift in shifts)
+
+
+def test_a_poll_is_told_when_its_request_is_to_leave() -> None:
+    client = ClockedClient(0.3, connect_seconds=0.1)
+    poll_for(60 * 20, [device(client)])
+    ahead = [at - started for at, started in zip(client.send_at, client.started, strict=True)]
+    assert ahead[2:] == pytest.approx([0.15] * len(ahead[2:]), abs=0.002)
+
+
+def test_the_time_a_request_is_held_back_is_not_the_devices() -> None:
+    client = ClockedClient(0.3, connect_seconds=0.1)
+    observer = poll_for(60 * 20, [device(client)])
+    assert max(observer.latency) == pytest.approx(0.102, abs=0.002)
 
 
 def test_an_interval_under_a_second_is_never_shifted() -> None:

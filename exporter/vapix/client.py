@@ -61,6 +61,7 @@ class NtpClient:
         self._api_version = ntp.FIRST_API_VERSION
         self._sightings: list[Sighting] = []
         self._exchange = Exchange()
+        self._send_at_ns = 0
 
     @property
     def scheme(self) -> str | None:
@@ -80,8 +81,12 @@ class NtpClient:
         sightings, self._sightings = self._sightings, []
         return sightings
 
-    async def get_info(self) -> Reading:
-        """The device's NTP state (reference, getNTPInfo)."""
+    async def get_info(self, send_at_ns: int = 0) -> Reading:
+        """The device's NTP state (reference, getNTPInfo).
+
+        The first request does not leave before `send_at_ns`, on the host's steady clock.
+        """
+        self._send_at_ns = send_at_ns
         return ntp.decode_info(await self.call(ntp.GET_INFO))
 
     async def get_supported_versions(self) -> tuple[str, ...]:
@@ -151,7 +156,8 @@ class NtpClient:
         headers = (
             _HEADERS if authorization is None else {**_HEADERS, "Authorization": authorization}
         )
-        self._exchange = Exchange()
+        self._exchange = Exchange(self._send_at_ns)
+        self._send_at_ns = 0
         current_exchange.set(self._exchange)
         with _translated():
             async with self._session.post(
@@ -169,7 +175,10 @@ class NtpClient:
         exchange.head_came()
         if exchange.sent_ns:
             times = (exchange.sent_ns, exchange.received_ns)
-            self._sightings.append(Sighting(*times, headers.get("Date"), nonces_of(headers)))
+            held_ns = exchange.sent_ns - exchange.ready_ns
+            self._sightings.append(
+                Sighting(*times, headers.get("Date"), nonces_of(headers), held_ns)
+            )
         body = await _read_body(response)
         exchange.end()
         return HttpAnswer(response.status, headers, body)

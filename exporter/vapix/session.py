@@ -93,22 +93,39 @@ class GuardedConnection(ResponseHandler):
             self.transport.abort()
 
 
+SHORTEST_HOLD_NS: Final = 2_000_000
+"""A timer of the event loop is no finer than about this: sending at once is as good."""
+
+
 class Exchange:
     """One request and its answer: how far it got, and when. Steady nanoseconds, 0 until known.
 
-    `sent_ns`: there was a connection and nothing was sent on it yet; `received_ns`: the head of
-    the answer had come. `reused`: the connection had served a request before.
+    `ready_ns`: there was a connection; `sent_ns`: nothing was sent on it yet; `received_ns`: the
+    head of the answer had come. `reused`: the connection had served a request before. With
+    `send_at_ns` the request is held back until then, once there is a connection.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, send_at_ns: int = 0) -> None:
         self.stage = "connecting"
         self.reused = False
+        self._send_at_ns = send_at_ns
+        self.ready_ns = 0
         self.sent_ns = 0
         self.received_ns = 0
         self._connection: GuardedConnection | None = None
 
+    async def hold(self) -> None:
+        """A connection is there: wait for the moment to send."""
+        self.ready_ns = steady_ns()
+        early_ns = self._send_at_ns - self.ready_ns
+        if early_ns > SHORTEST_HOLD_NS:
+            await asyncio.sleep(early_ns / 1e9)
+
     def begin(self, connection: GuardedConnection) -> None:
-        """A connection is there. Raises `ClientConnectionResetError` for one that is not clean."""
+        """The request is to be sent now.
+
+        Raises `ClientConnectionResetError` for a connection that is not clean.
+        """
         self._connection = connection
         self.reused = connection.requests > 0
         if self.reused and not connection.is_quiet():
@@ -147,7 +164,9 @@ current_exchange: ContextVar[Exchange] = ContextVar("current_exchange")
 class _GuardedRequest(aiohttp.ClientRequest):
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         if isinstance(conn.protocol, GuardedConnection):
-            current_exchange.get().begin(conn.protocol)
+            exchange = current_exchange.get()
+            await exchange.hold()
+            exchange.begin(conn.protocol)
         return await super().send(conn)
 
 

@@ -10,6 +10,7 @@ import base64
 import binascii
 import calendar
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -50,13 +51,26 @@ _SHORT_YEAR_HORIZON: Final = 50
 class Sighting:
     """One HTTP answer's clock readings, and the steady nanoseconds around the exchange.
 
-    `sent_ns`: the request had not left before; `received_ns`: the answer's head had come.
+    `sent_ns`: the request had not left before; `received_ns`: the answer's head had come;
+    `held_ns`: for how long before `sent_ns` it was held back for the clock's sake.
     """
 
     sent_ns: int
     received_ns: int
     date: str | None
     nonces: tuple[str, ...] = ()
+    held_ns: int = 0
+
+    @property
+    def ready_ns(self) -> int:
+        """When the request could have been sent."""
+        return self.sent_ns - self.held_ns
+
+
+def observations(sightings: Iterable[Sighting], this_year: int) -> list[Observation]:
+    """What sightings tell; those that tell nothing are left out."""
+    seen = (observe(sighting, this_year) for sighting in sightings)
+    return [each for each in seen if each is not None]
 
 
 def observe(sighting: Sighting, this_year: int) -> Observation | None:

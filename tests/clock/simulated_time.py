@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from exporter.clock import SECOND_NS, Observation, Offset
 from exporter.device_clock import DeviceClock
 from exporter.host_clock import HostTime
+from exporter.vapix.session import SHORTEST_HOLD_NS
 
 
 @dataclass
@@ -56,7 +57,9 @@ class Poller:
     rng: random.Random
     see: Callable[[int, int, int], Observation] = see_date
     round_trip_seconds: tuple[float, float] = (0.0005, 0.003)
+    connect_seconds: tuple[float, float] = (0.0002, 0.002)
     start_ns: int = 0
+    host_wall_set_ns: int = 0
     clock: DeviceClock = field(default_factory=DeviceClock)
 
     def polls(self, count: int) -> Iterator[Look]:
@@ -66,19 +69,22 @@ class Poller:
 
     def poll(self, turn_ns: int) -> Look:
         due_ns = turn_ns + round(self.clock.shift_seconds(turn_ns) * SECOND_NS)
-        sent_ns = due_ns + self._nanoseconds(0.0002, 0.002)
+        lead_ns = self._nanoseconds(*self.connect_seconds)
+        is_held = self.clock.lead_ns - lead_ns > SHORTEST_HOLD_NS
+        sent_ns = due_ns + (self.clock.lead_ns if is_held else lead_ns)
         received_ns = sent_ns + self._nanoseconds(*self.round_trip_seconds)
         read_ns = self.rng.randint(sent_ns, received_ns)
         seen = self.see(read_ns + self.truth.at(read_ns), sent_ns, received_ns)
-        self.clock.take_poll([seen], due_ns)
+        self.clock.take_poll([seen], lead_ns)
         return self._look(received_ns)
 
     def _look(self, now_ns: int) -> Look:
-        # The host's wall clock is the steady one here: the offset is the truth's own.
-        offset = self.clock.offset(HostTime(now_ns, now_ns))
+        # The host's wall clock is the steady one here, until it is set.
+        offset = self.clock.offset(HostTime(now_ns, now_ns + self.host_wall_set_ns))
         assert offset is not None
         stepped = self.clock.last_step_seconds is not None
-        return Look(offset, self.truth.at(now_ns) / SECOND_NS, stepped)
+        truth_ns = self.truth.at(now_ns) - self.host_wall_set_ns
+        return Look(offset, truth_ns / SECOND_NS, stepped)
 
     def _nanoseconds(self, low_seconds: float, high_seconds: float) -> int:
         return round(self.rng.uniform(low_seconds, high_seconds) * SECOND_NS)

@@ -1,11 +1,14 @@
 """Watching a clock poll by poll: how fast it gets precise, and how soon a step is seen."""
 
 import random
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from exporter.aim import Aim, Aiming, next_aiming, shift_ns
-from exporter.clock import SECOND_NS, Estimate
+from exporter.clock import DRIFT_ALLOWANCE_PPM, SECOND_NS, Estimate
 from exporter.device_clock import DeviceClock
 from exporter.host_clock import HostTime
 from tests.clock.simulated_time import Look, Poller, Truth, see_date, see_nonce
@@ -109,6 +112,136 @@ def test_a_step_seen_in_a_date_is_halved_anew_though_a_nonce_came_before() -> No
     assert looks[-1].half_width_seconds < 0.025
 
 
+@pytest.mark.parametrize("size_seconds", [0.4, -0.4])
+def test_while_a_nonce_is_fresh_a_step_either_way_is_seen_within_two_polls(
+    size_seconds: float,
+) -> None:
+    for seed in SEEDS:
+        subject = poller(seed, 60.0)
+        turns = [subject.start_ns + 60 * n * SECOND_NS for n in range(10)]
+        subject.see = see_nonce
+        subject.poll(turns[0])
+        subject.see = see_date
+        at = 2 + seed % 6
+        subject.truth.steps[turns[at]] = round(size_seconds * SECOND_NS)
+        looks = [subject.poll(turn) for turn in turns[1:]]
+        seen = [n for n, look in enumerate(looks, 1) if look.stepped]
+        assert len(seen) == 1
+        assert seen[0] - at < 2, seed
+
+
+@pytest.mark.parametrize("connect_seconds", [(0.05, 0.05), (0.03, 0.12)])
+def test_a_new_connection_for_each_poll_costs_no_precision(
+    connect_seconds: tuple[float, float],
+) -> None:
+    widths = []
+    for seed in SEEDS:
+        subject = poller(seed, 60.0)
+        subject.connect_seconds = connect_seconds
+        looks = list(subject.polls(60))
+        assert all(look.holds_the_truth for look in looks)
+        widths += [look.half_width_seconds for look in looks[14:]]
+    assert sorted(widths)[len(widths) * 9 // 10] <= 0.025
+
+
+def test_a_poll_begins_as_early_as_its_connection_takes_and_at_most_a_quarter_second() -> None:
+    clock = DeviceClock()
+    leads = {}
+    for lead_ms in (1, 40, 4000):
+        clock.take_poll([see_date(0, 0, 1000)], lead_ns=lead_ms * 1_000_000)
+        leads[lead_ms] = clock.lead_ns / 1_000_000
+    assert leads == {1: 1, 40: 60, 4000: 250}
+
+
+def test_the_poll_after_a_step_halves_again() -> None:
+    for seed in SEEDS:
+        looks = stepping(seed, 3, 60.0)
+        seen = next(n for n, look in enumerate(looks) if look.stepped)
+        assert looks[seen + 1].half_width_seconds < 0.27, seed
+
+
+def test_after_hours_of_silence_the_clock_is_looked_at_as_if_for_the_first_time() -> None:
+    for seed in SEEDS:
+        subject = poller(seed, 60.0, drift_ppm=90)
+        for _ in subject.polls(20 + seed % 7):
+            pass
+        later = subject.start_ns + 5 * 3600 * SECOND_NS
+        first, second = subject.poll(later), subject.poll(later + 60 * SECOND_NS)
+        assert not first.stepped
+        assert first.half_width_seconds > 0.5
+        assert second.half_width_seconds < 0.27, seed
+
+
+def test_a_leap_second_that_device_and_host_both_step_is_counted_and_leaves_the_offset_right() -> (
+    None
+):
+    subject = poller(7, 10.0)
+    subject.see = see_nonce
+    turns = [subject.start_ns + 10 * n * SECOND_NS for n in range(20)]
+    subject.truth.steps[turns[10]] = -SECOND_NS
+    looks = []
+    for number, turn in enumerate(turns):
+        subject.host_wall_set_ns = 0 if number < 10 else -SECOND_NS
+        looks.append(subject.poll(turn))
+    assert sum(look.stepped for look in looks) == 1
+    assert all(look.holds_the_truth for look in looks)
+    assert abs(looks[9].offset.seconds - looks[19].offset.seconds) < 0.01
+
+
+def test_a_leap_second_that_the_device_smears_over_a_day_is_no_step() -> None:
+    subject = poller(8, 60.0, drift_ppm=-1e6 / 86_400)
+    looks = list(subject.polls(24 * 60))
+    assert not any(look.stepped for look in looks)
+    assert all(look.holds_the_truth for look in looks)
+
+
+def test_a_host_that_is_slewed_faster_than_the_allowance_sees_steps_as_the_docs_say() -> None:
+    looks = list(poller(9, 60.0, drift_ppm=500).polls(60))
+    assert sum(look.stepped for look in looks) > 3
+
+
+LARGE_STEP_SECONDS = 8.0
+"""More than any interval is wide here: round trips of 2 s, a second's window, their drift."""
+
+exchanges = st.lists(
+    st.tuples(
+        st.floats(min_value=1, max_value=600),  # to the turn after
+        st.floats(min_value=0, max_value=2),  # the round trip
+        st.sampled_from([see_date, see_nonce, None]),  # what the answer shows; lost polls too
+        st.none() | st.floats(LARGE_STEP_SECONDS, 1e6) | st.floats(-1e6, -LARGE_STEP_SECONDS),
+    ),
+    min_size=1,
+    max_size=40,
+)
+
+
+@settings(max_examples=1000)
+@given(
+    st.floats(min_value=-1e9, max_value=1e9),
+    st.floats(-DRIFT_ALLOWANCE_PPM, DRIFT_ALLOWANCE_PPM),
+    exchanges,
+    st.integers(0, 2**32),
+)
+def test_the_truth_is_inside_at_every_poll_whatever_comes_together(
+    offset: float, drift_ppm: float, schedule: list[Any], seed: int
+) -> None:
+    truth = Truth(round(offset * SECOND_NS), drift_ppm)
+    subject = Poller(truth, 60.0, random.Random(seed))
+    turn, stepped, steps, seen_before = 0, False, 0, False
+    for pause, round_trip, subject.see, step in schedule:
+        if step is not None and not stepped:
+            truth.steps[turn] = round(step * SECOND_NS)
+            stepped = True
+        subject.round_trip_seconds = (round_trip, round_trip)
+        if subject.see is not None:
+            look = subject.poll(turn)
+            assert look.holds_the_truth
+            steps += stepped and seen_before
+            stepped, seen_before = False, True
+            assert subject.clock.steps == steps
+        turn += round((pause + 3.5) * SECOND_NS)
+
+
 def test_a_nonce_gives_half_the_round_trip_at_the_first_poll() -> None:
     subject = poller(1, 60.0)
     subject.see = see_nonce
@@ -120,7 +253,7 @@ def test_nothing_is_known_before_the_first_answer() -> None:
     clock = DeviceClock()
     assert clock.offset(HostTime(0, 0)) is None
     assert clock.shift_seconds(12345) == 0
-    clock.take_poll([], 0)
+    clock.take_poll([], lead_ns=0)
     assert clock.offset(HostTime(0, 0)) is None
 
 

@@ -1,10 +1,13 @@
 """This host's clocks."""
 
+import ctypes
 import time
+from unittest.mock import patch
 
+import pytest
 from structlog.testing import capture_logs
 
-from exporter.host_clock import HostClock, kernel_says_synchronized, steady_ns
+from exporter.host_clock import HostClock, kernel_says_synchronized, says_synchronized, steady_ns
 
 
 def test_the_steady_clock_moves_on() -> None:
@@ -47,5 +50,36 @@ def test_a_wall_clock_that_is_set_is_told_once() -> None:
     assert logs == [{"event": "host.clock_stepped", "log_level": "warning", "seconds": -5.0}]
 
 
-def test_the_kernel_says_yes_or_no_or_nothing() -> None:
-    assert kernel_says_synchronized() in (True, False, None)
+TIME_OK, TIME_WAIT, TIME_ERROR = 0, 4, 5
+STA_PLL, STA_UNSYNC, STA_NANO = 0x0001, 0x0040, 0x2000
+
+
+@pytest.mark.parametrize(
+    ("state", "status", "verdict"),
+    [
+        (TIME_OK, STA_PLL | STA_NANO, True),
+        (TIME_OK, 0, True),
+        (TIME_WAIT, STA_PLL, True),
+        (TIME_OK, STA_PLL | STA_UNSYNC, False),
+        (TIME_ERROR, STA_PLL, False),
+        (TIME_ERROR, STA_UNSYNC, False),
+        (-1, 0, None),
+    ],
+)
+def test_the_kernels_status_is_read_as_adjtimex_documents_it(
+    state: int, status: int, verdict: object
+) -> None:
+    assert says_synchronized(state, status) is verdict
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "ntp_gettime"), reason="no second opinion")
+def test_the_kernel_is_asked_for_the_status_that_ntp_gettime_has() -> None:
+    # struct ntptimeval: time (two longs), maxerror, esterror, tai, four reserved longs.
+    state = ctypes.CDLL(None).ntp_gettime(ctypes.create_string_buffer(128))
+    assert kernel_says_synchronized() is (None if state < 0 else state != TIME_ERROR)
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has none")
+def test_the_steady_clock_goes_on_while_the_host_sleeps() -> None:
+    with patch.object(time, "clock_gettime_ns", side_effect=lambda clock: clock):
+        assert steady_ns() == time.CLOCK_BOOTTIME

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from exporter.host_clock import kernel_says_synchronized
 from exporter.simulator.fleet import Fleet, build_fleet, serve_fleet
 from tests.daemon_process import DaemonProcess, Scrape, daemon_on
+from tests.real.programs import find_library
 
 OFFSET = "axis_ntp_clock_offset_seconds"
 UNCERTAINTY = "axis_ntp_clock_offset_uncertainty_seconds"
@@ -139,4 +141,34 @@ async def test_the_hosts_own_clock_is_told_as_the_kernel_has_it(tmp_path: Path) 
     async with daemon_on(config, tmp_path) as running:
         found = await running.scrape()
     values = [value for _, value in found.all("axis_ntp_exporter_host_clock_synchronized")]
-    assert values in ([0.0], [1.0])
+    verdict = kernel_says_synchronized()
+    assert values == ([] if verdict is None else [float(verdict)])
+
+
+async def test_setting_the_hosts_clock_moves_every_offset_and_counts_no_step(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(3, scheme="http", auth="digest")
+    wall = tmp_path / "host-clock"
+    wall.write_text("+0.000\n")
+    faked = {
+        "LD_PRELOAD": find_library("*/faketime/libfaketime.so.1", "faketime"),
+        "FAKETIME_TIMESTAMP_FILE": str(wall),
+        "FAKETIME_NO_CACHE": "1",
+        "DONT_FAKE_MONOTONIC": "1",
+    }
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="1s", timeout="1s")
+        async with daemon_on(config, tmp_path, env=faked) as running:
+            await running.ready()
+            wall.write_text("-7.500\n")
+            found = await running.until(
+                lambda now: all(abs(o - 7.5) < 0.1 for o in now.by_device(OFFSET).values())
+            )
+            later = await after_another_poll(running, found)
+    for device in fleet.devices:
+        device.clock.step(7.5)
+    assert_truth_inside(later, fleet)
+    assert set(later.by_device(STEPS).values()) == {0}
+    assert running.text.count("event=host.clock_stepped") == 1
+    assert "event=device.clock_stepped" not in running.text

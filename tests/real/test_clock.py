@@ -11,7 +11,7 @@ from exporter.clock import Offset
 from exporter.device_clock import DeviceClock
 from exporter.host_clock import HostClock, steady_ns
 from exporter.vapix.client import NtpClient
-from exporter.vapix.sighting import observe
+from exporter.vapix.sighting import observations, observe
 from exporter.vapix.tls import TlsSettings
 from tests.real.apache import Apache
 from tests.real.apache_config import ApacheSettings
@@ -32,8 +32,9 @@ def faked(offset: str) -> dict[str, str]:
 async def look(client: NtpClient, clock: DeviceClock) -> Offset:
     due_ns = steady_ns()
     await client.get_info()
-    seen = [observe(sighting, THIS_YEAR) for sighting in client.take_sightings()]
-    clock.take_poll([each for each in seen if each is not None], due_ns)
+    sightings = client.take_sightings()
+    lead_ns = sightings[0].ready_ns - due_ns
+    clock.take_poll(observations(sightings, THIS_YEAR), lead_ns)
     offset = clock.offset(HostClock().now())
     assert offset is not None
     return offset

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 import pytest
 from yarl import URL
 
+from exporter.host_clock import steady_ns
 from exporter.reading import Reading
 from exporter.vapix import errors
 from exporter.vapix.auth import Authenticator, Credentials
@@ -271,3 +272,46 @@ async def test_every_answer_is_a_sighting_with_the_times_around_it() -> None:
         assert client.take_sightings() == []
     assert 0 < first.sent_ns <= first.received_ns <= second.sent_ns <= second.received_ns
     assert first.date == "Sun, 22 Nov 2026 12:00:00 GMT"
+
+
+async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        await read_request(reader)
+        writer.write(answer())
+
+
+async def test_a_request_leaves_at_the_moment_it_is_to_leave_and_says_how_long_it_was_held() -> (
+    None
+):
+    async with client_of(at_once) as client:
+        begun_ns = steady_ns()
+        await client.get_info(begun_ns + 150_000_000)
+        (sighting,) = client.take_sightings()
+        assert sighting.sent_ns >= begun_ns + 149_000_000
+        assert 0 < sighting.held_ns < sighting.sent_ns - begun_ns
+        await client.get_info()
+        (sighting,) = client.take_sightings()
+        assert sighting.held_ns < 50_000_000, "the moment was for one request"
+
+
+async def test_a_moment_that_has_passed_holds_nothing_back() -> None:
+    async with client_of(at_once) as client:
+        await client.get_info(steady_ns() - 1)
+        (sighting,) = client.take_sightings()
+    assert sighting.held_ns < 50_000_000
+
+
+async def test_a_kept_connection_that_ends_while_a_request_is_held_costs_a_reconnect_only() -> None:
+    served = 0
+
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal served
+        served += 1
+        await read_request(reader)
+        writer.write(answer())
+        await asyncio.sleep(0.05)  # the device ends an idle connection, as Apache does after 5 s
+
+    async with client_of(device) as client:
+        await client.get_info()
+        await client.get_info(steady_ns() + 200_000_000)
+    assert served == 2
