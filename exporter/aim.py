@@ -8,9 +8,8 @@ jump backward, HIGH one forward. docs/clock.md tells why the order of aims is as
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.clock import SECOND_NS, Estimate
 
@@ -35,8 +34,7 @@ class Aim(Enum):
     HIGH = "high"
 
 
-@dataclass(frozen=True, slots=True)
-class Aiming:
+class Aiming(NamedTuple):
     """The present aim, and how many halvings in a row said "later"."""
 
     aim: Aim = Aim.MIDDLE
@@ -52,7 +50,7 @@ def next_aiming(last: Aiming, *, said_later: bool, gain_ns: int) -> Aiming:
     if gain_ns > TOO_WIDE_TO_CHECK_NS:
         return Aiming(Aim.MIDDLE)
     if last.aim is Aim.LOW:
-        return replace(last, aim=Aim.MIDDLE if gain_ns > WIDE_NS else Aim.HIGH)
+        return last._replace(aim=Aim.MIDDLE if gain_ns > WIDE_NS else Aim.HIGH)
     if last.aim is Aim.HIGH or not said_later:
         return Aiming(Aim.LOW)
     later = last.later_in_a_row + 1

@@ -14,6 +14,7 @@ from exporter import __version__
 from exporter.config import Config
 from exporter.exposition import Exposition
 from exporter.fleet import Fleet, build_fleet
+from exporter.garbage import keep_what_is_there
 from exporter.host_clock import HostClock
 from exporter.poller import Poller
 from exporter.self_metrics import SelfMetrics
@@ -46,6 +47,7 @@ async def run_daemon(config: Config, settings: WebSettings) -> None:
     """
     with stop_signals() as stop:
         async with running(config, settings):
+            keep_what_is_there()
             await stop.wait()
             _log.info("exporter.stopping")
     _log.info("exporter.stopped")

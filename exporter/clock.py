@@ -8,8 +8,7 @@ docs/clock.md has the mathematics.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.host_clock import HostTime
 
@@ -30,8 +29,7 @@ def drift_ns(elapsed_ns: int) -> int:
     return abs(elapsed_ns) * DRIFT_ALLOWANCE_PPM // 1_000_000 + 1
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """What one answer tells: theta was within the interval at some moment up to `at_ns`.
 
     `round_trip_ns` lies between the moments just before the request was sent and just after the
@@ -67,8 +65,7 @@ class Observation:
         return cls(low, high, received_ns, round_trip, resolution_ns < SECOND_NS)
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """An interval that holds theta at the steady time `at_ns`."""
 
     low_ns: int
@@ -107,8 +104,7 @@ def combine(before: Estimate | None, seen: Observation) -> tuple[Estimate, int |
     return Estimate(low, high, seen.at_ns), None
 
 
-@dataclass(frozen=True, slots=True)
-class Offset:
+class Offset(NamedTuple):
     """The device's clock minus the host's wall clock; the truth is within the uncertainty."""
 
     seconds: float

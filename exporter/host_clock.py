@@ -8,8 +8,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -30,8 +29,7 @@ def steady_ns() -> int:
     return time.clock_gettime_ns(_STEADY_CLOCK)
 
 
-@dataclass(frozen=True, slots=True)
-class HostTime:
+class HostTime(NamedTuple):
     """One moment on both clocks, nanoseconds; they were read within `bracket_ns` of each other."""
 
     steady_ns: int

@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import structlog
 
@@ -37,8 +36,7 @@ StateListener = Callable[[Device], None]
 """Who is told that a device's state has changed."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Turn:
+class _Turn(NamedTuple):
     """A device's turn in its own rhythm, and when in that turn it is polled. Steady seconds.
 
     `send_at_ns`: the request does not leave before; steady nanoseconds.

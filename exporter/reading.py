@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 SOURCE_STATIC = "static"
 SOURCE_ADVERTISED = "advertised"
 SOURCE_NTS_KE = "nts_ke"
 
 
-@dataclass(frozen=True, slots=True)
-class ServerList:
+class ServerList(NamedTuple):
     """The servers of one source and whether they are the ones in force."""
 
     source: str
@@ -18,8 +17,7 @@ class ServerList:
     active: bool
 
 
-@dataclass(frozen=True, slots=True)
-class NtpClientReading:
+class NtpClientReading(NamedTuple):
     """A device's NTP client.
 
     `minpoll` and `maxpoll` are NTP's exponents (log2 of seconds), as they are configured;
@@ -69,12 +67,14 @@ class NtpClientReading:
     @property
     def active_servers(self) -> tuple[str, ...] | None:
         """The servers in force; `None` where that cannot be told."""
-        return next((listed.servers for listed in self.server_lists() if listed.active), None)
+        source = self.active_source
+        return next((servers for name, servers in self._lists() if name == source), None)
 
     @property
     def active_server_count(self) -> int | None:
         """How many servers are in force; `None` where that cannot be told."""
-        return None if self.active_servers is None else len(self.active_servers)
+        servers = self.active_servers
+        return None if servers is None else len(servers)
 
     @property
     def listing(self) -> tuple[object, ...]:
@@ -90,16 +90,21 @@ class NtpClientReading:
     def server_lists(self) -> list[ServerList]:
         """The lists that the device reported, the static ones first."""
         active = self.active_source
-        listed = (
+        return [
+            ServerList(source, servers, source == active)
+            for source, servers in self._lists()
+            if servers is not None
+        ]
+
+    def _lists(self) -> tuple[tuple[str, tuple[str, ...] | None], ...]:
+        return (
             (SOURCE_STATIC, self.static_servers),
             (SOURCE_ADVERTISED, self.advertised_servers),
             (SOURCE_NTS_KE, self.nts_ke_servers),
         )
-        return [ServerList(s, servers, s == active) for s, servers in listed if servers is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """A valid answer to getNTPInfo.
 
     `api_version` is the version the device answered with. `client` is `None` where the

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.clock import Offset
 from exporter.compliance import mismatches
@@ -19,8 +19,7 @@ MAX_ERROR_KINDS = 64
 """How many (reason, code) a device may open: its codes are its own to choose, memory is ours."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """How a poll ended: a reading, or an error. Times in seconds: Unix, and the host's steady.
 
     `sightings` are the HTTP answers it got, oldest first; it was due at `due_ns`, steady.
@@ -39,8 +38,7 @@ class Outcome:
         return self.started_unix + self.duration_seconds
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorKind:
+class ErrorKind(NamedTuple):
     """The labels of an error: `reason`, and `code` as text, empty where there is none."""
 
     reason: str
@@ -61,7 +59,8 @@ class DeviceState:
 
     Changed by the poller alone, read by everyone. `None` is what is not known, or no longer.
     `reading`, `client` and `mismatches` (the parameters that deviate from `expect`) are those of
-    the last poll if it was a good one; `error` and `last_error` those of a failed one.
+    the last poll if it was a good one; `error` and `last_error` those of a failed one. `shown` is
+    `client`, or one that says nothing.
     """
 
     expect: Expect = field(default_factory=Expect)
@@ -71,6 +70,7 @@ class DeviceState:
     up: bool | None = None
     reading: Reading | None = None
     client: NtpClientReading | None = None
+    shown: NtpClientReading = _SAID_NOTHING
     client_present: bool | None = None
     server_present: bool | None = None
     mismatches: tuple[str, ...] | None = None
@@ -92,11 +92,6 @@ class DeviceState:
         Unknown too when the device did not answer the last poll at all.
         """
         return self.clock.offset(now) if self.answered else None
-
-    @property
-    def shown(self) -> NtpClientReading:
-        """The NTP client of the last poll's reading; one that says nothing where there is none."""
-        return self.client or _SAID_NOTHING
 
     @property
     def description(self) -> tuple[str, str] | None:
@@ -138,6 +133,7 @@ class DeviceState:
     def _show(self, reading: Reading | None) -> None:
         self.reading = reading
         self.client = None if reading is None else reading.client
+        self.shown = self.client or _SAID_NOTHING
         self.client_present = None if reading is None else reading.client is not None
         self.server_present = None if reading is None else reading.server_present
         expected = reading is not None and bool(self.expect.named())

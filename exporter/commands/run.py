@@ -13,6 +13,7 @@ import uvloop
 from exporter.app import StartFailed, run_daemon
 from exporter.commands.arguments import add_config_file, add_log, add_web, web_settings
 from exporter.config import Config, ConfigError, load_config
+from exporter.garbage import collect_seldom
 from exporter.logs import configure_logging
 
 ANY_HOST = ""
@@ -54,6 +55,7 @@ def _described(config: Config) -> str:
 
 def run_to_end(daemon: Coroutine[None, None, None]) -> int:
     """Run a daemon on the fastest event loop there is; 1 if it could not start."""
+    collect_seldom()
     try:
         uvloop.run(daemon)
     except StartFailed as failure:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import aiohttp
 from multidict import CIMultiDictProxy
@@ -38,8 +38,7 @@ class Endpoint:
     server_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HttpAnswer:
+class HttpAnswer(NamedTuple):
     """A device's answer; `body` is `None` if it was over the limit and not read to its end."""
 
     status: int

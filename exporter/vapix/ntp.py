@@ -6,9 +6,8 @@ The only place, with `ntp_configuration.py`, that knows the API's camelCase.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Annotated, Any, Final, cast
+from typing import Annotated, Any, Final, NamedTuple, cast
 
 from annotated_types import Ge, Le, Len, MaxLen
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -35,8 +34,7 @@ _LARGEST_SECONDS: Final = 2**25
 _LARGEST_OFFSET_MILLISECONDS: Final = 1e13
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """An answer without an error: the version it names and its `data`."""
 
     api_version: str | None

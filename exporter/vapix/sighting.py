@@ -11,9 +11,8 @@ import binascii
 import calendar
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.clock import SECOND_NS, Observation
 
@@ -47,8 +46,7 @@ _CENTURY: Final = 100
 _SHORT_YEAR_HORIZON: Final = 50
 
 
-@dataclass(frozen=True, slots=True)
-class Sighting:
+class Sighting(NamedTuple):
     """One HTTP answer's clock readings, and the steady nanoseconds around the exchange.
 
     `sent_ns`: the request had not left before; `received_ns`: the answer's head had come;
