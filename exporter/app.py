@@ -13,11 +13,13 @@ from aiohttp import web
 from exporter import __version__
 from exporter.config import Config
 from exporter.exposition import Exposition
+from exporter.file_limit import TooManyConnections, make_room_for
 from exporter.fleet import Fleet, build_fleet
 from exporter.garbage import keep_what_is_there
 from exporter.host_clock import HostClock
 from exporter.poller import Poller
 from exporter.self_metrics import SelfMetrics
+from exporter.shard import WHOLE, Shard
 from exporter.signals import stop_signals
 from exporter.vapix.session import Session, open_session
 from exporter.web.server import WebState, make_app
@@ -36,14 +38,23 @@ class WebSettings:
     telemetry_path: str = "/metrics"
 
 
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says of the daemon: what it serves where, which devices it polls."""
+
+    web: WebSettings
+    shard: Shard = WHOLE
+
+
 class StartFailed(Exception):
     """The daemon could not start; `str()` says why."""
 
 
-async def run_daemon(config: Config, settings: WebSettings) -> None:
+async def run_daemon(config: Config, settings: Settings) -> None:
     """Poll and serve until SIGTERM or SIGINT.
 
-    Raises `StartFailed` when an address cannot be listened on or a secret file not be read.
+    Raises `StartFailed` when an address cannot be listened on, a secret file not be read, or the
+    devices are too many for the limit on open files.
     """
     with stop_signals() as stop:
         async with running(config, settings):
@@ -54,23 +65,23 @@ async def run_daemon(config: Config, settings: WebSettings) -> None:
 
 
 @asynccontextmanager
-async def running(config: Config, settings: WebSettings) -> AsyncIterator[list[str]]:
+async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]]:
     """The daemon's parts, started in their order and stopped in the reverse.
 
     Yields the addresses that it listens on, as `host:port`. Raises as `run_daemon`.
     """
     metrics = SelfMetrics()
     async with open_session() as session:
-        fleet = _fleet(config, session)
+        fleet = _fleet(config, session, settings.shard)
         metrics.config_loaded()
         metrics.devices.set(len(fleet))
         host = HostClock()
         exposition = Exposition()
         poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
-        state = WebState(fleet, exposition, metrics.registry, host, settings.telemetry_path)
-        async with _serving(make_app(state), settings) as addresses:
-            _announce(config, fleet)
+        state = WebState(fleet, exposition, metrics.registry, host, settings.web.telemetry_path)
+        async with _serving(make_app(state), settings.web) as addresses:
+            _announce(fleet, settings.shard)
             for device in fleet:
                 poller.start(device)
             try:
@@ -79,15 +90,17 @@ async def running(config: Config, settings: WebSettings) -> AsyncIterator[list[s
                 await poller.stop()
 
 
-def _fleet(config: Config, session: Session) -> Fleet:
+def _fleet(config: Config, session: Session, shard: Shard) -> Fleet:
     try:
-        return build_fleet(config, session)
-    except (OSError, ValueError) as problem:
+        fleet = build_fleet(config, session, shard)
+        make_room_for(len(fleet))
+    except (OSError, ValueError, TooManyConnections) as problem:
         raise StartFailed(str(problem)) from problem
+    return fleet
 
 
-def _announce(config: Config, fleet: Fleet) -> None:
-    _log.info("exporter.started", version=__version__, devices=len(fleet))
+def _announce(fleet: Fleet, shard: Shard) -> None:
+    _log.info("exporter.started", version=__version__, devices=len(fleet), shard=str(shard))
     shortest = min((device.target.interval_seconds for device in fleet), default=None)
     if shortest is not None and shortest < SHORTEST_POLITE_INTERVAL_SECONDS:
         _log.warning(
@@ -95,7 +108,7 @@ def _announce(config: Config, fleet: Fleet) -> None:
             interval_seconds=shortest,
             advice=f"devices bear a poll every {SHORTEST_POLITE_INTERVAL_SECONDS:g} s at most",
         )
-    if not config.devices:
+    if not len(fleet):
         _log.warning("config.no_devices")
 
 

@@ -9,6 +9,7 @@ from yarl import URL
 from exporter.config import Config, Module, split_address
 from exporter.config.model import Device as DeviceConfig
 from exporter.device import Device, Target
+from exporter.shard import WHOLE, Shard
 from exporter.state import DeviceState
 from exporter.vapix import ntp
 from exporter.vapix.auth import Authenticator
@@ -35,11 +36,15 @@ class Fleet:
         return all(device.state.polls for device in self)
 
 
-def build_fleet(config: Config, session: Session) -> Fleet:
-    """The fleet of a config. Raises `OSError` or `ValueError` for an unreadable secret file."""
-    names = dict.fromkeys(device.module for device in config.devices)
+def build_fleet(config: Config, session: Session, shard: Shard = WHOLE) -> Fleet:
+    """The devices of a config that are this shard's.
+
+    Raises `OSError` or `ValueError` for an unreadable secret file.
+    """
+    entries = [entry for entry in config.devices if shard.owns(entry.label)]
+    names = dict.fromkeys(entry.module for entry in entries)
     doors = {name: _Door(config.module(name)) for name in names}
-    return Fleet([_device(config, entry, doors[entry.module], session) for entry in config.devices])
+    return Fleet([_device(config, entry, doors[entry.module], session) for entry in entries])
 
 
 class _Door:

@@ -8,6 +8,7 @@ from typing import Final
 
 from exporter.app import WebSettings
 from exporter.config import LARGEST_PORT, split_address
+from exporter.shard import Shard, parse_shard
 
 DEFAULT_PORT: Final = 10123
 
@@ -93,6 +94,14 @@ def listen_address(text: str) -> tuple[str, int]:
     if extra_port is not None or (":" in host and not host.startswith("[")):
         raise argparse.ArgumentTypeError(f"{text!r} is not host:port, [v6]:port or :port")
     return name, int(port)
+
+
+def shard(text: str) -> Shard:
+    """`I/N`. Raises `argparse.ArgumentTypeError`."""
+    try:
+        return parse_shard(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
 
 
 def telemetry_path(text: str) -> str:

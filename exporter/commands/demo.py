@@ -9,7 +9,7 @@ from pathlib import Path
 import uvloop
 import yaml
 
-from exporter.app import StartFailed, WebSettings, running
+from exporter.app import Settings, StartFailed, WebSettings, running
 from exporter.commands.arguments import add_log, add_web, device_count, web_settings
 from exporter.config import Config, parse_config
 from exporter.config.text import parse_yaml
@@ -49,7 +49,7 @@ async def _demo(count: int, settings: WebSettings) -> None:
     with stop_signals() as stop:
         async with (
             serve_fleet(build_fleet(count, "demo")) as served,
-            running(_config(served), settings) as addresses,
+            running(_config(served), Settings(settings)) as addresses,
         ):
             web = f"http://{addresses[0]}"
             print(_where_to_look(count, web, settings.telemetry_path), flush=True)

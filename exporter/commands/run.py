@@ -10,8 +10,8 @@ from collections.abc import Coroutine
 import structlog
 import uvloop
 
-from exporter.app import StartFailed, run_daemon
-from exporter.commands.arguments import add_config_file, add_log, add_web, web_settings
+from exporter.app import Settings, StartFailed, run_daemon
+from exporter.commands.arguments import add_config_file, add_log, add_web, shard, web_settings
 from exporter.config import Config, ConfigError, load_config
 from exporter.garbage import collect_seldom
 from exporter.logs import configure_logging
@@ -31,6 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="check the config file, print every error as `path: problem`, exit 0 or 1",
     )
     add_web(parser, ANY_HOST)
+    parser.add_argument(
+        "--poll.shard",
+        dest="shard",
+        type=shard,
+        default="0/1",
+        metavar="I/N",
+        help="poll the devices whose hash mod N is I (default: %(default)s)",
+    )
     add_log(parser)
 
 
@@ -45,7 +53,11 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.config_check:
         print(f"{arguments.config_file}: fine, {_described(config)}")
         return 0
-    return run_to_end(run_daemon(config, web_settings(arguments, ANY_HOST)))
+    return run_to_end(run_daemon(config, _settings(arguments)))
+
+
+def _settings(arguments: argparse.Namespace) -> Settings:
+    return Settings(web_settings(arguments, ANY_HOST), arguments.shard)
 
 
 def _described(config: Config) -> str:

@@ -13,7 +13,7 @@ import trustme
 import yaml
 
 from exporter import __version__, cli
-from exporter.app import WebSettings
+from exporter.app import Settings, WebSettings
 from exporter.commands import run
 from exporter.config import Config
 from exporter.simulator.certificates import make_identity
@@ -309,8 +309,8 @@ def test_the_daemon_listens_on_port_10123_of_every_interface_unless_told_otherwi
 ) -> None:
     given = []
 
-    async def instead_of_the_daemon(config: Config, settings: WebSettings) -> None:
-        given.append((len(config.devices), settings))
+    async def instead_of_the_daemon(config: Config, settings: Settings) -> None:
+        given.append((len(config.devices), settings.web))
 
     monkeypatch.setattr(run, "run_daemon", instead_of_the_daemon)
     file = tmp_path / "config.yaml"
