@@ -7,13 +7,14 @@ from typing import Final
 
 from exporter.aim import POINT_SUFFICES_NS, Aiming, next_aiming, shift_ns
 from exporter.clock import SECOND_NS, Estimate, Observation, Offset, combine, offset_at
+from exporter.hold import SHORTEST_HOLD_NS
 from exporter.host_clock import HostTime
 
-STEADY_LEAD_NS: Final = 2_000_000
-"""A kept connection is ready sooner than this, and then it hardly varies."""
+POLLS_KEPT: Final = 4
+"""So many polls tell how long a connection takes: some may have found one that was kept."""
 
-LONGEST_LEAD_NS: Final = 250_000_000
-"""No poll begins more than this before its request is to leave."""
+LONGEST_RESERVE_NS: Final = 250_000_000
+"""No request is held back for more than this on account of connections that vary."""
 
 
 class DeviceClock:
@@ -26,8 +27,8 @@ class DeviceClock:
     __slots__ = (
         "_aiming",
         "_estimate",
-        "_lead_ns",
         "_point_at_ns",
+        "_ready_after_ns",
         "_round_trip_ns",
         "last_step_seconds",
         "steps",
@@ -40,26 +41,29 @@ class DeviceClock:
         self._aiming = Aiming()
         self._point_at_ns: int | None = None
         self._round_trip_ns = 0
-        self._lead_ns = 0
+        self._ready_after_ns: tuple[int, ...] = ()
 
     @property
     def lead_ns(self) -> int:
-        """How long before it is to send a request a poll is to begin: the connection takes time.
+        """How long before its request is to leave a poll is to begin: the connection takes time.
 
-        Where that is long it also varies, as a TLS handshake does; the request is held back then.
+        Where that is long it also varies, as a TLS handshake does: so there is a reserve, for
+        which the request is held back.
         """
-        if self._lead_ns < STEADY_LEAD_NS:
-            return self._lead_ns
-        return min(self._lead_ns * 3 // 2, LONGEST_LEAD_NS)
+        longest = max(self._ready_after_ns, default=0)
+        if longest < SHORTEST_HOLD_NS:
+            return longest
+        return longest + min(longest // 2, LONGEST_RESERVE_NS)
 
-    def take_poll(self, observations: Sequence[Observation], lead_ns: int) -> None:
+    def take_poll(self, observations: Sequence[Observation], ready_after_ns: int | None) -> None:
         """Take in what a poll has shown; nothing if it showed nothing.
 
-        `lead_ns`: how long after it was due its first request could be sent.
+        `ready_after_ns`: how long after it began its request could leave; `None` if no answer came.
         """
         self.last_step_seconds = None
+        last = self._ready_after_ns[: POLLS_KEPT - 1]
+        self._ready_after_ns = () if ready_after_ns is None else (ready_after_ns, *last)
         if observations:
-            self._lead_ns = lead_ns
             self._take_aim(observations[0])
         for seen in observations:
             self._take(seen)
@@ -75,6 +79,7 @@ class DeviceClock:
         if step_ns is not None:
             self.steps += 1
             self.last_step_seconds = step_ns / SECOND_NS
+            self._aiming = Aiming()
 
     def _take_aim(self, seen: Observation) -> None:
         if self._estimate is None:
@@ -92,10 +97,9 @@ class DeviceClock:
         """The device's clock minus the host's; `None` while unknown."""
         return None if self._estimate is None else offset_at(self._estimate, now)
 
-    def shift_seconds(self, due_ns: int) -> float:
-        """How much later than at `due_ns` to poll so that it tells the most: 0 to under 1 s."""
+    def shift_seconds(self, send_ns: int) -> float:
+        """How much later than at `send_ns` to ask so that it tells the most: 0 to under 1 s."""
         if self._estimate is None:
             return 0.0
-        send_ns = due_ns + self.lead_ns
         expected = self._estimate.at(send_ns)
         return shift_ns(self._aiming.aim, expected, send_ns, self._round_trip_ns) / SECOND_NS

@@ -74,6 +74,10 @@ class HostClock:
         self._notice_step(now)
         return now
 
+    def steady_ns(self) -> int:
+        """The steady clock alone, nanoseconds."""
+        return self._steady()
+
     def steady_seconds(self) -> float:
         """The steady clock alone, seconds."""
         return self._steady() / 1e9

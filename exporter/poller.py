@@ -12,6 +12,7 @@ import structlog
 from exporter.clock import SECOND_NS
 from exporter.device import Device
 from exporter.edges import log_edges
+from exporter.hold import Hold
 from exporter.host_clock import HostClock
 from exporter.reading import Reading
 from exporter.schedule import first_wait, following_turn, may_shift
@@ -39,13 +40,13 @@ StateListener = Callable[[Device], None]
 class _Turn(NamedTuple):
     """A device's turn in its own rhythm, and when in that turn it is polled. Steady seconds.
 
-    `send_at_ns`: the request does not leave before; steady nanoseconds.
+    `send_at_ns`: when the request is to leave, steady nanoseconds; 0 for as soon as it can.
     """
 
     device: Device
     turn: float
     due: float
-    send_at_ns: int
+    send_at_ns: int = 0
 
 
 class Poller:
@@ -131,18 +132,18 @@ class Poller:
     async def _poll(self, turn: _Turn) -> None:
         started = self._host.now()
         self._observer.poll_started(started.steady_seconds - turn.due)
-        result, sightings = await poll_once(turn.device, turn.send_at_ns)
-        held = sum(sighting.held_ns for sighting in sightings) / SECOND_NS
+        hold = Hold(turn.send_at_ns, self._host.steady_ns)
+        result, sightings = await poll_once(turn.device, hold)
+        held = hold.held_ns / SECOND_NS
         duration = self._host.steady_seconds() - started.steady_seconds - held
         self._observer.poll_ended(duration)
-        due_ns = round(turn.due * SECOND_NS)
         outcome = Outcome(
             started.unix_seconds,
             duration,
             result,
             started.steady_seconds,
             tuple(sightings),
-            due_ns,
+            held,
         )
         with log_edges(turn.device, outcome):
             turn.device.state.record(outcome)
@@ -151,31 +152,29 @@ class Poller:
 def _planned(device: Device, turn: float, now: float) -> _Turn:
     """When in its turn a device is polled: where that tells the most of its clock."""
     clock = device.state.clock
-    earliest = max(turn, now)
-    shift = clock.shift_seconds(round(earliest * SECOND_NS))
-    if not may_shift(earliest + shift - turn, device.target.interval_seconds):
-        return _Turn(device, turn, earliest, send_at_ns=0)
-    due = earliest + shift
-    return _Turn(device, turn, due, send_at_ns=round(due * SECOND_NS) + clock.lead_ns)
+    lead = clock.lead_ns / SECOND_NS
+    send = max(turn, now + lead)
+    send += clock.shift_seconds(round(send * SECOND_NS))
+    if may_shift(max(send - turn, lead), device.target.interval_seconds):
+        return _Turn(device, turn, send - lead, round(send * SECOND_NS))
+    return _Turn(device, turn, max(turn, now))
 
 
-async def poll_once(
-    device: Device, send_at_ns: int = 0
-) -> tuple[Reading | DeviceError, list[Sighting]]:
+async def poll_once(device: Device, hold: Hold) -> tuple[Reading | DeviceError, list[Sighting]]:
     """Ask a device once, within its timeout over everything; what its answers showed too.
 
-    The request does not leave before `send_at_ns`, steady nanoseconds. Raises nothing but
+    For as long as its request waits for `hold`, the timeout waits too. Raises nothing but
     cancellation.
     """
-    result = await _result_of(device, send_at_ns)
+    result = await _result_of(device, hold)
     return result, device.client.take_sightings()
 
 
-async def _result_of(device: Device, send_at_ns: int) -> Reading | DeviceError:
+async def _result_of(device: Device, hold: Hold) -> Reading | DeviceError:
     timeout_seconds = device.target.timeout_seconds
     try:
-        async with asyncio.timeout(timeout_seconds):
-            return await device.client.get_info(send_at_ns)
+        async with asyncio.timeout(timeout_seconds) as hold.deadline:
+            return await device.client.get_info(hold)
     except DeviceError as error:
         return error
     except TimeoutError:

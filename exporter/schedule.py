@@ -7,7 +7,7 @@ import math
 from typing import Final
 
 MAX_SHIFT_SECONDS: Final = 1.0
-"""A poll is never further from its turn than this, for the sake of reading the clock."""
+"""No poll begins and no request leaves further from its turn than this, for the clock's sake."""
 
 
 def stable_hash(name: str) -> int:

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from exporter.clock import Offset
+from exporter.clock import SECOND_NS, Offset
 from exporter.compliance import mismatches
 from exporter.config import Expect
 from exporter.device_clock import DeviceClock
@@ -22,7 +22,8 @@ MAX_ERROR_KINDS = 64
 class Outcome(NamedTuple):
     """How a poll ended: a reading, or an error. Times in seconds: Unix, and the host's steady.
 
-    `sightings` are the HTTP answers it got, oldest first; it was due at `due_ns`, steady.
+    `sightings` are the HTTP answers it got, oldest first. `held_seconds`, for how long its request
+    was held back, is not part of `duration_seconds`.
     """
 
     started_unix: float
@@ -30,12 +31,20 @@ class Outcome(NamedTuple):
     result: Reading | DeviceError
     started_steady: float = 0.0
     sightings: tuple[Sighting, ...] = ()
-    due_ns: int = 0
+    held_seconds: float = 0.0
 
     @property
     def finished_unix(self) -> float:
         """When the poll ended, Unix seconds."""
-        return self.started_unix + self.duration_seconds
+        return self.started_unix + self.duration_seconds + self.held_seconds
+
+    @property
+    def ready_after_ns(self) -> int | None:
+        """How long after the poll began its request could leave; `None` without an answer."""
+        if not self.sightings:
+            return None
+        begun_ns = round((self.started_steady + self.held_seconds) * SECOND_NS)
+        return self.sightings[0].sent_ns - begun_ns
 
 
 class ErrorKind(NamedTuple):
@@ -142,9 +151,7 @@ class DeviceState:
 
     def _record_clock(self, outcome: Outcome) -> None:
         this_year = time.gmtime(outcome.started_unix).tm_year
-        ready_ns = outcome.sightings[0].ready_ns if outcome.sightings else outcome.due_ns
-        seen = observations(outcome.sightings, this_year)
-        self.clock.take_poll(seen, lead_ns=ready_ns - outcome.due_ns)
+        self.clock.take_poll(observations(outcome.sightings, this_year), outcome.ready_after_ns)
 
     def _bounded(self, kind: ErrorKind) -> ErrorKind:
         """`kind`, without its code once a device has given too many of them."""

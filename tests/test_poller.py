@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 
 from exporter.clock import SECOND_NS
 from exporter.device import Device, Target
+from exporter.hold import Hold
 from exporter.host_clock import HostClock, HostTime
 from exporter.poller import Poller
 from exporter.reading import NtpClientReading, Reading
@@ -31,7 +32,6 @@ class StubClient:
         self.seconds = seconds
         self.result = result
         self.started: list[float] = []
-        self.send_at: list[float] = []
         self.open = 0
         self.most_open = 0
         self.sightings: list[Sighting] = []
@@ -42,8 +42,7 @@ class StubClient:
         taken, self.sightings = self.sightings, []
         return taken
 
-    async def get_info(self, send_at_ns: int = 0) -> Reading:
-        self.send_at.append(send_at_ns / SECOND_NS)
+    async def get_info(self, _hold: Hold) -> Reading:
         self.started.append(asyncio.get_running_loop().time())
         self.open += 1
         self.most_open = max(self.most_open, self.open)
@@ -258,21 +257,21 @@ class ClockedClient(StubClient):
     def __init__(
         self, offset_seconds: float, seconds: float = 0.002, connect_seconds: float = 0.0
     ) -> None:
-        super().__init__(seconds + connect_seconds)
+        super().__init__(seconds)
+        self.connecting: list[float] = []
         self.offset_seconds = offset_seconds
         self.connect_seconds = connect_seconds
 
-    async def get_info(self, send_at_ns: int = 0) -> Reading:
+    async def get_info(self, hold: Hold) -> Reading:
         loop = asyncio.get_running_loop()
-        ready = loop.time() + self.connect_seconds
-        held = max(0.0, send_at_ns / SECOND_NS - ready) if self.connect_seconds else 0.0
-        self.seconds += held
-        reading = await super().get_info(send_at_ns)
-        self.seconds -= held
-        date = formatdate(math.floor(EPOCH + ready + held + self.offset_seconds), usegmt=True)
-        sent_ns, received_ns = round((ready + held) * SECOND_NS), round(loop.time() * SECOND_NS)
-        held_ns = round(held * SECOND_NS)
-        self.sightings.append(Sighting(sent_ns, received_ns, date, held_ns=held_ns))
+        self.connecting.append(loop.time())
+        await asyncio.sleep(self.connect_seconds)
+        await hold.wait()
+        sent = loop.time()
+        reading = await super().get_info(hold)
+        date = formatdate(math.floor(EPOCH + sent + self.offset_seconds), usegmt=True)
+        times = (round(sent * SECOND_NS), round(loop.time() * SECOND_NS))
+        self.sightings.append(Sighting(*times, date))
         return reading
 
 
@@ -312,17 +311,81 @@ def test_slow_polls_take_every_turn_that_they_leave_room_for_each_within_its_sec
     assert all(-0.001 <= shift < 1.001 for shift in shifts)
 
 
-def test_a_poll_is_told_when_its_request_is_to_leave() -> None:
-    client = ClockedClient(0.3, connect_seconds=0.1)
+@pytest.mark.parametrize("interval", [1.0, 2.0, 60.0])
+@pytest.mark.parametrize("connect_seconds", [0.01, 0.1, 0.5])
+def test_a_poll_that_has_to_connect_begins_earlier_and_asks_within_a_second_of_its_turn(
+    connect_seconds: float, interval: float
+) -> None:
+    client = ClockedClient(0.3, connect_seconds=connect_seconds)
+    observer = poll_for(interval * 50, [device(client, interval=interval)])
+    due = first_wait("lobby", interval, EPOCH)
+    shifts = [at - (due + turn * interval) for turn, at in enumerate(client.started)]
+    assert len(shifts) >= 48, "no turn is lost"
+    assert all(-0.001 <= shift < 1.001 for shift in shifts[1:])
+    begun = [at - (due + turn * interval) for turn, at in enumerate(client.connecting)]
+    assert all(-1.001 < shift < 1.001 for shift in begun)
+    assert max(observer.lateness) < 0.001, "to begin early is no lateness"
+
+
+def test_a_connection_that_takes_over_a_second_is_not_aimed_with() -> None:
+    client = ClockedClient(0.3, connect_seconds=1.5)
     poll_for(60 * 20, [device(client)])
-    ahead = [at - started for at, started in zip(client.send_at, client.started, strict=True)]
-    assert ahead[2:] == pytest.approx([0.15] * len(ahead[2:]), abs=0.002)
+    due = first_wait("lobby", 60.0, EPOCH)
+    assert client.connecting == pytest.approx([due + 60 * n for n in range(20)], abs=0.01)
 
 
 def test_the_time_a_request_is_held_back_is_not_the_devices() -> None:
     client = ClockedClient(0.3, connect_seconds=0.1)
-    observer = poll_for(60 * 20, [device(client)])
-    assert max(observer.latency) == pytest.approx(0.102, abs=0.002)
+    subject = device(client)
+    observer = poll_for(60 * 20, [subject])
+    assert client.started[5] - client.connecting[5] == pytest.approx(0.15, abs=0.002)
+    assert observer.latency == pytest.approx([0.102] * 20, abs=0.003)
+    assert subject.state.last_poll_unix == pytest.approx(
+        EPOCH + client.started[-1] + 0.002, abs=0.001
+    )
+
+
+@pytest.mark.parametrize(
+    ("connect_seconds", "answer_seconds", "timeout"), [(0.17, 0.02, 0.2), (0.1, 0.85, 1.0)]
+)
+def test_a_device_that_only_just_answers_in_time_is_not_lost_to_the_hold(
+    connect_seconds: float, answer_seconds: float, timeout: float
+) -> None:
+    subject = device(ClockedClient(0.3, answer_seconds, connect_seconds), timeout=timeout)
+    poll_for(60 * 60, [subject])
+    assert subject.state.polls == 60
+    assert subject.state.failures == 0
+
+
+def test_kept_connections_that_wait_for_a_slot_are_not_held_for_it() -> None:
+    clients = [ClockedClient(0.3, 0.1) for _ in range(200)]
+    devices = [device(client, f"cam-{n}", interval=10) for n, client in enumerate(clients)]
+    poll_for(100, devices, concurrency=3)
+    held = [
+        sent - begun
+        for client in clients
+        for sent, begun in zip(client.started, client.connecting, strict=True)
+    ]
+    assert max(held) < 0.003
+
+
+def test_a_next_poll_is_never_told_to_be_in_the_past() -> None:
+    subject = device(ClockedClient(0.3, 0.9), interval=1.0)
+    ahead = []
+
+    async def watch(_poller: Poller) -> None:
+        for _ in range(200):
+            before = subject.state.polls
+            await asyncio.sleep(0.05)
+            if subject.state.polls > before:
+                next_poll, last_poll = subject.state.next_poll_unix, subject.state.last_poll_unix
+                assert next_poll is not None
+                assert last_poll is not None
+                ahead.append(next_poll - last_poll)
+
+    poll_for(5, [subject], then=watch)
+    assert len(ahead) >= 8
+    assert min(ahead) > -0.001
 
 
 def test_an_interval_under_a_second_is_never_shifted() -> None:

@@ -13,6 +13,7 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from exporter.hold import Hold
 from exporter.reading import Reading
 from exporter.vapix import errors, ntp
 from exporter.vapix.auth import Authenticator, nonces_of
@@ -59,8 +60,8 @@ class NtpClient:
         self._authenticator = authenticator
         self._api_version = ntp.FIRST_API_VERSION
         self._sightings: list[Sighting] = []
-        self._exchange = Exchange()
-        self._send_at_ns = 0
+        self._hold = Hold()
+        self._exchange = Exchange(self._hold)
 
     @property
     def scheme(self) -> str | None:
@@ -80,12 +81,9 @@ class NtpClient:
         sightings, self._sightings = self._sightings, []
         return sightings
 
-    async def get_info(self, send_at_ns: int = 0) -> Reading:
-        """The device's NTP state (reference, getNTPInfo).
-
-        The first request does not leave before `send_at_ns`, on the host's steady clock.
-        """
-        self._send_at_ns = send_at_ns
+    async def get_info(self, hold: Hold | None = None) -> Reading:
+        """The device's NTP state (reference, getNTPInfo); the first request waits for `hold`."""
+        self._hold = hold or Hold()
         return ntp.decode_info(await self.call(ntp.GET_INFO))
 
     async def get_supported_versions(self) -> tuple[str, ...]:
@@ -155,8 +153,7 @@ class NtpClient:
         headers = (
             _HEADERS if authorization is None else {**_HEADERS, "Authorization": authorization}
         )
-        self._exchange = Exchange(self._send_at_ns)
-        self._send_at_ns = 0
+        self._exchange = Exchange(self._hold)
         current_exchange.set(self._exchange)
         with _translated():
             async with self._session.post(
@@ -174,10 +171,7 @@ class NtpClient:
         exchange.head_came()
         if exchange.sent_ns:
             times = (exchange.sent_ns, exchange.received_ns)
-            held_ns = exchange.sent_ns - exchange.ready_ns
-            self._sightings.append(
-                Sighting(*times, headers.get("Date"), nonces_of(headers), held_ns)
-            )
+            self._sightings.append(Sighting(*times, headers.get("Date"), nonces_of(headers)))
         body = await _read_body(response)
         exchange.end()
         return HttpAnswer(response.status, headers, body)

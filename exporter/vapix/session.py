@@ -19,6 +19,7 @@ import aiohttp
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
 
+from exporter.hold import Hold
 from exporter.host_clock import steady_ns
 from exporter.vapix import ntp
 from exporter.vapix.resolver import AresDns, CachingResolver
@@ -93,33 +94,25 @@ class GuardedConnection(ResponseHandler):
             self.transport.abort()
 
 
-SHORTEST_HOLD_NS: Final = 2_000_000
-"""A timer of the event loop is no finer than about this: sending at once is as good."""
-
-
 class Exchange:
     """One request and its answer: how far it got, and when. Steady nanoseconds, 0 until known.
 
-    `ready_ns`: there was a connection; `sent_ns`: nothing was sent on it yet; `received_ns`: the
-    head of the answer had come. `reused`: the connection had served a request before. With
-    `send_at_ns` the request is held back until then, once there is a connection.
+    `sent_ns`: there was a connection and nothing was sent on it yet; `received_ns`: the head of
+    the answer had come. `reused`: the connection had served a request before.
     """
 
-    def __init__(self, send_at_ns: int = 0) -> None:
+    def __init__(self, hold: Hold) -> None:
         self.stage = "connecting"
         self.reused = False
-        self._send_at_ns = send_at_ns
-        self.ready_ns = 0
+        self._hold = hold
         self.sent_ns = 0
         self.received_ns = 0
         self._connection: GuardedConnection | None = None
 
-    async def hold(self) -> None:
+    async def wait_to_send(self) -> None:
         """A connection is there: wait for the moment to send."""
-        self.ready_ns = steady_ns()
-        early_ns = self._send_at_ns - self.ready_ns
-        if early_ns > SHORTEST_HOLD_NS:
-            await asyncio.sleep(early_ns / 1e9)
+        self.stage = "connected, waiting for the moment to ask"
+        await self._hold.wait()
 
     def begin(self, connection: GuardedConnection) -> None:
         """The request is to be sent now.
@@ -165,7 +158,7 @@ class _GuardedRequest(aiohttp.ClientRequest):
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         if isinstance(conn.protocol, GuardedConnection):
             exchange = current_exchange.get()
-            await exchange.hold()
+            await exchange.wait_to_send()
             exchange.begin(conn.protocol)
         return await super().send(conn)
 

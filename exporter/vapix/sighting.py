@@ -49,20 +49,13 @@ _SHORT_YEAR_HORIZON: Final = 50
 class Sighting(NamedTuple):
     """One HTTP answer's clock readings, and the steady nanoseconds around the exchange.
 
-    `sent_ns`: the request had not left before; `received_ns`: the answer's head had come;
-    `held_ns`: for how long before `sent_ns` it was held back for the clock's sake.
+    `sent_ns`: the request had not left before; `received_ns`: the answer's head had come.
     """
 
     sent_ns: int
     received_ns: int
     date: str | None
     nonces: tuple[str, ...] = ()
-    held_ns: int = 0
-
-    @property
-    def ready_ns(self) -> int:
-        """When the request could have been sent."""
-        return self.sent_ns - self.held_ns
 
 
 def observations(sightings: Iterable[Sighting], this_year: int) -> list[Observation]:

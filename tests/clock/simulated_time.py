@@ -1,13 +1,13 @@
 """A device's clock that is polled in simulated time: the truth is known at every moment."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from exporter.clock import SECOND_NS, Observation, Offset
 from exporter.device_clock import DeviceClock
+from exporter.hold import Hold
 from exporter.host_clock import HostTime
-from exporter.vapix.session import SHORTEST_HOLD_NS
 
 
 @dataclass
@@ -61,21 +61,32 @@ class Poller:
     start_ns: int = 0
     host_wall_set_ns: int = 0
     clock: DeviceClock = field(default_factory=DeviceClock)
+    number: int = 0
+    step_ns: int = 0
 
-    def polls(self, count: int) -> Iterator[Look]:
-        for number in range(count):
-            turn_ns = self.start_ns + round(number * self.interval_seconds * SECOND_NS)
-            yield self.poll(turn_ns)
+    def polls(self, count: int) -> list[Look]:
+        """The next so many polls, in the device's rhythm."""
+        return [self.poll(self.next_turn_ns()) for _ in range(count)]
+
+    def next_turn_ns(self) -> int:
+        self.number += 1
+        return self.start_ns + round(self.number * self.interval_seconds * SECOND_NS)
+
+    def step(self, seconds: float) -> None:
+        """Let the device's clock jump just before it is asked the next time."""
+        self.step_ns = round(seconds * SECOND_NS)
 
     def poll(self, turn_ns: int) -> Look:
-        due_ns = turn_ns + round(self.clock.shift_seconds(turn_ns) * SECOND_NS)
-        lead_ns = self._nanoseconds(*self.connect_seconds)
-        is_held = self.clock.lead_ns - lead_ns > SHORTEST_HOLD_NS
-        sent_ns = due_ns + (self.clock.lead_ns if is_held else lead_ns)
+        aimed_ns = turn_ns + round(self.clock.shift_seconds(turn_ns) * SECOND_NS)
+        connect_ns = self._nanoseconds(*self.connect_seconds)
+        ready_ns = aimed_ns - self.clock.lead_ns + connect_ns
+        sent_ns = ready_ns + Hold(aimed_ns).left_ns(ready_ns)
+        if self.step_ns:
+            self.truth.steps[sent_ns], self.step_ns = self.step_ns, 0
         received_ns = sent_ns + self._nanoseconds(*self.round_trip_seconds)
         read_ns = self.rng.randint(sent_ns, received_ns)
         seen = self.see(read_ns + self.truth.at(read_ns), sent_ns, received_ns)
-        self.clock.take_poll([seen], lead_ns)
+        self.clock.take_poll([seen], connect_ns)
         return self._look(received_ns)
 
     def _look(self, now_ns: int) -> Look:

@@ -24,7 +24,7 @@ def poller(seed: int, interval_seconds: float, drift_ppm: float = 0.0) -> Poller
 
 def test_dates_of_a_steady_clock_polled_every_second_give_20_ms_after_12_polls() -> None:
     for seed in SEEDS:
-        looks = list(poller(seed, 1.0).polls(40))
+        looks = poller(seed, 1.0).polls(40)
         assert all(look.holds_the_truth for look in looks)
         assert max(look.half_width_seconds for look in looks[11:]) <= 0.020, seed
 
@@ -34,7 +34,7 @@ def test_dates_of_a_drifting_clock_polled_every_minute_give_25_ms_after_15_polls
     drift_ppm: float,
 ) -> None:
     for seed in SEEDS:
-        looks = list(poller(seed, 60.0, drift_ppm).polls(60))
+        looks = poller(seed, 60.0, drift_ppm).polls(60)
         assert all(look.holds_the_truth for look in looks)
         assert max(look.half_width_seconds for look in looks[14:]) <= 0.025, seed
 
@@ -42,12 +42,9 @@ def test_dates_of_a_drifting_clock_polled_every_minute_give_25_ms_after_15_polls
 def stepping(seed: int, size_seconds: float, interval_seconds: float) -> list[Look]:
     """The looks from the step on, which comes just before a poll of the settled device."""
     subject = poller(seed, interval_seconds, drift_ppm=seed % 101 - 50)
-    settled = 20 + seed % 11
-    turns = [subject.start_ns + round(n * interval_seconds * SECOND_NS) for n in range(60)]
-    subject.truth.steps[turns[settled]] = round(size_seconds * SECOND_NS)
-    looks = [subject.poll(turn) for turn in turns]
-    assert not any(look.stepped for look in looks[:settled])
-    return looks[settled:]
+    assert not any(look.stepped for look in subject.polls(20 + seed % 11))
+    subject.step(size_seconds)
+    return subject.polls(40)
 
 
 @pytest.mark.parametrize("interval_seconds", [1.0, 60.0])
@@ -75,9 +72,9 @@ def test_a_step_forward_under_a_second_is_seen_within_ten_polls() -> None:
 def test_a_nonce_shows_a_step_at_once(size_seconds: float) -> None:
     subject = poller(1, 1.0)
     subject.see = see_nonce
-    turns = [subject.start_ns + n * SECOND_NS for n in range(10)]
-    subject.truth.steps[turns[5]] = round(size_seconds * SECOND_NS)
-    looks = [subject.poll(turn) for turn in turns]
+    looks = subject.polls(5)
+    subject.step(size_seconds)
+    looks += subject.polls(5)
     assert [look.stepped for look in looks] == [n == 5 for n in range(10)]
     assert all(look.holds_the_truth for look in looks)
 
@@ -88,25 +85,24 @@ def test_a_slow_device_that_jumps_is_noticed_too(size_seconds: float) -> None:
     for seed in SEEDS:
         subject = poller(seed, 60.0)
         subject.round_trip_seconds = (0.2, 0.3)
-        turns = [subject.start_ns + 60 * n * SECOND_NS for n in range(120)]
-        subject.truth.steps[turns[30]] = round(size_seconds * SECOND_NS)
-        looks = [subject.poll(turn) for turn in turns]
-        assert not any(look.stepped for look in looks[:30])
+        assert not any(look.stepped for look in subject.polls(30))
+        subject.step(size_seconds)
+        looks = subject.polls(90)
         seen = [n for n, look in enumerate(looks) if look.stepped]
         assert len(seen) == 1, seed
         assert all(look.holds_the_truth for look in looks[seen[0] :]), seed
-        late.append(seen[0] - 30)
+        late.append(seen[0])
     assert sorted(late)[len(late) // 2] <= 4
 
 
 def test_a_step_seen_in_a_date_is_halved_anew_though_a_nonce_came_before() -> None:
     subject = poller(3, 10.0)
     subject.see = see_nonce
-    turns = [subject.start_ns + 10 * n * SECOND_NS for n in range(20)]
-    subject.poll(turns[0])
+    subject.polls(1)
     subject.see = see_date
-    subject.truth.steps[turns[3]] = -SECOND_NS
-    looks = [subject.poll(turn) for turn in turns[1:]]
+    looks = subject.polls(2)
+    subject.step(-1)
+    looks += subject.polls(17)
     assert sum(look.stepped for look in looks) == 1
     assert looks[-1].holds_the_truth
     assert looks[-1].half_width_seconds < 0.025
@@ -118,19 +114,17 @@ def test_while_a_nonce_is_fresh_a_step_either_way_is_seen_within_two_polls(
 ) -> None:
     for seed in SEEDS:
         subject = poller(seed, 60.0)
-        turns = [subject.start_ns + 60 * n * SECOND_NS for n in range(10)]
         subject.see = see_nonce
-        subject.poll(turns[0])
+        subject.polls(1)
         subject.see = see_date
-        at = 2 + seed % 6
-        subject.truth.steps[turns[at]] = round(size_seconds * SECOND_NS)
-        looks = [subject.poll(turn) for turn in turns[1:]]
-        seen = [n for n, look in enumerate(looks, 1) if look.stepped]
-        assert len(seen) == 1
-        assert seen[0] - at < 2, seed
+        subject.polls(1 + seed % 6)
+        subject.step(size_seconds)
+        assert sum(look.stepped for look in subject.polls(2)) == 1, seed
 
 
-@pytest.mark.parametrize("connect_seconds", [(0.05, 0.05), (0.03, 0.12)])
+@pytest.mark.parametrize(
+    "connect_seconds", [(0.05, 0.05), (0.03, 0.12), (0.4, 0.4), (0.3, 0.6), (0.0003, 0.06)]
+)
 def test_a_new_connection_for_each_poll_costs_no_precision(
     connect_seconds: tuple[float, float],
 ) -> None:
@@ -138,19 +132,44 @@ def test_a_new_connection_for_each_poll_costs_no_precision(
     for seed in SEEDS:
         subject = poller(seed, 60.0)
         subject.connect_seconds = connect_seconds
-        looks = list(subject.polls(60))
+        looks = subject.polls(60)
         assert all(look.holds_the_truth for look in looks)
         widths += [look.half_width_seconds for look in looks[14:]]
     assert sorted(widths)[len(widths) * 9 // 10] <= 0.025
 
 
-def test_a_poll_begins_as_early_as_its_connection_takes_and_at_most_a_quarter_second() -> None:
-    clock = DeviceClock()
+def test_a_poll_begins_earlier_by_what_its_connection_takes_and_a_reserve() -> None:
     leads = {}
-    for lead_ms in (1, 40, 4000):
-        clock.take_poll([see_date(0, 0, 1000)], lead_ns=lead_ms * 1_000_000)
-        leads[lead_ms] = clock.lead_ns / 1_000_000
-    assert leads == {1: 1, 40: 60, 4000: 250}
+    for connect_ms in (1, 3, 40, 400, 4000):
+        clock = DeviceClock()
+        clock.take_poll([see_date(0, 0, 1000)], connect_ms * 1_000_000)
+        leads[connect_ms] = clock.lead_ns / 1_000_000
+    assert leads == {1: 1, 3: 4.5, 40: 60, 400: 600, 4000: 4250}
+
+
+def test_the_longest_of_four_connections_counts_until_a_poll_gets_no_answer() -> None:
+    clock, leads = DeviceClock(), []
+    for connect_ms in (40, 1, 1, 1, 1, 10, None):
+        ready_after_ns = None if connect_ms is None else connect_ms * 1_000_000
+        clock.take_poll([], ready_after_ns)
+        leads.append(clock.lead_ns / 1_000_000)
+    assert leads == [60, 60, 60, 60, 1, 15, 0]
+
+
+@pytest.mark.parametrize("size_seconds", [3, -0.4])
+def test_a_step_that_a_date_shows_is_halved_at_once_however_fresh_a_nonce_is(
+    size_seconds: float,
+) -> None:
+    for seed in SEEDS:
+        subject = poller(seed, 60.0)
+        subject.see = see_nonce
+        subject.polls(1)
+        subject.see = see_date
+        subject.polls(3)
+        subject.step(size_seconds)
+        looks = subject.polls(4)
+        seen = next(n for n, look in enumerate(looks) if look.stepped)
+        assert looks[seen + 1].half_width_seconds < 0.27, seed
 
 
 def test_the_poll_after_a_step_halves_again() -> None:
@@ -163,10 +182,9 @@ def test_the_poll_after_a_step_halves_again() -> None:
 def test_after_hours_of_silence_the_clock_is_looked_at_as_if_for_the_first_time() -> None:
     for seed in SEEDS:
         subject = poller(seed, 60.0, drift_ppm=90)
-        for _ in subject.polls(20 + seed % 7):
-            pass
-        later = subject.start_ns + 5 * 3600 * SECOND_NS
-        first, second = subject.poll(later), subject.poll(later + 60 * SECOND_NS)
+        subject.polls(20 + seed % 7)
+        subject.start_ns += 5 * 3600 * SECOND_NS
+        first, second = subject.polls(2)
         assert not first.stepped
         assert first.half_width_seconds > 0.5
         assert second.half_width_seconds < 0.27, seed
@@ -177,12 +195,10 @@ def test_a_leap_second_that_device_and_host_both_step_is_counted_and_leaves_the_
 ):
     subject = poller(7, 10.0)
     subject.see = see_nonce
-    turns = [subject.start_ns + 10 * n * SECOND_NS for n in range(20)]
-    subject.truth.steps[turns[10]] = -SECOND_NS
-    looks = []
-    for number, turn in enumerate(turns):
-        subject.host_wall_set_ns = 0 if number < 10 else -SECOND_NS
-        looks.append(subject.poll(turn))
+    looks = subject.polls(10)
+    subject.step(-1)
+    subject.host_wall_set_ns = -SECOND_NS
+    looks += subject.polls(10)
     assert sum(look.stepped for look in looks) == 1
     assert all(look.holds_the_truth for look in looks)
     assert abs(looks[9].offset.seconds - looks[19].offset.seconds) < 0.01
@@ -190,13 +206,13 @@ def test_a_leap_second_that_device_and_host_both_step_is_counted_and_leaves_the_
 
 def test_a_leap_second_that_the_device_smears_over_a_day_is_no_step() -> None:
     subject = poller(8, 60.0, drift_ppm=-1e6 / 86_400)
-    looks = list(subject.polls(24 * 60))
+    looks = subject.polls(24 * 60)
     assert not any(look.stepped for look in looks)
     assert all(look.holds_the_truth for look in looks)
 
 
 def test_a_host_that_is_slewed_faster_than_the_allowance_sees_steps_as_the_docs_say() -> None:
-    looks = list(poller(9, 60.0, drift_ppm=500).polls(60))
+    looks = poller(9, 60.0, drift_ppm=500).polls(60)
     assert sum(look.stepped for look in looks) > 3
 
 
@@ -230,7 +246,7 @@ def test_the_truth_is_inside_at_every_poll_whatever_comes_together(
     turn, stepped, steps, seen_before = 0, False, 0, False
     for pause, round_trip, subject.see, step in schedule:
         if step is not None and not stepped:
-            truth.steps[turn] = round(step * SECOND_NS)
+            subject.step(step)
             stepped = True
         subject.round_trip_seconds = (round_trip, round_trip)
         if subject.see is not None:
@@ -253,7 +269,7 @@ def test_nothing_is_known_before_the_first_answer() -> None:
     clock = DeviceClock()
     assert clock.offset(HostTime(0, 0)) is None
     assert clock.shift_seconds(12345) == 0
-    clock.take_poll([], lead_ns=0)
+    clock.take_poll([], None)
     assert clock.offset(HostTime(0, 0)) is None
 
 

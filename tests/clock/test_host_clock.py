@@ -2,6 +2,7 @@
 
 import ctypes
 import time
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import pytest
@@ -77,6 +78,18 @@ def test_the_kernel_is_asked_for_the_status_that_ntp_gettime_has() -> None:
     # struct ntptimeval: time (two longs), maxerror, esterror, tai, four reserved longs.
     state = ctypes.CDLL(None).ntp_gettime(ctypes.create_string_buffer(128))
     assert kernel_says_synchronized() is (None if state < 0 else state != TIME_ERROR)
+
+
+@pytest.mark.skipif(ctypes.sizeof(ctypes.c_long) != 8, reason="the offset is that of 64 bits")
+@pytest.mark.parametrize(("status", "verdict"), [(STA_PLL, True), (STA_UNSYNC, False)])
+def test_the_status_is_where_struct_timex_has_it(status: int, verdict: object) -> None:
+    def adjtimex(timex: object) -> int:
+        address = ctypes.addressof(timex._obj)  # type: ignore[attr-defined]
+        ctypes.c_int.from_address(address + 40).value = status
+        return TIME_OK
+
+    with patch.object(ctypes, "CDLL", return_value=SimpleNamespace(adjtimex=adjtimex)):
+        assert kernel_says_synchronized() is verdict
 
 
 @pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has none")

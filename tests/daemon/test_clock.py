@@ -4,13 +4,14 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from statistics import median
 
 import pytest
 
 from exporter.host_clock import kernel_says_synchronized
 from exporter.simulator.fleet import Fleet, build_fleet, serve_fleet
 from tests.daemon_process import DaemonProcess, Scrape, daemon_on
-from tests.real.programs import find_library
+from tests.real.programs import faked_wall_clock
 
 OFFSET = "axis_ntp_clock_offset_seconds"
 UNCERTAINTY = "axis_ntp_clock_offset_uncertainty_seconds"
@@ -34,8 +35,10 @@ async def after_another_poll(running: DaemonProcess, found: Scrape) -> Scrape:
 
 
 @asynccontextmanager
-async def read_every_second(fleet: Fleet, folder: Path) -> AsyncIterator[DaemonProcess]:
-    async with serve_fleet(fleet) as served:
+async def read_every_second(
+    fleet: Fleet, folder: Path, keepalive_seconds: float = 180
+) -> AsyncIterator[DaemonProcess]:
+    async with serve_fleet(fleet, keepalive_seconds=keepalive_seconds) as served:
         config = served.exporter_config(interval="1s", timeout="1s")
         async with daemon_on(config, folder) as running:
             yield running
@@ -49,17 +52,20 @@ async def test_digest_devices_are_read_to_5_ms_in_one_poll(tmp_path: Path) -> No
     async with read_every_second(fleet, tmp_path) as running:
         found = await running.ready()
     assert len(found.by_device(OFFSET)) == len(truths)
-    # A busy machine widens an interval, never moves it: the least disturbed one counts.
-    assert min(found.by_device(UNCERTAINTY).values()) <= 0.005
+    # A busy machine widens an interval now and then, and never moves it.
+    assert median(found.by_device(UNCERTAINTY).values()) <= 0.005
     assert_truth_inside(found, fleet)
     assert all(device.requests.total <= 3 for device in fleet.devices)
 
 
-async def test_dates_alone_give_20_ms_and_always_hold_the_truth(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keepalive_seconds", [180, 0.1])
+async def test_dates_alone_give_20_ms_and_always_hold_the_truth(
+    keepalive_seconds: float, tmp_path: Path
+) -> None:
     fleet = build_fleet(6, scheme="https", auth="basic")
     for number, device in enumerate(fleet.devices):
         device.clock.offset_seconds = 0.137 * number - 3
-    async with read_every_second(fleet, tmp_path) as running:
+    async with read_every_second(fleet, tmp_path, keepalive_seconds) as running:
         found = await running.ready()
         # After 12 polls on a machine at rest (bench/clock.py); a busy one takes some more.
         while max(found.by_device(UNCERTAINTY).values()) > 0.020:
@@ -151,12 +157,7 @@ async def test_setting_the_hosts_clock_moves_every_offset_and_counts_no_step(
     fleet = build_fleet(3, scheme="http", auth="digest")
     wall = tmp_path / "host-clock"
     wall.write_text("+0.000\n")
-    faked = {
-        "LD_PRELOAD": find_library("*/faketime/libfaketime.so.1", "faketime"),
-        "FAKETIME_TIMESTAMP_FILE": str(wall),
-        "FAKETIME_NO_CACHE": "1",
-        "DONT_FAKE_MONOTONIC": "1",
-    }
+    faked = faked_wall_clock(FAKETIME_TIMESTAMP_FILE=str(wall), FAKETIME_NO_CACHE="1")
     async with serve_fleet(fleet) as served:
         config = served.exporter_config(interval="1s", timeout="1s")
         async with daemon_on(config, tmp_path, env=faked) as running:

@@ -82,6 +82,12 @@ def find_library(pattern: str, package: str) -> str:
     return str(found[0]) if found else miss(pattern, package)
 
 
+def faked_wall_clock(**settings: str) -> dict[str, str]:
+    """The environment in which libfaketime puts a program's wall clock off, as `settings` say."""
+    library = find_library("*/faketime/libfaketime.so.1", "faketime")
+    return {"LD_PRELOAD": library, "DONT_FAKE_MONOTONIC": "1", **settings}
+
+
 def miss(name: str, package: str) -> NoReturn:
     """Skip a test whose program is not there, or fail where CI promised it."""
     reason = f"{name} IS NOT INSTALLED, this is untested: apt-get install {package}"

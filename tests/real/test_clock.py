@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -18,23 +19,22 @@ from tests.real.apache_config import ApacheSettings
 from tests.real.certificates import self_signed
 from tests.real.client import ClientSettings, client_of
 from tests.real.conftest import StartApache
-from tests.real.programs import find_library
+from tests.real.programs import faked_wall_clock
 
 THIS_YEAR = time.gmtime().tm_year
 ANY_CERTIFICATE = ClientSettings(tls=TlsSettings(insecure_skip_verify=True))
 
 
 def faked(offset: str) -> dict[str, str]:
-    library = find_library("*/faketime/libfaketime.so.1", "faketime")
-    return {"LD_PRELOAD": library, "FAKETIME": offset, "DONT_FAKE_MONOTONIC": "1"}
+    return faked_wall_clock(FAKETIME=offset)
 
 
 async def look(client: NtpClient, clock: DeviceClock) -> Offset:
-    due_ns = steady_ns()
+    begun_ns = steady_ns()
     await client.get_info()
     sightings = client.take_sightings()
-    lead_ns = sightings[0].ready_ns - due_ns
-    clock.take_poll(observations(sightings, THIS_YEAR), lead_ns)
+    ready_after_ns = sightings[0].sent_ns - begun_ns
+    clock.take_poll(observations(sightings, THIS_YEAR), ready_after_ns)
     offset = clock.offset(HostClock().now())
     assert offset is not None
     return offset
@@ -53,10 +53,10 @@ async def test_a_digest_device_is_read_to_5_ms_in_one_poll(
     truth: float, start_apache: StartApache
 ) -> None:
     apache = start_apache(ApacheSettings(env=faked(f"{truth:+.3f}")))
-    # Five new observers, one poll each: a loaded machine widens an interval, never moves it.
+    # Five new observers, one poll each: a loaded machine widens one now and then.
     offsets = [await offset_after(1, apache, ClientSettings()) for _ in range(5)]
     assert all(abs(each.seconds - truth) <= each.uncertainty_seconds for each in offsets)
-    assert min(each.uncertainty_seconds for each in offsets) <= 0.005
+    assert median(each.uncertainty_seconds for each in offsets) <= 0.005
 
 
 async def test_a_wrong_password_reads_the_clock_all_the_same(start_apache: StartApache) -> None:

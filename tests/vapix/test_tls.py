@@ -17,6 +17,7 @@ import trustme
 from yarl import URL
 
 from exporter.device import Device, Target
+from exporter.hold import Hold
 from exporter.poller import poll_once
 from exporter.vapix import errors, ntp
 from exporter.vapix.auth import Authenticator
@@ -491,7 +492,9 @@ async def test_a_handshake_that_stalls_ends_with_the_polls_deadline() -> None:
         device_that(stalls) as address,
         client_of(address, TlsSettings(insecure_skip_verify=True)) as client,
     ):
-        result, sightings = await poll_once(Device(Target("x", address, {}, 60, 0.2), client))
+        result, sightings = await poll_once(
+            Device(Target("x", address, {}, 60, 0.2), client), Hold()
+        )
     assert isinstance(result, errors.DeviceError)
     assert (result.reason, sightings) == ("timeout", [])
     assert left == [True], "the connection is closed, not left behind"
