@@ -25,7 +25,7 @@ unit: $(VENV)/.dev-installed ## all tests
 	$(BIN)/pytest
 
 bench: $(VENV)/.dev-installed ## measure, and print the tables that the docs show
-	$(BIN)/python -m bench.clock
+	$(BIN)/python -m bench
 
 dashboards: $(VENV)/.dev-installed ## make the dashboards' JSON from their code
 	$(BIN)/python -m grafana.generate

@@ -7,12 +7,12 @@ import math
 import random
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from yarl import URL
 
+from bench.table import Row, at_most
 from exporter.clock import SECOND_NS, Offset
 from exporter.device_clock import DeviceClock
 from exporter.hold import Hold
@@ -37,22 +37,10 @@ OBSERVERS = 5
 TRUE_OFFSET_SECONDS = 3.25
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """A case, what it gave, its bar, and the truths missed."""
-
-    case: str
-    measured: str
-    bar: str
-    missed: int
-
-    def __str__(self) -> str:
-        return f"| {self.case} | {self.measured} | {self.bar} | {self.missed} |"
-
-
-def milliseconds(seconds: float) -> str:
-    """A time as the table has it."""
-    return f"{seconds * 1e3:.3g} ms"
+def _row(case: str, half_width_seconds: float, bar_seconds: float, missed: int) -> Row:
+    note = f"truths missed: {missed}"
+    row = at_most(case, half_width_seconds * 1e3, bar_seconds * 1e3, " ms", note)
+    return row._replace(met=row.met and not missed)
 
 
 async def loopback(case: str, polls: int, bar_seconds: float, *, secure: bool) -> Row:
@@ -76,7 +64,7 @@ async def loopback(case: str, polls: int, bar_seconds: float, *, secure: bool) -
             clock.take_poll(observations(sightings, time.gmtime().tm_year), ready_after_ns)
             offset = clock.offset(host.now()) or offset
             missed += abs(offset.seconds - TRUE_OFFSET_SECONDS) > offset.uncertainty_seconds
-    return Row(case, milliseconds(offset.uncertainty_seconds), milliseconds(bar_seconds), missed)
+    return _row(case, offset.uncertainty_seconds, bar_seconds, missed)
 
 
 def _client(session: Session, address: str, *, secure: bool) -> NtpClient:
@@ -97,7 +85,7 @@ def simulated(case: str, polls: int, bar_seconds: float, drift_ppm: float) -> Ro
         looks = poller.polls(polls + 40)
         missed += sum(not look.holds_the_truth for look in looks)
         widest = max(widest, *(look.half_width_seconds for look in looks[polls - 1 :]))
-    return Row(case, milliseconds(widest), milliseconds(bar_seconds), missed)
+    return _row(case, widest, bar_seconds, missed)
 
 
 def steps(size_seconds: float) -> Row:
@@ -112,7 +100,8 @@ def steps(size_seconds: float) -> Row:
         slowest = max(slowest, seen)
         missed += sum(not look.holds_the_truth for look in looks[seen - 1 :])
     case = f"Date only, step of {size_seconds:+g} s, 60 s polls (simulated)"
-    return Row(case, f"{slowest} polls", "2 polls", missed)
+    row = at_most(case, slowest, 2, " polls", f"truths missed: {missed}")
+    return row._replace(met=row.met and not missed)
 
 
 async def apache() -> Row:
@@ -130,7 +119,7 @@ async def apache() -> Row:
             widest = max(widest, offset.uncertainty_seconds)
             missed += abs(offset.seconds - TRUE_OFFSET_SECONDS) > offset.uncertainty_seconds
     case = f"Digest over HTTP, Apache under libfaketime, 1 poll, the worst of {OBSERVERS}"
-    return Row(case, milliseconds(widest), "5 ms", missed)
+    return _row(case, widest, 0.005, missed)
 
 
 def rows() -> Iterator[Row]:
@@ -144,14 +133,3 @@ def rows() -> Iterator[Row]:
         yield simulated(case, 15, 0.025, drift_ppm)
     for size_seconds in (3.0, -0.4):
         yield steps(size_seconds)
-
-
-def main() -> None:
-    """Print the table."""
-    print("| clock | measured | bar | truths missed |\n| --- | --- | --- | --- |")
-    for row in rows():
-        print(row)
-
-
-if __name__ == "__main__":
-    main()

@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Run until a signal says stop; 0 after a clean end, 1 if it could not start."""
     configure_logging(arguments.log_level, arguments.log_format)
+    collect_seldom()
     try:
         config = load_config(arguments.config_file, os.environ)
     except ConfigError as error:
@@ -67,7 +68,6 @@ def _described(config: Config) -> str:
 
 def run_to_end(daemon: Coroutine[None, None, None]) -> int:
     """Run a daemon on the fastest event loop there is; 1 if it could not start."""
-    collect_seldom()
     try:
         uvloop.run(daemon)
     except StartFailed as failure:

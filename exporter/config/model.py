@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from annotated_types import Ge
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from exporter.config.expect import Expect
 from exporter.config.fields import (
@@ -147,16 +147,19 @@ class Config(Section):
     """The whole file."""
 
     global_: Global = Field(Global(), alias="global")
-    modules: dict[str, Module] = Field(default_factory=dict)
+    modules: dict[str, Module] = Field(default_factory=dict, validate_default=True)
     devices: tuple[Device, ...] = ()
+
+    @field_validator("modules")
+    @classmethod
+    def _default_exists(cls, modules: dict[str, Module]) -> dict[str, Module]:
+        return modules if DEFAULT_MODULE in modules else {**modules, DEFAULT_MODULE: Module()}
 
     def module(self, name: str) -> Module:
         """The module called `name`; `default` exists even where the file has none.
 
         Raises `KeyError` for a name that is not configured.
         """
-        if name == DEFAULT_MODULE:
-            return self.modules.get(name) or Module()
         return self.modules[name]
 
     def expect(self, device: Device) -> Expect:

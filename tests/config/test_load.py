@@ -345,3 +345,9 @@ def test_the_example_config_shows_every_key() -> None:
     text = EXAMPLE.read_text()
     missing = [key for key in KNOWN_KEYS if not re.search(rf"\b{key}:", text)]
     assert missing == []
+
+
+def test_devices_without_a_module_share_one_default() -> None:
+    config = parse_config({"devices": [{"address": "a"}, {"address": "b"}]}, {}, Path())
+    assert config.module("default") is config.module("default")
+    assert config.expect(config.devices[0]) == config.expect(config.devices[1])

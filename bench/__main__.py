@@ -1,0 +1,52 @@
+"""`make bench`: every number that the docs promise, measured on this machine."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+from bench import big_fleet, clock, poll_cost, scrape_cost, startup
+from bench.table import print_table
+
+PARTS: Final = {
+    "clock": clock.rows,
+    "scrape": scrape_cost.rows,
+    "start": startup.rows,
+    "poll": poll_cost.rows,
+    "fleet": big_fleet.rows,
+}
+"""What is measured, by the name that `python -m bench NAME …` takes."""
+
+
+def _machine() -> str:
+    model = "unknown processor"
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            model = line.partition(": ")[2]
+            break
+    commit = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whatever git there is
+        capture_output=True,
+        text=True,
+        check=False,
+    ).stdout.strip()
+    cores = len(os.sched_getaffinity(0))
+    date = time.strftime("%Y-%m-%d")
+    return f"{model}, {cores} cores, Python {platform.python_version()}; {date}, commit {commit}"
+
+
+def main(names: list[str]) -> None:
+    """Print the tables of the parts called `names`, of all where there are none."""
+    print(_machine())
+    for name in names or PARTS:
+        print(f"\n## {name}\n")
+        print_table(PARTS[name]())
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

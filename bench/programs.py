@@ -1,0 +1,142 @@
+"""The programs that are measured, each in a process of its own, and what they use.
+
+The load (simulated devices, Prometheus) and the daemon run on different cores where there are
+two, and only the daemon's own CPU time is counted: the load is not in the figures.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.real.daemon_process import DaemonProcess, running_daemon
+from tests.real.programs import running, wait_until
+
+_CORES: Final = sorted(os.sched_getaffinity(0))
+_TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
+_PORT: Final = 18_100
+_POLLS: Final = "axis_ntp_polls_total"
+
+
+@contextmanager
+def on_core(core: int) -> Iterator[None]:
+    """Whatever starts within the block runs on that core, counted from the last one."""
+    os.sched_setaffinity(0, {_CORES[-1 - core % len(_CORES)]})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, _CORES)
+
+
+@contextmanager
+def load_core() -> Iterator[None]:
+    """Whatever starts within the block is load: on another core than what is measured."""
+    with on_core(1):
+        yield
+
+
+@contextmanager
+def simulated_fleet(
+    count: int, folder: Path, network: int, **flags: str
+) -> Iterator[dict[str, Any]]:
+    """Simulated devices on 127.`network`.…; the exporter's config for them."""
+    file = folder / f"fleet-{network}.yaml"
+    command = [sys.executable, "-m", "exporter", "simulate", f"--devices={count}"]
+    command += [f"--listen=127.{network}.0.1:{_PORT}", "--spread=shared", f"--write-config={file}"]
+    command += [f"--{name}={value}" for name, value in flags.items()]
+    with load_core(), running(command, folder / f"fleet-{network}.log", _serves):
+        config: dict[str, Any] = yaml.load(file.read_text(), yaml.CSafeLoader)
+        yield config
+
+
+def _serves(program: Any) -> bool:  # noqa: ANN401 - tests.real.programs.Program
+    return "simulated devices" in program.log()
+
+
+def polled_every(config: Mapping[str, Any], interval: str, timeout: str = "10s") -> dict[str, Any]:
+    """A config with another interval and timeout."""
+    return {**config, "global": {"interval": interval, "timeout": timeout}}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A running daemon, and what it has used so far."""
+
+    daemon: DaemonProcess
+
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self.daemon.program.process.pid
+
+    def cpu_seconds(self) -> float:
+        """CPU time of its process, user and system."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+
+    def resident_megabytes(self) -> float:
+        """Memory that it holds, now."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    def samples(self, *names: str) -> dict[str, list[tuple[dict[str, str], float]]]:
+        """Its series of these names: labels and values."""
+        found: dict[str, list[tuple[dict[str, str], float]]] = {name: [] for name in names}
+        text = self.daemon.get("/metrics").text
+        wanted = "\n".join(line for line in text.splitlines() if line.startswith(names)) + "\n"
+        for family in text_string_to_metric_families(wanted):
+            for sample in family.samples:
+                if sample.name in found:
+                    found[sample.name].append((sample.labels, sample.value))
+        return found
+
+    def polls(self) -> float:
+        """How many polls it has made."""
+        return sum(
+            value for _, value in self.samples("axis_ntp_polls_total")["axis_ntp_polls_total"]
+        )
+
+
+@contextmanager
+def daemon(config: Mapping[str, Any], folder: Path) -> Iterator[Measured]:
+    """The exporter on a config, on a core of its own."""
+    folder.mkdir()
+    with on_core(0), running_daemon(config, folder) as process:
+        yield Measured(process)
+
+
+def wait_for_first_polls(measured: Measured, within_seconds: float) -> None:
+    """Block until every device was polled once."""
+    wait_until(
+        lambda: measured.daemon.get("/-/ready").status == 200,  # noqa: PLR2004 - HTTP OK
+        "every device was polled",
+        within_seconds=within_seconds,
+    )
+
+
+def cpu_per_poll(measured: Measured, seconds: float) -> float:
+    """Microseconds of CPU that a poll costs, over so many seconds."""
+    polls, cpu_seconds = measured.polls(), measured.cpu_seconds()
+    time.sleep(seconds)
+    cpu_seconds = measured.cpu_seconds() - cpu_seconds
+    return cpu_seconds / (measured.polls() - polls) * 1e6
+
+
+def bare_loop_cpu_per_poll(config: Mapping[str, Any], folder: Path, seconds: float) -> float:
+    """Microseconds of CPU that a poll costs in the bare loop."""
+    file = folder / "bare.yaml"
+    file.write_text(yaml.safe_dump(dict(config)))
+    command = [sys.executable, "-m", "bench.bare_loop", str(file), "2", str(seconds)]
+    with on_core(0):
+        run = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+    return float(run.stdout)

@@ -1,0 +1,181 @@
+"""What a scrape of ten thousand devices costs, and for how long it holds up the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+import uvloop
+from aiohttp import web
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.registry import Collector
+
+from bench.table import Row, at_most
+from exporter.device import Device, Target
+from exporter.exposition import Exposition
+from exporter.fleet import Fleet
+from exporter.garbage import collect_seldom, keep_what_is_there
+from exporter.host_clock import HostClock, HostTime
+from exporter.reading import NtpClientReading, Reading
+from exporter.self_metrics import SelfMetrics
+from exporter.state import Outcome
+from exporter.vapix.sighting import Sighting
+from exporter.web.server import WebState, make_app
+from tests.oracle import DeviceCollector
+
+DEVICES: Final = 10_000
+LEAST_SPEEDUP: Final = 15.0
+LONGEST_HOLD_UP_MS: Final = 50.0
+_SCRAPES: Final = 5
+_TICK_SECONDS: Final = 0.001
+
+
+def rows() -> Iterator[Row]:
+    """The scrape's rows, everything in this process."""
+    collect_seldom()
+    devices = [_device(number) for number in range(DEVICES)]
+    exposition = Exposition()
+    for device in devices:
+        exposition.refresh(device)
+    registry, now = _equal_registry(devices), HostClock().now()
+    for openmetrics in (False, True):
+        yield _speedup(exposition, registry, now, openmetrics=openmetrics)
+    del registry
+    keep_what_is_there()
+    yield uvloop.run(_hold_up(devices, exposition))
+
+
+def _device(number: int) -> Device:
+    """A healthy device that was polled once."""
+    target = Target(f"camera-{number:05}", f"10.0.{number >> 8}.{number & 255}", _LABELS, 60, 10)
+    nobody: Any = None
+    device = Device(target, nobody)
+    now = HostClock().now()
+    date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now.unix_seconds))
+    seen = Sighting(now.steady_ns - 1_000_000, now.steady_ns, date)
+    outcome = Outcome(now.unix_seconds, 0.012, _READING, now.steady_seconds, (seen,))
+    device.state.record(outcome)
+    device.state.next_poll_unix = now.unix_seconds + 60
+    return device
+
+
+_LABELS: Final = {"site": "hq", "floor": "3"}
+_READING: Final = Reading(
+    "1.3",
+    NtpClientReading(
+        enabled=True,
+        nts_enabled=False,
+        servers_source="static",
+        static_servers_max=5,
+        static_servers=("ntp1.example.com", "ntp2.example.com"),
+        advertised_servers=("10.0.0.1",),
+        nts_ke_servers=(),
+        synced=True,
+        time_to_next_sync_seconds=31.0,
+        offset_seconds=0.0004,
+        minpoll=6,
+        maxpoll=10,
+    ),
+    server_present=False,
+)
+
+
+class _Ready(Collector):
+    """The same series as prometheus-client has them, made beforehand: only rendering is timed."""
+
+    def __init__(self, families: Iterable[Metric]) -> None:
+        self._families = list(families)
+
+    def collect(self) -> list[Metric]:
+        """The families."""
+        return self._families
+
+
+def _equal_registry(devices: list[Device]) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(_Ready(DeviceCollector(devices, HostClock().now()).collect()))
+    return registry
+
+
+def _speedup(
+    exposition: Exposition, registry: CollectorRegistry, now: HostTime, *, openmetrics: bool
+) -> Row:
+    def ours() -> bytes:
+        return b"".join(exposition.pieces(now, openmetrics=openmetrics))
+
+    encode: Any = generate_openmetrics if openmetrics else generate_latest
+    theirs_seconds, ours_seconds = _best_of(2, lambda: encode(registry)), _best_of(5, ours)
+    name = "OpenMetrics" if openmetrics else "text"
+    factor = theirs_seconds / ours_seconds
+    measured = f"{factor:.0f} x ({ours_seconds * 1e3:.0f} ms, theirs {theirs_seconds * 1e3:.0f} ms)"
+    what = f"`/metrics` for {DEVICES:,} devices, {name}, against prometheus-client"
+    return Row(what, measured, f"≥ {LEAST_SPEEDUP:g} x", factor >= LEAST_SPEEDUP)
+
+
+def _best_of(tries: int, work: Callable[[], bytes]) -> float:
+    """The seconds that the fastest of several runs took."""
+    taken = []
+    for _ in range(tries):
+        before = time.perf_counter()
+        work()
+        taken.append(time.perf_counter() - before)
+    return min(taken)
+
+
+async def _hold_up(devices: list[Device], exposition: Exposition) -> Row:
+    """Scrape over HTTP, gzip included, and see how late a timer gets meanwhile."""
+    state = WebState(Fleet(devices), exposition, SelfMetrics().registry, HostClock(), "/metrics")
+    runner = web.AppRunner(make_app(state), access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    url = f"http://127.0.0.1:{runner.addresses[0][1]}/metrics"
+    ticking = asyncio.create_task(_longest_tick())
+    await _scrape(url)
+    ticking.cancel()
+    longest_ms = 1e3 * (await asyncio.gather(ticking))[0]
+    await runner.cleanup()
+    what = f"longest hold-up of the event loop in {_SCRAPES} scrapes, gzip included"
+    return at_most(what, longest_ms, LONGEST_HOLD_UP_MS, " ms")
+
+
+async def _longest_tick() -> float:
+    """By how much the latest of the timers until cancellation was late, seconds."""
+    loop, longest = asyncio.get_running_loop(), 0.0
+    try:
+        while True:
+            before = loop.time()
+            await asyncio.sleep(_TICK_SECONDS)
+            longest = max(longest, loop.time() - before - _TICK_SECONDS)
+    except asyncio.CancelledError:
+        return longest
+
+
+async def _scrape(url: str) -> None:
+    """Fetch in another process, as Prometheus does, and look that it is all there."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "bench.scrape_cost", url, stdout=asyncio.subprocess.PIPE
+    )
+    output, _ = await process.communicate()
+    if int(output) != DEVICES:
+        raise RuntimeError(f"a scrape had {int(output)} devices")
+
+
+def _fetch(url: str) -> int:
+    """Scrape several times; the devices of the last one."""
+    import urllib.request  # noqa: PLC0415 - in the other process only
+
+    request = urllib.request.Request(url, headers={"Accept-Encoding": "gzip"})  # noqa: S310 - ours
+    for _ in range(_SCRAPES):
+        with urllib.request.urlopen(request) as answer:  # noqa: S310 - ours
+            text = gzip.decompress(answer.read())
+    return text.count(b"\naxis_ntp_up{")
+
+
+if __name__ == "__main__":
+    print(_fetch(sys.argv[1]))
