@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import structlog
@@ -13,15 +15,17 @@ from aiohttp import web
 from exporter import __version__
 from exporter.config import Config
 from exporter.exposition import Exposition
-from exporter.file_limit import TooManyConnections, make_room_for
-from exporter.fleet import Fleet, build_fleet
+from exporter.files import Digests
+from exporter.fleet import Fleet
 from exporter.garbage import keep_what_is_there
 from exporter.host_clock import HostClock
+from exporter.keeper import PROBLEMS, Keeper
 from exporter.poller import Poller
+from exporter.roster import Roster
 from exporter.self_metrics import SelfMetrics
 from exporter.shard import WHOLE, Shard
-from exporter.signals import stop_signals
-from exporter.vapix.session import Session, open_session
+from exporter.signals import on_hangup, stop_signals
+from exporter.vapix.session import open_session
 from exporter.web.server import WebState, make_app
 
 SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
@@ -39,11 +43,25 @@ class WebSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class AutoReload:
+    """Which config file is looked at for changes, and how often; `loaded` is its checksum."""
+
+    file: Path
+    interval_seconds: float
+    loaded: Digests
+
+
+@dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line says of the daemon: what it serves where, which devices it polls."""
+    """What the command line says of the daemon: what it serves where, which devices it polls.
+
+    `load` reads the config anew, and raises `ConfigError`.
+    """
 
     web: WebSettings
+    load: Callable[[], Config]
     shard: Shard = WHOLE
+    auto_reload: AutoReload | None = None
 
 
 class StartFailed(Exception):
@@ -51,7 +69,7 @@ class StartFailed(Exception):
 
 
 async def run_daemon(config: Config, settings: Settings) -> None:
-    """Poll and serve until SIGTERM or SIGINT.
+    """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads.
 
     Raises `StartFailed` when an address cannot be listened on, a secret file not be read, or the
     devices are too many for the limit on open files.
@@ -70,33 +88,42 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
 
     Yields the addresses that it listens on, as `host:port`. Raises as `run_daemon`.
     """
-    metrics = SelfMetrics()
-    async with open_session() as session:
-        fleet = _fleet(config, session, settings.shard)
-        metrics.config_loaded()
-        metrics.devices.set(len(fleet))
-        host = HostClock()
-        exposition = Exposition()
+    metrics, host, exposition, fleet = SelfMetrics(), HostClock(), Exposition(), Fleet()
+    async with open_session() as session, AsyncExitStack() as stack:
         poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
+        stack.push_async_callback(poller.stop)
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
-        state = WebState(fleet, exposition, metrics.registry, host, settings.web.telemetry_path)
-        async with _serving(make_app(state), settings.web) as addresses:
-            _announce(fleet, settings.shard)
-            for device in fleet:
-                poller.start(device)
-            try:
-                yield addresses
-            finally:
-                await poller.stop()
+        roster = Roster(fleet, session, poller, exposition)
+        keeper = Keeper(settings.load, settings.shard, roster, poller, metrics)
+        _start(keeper, config)
+        state = WebState(
+            fleet, exposition, metrics.registry, host, keeper.reload, settings.web.telemetry_path
+        )
+        addresses = await stack.enter_async_context(_serving(make_app(state), settings.web))
+        _announce(fleet, settings.shard)
+        await stack.enter_async_context(_in_background(keeper.keep_files()))
+        if (auto := settings.auto_reload) is not None:
+            watch = keeper.keep_config(auto.file, auto.interval_seconds, auto.loaded)
+            await stack.enter_async_context(_in_background(watch))
+        stack.enter_context(on_hangup(keeper.reload))
+        yield addresses
 
 
-def _fleet(config: Config, session: Session, shard: Shard) -> Fleet:
+def _start(keeper: Keeper, config: Config) -> None:
     try:
-        fleet = build_fleet(config, session, shard)
-        make_room_for(len(fleet))
-    except (OSError, ValueError, TooManyConnections) as problem:
+        keeper.start(config)
+    except PROBLEMS as problem:
         raise StartFailed(str(problem)) from problem
-    return fleet
+
+
+@asynccontextmanager
+async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 def _announce(fleet: Fleet, shard: Shard) -> None:

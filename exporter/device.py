@@ -20,9 +20,9 @@ class Target:
     timeout_seconds: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Device:
-    """A target with the client that asks it and the state that its polls left.
+    """A target with the client that asks it and the state that its polls left; itself alone equal.
 
     `told_reasons` and `told_fields` are what the log has said already: the reasons of this
     outage's errors, and the fields of answers that were left out since the start.

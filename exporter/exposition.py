@@ -98,6 +98,10 @@ class Exposition:
         else:
             lines.refresh()
 
+    def remove(self, device: Device) -> None:
+        """Forget a device."""
+        self._devices.pop(device.target.name, None)
+
     def pieces(self, now: HostTime, *, openmetrics: bool) -> Iterator[bytes]:
         """The devices' families, encoded, in pieces of a few milliseconds' work.
 

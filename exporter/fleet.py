@@ -1,79 +1,43 @@
-"""The devices that are polled, made from the config."""
+"""The devices that are polled now, by name."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from yarl import URL
-
-from exporter.config import Config, Module, split_address
-from exporter.config.model import Device as DeviceConfig
-from exporter.device import Device, Target
-from exporter.shard import WHOLE, Shard
-from exporter.state import DeviceState
-from exporter.vapix import ntp
-from exporter.vapix.auth import Authenticator
-from exporter.vapix.client import Endpoint, NtpClient
-from exporter.vapix.session import Session
-from exporter.vapix.tls import make_ssl_context
+from exporter.device import Device
 
 
 class Fleet:
-    """Every configured device by name, in the config's order."""
+    """Every device of this instance; they come and go with config and discovery."""
 
-    def __init__(self, devices: list[Device]) -> None:
+    def __init__(self, devices: Iterable[Device] = ()) -> None:
         self._devices = {device.target.name: device for device in devices}
+        self._was_polled = False
 
     def __iter__(self) -> Iterator[Device]:
-        return iter(self._devices.values())
+        return iter(list(self._devices.values()))
 
     def __len__(self) -> int:
         return len(self._devices)
 
+    def __getitem__(self, name: str) -> Device:
+        return self._devices[name]
+
+    def find(self, name_or_address: str) -> Device | None:
+        """The device of that name, or else the first at that address, spelled as configured."""
+        named = self._devices.get(name_or_address)
+        return named or next((d for d in self if d.target.address == name_or_address), None)
+
+    def add(self, device: Device) -> None:
+        """Take in a device; another of its name must have been removed."""
+        self._devices[device.target.name] = device
+
+    def remove(self, name: str) -> Device:
+        """Let a device go; it is returned. Raises `KeyError`."""
+        return self._devices.pop(name)
+
     @property
     def all_polled(self) -> bool:
-        """Whether every device's first poll has ended, well or not."""
-        return all(device.state.polls for device in self)
-
-
-def build_fleet(config: Config, session: Session, shard: Shard = WHOLE) -> Fleet:
-    """The devices of a config that are this shard's.
-
-    Raises `OSError` or `ValueError` for an unreadable secret file.
-    """
-    entries = [entry for entry in config.devices if shard.owns(entry.label)]
-    names = dict.fromkeys(entry.module for entry in entries)
-    doors = {name: _Door(config.module(name)) for name in names}
-    return Fleet([_device(config, entry, doors[entry.module], session) for entry in entries])
-
-
-class _Door:
-    """What all devices of a module share: credentials read once, one TLS context."""
-
-    def __init__(self, module: Module) -> None:
-        self.module = module
-        self.credentials = module.auth.credentials()
-        secure = module.scheme == "https"
-        self.tls = make_ssl_context(module.tls_config.settings()) if secure else None
-
-    def endpoint(self, address: str) -> Endpoint:
-        host, port = split_address(address)
-        url = URL.build(scheme=self.module.scheme, host=host, port=port, path=ntp.PATH)
-        return Endpoint(url, self.tls, self.module.tls_config.server_name)
-
-    def authenticator(self) -> Authenticator:
-        secure = self.tls is not None
-        return Authenticator(self.module.auth.scheme, self.credentials, secure=secure)
-
-
-def _device(config: Config, entry: DeviceConfig, door: _Door, session: Session) -> Device:
-    module = door.module
-    target = Target(
-        name=entry.label,
-        address=entry.address,
-        labels=entry.labels,
-        interval_seconds=module.interval or config.global_.interval,
-        timeout_seconds=module.timeout or config.global_.timeout,
-    )
-    client = NtpClient(session, door.endpoint(entry.address), door.authenticator())
-    return Device(target, client, DeviceState(expect=config.expect(entry)))
+        """Whether every device's first poll has ended, well or not; once so, it stays so."""
+        self._was_polled = self._was_polled or all(device.state.polls for device in self)
+        return self._was_polled

@@ -10,13 +10,14 @@ from typing import NamedTuple, Protocol
 import structlog
 
 from exporter.clock import SECOND_NS
-from exporter.device import Device
+from exporter.device import Device, Target
 from exporter.edges import log_edges
 from exporter.hold import Hold
 from exporter.host_clock import HostClock
 from exporter.reading import Reading
 from exporter.schedule import first_wait, following_turn, may_shift
 from exporter.state import Outcome
+from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import DeviceError, Internal, PollTimeout
 from exporter.vapix.sighting import Sighting
 
@@ -67,67 +68,113 @@ class Poller:
         self._observer = observer
         self._changed = changed
         self._host = host
-        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._devices: set[Device] = set()
+        self._timers: dict[Device, tuple[asyncio.TimerHandle, _Turn]] = {}
         self._waiting: deque[_Turn] = deque()
-        self._open: dict[str, asyncio.Task[None]] = {}
-        self._stopped = False
+        self._open: dict[Device, asyncio.Task[None]] = {}
+        self._again: set[Device] = set()
 
     @property
     def in_flight(self) -> int:
         """How many polls are open now."""
         return len(self._open)
 
+    @property
+    def concurrency(self) -> int:
+        """How many polls may be open at once."""
+        return self._concurrency
+
+    @concurrency.setter
+    def concurrency(self, polls: int) -> None:
+        self._concurrency = polls
+        self._fill_slots()
+
     def start(self, device: Device) -> None:
         """Poll a device from now on, first within one interval."""
+        self._devices.add(device)
         target = device.target
         now = self._host.now()
         wait = first_wait(target.name, target.interval_seconds, now.unix_seconds)
         self._schedule(device, now.steady_seconds + wait)
 
+    def restart(self, device: Device) -> None:
+        """Take up a new interval; a device that is just being polled does so at its next turn."""
+        if device in self._timers:
+            self._cancel_timer(device)
+            self.start(device)
+
+    def poll_soon(self, device: Device, delay_seconds: float) -> None:
+        """Poll a device once more before its next turn; then its rhythm goes on.
+
+        One that is just being polled is polled again when that has ended.
+        """
+        if device in self._open:
+            self._again.add(device)
+        elif device in self._timers:
+            turn = self._cancel_timer(device).turn - device.target.interval_seconds
+            due = self._host.steady_seconds() + delay_seconds
+            self._set_timer(_Turn(device, turn, due))
+
+    def remove(self, device: Device) -> None:
+        """Poll a device no more; a poll of it that is open is cancelled and leaves nothing."""
+        self._devices.discard(device)
+        self._again.discard(device)
+        if device in self._timers:
+            self._cancel_timer(device)
+        if device in self._open:
+            self._open[device].cancel()
+
     async def stop(self) -> None:
-        """Cancel every timer and every open poll; return when the last has ended."""
-        self._stopped = True
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        self._waiting.clear()
+        """Remove every device; return when the last open poll has ended."""
         polls = list(self._open.values())
-        for poll in polls:
-            poll.cancel()
+        for device in list(self._devices):
+            self.remove(device)
         await asyncio.gather(*polls, return_exceptions=True)
 
     def _schedule(self, device: Device, turn: float) -> None:
-        now = self._host.now()
-        planned = _planned(device, turn, now.steady_seconds)
-        wait = planned.due - now.steady_seconds
+        self._set_timer(_planned(device, turn, self._host.steady_seconds()))
+
+    def _set_timer(self, turn: _Turn) -> None:
+        now, device = self._host.now(), turn.device
+        wait = turn.due - now.steady_seconds
         device.state.next_poll_unix = now.unix_seconds + wait
         self._changed(device)
-        self._timers[device.target.name] = asyncio.get_running_loop().call_later(
-            max(0.0, wait), self._fall_due, planned
-        )
+        timer = asyncio.get_running_loop().call_later(max(0.0, wait), self._fall_due, turn)
+        self._timers[device] = (timer, turn)
+
+    def _cancel_timer(self, device: Device) -> _Turn:
+        timer, turn = self._timers.pop(device)
+        timer.cancel()
+        return turn
 
     def _fall_due(self, turn: _Turn) -> None:
-        del self._timers[turn.device.target.name]
+        del self._timers[turn.device]
         self._waiting.append(turn)
         self._fill_slots()
 
     def _fill_slots(self) -> None:
         while self._waiting and len(self._open) < self._concurrency:
             turn = self._waiting.popleft()
-            poll = asyncio.get_running_loop().create_task(self._take_turn(turn))
-            self._open[turn.device.target.name] = poll
+            if turn.device in self._devices:
+                poll = asyncio.get_running_loop().create_task(self._take_turn(turn))
+                self._open[turn.device] = poll
 
     async def _take_turn(self, turn: _Turn) -> None:
-        device = turn.device
         try:
             await self._poll(turn)
         finally:
-            del self._open[device.target.name]
-            if not self._stopped:
-                interval = device.target.interval_seconds
-                now = self._host.steady_seconds()
-                self._schedule(device, following_turn(turn.turn, interval, now))
-                self._fill_slots()
+            del self._open[turn.device]
+            if turn.device in self._devices:
+                self._go_on(turn)
+            self._fill_slots()
+
+    def _go_on(self, turn: _Turn) -> None:
+        device = turn.device
+        now = self._host.steady_seconds()
+        self._schedule(device, following_turn(turn.turn, device.target.interval_seconds, now))
+        if device in self._again:
+            self._again.discard(device)
+            self.poll_soon(device, delay_seconds=0)
 
     async def _poll(self, turn: _Turn) -> None:
         started = self._host.now()
@@ -166,21 +213,22 @@ async def poll_once(device: Device, hold: Hold) -> tuple[Reading | DeviceError, 
     For as long as its request waits for `hold`, the timeout waits too. Raises nothing but
     cancellation.
     """
-    result = await _result_of(device, hold)
-    return result, device.client.take_sightings()
+    # A reload may give the device another client while this one is still asking.
+    client, target = device.client, device.target
+    result = await _result_of(client, target, hold)
+    return result, client.take_sightings()
 
 
-async def _result_of(device: Device, hold: Hold) -> Reading | DeviceError:
-    timeout_seconds = device.target.timeout_seconds
+async def _result_of(client: NtpClient, target: Target, hold: Hold) -> Reading | DeviceError:
+    timeout_seconds = target.timeout_seconds
     try:
         async with asyncio.timeout(timeout_seconds) as hold.deadline:
-            return await device.client.get_info(hold)
+            return await client.get_info(hold)
     except DeviceError as error:
         return error
     except TimeoutError:
-        stage = device.client.stage
-        return PollTimeout(f"no complete answer within {timeout_seconds:g} s: {stage}")
+        return PollTimeout(f"no complete answer within {timeout_seconds:g} s: {client.stage}")
     except Exception:  # noqa: BLE001 - one guard, so that no device can end the loop
         # The last resort: whatever it is, this device's poll failed and the loop goes on.
-        _log.exception("poll.internal_error", device=device.target.name)
+        _log.exception("poll.internal_error", device=target.name)
         return Internal("internal error, see the exporter's log")

@@ -67,6 +67,10 @@ class SelfMetrics:
         """A poll took that long."""
         self._latency.observe(latency_seconds)
 
+    def config_failed(self) -> None:
+        """An attempt to load the config has failed."""
+        self._reload_successful.set(0)
+
     def config_loaded(self) -> None:
         """The config was loaded just now."""
         self._reload_successful.set(1)

@@ -1,10 +1,10 @@
-"""How the operator says stop: SIGTERM and SIGINT."""
+"""How the operator says stop (SIGTERM, SIGINT) and reload (SIGHUP)."""
 
 from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -23,3 +23,26 @@ def stop_signals() -> Iterator[asyncio.Event]:
     finally:
         for number in _STOP:
             loop.remove_signal_handler(number)
+
+
+@contextmanager
+def on_hangup(act: Callable[[], Awaitable[None]]) -> Iterator[None]:
+    """Do `act` in the background at each SIGHUP; what it raises is its own to tell."""
+    tasks: set[asyncio.Task[None]] = set()
+
+    async def act_once() -> None:
+        await asyncio.gather(act(), return_exceptions=True)
+
+    def hangup() -> None:
+        task = loop.create_task(act_once())
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
+
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGHUP, hangup)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        for task in tasks:
+            task.cancel()

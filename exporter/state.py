@@ -109,6 +109,11 @@ class DeviceState:
             return None
         return self.client.servers_source or "", self.reading.api_version or ""
 
+    def expect_now(self, expect: Expect) -> None:
+        """Hold the reading that is there against other expectations."""
+        self.expect = expect
+        self._compare()
+
     def record(self, outcome: Outcome) -> None:
         """Take in how a poll ended."""
         self.polls += 1
@@ -145,7 +150,10 @@ class DeviceState:
         self.shown = self.client or _SAID_NOTHING
         self.client_present = None if reading is None else reading.client is not None
         self.server_present = None if reading is None else reading.server_present
-        expected = reading is not None and bool(self.expect.named())
+        self._compare()
+
+    def _compare(self) -> None:
+        expected = self.reading is not None and bool(self.expect.named())
         self.mismatches = mismatches(self.expect, self.client) if expected else None
         self.compliant = None if self.mismatches is None else not self.mismatches
 

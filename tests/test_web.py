@@ -34,6 +34,10 @@ def lobby() -> Device:
     return device("lobby", site="<hq>")
 
 
+async def reload() -> None:
+    pass
+
+
 @pytest.fixture
 async def client(lobby: Device) -> AsyncIterator[Client]:
     fleet = Fleet([lobby, device('gate "<script>"')])
@@ -41,7 +45,7 @@ async def client(lobby: Device) -> AsyncIterator[Client]:
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
-    app = make_app(WebState(fleet, exposition, CollectorRegistry(), host, "/metrics"))
+    app = make_app(WebState(fleet, exposition, CollectorRegistry(), host, reload, "/metrics"))
     # auto_decompress off: the tests look at what really travels.
     async with TestClient(TestServer(app), auto_decompress=False) as client:
         yield client

@@ -8,6 +8,7 @@ from typing import Final
 
 from exporter.app import WebSettings
 from exporter.config import LARGEST_PORT, split_address
+from exporter.durations import parse_duration
 from exporter.shard import Shard, parse_shard
 
 DEFAULT_PORT: Final = 10123
@@ -94,6 +95,17 @@ def listen_address(text: str) -> tuple[str, int]:
     if extra_port is not None or (":" in host and not host.startswith("[")):
         raise argparse.ArgumentTypeError(f"{text!r} is not host:port, [v6]:port or :port")
     return name, int(port)
+
+
+def duration_seconds(text: str) -> float:
+    """A duration as Prometheus writes it, over zero. Raises `argparse.ArgumentTypeError`."""
+    try:
+        seconds = parse_duration(text)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(str(problem)) from None
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError("must be longer than 0s")
+    return seconds
 
 
 def shard(text: str) -> Shard:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import uvloop
@@ -49,11 +50,18 @@ async def _demo(count: int, settings: WebSettings) -> None:
     with stop_signals() as stop:
         async with (
             serve_fleet(build_fleet(count, "demo")) as served,
-            running(_config(served), Settings(settings)) as addresses,
+            _exporter_on(served, settings) as addresses,
         ):
             web = f"http://{addresses[0]}"
             print(_where_to_look(count, web, settings.telemetry_path), flush=True)
             await stop.wait()
+
+
+def _exporter_on(
+    served: ServedFleet, settings: WebSettings
+) -> AbstractAsyncContextManager[list[str]]:
+    config = _config(served)
+    return running(config, Settings(settings, load=lambda: config))
 
 
 def _config(served: ServedFleet) -> Config:

@@ -4,15 +4,25 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
 from collections.abc import Coroutine
+from functools import partial
 
 import structlog
 import uvloop
 
-from exporter.app import Settings, StartFailed, run_daemon
-from exporter.commands.arguments import add_config_file, add_log, add_web, shard, web_settings
+from exporter.app import AutoReload, Settings, StartFailed, run_daemon
+from exporter.commands.arguments import (
+    add_config_file,
+    add_log,
+    add_web,
+    duration_seconds,
+    shard,
+    web_settings,
+)
 from exporter.config import Config, ConfigError, load_config
+from exporter.files import Digests, digests
 from exporter.garbage import collect_seldom
 from exporter.logs import configure_logging
 
@@ -30,6 +40,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="check the config file, print every error as `path: problem`, exit 0 or 1",
     )
+    parser.add_argument(
+        "--config.enable-auto-reload",
+        dest="auto_reload",
+        action="store_true",
+        help="reload when the config file, or a file that it refers to, has changed",
+    )
+    parser.add_argument(
+        "--config.auto-reload-interval",
+        dest="auto_reload_interval",
+        type=duration_seconds,
+        default="30s",
+        metavar="DURATION",
+        help="how often to look for changes (default: %(default)s)",
+    )
     add_web(parser, ANY_HOST)
     parser.add_argument(
         "--poll.shard",
@@ -44,8 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run until a signal says stop; 0 after a clean end, 1 if it could not start."""
+    # Until the daemon runs: what a reload would load is being loaded.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     configure_logging(arguments.log_level, arguments.log_format)
     collect_seldom()
+    loaded = digests((arguments.config_file,))
     try:
         config = load_config(arguments.config_file, os.environ)
     except ConfigError as error:
@@ -54,11 +81,18 @@ def execute(arguments: argparse.Namespace) -> int:
     if arguments.config_check:
         print(f"{arguments.config_file}: fine, {_described(config)}")
         return 0
-    return run_to_end(run_daemon(config, _settings(arguments)))
+    return run_to_end(run_daemon(config, _settings(arguments, loaded)))
 
 
-def _settings(arguments: argparse.Namespace) -> Settings:
-    return Settings(web_settings(arguments, ANY_HOST), arguments.shard)
+def _settings(arguments: argparse.Namespace, loaded: Digests) -> Settings:
+    load = partial(load_config, arguments.config_file, os.environ)
+    auto = AutoReload(arguments.config_file, arguments.auto_reload_interval, loaded)
+    return Settings(
+        web_settings(arguments, ANY_HOST),
+        load,
+        arguments.shard,
+        auto if arguments.auto_reload else None,
+    )
 
 
 def _described(config: Config) -> str:

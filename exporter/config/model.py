@@ -59,6 +59,12 @@ class Auth(Section):
             self.credentials()
         return self
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it names."""
+        named = (self.username_file, self.password_file)
+        return tuple(file for file in named if file is not None)
+
     def credentials(self) -> Credentials | None:
         """The account as it stands now, files read anew; `None` if there is none.
 
@@ -96,6 +102,12 @@ class Tls(Section):
             reason = problem.reason if isinstance(problem, ssl.SSLError) else problem.strerror
             raise ValueError(f"the certificate files cannot be used: {reason}") from None
         return self
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that it names."""
+        named = (self.ca_file, self.cert_file, self.key_file)
+        return tuple(file for file in named if file is not None)
 
     def settings(self) -> TlsSettings:
         """What the TLS context is made from."""
@@ -154,6 +166,13 @@ class Config(Section):
     @classmethod
     def _default_exists(cls, modules: dict[str, Module]) -> dict[str, Module]:
         return modules if DEFAULT_MODULE in modules else {**modules, DEFAULT_MODULE: Module()}
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that the config refers to."""
+        modules = self.modules.values()
+        sections = (section for each in modules for section in (each.auth, each.tls_config))
+        return tuple(file for section in sections for file in section.files)
 
     def module(self, name: str) -> Module:
         """The module called `name`; `default` exists even where the file has none.

@@ -62,6 +62,8 @@ class NtpClient:
         self._sightings: list[Sighting] = []
         self._hold = Hold()
         self._exchange = Exchange(self._hold)
+        self._is_calling = False
+        self._closed = False
 
     @property
     def scheme(self) -> str | None:
@@ -72,6 +74,12 @@ class NtpClient:
     def stage(self) -> str:
         """How far the present exchange got, or the last one, in words."""
         return self._exchange.stage
+
+    def close(self) -> None:
+        """Give up the kept connection; a call that is under way still gets its answer."""
+        self._closed = True
+        if not self._is_calling:
+            self._exchange.close_connection()
 
     def take_sightings(self) -> list[Sighting]:
         """What the answers since the last call have shown of the device's clock, oldest first.
@@ -155,7 +163,7 @@ class NtpClient:
         )
         self._exchange = Exchange(self._hold)
         current_exchange.set(self._exchange)
-        with _translated():
+        with self._calling(), _translated():
             async with self._session.post(
                 endpoint.url,
                 data=request,
@@ -165,6 +173,16 @@ class NtpClient:
                 server_hostname=endpoint.server_name,
             ) as response:
                 return await self._read(response)
+
+    @contextmanager
+    def _calling(self) -> Iterator[None]:
+        self._is_calling = True
+        try:
+            yield
+        finally:
+            self._is_calling = False
+            if self._closed:
+                self._exchange.close_connection()
 
     async def _read(self, response: aiohttp.ClientResponse) -> HttpAnswer:
         exchange, headers = self._exchange, response.headers

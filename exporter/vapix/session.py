@@ -149,6 +149,11 @@ class Exchange:
         if self._connection is not None:
             self._connection.allow(0)
 
+    def close_connection(self) -> None:
+        """End the connection, if there was one."""
+        if self._connection is not None:
+            self._connection.close()
+
 
 current_exchange: ContextVar[Exchange] = ContextVar("current_exchange")
 """The exchange of the running poll, for the request that aiohttp makes of it."""

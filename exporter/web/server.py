@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from prometheus_client.registry import Collector
 from exporter.exposition import Exposition
 from exporter.fleet import Fleet
 from exporter.host_clock import HostClock
+from exporter.keeper import ReloadFailed
 from exporter.web.status import render_status
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -29,12 +30,16 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """What the pages show: the fleet, its series and the exporter's own, this host's time."""
+    """What the pages show: the fleet, its series and the exporter's own, this host's time.
+
+    `reload` raises `ReloadFailed`.
+    """
 
     fleet: Fleet
     exposition: Exposition
     own_series: Collector
     host: HostClock
+    reload: Callable[[], Awaitable[None]]
     telemetry_path: str
 
 
@@ -51,6 +56,8 @@ def make_app(state: WebState) -> web.Application:
             web.get("/", _status_page),
             web.get("/-/healthy", _healthy),
             web.get("/-/ready", _ready),
+            web.post("/-/reload", _reload),
+            web.put("/-/reload", _reload),
             web.get(state.telemetry_path, _metrics),
         ]
     )
@@ -69,6 +76,14 @@ async def _ready(request: web.Request) -> web.Response:
     if request.app[STATE].fleet.all_polled:
         return web.Response(text="axis-ntp-exporter is ready.\n")
     return web.Response(status=503, text="Not every device was polled yet.\n")
+
+
+async def _reload(request: web.Request) -> web.Response:
+    try:
+        await request.app[STATE].reload()
+    except ReloadFailed as failure:
+        return web.Response(status=500, text=f"The config was not loaded:\n{failure}\n")
+    return web.Response(text="The config was loaded.\n")
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:

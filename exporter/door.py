@@ -1,0 +1,77 @@
+"""The way into a module's devices: the account and the TLS context that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from yarl import URL
+
+from exporter.config import Auth, Module, Tls, split_address
+from exporter.files import digest
+from exporter.vapix import ntp
+from exporter.vapix.auth import Authenticator, Credentials
+from exporter.vapix.client import Endpoint, NtpClient
+from exporter.vapix.session import Session
+from exporter.vapix.tls import make_ssl_context
+
+
+class Material(NamedTuple):
+    """All that a door is made of, its files as they stand: equal material, the same door."""
+
+    scheme: str
+    auth: Auth
+    credentials: Credentials | None
+    tls: Tls
+    tls_digests: tuple[bytes, ...]
+
+
+def gather(module: Module) -> Material:
+    """What the door of a module is made of now.
+
+    Raises `OSError` or `ValueError`, naming the file, for one that cannot be read.
+    """
+    tls = module.tls_config
+    digests = tuple(digest(file) for file in tls.files)
+    return Material(module.scheme, module.auth, module.auth.credentials(), tls, digests)
+
+
+class Door:
+    """One account, one TLS context. Raises `OSError` for certificate files that do not fit."""
+
+    def __init__(self, material: Material) -> None:
+        self.material = material
+        secure = material.scheme == "https"
+        self._tls = make_ssl_context(material.tls.settings()) if secure else None
+
+    def client(self, address: str, session: Session) -> NtpClient:
+        """A client of one device, that has not spoken to it yet."""
+        made_of = self.material
+        host, port = split_address(address)
+        url = URL.build(scheme=made_of.scheme, host=host, port=port, path=ntp.PATH)
+        endpoint = Endpoint(url, self._tls, made_of.tls.server_name)
+        secure = self._tls is not None
+        authenticator = Authenticator(made_of.auth.scheme, made_of.credentials, secure=secure)
+        return NtpClient(session, endpoint, authenticator)
+
+
+Doors = Mapping[str, Door]
+"""The doors of a config's modules, by name."""
+
+
+def open_doors(modules: Mapping[str, Module], there: Doors) -> Doors:
+    """A door for each module: the one that is there where its material is still the same.
+
+    Raises `OSError` or `ValueError`, naming the file, for one that cannot be read or used.
+    """
+    doors = {}
+    for name, module in modules.items():
+        material, door = gather(module), there.get(name)
+        is_same = door is not None and door.material == material
+        doors[name] = door if is_same and door is not None else Door(material)
+    return doors
+
+
+def files_have_changed(modules: Mapping[str, Module], doors: Doors) -> bool:
+    """Whether a password or certificate file is another than when its door was opened."""
+    return any(gather(module) != doors[name].material for name, module in modules.items())

@@ -1,0 +1,126 @@
+"""Keeps the daemon at its config: loaded anew on demand, all of it or nothing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from exporter.config import Config, ConfigError
+from exporter.door import Doors, files_have_changed, open_doors
+from exporter.file_limit import TooManyConnections, make_room_for
+from exporter.files import Digests, digests
+from exporter.poller import Poller
+from exporter.roster import Changes, Roster, wanted_devices
+from exporter.self_metrics import SelfMetrics
+from exporter.shard import Shard
+
+FILES_INTERVAL_SECONDS: Final = 5.0
+"""How often password and certificate files are looked at."""
+
+PROBLEMS: Final = (ConfigError, OSError, ValueError, TooManyConnections)
+"""What may be wrong with a config; `str()` tells the operator."""
+
+_log = structlog.get_logger()
+
+
+class ReloadFailed(Exception):
+    """The config was not taken; the one before it stays in force. `str()` says why."""
+
+
+class Keeper:
+    """Puts configs into force. `load` reads the config file, and raises one of `PROBLEMS`."""
+
+    def __init__(
+        self,
+        load: Callable[[], Config],
+        shard: Shard,
+        roster: Roster,
+        poller: Poller,
+        metrics: SelfMetrics,
+    ) -> None:
+        self._load = load
+        self._shard = shard
+        self._roster = roster
+        self._poller = poller
+        self._metrics = metrics
+        self._config = Config()
+        self._doors: Doors = {}
+        self._lock = asyncio.Lock()
+
+    @property
+    def config(self) -> Config:
+        """The config in force."""
+        return self._config
+
+    def start(self, config: Config) -> None:
+        """Put the first config into force. Raises one of `PROBLEMS`."""
+        self._put_into_force(config, open_doors(config.modules, {}))
+        self._metrics.config_loaded()
+
+    async def reload(self) -> None:
+        """Load the config anew; devices that stay as they are notice nothing.
+
+        Raises `ReloadFailed`.
+        """
+        async with self._lock:
+            try:
+                config = await asyncio.to_thread(self._load)
+                changes = await self._take(config)
+            except PROBLEMS as problem:
+                self._metrics.config_failed()
+                _log.error("config.reload_failed", error=str(problem))
+                raise ReloadFailed(str(problem)) from problem
+        self._metrics.config_loaded()
+        _log.info("config.reloaded", **changes._asdict())
+
+    async def keep_files(self) -> None:
+        """Read password and certificate files again when they change; until cancelled."""
+        told = ""
+        while True:
+            await asyncio.sleep(FILES_INTERVAL_SECONDS)
+            try:
+                await self._read_files()
+                told = ""
+            except PROBLEMS as problem:
+                if told != str(problem):
+                    told = str(problem)
+                    _log.warning("config.file_unusable", error=told, advice="the old one is kept")
+
+    async def keep_config(self, file: Path, interval_seconds: float, loaded: Digests) -> None:
+        """Reload when the config file or one that it refers to has changed; until cancelled.
+
+        `loaded` is the checksum of the file as it was when it was first loaded.
+        """
+        before = {**await asyncio.to_thread(digests, self._config.files), **loaded}
+        while True:
+            await asyncio.sleep(interval_seconds)
+            now = await asyncio.to_thread(digests, (file, *self._config.files))
+            if now != before:
+                with suppress(ReloadFailed):  # has been told
+                    await self.reload()
+                # Files that the new config is the first to name have been read just now.
+                before = {**await asyncio.to_thread(digests, self._config.files), **now}
+
+    async def _read_files(self) -> None:
+        async with self._lock:
+            modules, doors = self._config.modules, self._doors
+            if await asyncio.to_thread(files_have_changed, modules, doors):
+                changes = await self._take(self._config)
+                _log.info("config.files_read", **changes._asdict())
+
+    async def _take(self, config: Config) -> Changes:
+        doors = await asyncio.to_thread(open_doors, config.modules, self._doors)
+        return self._put_into_force(config, doors)
+
+    def _put_into_force(self, config: Config, doors: Doors) -> Changes:
+        wanted = wanted_devices(config, (), doors, self._shard)
+        make_room_for(len(wanted))
+        self._config, self._doors = config, doors
+        self._poller.concurrency = config.global_.concurrency
+        self._metrics.devices.set(len(wanted))
+        return self._roster.update(wanted)

@@ -1,0 +1,257 @@
+"""A change of the config without a restart: all or nothing, and nothing for who stays the same."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.simulator.fleet import Fleet, build_fleet, serve_fleet
+from tests.daemon_process import DaemonProcess, Scrape, daemon_on
+
+POLLS = "axis_ntp_polls_total"
+FAILURES = "axis_ntp_poll_failures_total"
+UP = "axis_ntp_up"
+SUCCESSFUL = "axis_ntp_exporter_config_last_reload_successful"
+LOADED_AT = "axis_ntp_exporter_config_last_reload_success_timestamp_seconds"
+
+
+class Site:
+    """A daemon on a simulated fleet, and the config file that it is reloaded from."""
+
+    def __init__(
+        self, fleet: Fleet, config: dict[str, Any], running: DaemonProcess, folder: Path
+    ) -> None:
+        self.fleet = fleet
+        self.config = config
+        self.running = running
+        self.folder = folder
+
+    async def reload(self, method: str = "POST") -> tuple[int, str]:
+        text = yaml.safe_dump(self.config)
+        return await self.reload_text(text, method)
+
+    async def reload_text(self, text: str, method: str = "POST") -> tuple[int, str]:
+        (self.folder / "config.yaml").write_text(text)
+        url = f"{self.running.url}/-/reload"
+        async with self.running.session.request(method, url) as response:
+            return response.status, await response.text()
+
+    async def rest(self) -> Scrape:
+        """Poll every device no more for an hour; how things stand then."""
+        self.config["global"]["interval"] = "1h"
+        await self.reload()
+        in_flight = "axis_ntp_exporter_polls_in_flight"
+        return await self.running.until(lambda now: now.all(in_flight) == [({}, 0)])
+
+
+@asynccontextmanager
+async def site(folder: Path, count: int = 3) -> AsyncIterator[Site]:
+    fleet = build_fleet(count, auth="digest")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="200ms", timeout="5s")
+        async with daemon_on(config, folder) as running:
+            await running.ready()
+            yield Site(fleet, config, running, folder)
+
+
+def device(number: int) -> str:
+    return f"sim-{number:05}"
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_a_reload_adds_and_removes_devices_and_says_so(tmp_path: Path, method: str) -> None:
+    async with site(tmp_path) as its:
+        last = its.config["devices"].pop()
+        assert await its.reload(method) == (200, "The config was loaded.\n")
+        found = await its.running.scrape()
+        assert set(found.by_device(UP)) == {device(1), device(2)}
+        assert not [labels for _, labels, _ in found.samples if labels.get("device") == device(3)]
+        its.config["devices"].append(last)
+        await its.reload(method)
+        await its.running.until(lambda now: now.by_device(UP).get(device(3)) == 1)
+    assert "event=config.reloaded added=0 removed=1 changed=0" in its.running.text
+    assert "event=config.reloaded added=1 removed=0 changed=0" in its.running.text
+
+
+async def test_a_hangup_reloads(tmp_path: Path) -> None:
+    async with site(tmp_path) as its:
+        del its.config["devices"][1:]
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(its.config))
+        its.running.process.send_signal(signal.SIGHUP)
+        await its.running.until(lambda now: set(now.by_device(UP)) == {device(1)})
+
+
+async def test_a_broken_config_changes_nothing_and_is_told(tmp_path: Path) -> None:
+    async with site(tmp_path) as its:
+        before = await its.running.scrape()
+        status, text = await its.reload_text("devices: [{address: a, colour: red}]")
+        assert status == 500
+        assert "devices[0].colour: unknown key" in text
+        found = await its.running.scrape()
+        assert found.all(SUCCESSFUL) == [({}, 0)]
+        assert found.all(LOADED_AT) == before.all(LOADED_AT)
+        assert set(found.by_device(UP)) == {device(1), device(2), device(3)}
+        assert await its.reload() == (200, "The config was loaded.\n")
+        found = await its.running.scrape()
+        assert found.all(SUCCESSFUL) == [({}, 1)]
+        assert found.all(LOADED_AT)[0][1] > before.all(LOADED_AT)[0][1]
+    assert its.running.text.count("event=config.reload_failed") == 1
+
+
+async def test_who_stays_the_same_keeps_connection_nonce_clock_and_turn(tmp_path: Path) -> None:
+    async with site(tmp_path, 2) as its:
+        before = await its.rest()
+        for _ in range(20):
+            its.config["devices"].append({"address": "127.0.0.1:1", "name": "extra"})
+            assert (await its.reload())[0] == 200
+            its.config["devices"].pop()
+            assert (await its.reload())[0] == 200
+        found = await its.running.scrape()
+        for name in (POLLS, "axis_ntp_next_poll_timestamp_seconds", "axis_ntp_clock_steps_total"):
+            assert found.by_device(name) == before.by_device(name)
+        assert set(found.by_device("axis_ntp_clock_offset_seconds")) == {device(1), device(2)}
+    for each in its.fleet.devices:
+        assert each.requests.connections == 1
+        polls = found.by_device(POLLS)[each.name]
+        assert dict(each.requests.statuses) == {401: 1, 200: polls}
+
+
+async def test_new_labels_show_at_once_and_keep_the_counters(tmp_path: Path) -> None:
+    async with site(tmp_path, 2) as its:
+        before = await its.rest()
+        its.config["devices"][0]["labels"] = {"site": "new"}
+        await its.reload()
+        found = await its.running.scrape()
+        (labels, polls) = next(row for row in found.all(POLLS) if row[0]["device"] == device(1))
+        assert labels == {"device": device(1), "site": "new"}
+        assert polls == before.by_device(POLLS)[device(1)]
+        assert all(
+            labels.get("site") == "new"
+            for _, labels, _ in found.samples
+            if labels.get("device") == device(1)
+        )
+
+
+async def test_another_address_is_another_device(tmp_path: Path) -> None:
+    async with site(tmp_path, 2) as its:
+        await its.running.until(lambda now: now.by_device(POLLS)[device(1)] >= 3)
+        its.config["devices"][0]["address"] = "127.0.0.1:1"
+        del its.config["devices"][1]
+        await its.reload()
+        found = await its.running.until(lambda now: now.by_device(POLLS)[device(1)] >= 1)
+        assert found.by_device(UP) == {device(1): 0}
+        assert found.by_device(POLLS)[device(1)] == found.by_device(FAILURES)[device(1)]
+
+
+async def test_changed_credentials_are_tried_at_once(tmp_path: Path) -> None:
+    async with site(tmp_path, 3) as its:
+        before = (await its.rest()).by_device(POLLS)
+        for each in its.fleet.devices:
+            each.gatekeeper.password = "new"
+        its.config["modules"]["default"]["auth"]["password"] = "new"
+        await its.reload()
+        found = await its.running.until(
+            lambda now: all(now.by_device(POLLS)[name] > before[name] for name in before)
+        )
+        assert set(found.by_device(UP).values()) == {1}
+
+
+async def test_a_password_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    fleet = build_fleet(1, auth="digest")
+    secret = tmp_path / "password"
+    secret.write_text("pass\n")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="1s")
+        config["modules"]["default"]["auth"] = {"username": "root", "password_file": "password"}
+        async with daemon_on(config, tmp_path) as running:
+            await running.ready()
+            secret.write_text("")
+            async with asyncio.timeout(30):
+                while "event=config.file_unusable" not in running.text:
+                    await asyncio.sleep(0.05)
+            fleet.devices[0].gatekeeper.password = "new"
+            await running.until(lambda now: now.by_device(UP) == {device(1): 0})
+            secret.write_text("new\n")
+            await running.until(lambda now: now.by_device(UP) == {device(1): 1})
+    assert running.text.count("event=config.file_unusable") == 1
+    assert "is empty" in running.text
+    assert running.text.count("event=config.files_read") == 1
+
+
+async def test_expectations_show_at_once(tmp_path: Path) -> None:
+    async with site(tmp_path, 1) as its:
+        before = await its.rest()
+        its.config["devices"][0]["expect"] = {"enabled": False}
+        await its.reload()
+        found = await its.running.scrape()
+        assert found.by_device("axis_ntp_config_compliant") == {device(1): 0}
+        assert found.by_device(POLLS) == before.by_device(POLLS)
+
+
+async def test_a_new_interval_is_kept_from_now_on(tmp_path: Path) -> None:
+    async with site(tmp_path, 1) as its:
+        polls = (await its.rest()).by_device(POLLS)[device(1)]
+        its.config["global"]["interval"] = "100ms"
+        await its.reload()
+        await its.running.until(lambda now: now.by_device(POLLS)[device(1)] >= polls + 5)
+
+
+async def test_ready_stays_ready(tmp_path: Path) -> None:
+    async with site(tmp_path, 1) as its:
+        await its.rest()
+        its.config["devices"].append({"address": "127.0.0.1:1", "name": "never polled yet"})
+        await its.reload()
+        assert (await its.running.get("/-/ready"))[0] == 200
+
+
+async def test_a_hundred_reloads_under_load_lose_no_poll_and_leak_nothing(tmp_path: Path) -> None:
+    async with site(tmp_path, 20) as its:
+        await its.running.until(lambda now: min(now.by_device(POLLS).values()) >= 3)
+        pid = its.running.process.pid
+        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        before = (await its.running.scrape()).by_device(POLLS)
+        for number in range(100):
+            its.config["devices"][number % 10]["labels"] = {"round": str(number)}
+            its.config["devices"][10]["address"] = f"127.0.0.1:{1 + number % 2}"
+            assert (await its.reload())[0] == 200
+        del before[device(11)]
+        after = await its.running.until(
+            lambda now: all(now.by_device(POLLS)[name] >= before[name] + 3 for name in before)
+        )
+        failures = after.by_device(FAILURES)
+        assert all(failures[name] == 0 for name in before)
+        assert len(list(Path(f"/proc/{pid}/fd").iterdir())) <= files + 2
+    assert "Traceback" not in its.running.text
+
+
+async def test_auto_reload_takes_a_changed_config_by_itself_and_tries_a_broken_one_once(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(2)
+    flags = ("--config.enable-auto-reload", "--config.auto-reload-interval=50ms")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="200ms")
+        async with daemon_on(config, tmp_path, *flags) as running:
+            (tmp_path / "config.yaml").write_text("devices: 7")
+            await running.until(lambda now: now.all(SUCCESSFUL) == [({}, 0)])
+            await asyncio.sleep(0.3)
+            del config["devices"][1]
+            (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+            await running.until(lambda now: now.all(SUCCESSFUL) == [({}, 1)])
+            assert set((await running.scrape()).by_device(UP)) == {device(1)}
+    assert running.text.count("event=config.reload_failed") == 1
+
+
+async def test_without_auto_reload_a_changed_config_is_left_alone(tmp_path: Path) -> None:
+    flags = ("--config.auto-reload-interval=50ms",)
+    config = {"devices": [{"address": "127.0.0.1:1", "name": "one"}]}
+    async with daemon_on(config, tmp_path, *flags) as running:
+        (tmp_path / "config.yaml").write_text("devices: []")
+        await asyncio.sleep(0.3)
+        assert set((await running.scrape()).by_device(POLLS)) == {"one"}
+    assert "config.reload" not in running.text
