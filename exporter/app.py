@@ -96,8 +96,9 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         roster = Roster(fleet, session, poller, exposition)
         keeper = Keeper(settings.load, settings.shard, roster, poller, metrics)
         _start(keeper, config)
+        stack.push_async_callback(keeper.stop)
         state = WebState(
-            fleet, exposition, metrics.registry, host, keeper.reload, settings.web.telemetry_path
+            fleet, exposition, metrics.registry, host, keeper, settings.web.telemetry_path
         )
         addresses = await stack.enter_async_context(_serving(make_app(state), settings.web))
         _announce(fleet, settings.shard)

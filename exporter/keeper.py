@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -11,6 +11,10 @@ from typing import Final
 import structlog
 
 from exporter.config import Config, ConfigError
+from exporter.config import Device as Entry
+from exporter.discovery import Discovery
+from exporter.discovery.admission import admit
+from exporter.discovery.service import Refusals
 from exporter.door import Doors, files_have_changed, open_doors
 from exporter.file_limit import TooManyConnections, make_room_for
 from exporter.files import Digests, digests
@@ -51,6 +55,7 @@ class Keeper:
         self._config = Config()
         self._doors: Doors = {}
         self._lock = asyncio.Lock()
+        self._discovery = Discovery(metrics, self._devices_were_found)
 
     @property
     def config(self) -> Config:
@@ -61,6 +66,15 @@ class Keeper:
         """Put the first config into force. Raises one of `PROBLEMS`."""
         self._put_into_force(config, open_doors(config.modules, {}))
         self._metrics.config_loaded()
+
+    @property
+    def has_all_devices(self) -> bool:
+        """Whether every source of devices was asked once, well or not."""
+        return self._discovery.has_told
+
+    async def stop(self) -> None:
+        """Look for devices no more."""
+        await self._discovery.stop()
 
     async def reload(self) -> None:
         """Load the config anew; devices that stay as they are notice nothing.
@@ -118,9 +132,26 @@ class Keeper:
         return self._put_into_force(config, doors)
 
     def _put_into_force(self, config: Config, doors: Doors) -> Changes:
-        wanted = wanted_devices(config, (), doors, self._shard)
-        make_room_for(len(wanted))
+        admission = admit(config, self._discovery.found(config))
+        changes = self._update(config, doors, admission.entries)
         self._config, self._doors = config, doors
         self._poller.concurrency = config.global_.concurrency
+        self._discovery.follow(config)
+        return changes
+
+    def _devices_were_found(self) -> Refusals:
+        """Take in what discovery has now; a fleet too large for us stays as it was."""
+        admission = admit(self._config, self._discovery.found(self._config))
+        try:
+            changes = self._update(self._config, self._doors, admission.entries)
+        except TooManyConnections as problem:
+            return dict.fromkeys(admission.problems, (str(problem),))
+        if any(changes):
+            _log.info("discovery.devices_changed", **changes._asdict())
+        return admission.problems
+
+    def _update(self, config: Config, doors: Doors, discovered: Sequence[Entry]) -> Changes:
+        wanted = wanted_devices(config, discovered, doors, self._shard)
+        make_room_for(len(wanted))
         self._metrics.devices.set(len(wanted))
         return self._roster.update(wanted)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from prometheus_client import (
     CollectorRegistry,
+    Counter,
     Gauge,
     Histogram,
     Metric,
@@ -51,6 +52,12 @@ class SelfMetrics:
             "config_last_reload_success_timestamp_seconds",
             "When the config was last loaded, Unix time.",
         )
+        self._sd_failures = Counter(
+            f"{PREFIX}sd_refresh_failures",
+            "Refreshes of a discovery source that failed, or left a target out.",
+            ("mechanism", "source"),
+            registry=self.registry,
+        )
         self.registry.register(_HostClockCollector())
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
@@ -75,6 +82,15 @@ class SelfMetrics:
         """The config was loaded just now."""
         self._reload_successful.set(1)
         self._reload_time.set_to_current_time()
+
+    def sd_refreshed(self, mechanism: str, source: str, *, failed: bool) -> None:
+        """A discovery source was asked; `failed` if not all that it has could be taken."""
+        self._sd_failures.labels(mechanism, source).inc(failed)
+
+    def sd_ended(self, mechanism: str, sources: Iterable[str]) -> None:
+        """Discovery sources are no more."""
+        for source in sources:
+            self._sd_failures.remove(mechanism, source)
 
 
 class _HostClockCollector(Collector):

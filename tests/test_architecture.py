@@ -48,5 +48,5 @@ def test_the_wire_spelling_of_a_field_is_known_in_one_place() -> None:
     assert files_with("maxSupportedStaticServers") == {"vapix/ntp.py"}
 
 
-def test_only_the_device_client_opens_http_sessions() -> None:
-    assert files_with("ClientSession") == {"vapix/session.py"}
+def test_only_the_device_client_and_discovery_open_http_sessions() -> None:
+    assert files_with("ClientSession") == {"vapix/session.py", "discovery/mechanisms.py"}

@@ -3,7 +3,7 @@
 from exporter.config.expect import Expect
 from exporter.config.fields import LARGEST_PORT, Secret, split_address
 from exporter.config.load import ConfigError, load_config, parse_config
-from exporter.config.model import Auth, Config, Device, Global, Module, Tls
+from exporter.config.model import Auth, Config, Device, FileSd, Global, HttpSd, Module, Tls
 
 __all__ = [
     "LARGEST_PORT",
@@ -12,7 +12,9 @@ __all__ = [
     "ConfigError",
     "Device",
     "Expect",
+    "FileSd",
     "Global",
+    "HttpSd",
     "Module",
     "Secret",
     "Tls",

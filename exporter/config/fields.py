@@ -85,6 +85,27 @@ def _readable_file(path: Path, info: ValidationInfo) -> Path:
         raise ValueError(f"cannot read {found}: {problem.strerror}") from None
 
 
+_SD_SUFFIXES: Final = (".json", ".yml", ".yaml")
+
+
+def _file_pattern(pattern: Path, info: ValidationInfo) -> Path:
+    """A pattern as Prometheus's file discovery takes it, relative to the config file's folder."""
+    if pattern.suffix not in _SD_SUFFIXES:
+        raise ValueError(f"must end with one of {', '.join(_SD_SUFFIXES)}")
+    if any(set(part) & set("*?[") for part in pattern.parts[:-1]):
+        raise ValueError("may have * in its last part only")
+    return Path(info.context["directory"], pattern) if info.context else pattern
+
+
+def _http_url(text: str) -> str:
+    url = URL(text)
+    if url.scheme not in ("http", "https") or not url.host:
+        raise ValueError("must be a URL with http or https and a host")
+    if url.user is not None or url.password is not None:
+        raise ValueError("must not hold a name or password: it shows in logs and metrics")
+    return text
+
+
 def _fingerprint_bytes(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -122,6 +143,8 @@ DurationSeconds = Annotated[
     PlainSerializer(format_duration),
 ]
 ReadableFile = Annotated[Path, AfterValidator(_readable_file)]
+FilePattern = Annotated[Path, AfterValidator(_file_pattern)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Fingerprint = Annotated[
     bytes, BeforeValidator(_fingerprint_bytes), PlainSerializer(lambda pin: pin.hex(":"))
 ]

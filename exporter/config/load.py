@@ -12,7 +12,17 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from exporter.config.expect import Expect, Servers
-from exporter.config.model import DEFAULT_MODULE, Auth, Config, Device, Global, Module, Tls
+from exporter.config.model import (
+    DEFAULT_MODULE,
+    Auth,
+    Config,
+    Device,
+    FileSd,
+    Global,
+    HttpSd,
+    Module,
+    Tls,
+)
 from exporter.config.section import Section
 from exporter.config.text import NotYaml, Tree, expand_variables, parse_yaml
 
@@ -25,6 +35,8 @@ _SECTIONS: Final[tuple[type[Section], ...]] = (
     Device,
     Expect,
     Servers,
+    FileSd,
+    HttpSd,
 )
 KNOWN_KEYS: Final = sorted(
     {field.alias or name for section in _SECTIONS for name, field in section.model_fields.items()}
@@ -73,6 +85,12 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
     if problems or config is None:
         raise ConfigError([f"{path}: {problem}" if path else problem for path, problem in problems])
     return config
+
+
+def problems_of(invalid: ValidationError) -> list[str]:
+    """Every error of a validation, as `path: problem`."""
+    found = (_problem(error) for error in invalid.errors(include_url=False))
+    return [f"{path}: {problem}" if path else problem for path, problem in found]
 
 
 def _problem(error: ErrorDetails) -> tuple[str, str]:

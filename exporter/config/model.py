@@ -6,14 +6,16 @@ import ssl
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from annotated_types import Ge
+from annotated_types import Ge, Len
 from pydantic import Field, field_validator, model_validator
 
 from exporter.config.expect import Expect
 from exporter.config.fields import (
     Address,
     DurationSeconds,
+    FilePattern,
     Fingerprint,
+    HttpUrl,
     Labels,
     Name,
     ReadableFile,
@@ -155,12 +157,28 @@ class Device(Section):
         return self.name or self.address
 
 
+class FileSd(Section):
+    """One entry of `file_sd_configs`: files of target groups, by pattern."""
+
+    files: Annotated[tuple[FilePattern, ...], Len(1)]
+    refresh_interval: DurationSeconds = 60.0
+
+
+class HttpSd(Section):
+    """One entry of `http_sd_configs`: a server of target groups."""
+
+    url: HttpUrl
+    refresh_interval: DurationSeconds = 60.0
+
+
 class Config(Section):
     """The whole file."""
 
     global_: Global = Field(Global(), alias="global")
     modules: dict[str, Module] = Field(default_factory=dict, validate_default=True)
     devices: tuple[Device, ...] = ()
+    file_sd_configs: tuple[FileSd, ...] = ()
+    http_sd_configs: tuple[HttpSd, ...] = ()
 
     @field_validator("modules")
     @classmethod

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from exporter.exposition import Exposition
 from exporter.fleet import Fleet
 from exporter.host_clock import HostClock
-from exporter.keeper import ReloadFailed
+from exporter.keeper import Keeper, ReloadFailed
 from exporter.web.status import render_status
 
 _GZIP: Final = 16 + zlib.MAX_WBITS
@@ -30,16 +30,13 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """What the pages show: the fleet, its series and the exporter's own, this host's time.
-
-    `reload` raises `ReloadFailed`.
-    """
+    """What the pages show: the fleet, its series and the exporter's own, this host's time."""
 
     fleet: Fleet
     exposition: Exposition
     own_series: Collector
     host: HostClock
-    reload: Callable[[], Awaitable[None]]
+    keeper: Keeper
     telemetry_path: str
 
 
@@ -73,14 +70,15 @@ async def _healthy(_request: web.Request) -> web.Response:
 
 
 async def _ready(request: web.Request) -> web.Response:
-    if request.app[STATE].fleet.all_polled:
+    state = request.app[STATE]
+    if state.keeper.has_all_devices and state.fleet.all_polled:
         return web.Response(text="axis-ntp-exporter is ready.\n")
     return web.Response(status=503, text="Not every device was polled yet.\n")
 
 
 async def _reload(request: web.Request) -> web.Response:
     try:
-        await request.app[STATE].reload()
+        await request.app[STATE].keeper.reload()
     except ReloadFailed as failure:
         return web.Response(status=500, text=f"The config was not loaded:\n{failure}\n")
     return web.Response(text="The config was loaded.\n")

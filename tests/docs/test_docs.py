@@ -23,6 +23,10 @@ METRICS = (ROOT / "docs/metrics.md").read_text()
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 
 
+SUFFIX = {"counter": "_total"}
+"""What a family's samples add to its name."""
+
+
 def rows(text: str, first: str) -> list[str]:
     """The table rows whose first cell begins with `first`."""
     return [line for line in text.splitlines() if line.startswith(f"| `{first}")]
@@ -47,11 +51,14 @@ def test_the_docs_list_exactly_the_catalogue() -> None:
 
 def test_the_docs_list_exactly_the_exporters_own_series() -> None:
     families = [
-        (family.name, family.type, family.documentation)
+        (f"{family.name}{SUFFIX.get(family.type, '')}", family.type, family.documentation)
         for family in SelfMetrics().registry.collect()
         if family.name.startswith("axis_ntp_exporter_")
     ]
-    labels = {"axis_ntp_exporter_build_info": "`version`"}
+    labels = {
+        "axis_ntp_exporter_build_info": "`version`",
+        "axis_ntp_exporter_sd_refresh_failures_total": "`mechanism`, `source`",
+    }
     assert rows(METRICS, "axis_ntp_exporter_") == [
         f"| `{name}` | {kind} | {labels.get(name, '')} | {text} |" for name, kind, text in families
     ]

@@ -1,0 +1,5 @@
+"""Devices that are told by files and servers, in Prometheus's own formats."""
+
+from exporter.discovery.service import Discovery
+
+__all__ = ["Discovery"]

@@ -1,0 +1,62 @@
+"""Target groups as Prometheus's file and HTTP discovery have them, read as devices. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final, NamedTuple
+
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic_core import from_json
+
+from exporter.config import Device as Entry
+from exporter.config.load import problems_of
+from exporter.config.section import Section
+from exporter.config.text import parse_yaml
+
+_OURS: Final = {"device": "name", "module": "module"}
+"""Labels that say who a device is, not what it is called by."""
+
+
+class Group(Section):
+    """One target group: addresses, and the labels that they have in common."""
+
+    targets: tuple[str, ...] = ()
+    labels: dict[str, str] = Field(default_factory=dict)
+
+
+_GROUPS: Final = TypeAdapter(tuple[Group, ...])
+
+
+class Targets(NamedTuple):
+    """The devices of some target groups, and what is wrong with those that were left out."""
+
+    entries: tuple[Entry, ...]
+    problems: tuple[str, ...] = ()
+
+
+def read_groups(document: str, *, is_json: bool) -> Targets:
+    """The devices of a JSON or YAML document. Raises `ValueError` if it is no list of groups."""
+    tree: Any = from_json(document) if is_json else parse_yaml(document)
+    try:
+        groups = _GROUPS.validate_python([] if tree is None else tree)
+    except ValidationError as invalid:
+        raise ValueError("; ".join(problems_of(invalid))) from None
+    return _devices(groups)
+
+
+def _devices(groups: tuple[Group, ...]) -> Targets:
+    entries: list[Entry] = []
+    problems: list[str] = []
+    for group in groups:
+        for target in group.targets:
+            try:
+                entries.append(Entry.model_validate(_entry(target, group.labels)))
+            except ValidationError as invalid:
+                problems.extend(f"target {target!r}: {each}" for each in problems_of(invalid))
+    return Targets(tuple(entries), tuple(problems))
+
+
+def _entry(target: str, labels: dict[str, str]) -> dict[str, Any]:
+    ours = {key: labels[label] for label, key in _OURS.items() if labels.get(label)}
+    # Prometheus drops what begins with two underscores after relabelling.
+    kept = {n: v for n, v in labels.items() if n not in _OURS and not n.startswith("__")}
+    return {"address": target, "labels": kept, **ours}

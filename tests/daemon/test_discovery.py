@@ -1,0 +1,160 @@
+"""Devices from files and servers, as the daemon takes them in."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import yaml
+from aiohttp import web
+
+from exporter.simulator.fleet import ServedFleet, build_fleet, serve_fleet
+from tests.daemon_process import Scrape, daemon_on
+
+UP = "axis_ntp_up"
+POLLS = "axis_ntp_polls_total"
+FAILURES = "axis_ntp_exporter_sd_refresh_failures_total"
+
+
+def config_of(served: ServedFleet, **discovery: Any) -> dict[str, Any]:
+    config = served.exporter_config(interval="200ms")
+    del config["devices"]
+    return config | discovery
+
+
+def groups(served: ServedFleet, *numbers: int, **labels: str) -> list[dict[str, Any]]:
+    targets = [served.addresses[number] for number in numbers]
+    return [{"targets": targets, "labels": {"site": "hq", **labels}}]
+
+
+def up(*addresses: str) -> dict[str, float]:
+    return dict.fromkeys(addresses, 1.0)
+
+
+def failures(found: Scrape) -> dict[str, float]:
+    return {labels["source"]: value for labels, value in found.all(FAILURES)}
+
+
+async def test_files_come_change_break_and_go(tmp_path: Path) -> None:
+    fleet = build_fleet(4)
+    folder = tmp_path / "devices"
+    folder.mkdir()
+    first, second = folder / "a.yaml", folder / "b.json"
+    async with serve_fleet(fleet) as served:
+        at = served.addresses
+        sd = {"files": ["devices/*.yaml", "devices/*.json"], "refresh_interval": "100ms"}
+        first.write_text(yaml.safe_dump(groups(served, 0)))
+        async with daemon_on(config_of(served, file_sd_configs=[sd]), tmp_path) as running:
+            await running.until(lambda now: now.by_device(UP) == up(at[0]))
+            second.write_text(json.dumps(groups(served, 1, 2)))
+            await running.until(lambda now: now.by_device(UP) == up(at[0], at[1], at[2]))
+            polls = (await running.scrape()).by_device(POLLS)[at[1]]
+            second.write_text("[{")
+            broken = await running.until(lambda now: failures(now).get(str(second), 0) >= 2)
+            assert broken.by_device(UP) == up(at[0], at[1], at[2]), "the last good targets stay"
+            assert broken.by_device(POLLS)[at[1]] >= polls
+            second.write_text(json.dumps(groups(served, 3)))
+            await running.until(lambda now: now.by_device(UP) == up(at[0], at[3]))
+            first.unlink()
+            await running.until(lambda now: now.by_device(UP) == up(at[3]))
+            found = await running.until(lambda now: set(failures(now)) == {str(second)})
+    assert found.all(UP)[0][0] == {"device": at[3], "site": "hq"}
+    assert running.text.count("event=discovery.failed") == 1
+    assert running.text.count("event=discovery.recovered") == 1
+
+
+@asynccontextmanager
+async def sd_server(answer: dict[str, Any]) -> AsyncIterator[str]:
+    """A server that answers with `answer["body"]` as `answer["type"]`; what it was asked, too."""
+
+    async def serve(request: web.Request) -> web.Response:
+        answer["asked"] = dict(request.headers)
+        return web.Response(
+            text=answer["body"], content_type=answer.get("type", "application/json")
+        )
+
+    app = web.Application()
+    app.add_routes([web.get("/targets", serve)])
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/targets"
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_server_is_asked_and_its_last_good_answer_outlives_it(tmp_path: Path) -> None:
+    fleet = build_fleet(2)
+    async with serve_fleet(fleet) as served:
+        at = served.addresses
+        answer: dict[str, Any] = {"body": json.dumps(groups(served, 0, device="gate"))}
+        async with sd_server(answer) as url:
+            sd = {"url": url, "refresh_interval": "100ms"}
+            config = config_of(served, http_sd_configs=[sd])
+            async with daemon_on(config, tmp_path) as running:
+                await running.until(lambda now: now.by_device(UP) == up("gate"))
+                assert answer["asked"]["X-Prometheus-Refresh-Interval-Seconds"] == "0.1"
+                assert answer["asked"]["Accept"] == "application/json"
+                answer["type"] = "text/html"
+                await running.until(lambda now: failures(now) != {url: 0})
+                assert (await running.scrape()).by_device(UP) == up("gate")
+                answer.update(type="application/json", body=json.dumps(groups(served, 1)))
+                await running.until(lambda now: now.by_device(UP) == up(at[1]))
+    assert "the answer is text/html, not application/json" in running.text
+
+
+async def test_a_target_with_a_taken_name_or_no_module_is_left_out_logged_and_counted(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(3)
+    async with serve_fleet(fleet) as served:
+        file = tmp_path / "targets.json"
+        file.write_text(
+            json.dumps(
+                [
+                    *groups(served, 0),
+                    *groups(served, 1, device="lobby"),
+                    *groups(served, 2, module="nobody"),
+                ]
+            )
+        )
+        sd = {"files": ["targets.json"], "refresh_interval": "100ms"}
+        config = config_of(served, file_sd_configs=[sd])
+        config["devices"] = [{"address": served.addresses[1], "name": "lobby"}]
+        async with daemon_on(config, tmp_path) as running:
+            wanted = up("lobby", served.addresses[0])
+            await running.until(lambda now: now.by_device(UP) == wanted)
+            await running.until(lambda now: failures(now)[str(file)] >= 2)
+    assert running.text.count("event=discovery.failed") == 1
+    assert "'lobby' is already the name of one of the config" in running.text
+    assert "more=1" in running.text
+
+
+async def test_a_reload_changes_the_sources_and_keeps_what_stays(tmp_path: Path) -> None:
+    fleet = build_fleet(2)
+    async with serve_fleet(fleet) as served:
+        for number in range(2):
+            (tmp_path / f"{number}.json").write_text(json.dumps(groups(served, number)))
+        sds = [{"files": [f"{n}.json"], "refresh_interval": "1h"} for n in range(2)]
+        config = config_of(served, file_sd_configs=sds)
+        async with daemon_on(config, tmp_path) as running:
+            await running.until(lambda now: now.by_device(UP) == up(*served.addresses))
+            polls = (await running.scrape()).by_device(POLLS)[served.addresses[1]]
+            del config["file_sd_configs"][0]
+            (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+            async with running.session.post(f"{running.url}/-/reload") as response:
+                assert response.status == 200
+            found = await running.scrape()
+            assert found.by_device(UP) == up(served.addresses[1])
+            assert found.by_device(POLLS)[served.addresses[1]] >= polls
+            assert set(failures(found)) == {str(tmp_path / "1.json")}
+
+
+async def test_ready_waits_for_the_sources_too(tmp_path: Path) -> None:
+    fleet = build_fleet(1)
+    async with serve_fleet(fleet) as served, sd_server({"body": "[]"}) as url:
+        config = config_of(served, http_sd_configs=[{"url": url}])
+        async with daemon_on(config, tmp_path) as running:
+            await running.ready()
