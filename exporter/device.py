@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+import structlog
+
+from exporter.hold import Hold
 from exporter.state import DeviceState
 from exporter.vapix.client import NtpClient
+from exporter.vapix.errors import DeviceError, Internal, PollTimeout
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +43,27 @@ class Device:
     state: DeviceState = field(default_factory=DeviceState)
     told_reasons: set[str] = field(default_factory=set)
     told_fields: set[str] = field(default_factory=set)
+
+    async def ask(
+        self, question: Callable[[], Awaitable[T]], hold: Hold | None = None
+    ) -> T | DeviceError:
+        """What a call of the client gives, within the device's timeout over everything.
+
+        For as long as its request waits for `hold`, the timeout waits too. Raises nothing but
+        cancellation.
+        """
+        target, client = self.target, self.client
+        try:
+            async with asyncio.timeout(target.timeout_seconds) as deadline:
+                if hold is not None:
+                    hold.deadline = deadline
+                return await question()
+        except DeviceError as error:
+            return error
+        except TimeoutError:
+            within = f"{target.timeout_seconds:g} s"
+            return PollTimeout(f"no complete answer within {within}: {client.stage}")
+        except Exception:  # noqa: BLE001 - one guard, so that no device can stop the others
+            # The last resort: whatever it is, this device's poll failed and the others go on.
+            _log.exception("poll.internal_error", device=target.name)
+            return Internal("internal error, see the exporter's log")

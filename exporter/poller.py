@@ -7,21 +7,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
-import structlog
-
 from exporter.clock import SECOND_NS
-from exporter.device import Device, Target
+from exporter.device import Device
 from exporter.edges import log_edges
 from exporter.hold import Hold
 from exporter.host_clock import HostClock
 from exporter.reading import Reading
 from exporter.schedule import first_wait, following_turn, may_shift
 from exporter.state import Outcome
-from exporter.vapix.client import NtpClient
-from exporter.vapix.errors import DeviceError, Internal, PollTimeout
+from exporter.vapix.errors import DeviceError
 from exporter.vapix.sighting import Sighting
-
-_log = structlog.get_logger()
 
 
 class PollObserver(Protocol):
@@ -214,21 +209,6 @@ async def poll_once(device: Device, hold: Hold) -> tuple[Reading | DeviceError, 
     cancellation.
     """
     # A reload may give the device another client while this one is still asking.
-    client, target = device.client, device.target
-    result = await _result_of(client, target, hold)
+    client = device.client
+    result = await device.ask(lambda: client.get_info(hold), hold)
     return result, client.take_sightings()
-
-
-async def _result_of(client: NtpClient, target: Target, hold: Hold) -> Reading | DeviceError:
-    timeout_seconds = target.timeout_seconds
-    try:
-        async with asyncio.timeout(timeout_seconds) as hold.deadline:
-            return await client.get_info(hold)
-    except DeviceError as error:
-        return error
-    except TimeoutError:
-        return PollTimeout(f"no complete answer within {timeout_seconds:g} s: {client.stage}")
-    except Exception:  # noqa: BLE001 - one guard, so that no device can end the loop
-        # The last resort: whatever it is, this device's poll failed and the loop goes on.
-        _log.exception("poll.internal_error", device=target.name)
-        return Internal("internal error, see the exporter's log")
