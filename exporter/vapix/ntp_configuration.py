@@ -9,13 +9,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exporter.reading import NtpClientReading
+from exporter.reading import NtpClientReading, Reading
 from exporter.vapix.client import NtpClient
 
 SET_CONFIGURATION: Final = "setNTPClientConfiguration"
 POLL_EXPONENT_MAX: Final = 24
 SERVERS_SOURCES: Final = {"dhcp": "DHCP", "static": "static"}
 """The sources as the reference spells them, by their lower case."""
+
+SPELLINGS: Final = {
+    "enabled": "enabled",
+    "nts_enabled": "NTSEnabled",
+    "servers_source": "serversSource",
+    "static_servers": "staticServers",
+    "nts_ke_servers": "staticNTSKEServers",
+    "nts_ke_ca_certs": "NTSKEServerCACerts",
+    "minpoll": "minpoll",
+    "maxpoll": "maxpoll",
+}
+"""Every parameter that can be set, and how the reference spells it."""
 
 
 class InvalidConfiguration(ValueError):
@@ -42,6 +54,17 @@ class NtpClientConfiguration:
     nts_ke_ca_certs: tuple[str, ...] | None = None
     minpoll: int | None = None
     maxpoll: int | None = None
+
+
+def present_configuration(client: NtpClientReading) -> NtpClientConfiguration:
+    """What is set on a device now; `None` for what it does not report."""
+    return NtpClientConfiguration(**{name: getattr(client, name) for name in SPELLINGS})
+
+
+def unreadable_parameters(reading: Reading) -> dict[str, str]:
+    """The parameters that the device reports in no valid form, and what is wrong with each."""
+    invalid = dict(reading.invalid_fields)
+    return {name: invalid[there] for name, there in SPELLINGS.items() if there in invalid}
 
 
 async def set_configuration(
@@ -74,18 +97,10 @@ def check(wanted: NtpClientConfiguration, current: NtpClientReading) -> None:
 
 def encode_params(wanted: NtpClientConfiguration) -> dict[str, Any]:
     """The request's `params` (reference, setNTPClientConfiguration, "Request body syntax")."""
-    source = wanted.servers_source
-    params: dict[str, Any] = {
-        "enabled": wanted.enabled,
-        "NTSEnabled": wanted.nts_enabled,
-        "serversSource": None if source is None else SERVERS_SOURCES[source.lower()],
-        "staticServers": wanted.static_servers,
-        "staticNTSKEServers": wanted.nts_ke_servers,
-        "NTSKEServerCACerts": wanted.nts_ke_ca_certs,
-        "minpoll": wanted.minpoll,
-        "maxpoll": wanted.maxpoll,
-    }
-    return {name: value for name, value in params.items() if value is not None}
+    params = {there: getattr(wanted, name) for name, there in SPELLINGS.items()}
+    if wanted.servers_source is not None:
+        params["serversSource"] = SERVERS_SOURCES[wanted.servers_source.lower()]
+    return {there: value for there, value in params.items() if value is not None}
 
 
 def _source_problems(wanted: NtpClientConfiguration) -> Iterator[str]:

@@ -3,11 +3,14 @@
 import pytest
 
 from exporter.reading import NtpClientReading
+from exporter.vapix.ntp import Answer, decode_info
 from exporter.vapix.ntp_configuration import (
     InvalidConfiguration,
     NtpClientConfiguration,
     check,
     encode_params,
+    present_configuration,
+    unreadable_parameters,
 )
 
 CURRENT = NtpClientReading(static_servers_max=2, minpoll=6, maxpoll=10)
@@ -96,3 +99,44 @@ def test_what_the_device_takes_is_let_through(wanted: NtpClientConfiguration) ->
 
 def test_an_unknown_limit_bounds_nothing() -> None:
     check(NtpClientConfiguration(static_servers=("a",) * 9, minpoll=24), NtpClientReading())
+
+
+SECTION = {
+    "enabled": True,
+    "NTSEnabled": False,
+    "serversSource": "DHCP",
+    "staticServers": ["a", "b"],
+    "staticNTSKEServers": [],
+    "NTSKEServerCACerts": ["ca"],
+    "minpoll": 4,
+    "maxpoll": 8,
+}
+
+
+def test_what_a_device_reports_is_sent_back_as_it_was() -> None:
+    reading = decode_info(Answer("1.5", {"client": SECTION}))
+    assert reading.client is not None
+    sent = encode_params(present_configuration(reading.client))
+    assert {name: list(v) if isinstance(v, tuple) else v for name, v in sent.items()} == SECTION
+
+
+def test_what_a_device_does_not_report_is_not_sent() -> None:
+    assert encode_params(present_configuration(NtpClientReading(enabled=False))) == {
+        "enabled": False
+    }
+
+
+@pytest.mark.parametrize(
+    ("there", "parameter", "value"),
+    [
+        ("NTSEnabled", "nts_enabled", "maybe"),
+        ("staticServers", "static_servers", ["a\n"]),
+        ("minpoll", "minpoll", 99),
+    ],
+)
+def test_what_cannot_be_read_of_a_parameter_is_told_by_our_name_of_it(
+    there: str, parameter: str, value: object
+) -> None:
+    section = {**SECTION, there: value, "timeOffset": "what cannot be set is no parameter"}
+    reading = decode_info(Answer("1.5", {"client": section}))
+    assert list(unreadable_parameters(reading)) == [parameter]
