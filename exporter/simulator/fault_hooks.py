@@ -176,9 +176,13 @@ def pad(reply: Reply, _api_method: str | None) -> Reply:
     return replace(reply, body=reply.body.ljust(HUGE_BODY_BYTES))
 
 
-def drop_after_set(reply: Reply, api_method: str | None) -> Reply:
-    """Close the connection instead of confirming a change."""
-    return replace(reply, delivery=Delivery.DROP) if api_method == SET_CONFIGURATION else reply
+def after_set(delivery: Delivery) -> Callable[[Reply, str | None], Reply]:
+    """Send the confirmation of a change in that way."""
+
+    def rewrite(reply: Reply, api_method: str | None) -> Reply:
+        return replace(reply, delivery=delivery) if api_method == SET_CONFIGURATION else reply
+
+    return rewrite
 
 
 def failing(code: int) -> Callable[[Call], None]:

@@ -215,7 +215,12 @@ _SETTING_FAULTS = (
     Fault(
         "set_drop",
         "makes the change, then closes the connection without an answer",
-        rewrite=hooks.drop_after_set,
+        rewrite=hooks.after_set(Delivery.DROP),
+    ),
+    Fault(
+        "set_hang",
+        "makes the change, then never answers that request",
+        rewrite=hooks.after_set(Delivery.HANG),
     ),
     Fault(
         "set_unauthorized",

@@ -56,6 +56,7 @@ EXPECTED: dict[str, tuple[str, str] | None] = {
     **{f"set_error_subcode_{n}": WELL for n in range(1, 10)},
     "set_ignored": WELL,
     "set_drop": WELL,
+    "set_hang": WELL,
     "set_unauthorized": WELL,
 }
 

@@ -188,6 +188,18 @@ async def test_a_change_is_made_though_its_answer_is_dropped() -> None:
     assert device.client.configuration.enabled is False
 
 
+async def test_set_hang_makes_the_change_and_says_nothing() -> None:
+    async with faulty("set_hang") as (device, connection):
+        await connection.send(CHANGE)
+        await until(lambda: device.requests.total == 1)
+        assert device.client.configuration.enabled is False
+        reading = asyncio.ensure_future(connection.reader.read(1))
+        async with await connect_like(connection) as other:
+            assert (await other.ask(INFO)).document["data"]["client"]["enabled"] is False
+        assert not reading.done()
+        reading.cancel()
+
+
 async def test_a_missing_date_is_missing_on_the_wire() -> None:
     assert (await answer("date_absent")).all("Date") == []
 
