@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import Final
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeVar
+
+T = TypeVar("T")
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
@@ -15,11 +18,53 @@ _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 def stop_signals() -> Iterator[asyncio.Event]:
     """An event that SIGTERM and SIGINT set; a second one does nothing more."""
     stop = asyncio.Event()
+    with _on_signal(stop.set):
+        yield stop
+
+
+@dataclass(frozen=True, slots=True)
+class Interruption:
+    """What signals say to a job with an end: `stop` to begin nothing more, `abandon` to give up."""
+
+    stop: asyncio.Event = field(default_factory=asyncio.Event)
+    abandon: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@contextmanager
+def interruptions(first: Callable[[], None]) -> Iterator[Interruption]:
+    """The first SIGTERM or SIGINT sets `stop` and calls `first`, the next one sets `abandon`."""
+    said = Interruption()
+
+    def interrupt() -> None:
+        if said.stop.is_set():
+            said.abandon.set()
+        else:
+            said.stop.set()
+            first()
+
+    with _on_signal(interrupt):
+        yield said
+
+
+async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """The result of `work`; `None` if `stop` is set before it is there: then it is cancelled."""
+    working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
+        return working.result() if working.done() else None
+    finally:
+        working.cancel()
+        stopped.cancel()
+        await asyncio.gather(working, stopped, return_exceptions=True)
+
+
+@contextmanager
+def _on_signal(call: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in _STOP:
-        loop.add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, call)
     try:
-        yield stop
+        yield
     finally:
         for number in _STOP:
             loop.remove_signal_handler(number)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from exporter.escaping import escaped
+
 API_ERROR_MEANINGS: Final = {
     1000: "Internal error",
     2000: "Invalid request",
@@ -55,8 +57,8 @@ LONGEST_QUOTE: Final = 200
 def printable(text: str) -> str:
     """What a device said, fit for a log line or a page: no control characters, not endless."""
     shown = text[: LONGEST_QUOTE + 1]
-    escaped = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in shown)
-    return escaped if len(escaped) <= LONGEST_QUOTE else escaped[:LONGEST_QUOTE] + "…"
+    quoted = escaped(shown)
+    return quoted if len(quoted) <= LONGEST_QUOTE else quoted[:LONGEST_QUOTE] + "…"
 
 
 class DeviceError(Exception):
