@@ -6,7 +6,8 @@ import argparse
 import importlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from types import FrameType, ModuleType
 from typing import Final, NoReturn
 
@@ -16,22 +17,28 @@ PROGRAM: Final = "axis-ntp-exporter"
 
 COMMANDS: Final = {
     "run": "poll the configured devices and serve their metrics (the default)",
+    "configure": "compare devices with what is expected of them, and put them right",
     "simulate": "run simulated devices",
     "demo": "run the exporter on a simulated fleet",
 }
 """The subcommands; each is a module of `exporter.commands`, imported only when it is called."""
 
+JOBS: Final = {"configure"}
+"""Those of them that have an end of their own: interrupted before it, they are not done."""
+
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    words = sys.argv[1:] if argv is None else argv
+    interrupted_code = 1 if JOBS.intersection(words[:1]) else 0
+
+    def end_quietly(_number: int, _frame: FrameType | None) -> None:
+        # While it still starts; once it runs, the event loop has handlers of its own.
+        sys.exit(interrupted_code)
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _end_quietly)
-    sys.exit(run(sys.argv[1:] if argv is None else argv))
-
-
-def _end_quietly(_number: int, _frame: FrameType | None) -> None:
-    # While it still starts; once it runs, the event loop has handlers of its own.
-    sys.exit(0)
+        signal.signal(number, end_quietly)
+    sys.exit(run(words))
 
 
 def run(argv: Sequence[str]) -> int:
@@ -44,10 +51,34 @@ def run(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         print(f"{PROGRAM}: no command {name!r}, only {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"exporter.commands.{name}")
-    arguments = make_parser(name, module).parse_args(rest)
+    with _without_rich():
+        module = importlib.import_module(f"exporter.commands.{name}")
+    arguments = _parsed(make_parser(name, module), rest)
     code: int = module.execute(arguments)
     return code
+
+
+@contextmanager
+def _without_rich() -> Iterator[None]:
+    """No import of rich succeeds meanwhile.
+
+    structlog takes rich wherever it finds it, for a renderer that is not ours: 60 ms and 3 MB of
+    every daemon. `exporter.terminal` takes it where there is a terminal: decision 0008.
+    """
+    if "rich" in sys.modules:
+        yield
+        return
+    # So Python marks what cannot be imported.
+    sys.modules["rich"] = None  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        del sys.modules["rich"]
+
+
+def _parsed(parser: argparse.ArgumentParser, words: Sequence[str]) -> argparse.Namespace:
+    # Intermixed, so that flags may stand between devices; argparse then forgets what `--` is for.
+    return parser.parse_args(words) if "--" in words else parser.parse_intermixed_args(words)
 
 
 def make_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:

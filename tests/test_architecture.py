@@ -4,14 +4,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 PACKAGE = Path(__file__).parents[1] / "exporter"
+
+
+def all_modules_after(statement: str) -> set[str]:
+    code = f"{statement}; import sys; print(*sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
 
 
 def modules_after(statement: str) -> set[str]:
     """The project's modules that a new interpreter has loaded after `statement`."""
-    code = f"{statement}; import sys; print(*sorted(sys.modules))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return {name for name in done.stdout.split() if name.startswith("exporter.")}
+    return {name for name in all_modules_after(statement) if name.startswith("exporter.")}
 
 
 def files_with(word: str) -> set[str]:
@@ -26,6 +32,30 @@ def test_the_daemon_cannot_change_a_device() -> None:
     loaded = modules_after("import exporter.commands.run")
     assert "exporter.vapix.client" in loaded
     assert "exporter.vapix.ntp_configuration" not in loaded
+    assert not {name for name in loaded if "desired_state" in name}
+
+
+def test_only_desired_state_changes_a_device() -> None:
+    assert files_with("set_configuration") == {
+        "vapix/ntp_configuration.py",
+        "desired_state/change.py",
+    }
+
+
+def test_only_the_terminal_knows_rich() -> None:
+    assert files_with("from rich") == {"terminal.py"}
+
+
+@pytest.mark.parametrize(
+    "words", [["--config.check"], ["configure", "--yes"]], ids=["run", "configure"]
+)
+def test_rich_is_not_loaded_where_there_is_no_terminal(words: list[str], tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("devices: [{address: 192.0.2.1}]")
+    call = f"import exporter.cli; exporter.cli.run({[*words, f'--config.file={file}']!r})"
+    loaded = all_modules_after(call)
+    assert "structlog" in loaded
+    assert not {name for name in loaded if name.partition(".")[0] == "rich"}
 
 
 def test_the_daemon_knows_nothing_of_the_simulator() -> None:

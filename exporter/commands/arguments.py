@@ -12,6 +12,7 @@ from exporter.durations import parse_duration
 from exporter.shard import Shard, parse_shard
 
 DEFAULT_PORT: Final = 10123
+LARGEST_COUNT: Final = 10_000
 
 
 def add_config_file(parser: argparse.ArgumentParser) -> None:
@@ -75,6 +76,13 @@ def device_count(text: str) -> int:
     """How many simulated devices. Raises `argparse.ArgumentTypeError`."""
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= LARGEST_PORT):
         raise argparse.ArgumentTypeError(f"{text!r} is no number of devices")
+    return int(text)
+
+
+def positive_count(text: str) -> int:
+    """How many at once. Raises `argparse.ArgumentTypeError`."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) <= LARGEST_COUNT):
+        raise argparse.ArgumentTypeError(f"{text!r} is not within 1 to {LARGEST_COUNT}")
     return int(text)
 
 

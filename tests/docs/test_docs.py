@@ -2,10 +2,14 @@
 
 import argparse
 import importlib
+import json
 import re
+import textwrap
 import tomllib
+from argparse import SUPPRESS
 from importlib import metadata
 from pathlib import Path
+from typing import cast
 
 import pytest
 from packaging.requirements import Requirement
@@ -13,14 +17,22 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from exporter.cli import COMMANDS, make_parser
 from exporter.config.load import KNOWN_KEYS
+from exporter.desired_state.change import Case
+from exporter.desired_state.finding import Finding, Result
+from exporter.desired_state.report import documents
+from exporter.device import Device, Target
 from exporter.metrics import DEVICE_METRICS
 from exporter.self_metrics import SelfMetrics
+from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import REASONS, DeviceError
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 METRICS = (ROOT / "docs/metrics.md").read_text()
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
+DESIRED_STATE = (ROOT / "docs/desired-state.md").read_text()
+RESULTS = DESIRED_STATE.partition("### What is told of a device")[2].partition("###")[0]
+EXAMPLE = "".join(re.findall(r"^    \[\n.*?^    \]\n", DESIRED_STATE, re.MULTILINE | re.DOTALL))
 
 
 SUFFIX = {"counter": "_total"}
@@ -80,13 +92,33 @@ def flags(command: str) -> list[argparse.Action]:
     return list(parser._actions)
 
 
-def test_the_docs_tell_every_flag_of_run_with_its_default() -> None:
-    for action in flags("run"):
-        flag = action.option_strings[-1]
-        assert f"`{flag}`" in CONFIGURATION
-        if isinstance(action.default, str) and action.default != argparse.SUPPRESS:
-            row = next(line for line in CONFIGURATION.splitlines() if f"| `{flag}`" in line)
+@pytest.mark.parametrize("command", ["run", "configure"])
+def test_the_docs_tell_every_flag_with_its_default(command: str) -> None:
+    _, _, after = CONFIGURATION.partition(f"| flag of `{command}` |")
+    table = after.partition("\n\n")[0]
+    for action in flags(command):
+        flag = action.option_strings[-1] if action.option_strings else str(action.metavar)
+        [row] = [line for line in table.splitlines() if f"`{flag}`" in line.partition(" | ")[0]]
+        if isinstance(action.default, str | int) and action.default not in (False, SUPPRESS):
             assert f"| `{action.default}` |" in row
+
+
+def test_the_docs_list_every_command_with_its_summary() -> None:
+    listed = re.findall(r"^\| `axis-ntp-exporter \[?(\w+)\]?` \|", README, re.MULTILINE)
+    assert listed == list(COMMANDS)
+    assert re.findall(r"^    axis-ntp-exporter \[?(\w+)", CONFIGURATION, re.MULTILINE) == listed
+
+
+def test_the_docs_tell_every_result_of_configure() -> None:
+    assert sorted(re.findall(r"^\| `(\w+)` \|.*\|.*\|$", RESULTS, re.MULTILINE)) == sorted(Result)
+
+
+def test_the_docs_tell_every_key_of_the_documents_of_configure() -> None:
+    target = Target("gate", "192.0.2.1", {}, 60.0, 10.0)
+    client = cast("NtpClient", None)
+    [document] = documents([Case(Device(target, client), Finding(Result.SET))])
+    example = json.loads(textwrap.dedent(EXAMPLE))
+    assert [list(each) for each in example] == [list(document)]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

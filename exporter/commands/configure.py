@@ -1,0 +1,198 @@
+"""`axis-ntp-exporter configure`: compare devices with their `expect`, and put them right."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import uvloop
+
+from exporter.commands.arguments import add_config_file, positive_count
+from exporter.commands.selection import UsageError, add_selection, chosen_devices
+from exporter.commands.sweep import DEFAULT_CONCURRENCY, opened, sweep
+from exporter.config import Config, ConfigError, load_config
+from exporter.config.model import Device as DeviceConfig
+from exporter.desired_state.audit import AuditFailed, AuditLog, open_audit_log, operator, utc_now
+from exporter.desired_state.change import Case, await_change, change, compare
+from exporter.desired_state.finding import RIGHT, Result
+from exporter.desired_state.report import (
+    counted,
+    device_lines,
+    documents,
+    next_step,
+    summary,
+)
+from exporter.logs import configure_logging
+from exporter.signals import Interruption, interruptions
+from exporter.terminal import agrees, print_lines, progress
+
+FINE: Final = 0
+NOT_ALL_RIGHT: Final = 1
+USAGE: Final = 2
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of `configure`."""
+    add_config_file(parser)
+    add_selection(parser)
+    add = parser.add_argument
+    add("--apply", action="store_true", help="change what differs; without it nothing is changed")
+    add("--yes", action="store_true", help="with --apply: do not ask first")
+    add("--json", action="store_true", help="print a list with an object for each device")
+    add(
+        "--concurrency",
+        type=positive_count,
+        default=DEFAULT_CONCURRENCY,
+        metavar="N",
+        help="devices asked at once (default: %(default)s)",
+    )
+    add(
+        "--audit-log",
+        type=Path,
+        metavar="FILE",
+        help="with --apply: append a JSON line here before each change and one after it",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Compare, and change if asked to; 0 if every device is right in the end."""
+    configure_logging("warn", "logfmt")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # an arrow is no reason to fail
+    try:
+        config = load_config(arguments.config_file, os.environ)
+        chosen = chosen_devices(config, arguments.devices, arguments.selectors)
+        _require_consent(arguments)
+        with _audit_log(arguments) as audit:
+            return uvloop.run(_configure(config, chosen, arguments, audit))
+    except (ConfigError, UsageError, AuditFailed) as problem:
+        print(f"configure: {problem}", file=sys.stderr)
+        return USAGE
+    except BrokenPipeError:
+        # Who read what is printed has gone: nothing can be told, not even at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return NOT_ALL_RIGHT
+
+
+def _require_consent(arguments: argparse.Namespace) -> None:
+    somebody_there = sys.stdin is not None and sys.stdin.isatty()
+    if arguments.apply and not arguments.yes and not somebody_there:
+        raise UsageError("--apply asks first, and there is no terminal to ask at: add --yes")
+
+
+@contextmanager
+def _audit_log(arguments: argparse.Namespace) -> Iterator[AuditLog | None]:
+    if not arguments.apply or arguments.audit_log is None:
+        yield None
+        return
+    with open_audit_log(arguments.audit_log, operator(os.environ), utc_now) as audit:
+        yield audit
+
+
+async def _configure(
+    config: Config,
+    chosen: Sequence[DeviceConfig],
+    arguments: argparse.Namespace,
+    audit: AuditLog | None,
+) -> int:
+    with interruptions(_tell_interrupted) as interruption:
+        async with opened(config, chosen) as devices:
+            run = _Run([Case(device) for device in devices], arguments, audit, interruption)
+            await run.compare()
+            if arguments.apply:
+                await run.apply()
+            run.report()
+    return FINE if run.all_right else NOT_ALL_RIGHT
+
+
+def _tell_interrupted() -> None:
+    print(
+        "configure: interrupted: no further device is begun, those under way are finished;"
+        " interrupt again to quit at once",
+        file=sys.stderr,
+    )
+
+
+class _Run:
+    """One call of the command: its devices, and how far it got with each."""
+
+    def __init__(
+        self,
+        cases: list[Case],
+        arguments: argparse.Namespace,
+        audit: AuditLog | None,
+        interruption: Interruption,
+    ) -> None:
+        self._cases = cases
+        self._untold = cases
+        self._arguments = arguments
+        self._audit = audit
+        self._interruption = interruption
+        self._audit_failure: AuditFailed | None = None
+
+    @property
+    def all_right(self) -> bool:
+        """Whether every device is as expected now."""
+        return all(case.finding.result in RIGHT for case in self._cases)
+
+    async def compare(self) -> None:
+        """Read every device; what only reads is given up at the first signal."""
+        stop = self._interruption.stop
+        await self._sweep("reading", self._cases, compare, Interruption(stop, abandon=stop))
+
+    async def apply(self) -> None:
+        """Show what differs, ask, change it."""
+        differing = [case for case in self._cases if case.finding.result is Result.DIFFERENT]
+        if not differing or not await self._may_change(len(differing)):
+            return
+        self._untold = differing
+        for case in differing:
+            await_change(case)
+        await self._sweep("changing", differing, self._change, self._interruption)
+
+    def report(self) -> None:
+        """Tell how it stands now with every device that was not told of since it was read."""
+        if self._audit_failure is not None:
+            print(f"configure: stopped: {self._audit_failure}", file=sys.stderr)
+        if self._arguments.json:
+            print(json.dumps(documents(self._cases), indent=2), flush=True)
+            return
+        print_lines(device_lines(self._untold), sys.stdout)
+        print(summary(self._cases))
+        print(next_step(self._cases, applying=self._arguments.apply), flush=True)
+
+    async def _may_change(self, count: int) -> bool:
+        stop = self._interruption.stop
+        asked = not self._arguments.yes
+        if stop.is_set():
+            return False
+        if asked or not self._arguments.json:
+            stream = sys.stderr if self._arguments.json else sys.stdout
+            print_lines(device_lines(self._cases), stream)
+            self._untold = []
+        return not asked or await agrees(f"Change {counted(count)}?", stop)
+
+    async def _change(self, case: Case) -> None:
+        try:
+            await change(case, self._audit, self._interruption.stop)
+        except AuditFailed as failure:
+            # What is not on record is not done: nobody would know who did it.
+            self._audit_failure = failure
+            self._interruption.stop.set()
+
+    async def _sweep(
+        self,
+        what: str,
+        cases: Sequence[Case],
+        work: Callable[[Case], Awaitable[None]],
+        interruption: Interruption,
+    ) -> None:
+        with progress(what, len(cases), sys.stderr) as advance:
+            await sweep(cases, work, self._arguments.concurrency, interruption, advance)

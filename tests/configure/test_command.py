@@ -1,0 +1,313 @@
+"""`configure` as an operator uses it: what it prints, changes and exits with."""
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.simulator.fleet import build_fleet
+from exporter.simulator.ntp_client import OLD_FIRMWARE
+from tests.configure.process import COMMAND, GET, SET, asked, is_new, is_old, site
+from tests.daemon_process import daemon_on
+
+DIFFERENCES = [
+    {"parameter": "maxpoll", "now": 10, "wanted": 12},
+    {
+        "parameter": "static_servers",
+        "now": ["192.0.2.123", "192.0.2.124"],
+        "wanted": ["10.0.0.1", "10.0.0.2"],
+    },
+]
+
+
+async def test_without_apply_it_tells_what_differs_and_changes_nothing(tmp_path: Path) -> None:
+    async with site(2, tmp_path) as here:
+        first, second = here.devices
+        second.client.configure({"maxpoll": 12, "staticServers": ["10.0.0.2", "10.0.0.1"]}, 0)
+        run = await here.configure("--yes", f"--audit-log={here.audit_file}")
+        assert is_old(first)
+        assert [asked(device) for device in here.devices] == [0, 0]
+        assert asked(first, GET) == 1, "one request reads a device"
+        addresses = here.served.addresses
+    assert run.out == (
+        f"sim-00001 ({addresses[0]}): different\n"
+        "  maxpoll: 10 → 12\n"
+        "  static_servers: 192.0.2.123, 192.0.2.124 → 10.0.0.1, 10.0.0.2\n"
+        f"sim-00002 ({addresses[1]}): already right\n"
+        "2 devices: 1 already right, 1 different\n"
+        "Nothing was changed. --apply changes what is different.\n"
+    )
+    assert (run.err, run.code) == ("", 1)
+    assert not here.audit_file.exists()
+
+
+async def test_apply_sets_reads_back_and_leaves_nothing_to_do(tmp_path: Path) -> None:
+    async with site(2, tmp_path) as here:
+        run = await here.configure("--apply", "--yes")
+        assert all(is_new(device) for device in here.devices)
+        again = await here.configure()
+        addresses = here.served.addresses
+        assert [asked(device) for device in here.devices] == [1, 1]
+    assert run.out.splitlines()[-4:] == [
+        f"sim-00001 ({addresses[0]}): set",
+        f"sim-00002 ({addresses[1]}): set",
+        "2 devices: 2 set",
+        "Every device is as expected.",
+    ]
+    assert (run.err, run.code) == ("", 0)
+    assert again.out.endswith("2 devices: 2 already right\nEvery device is as expected.\n")
+    assert again.code == 0
+
+
+async def test_the_request_carries_the_whole_configuration(tmp_path: Path) -> None:
+    async with site(1, tmp_path, expect={"maxpoll": 12}) as here:
+        [device] = here.devices
+        more = {"staticNTSKEServers": ["nts.example"], "NTSKEServerCACerts": ["ca"]}
+        device.client.configure(more, 0)
+        assert (await here.configure("--apply", "--yes")).code == 0
+        [change] = [seen.body for seen in device.requests.recent if seen.api_method == SET]
+    assert json.loads(change)["params"] == {
+        "enabled": True,
+        "NTSEnabled": False,
+        "serversSource": "static",
+        "staticServers": ["192.0.2.123", "192.0.2.124"],
+        "minpoll": 6,
+        "maxpoll": 12,
+        **more,
+    }
+
+
+async def test_a_program_gets_one_list_on_standard_output_and_nothing_else(tmp_path: Path) -> None:
+    async with site(2, tmp_path) as here:
+        dry = await here.configure("--json")
+        run = await here.configure("--json", "--apply", "--yes")
+        labels = here.config["devices"][0]["labels"]
+        address = here.served.addresses[0]
+    assert dry.documents["sim-00001"] == {
+        "device": "sim-00001",
+        "address": address,
+        "labels": labels,
+        "result": "different",
+        "reason": None,
+        "error": None,
+        "differences": DIFFERENCES,
+        "differences_left": [],
+    }
+    assert run.documents["sim-00001"] == {**dry.documents["sim-00001"], "result": "set"}
+    assert (dry.code, dry.err, run.code, run.err) == (1, "", 0, "")
+
+
+async def test_devices_are_chosen_by_name_address_and_label(tmp_path: Path) -> None:
+    async with site(3, tmp_path) as here:
+        one, two, three = here.devices
+        here.config["devices"][2]["labels"] = {"site": "hq"}
+        named = await here.configure("--json", one.name, "--apply", here.served.addresses[1])
+        assert named.code == 2, "it asks first"
+        chosen = ["--apply", "--yes", "--json"]
+        named = await here.configure(one.name, *chosen, here.served.addresses[1])
+        assert named.results == {one.name: "set", two.name: "set"}
+        assert three.requests.total == 0
+        selected = await here.configure("--site=hq", *chosen)
+        assert selected.results == {three.name: "set"}
+
+
+USAGE_ERRORS = [
+    (["sim-1"], "configure: no device has the name or address 'sim-1' (did you mean "),
+    (["--site=nowhere"], "configure: no device has site=nowhere; there is simulated\n"),
+    (["--selector=nowhere"], "argument --selector: 'nowhere' is no LABEL=VALUE\n"),
+    (["--concurrency=0"], "argument --concurrency: '0' is not within 1 to 10000\n"),
+    (["--config.file=missing.yaml"], "configure: missing.yaml: cannot be read: No such file"),
+    (
+        ["--apply"],
+        "configure: --apply asks first, and there is no terminal to ask at: add --yes\n",
+    ),
+    (
+        ["--apply", "--yes", "--audit-log=missing/audit"],
+        "configure: missing/audit: cannot be opened: No such file or directory\n",
+    ),
+    (
+        ["--apply", "--yes", "--audit-log=/dev/full"],
+        "configure: /dev/full: is no regular file: what is written to it is not kept\n",
+    ),
+]
+
+
+@pytest.mark.parametrize(("words", "problem"), USAGE_ERRORS, ids=lambda each: str(each)[:40])
+async def test_wrong_usage_is_told_before_any_device_is_asked(
+    words: list[str], problem: str, tmp_path: Path
+) -> None:
+    async with site(1, tmp_path) as here:
+        run = await here.configure("--json", *words)
+        assert here.devices[0].requests.total == 0
+    assert problem in run.err
+    assert (run.code, run.out) == (2, "")
+    assert "Traceback" not in run.err
+
+
+async def test_every_error_of_the_config_is_told(tmp_path: Path) -> None:
+    async with site(1, tmp_path, expect={"minpoll": 11, "maxpoll": 10}) as here:
+        here.config["devices"][0]["adress"] = "x"
+        run = await here.configure()
+    assert "modules.default.expect: minpoll 11 exceeds maxpoll 10" in run.err
+    assert "devices[0].adress: unknown key (did you mean address?)" in run.err
+    assert run.code == 2
+
+
+async def test_a_device_of_which_nothing_is_expected_is_asked_nothing(tmp_path: Path) -> None:
+    async with site(2, tmp_path, expect={}) as here:
+        here.config["devices"][0]["expect"] = {"maxpoll": 12}
+        run = await here.configure("--json", "--apply", "--yes")
+        assert here.devices[1].requests.total == 0
+    assert run.results == {"sim-00001": "set", "sim-00002": "nothing_expected"}
+    assert run.code == 0
+
+
+async def test_a_device_is_expected_what_its_module_says_and_it_says_otherwise(
+    tmp_path: Path,
+) -> None:
+    async with site(1, tmp_path) as here:
+        here.config["devices"][0]["expect"] = {"maxpoll": 11}
+        run = await here.configure("--json")
+    assert [each["wanted"] for each in run.documents["sim-00001"]["differences"]] == [
+        11,
+        ["10.0.0.1", "10.0.0.2"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("expect", "reason"),
+    [
+        (
+            {"static_servers": list("abcdef")},
+            "not sent: static_servers: 6 servers, but the device supports 5",
+        ),
+        ({"minpoll": 11}, "not sent: minpoll: 11 exceeds maxpoll 10"),
+    ],
+)
+async def test_what_the_device_could_not_take_is_not_sent(
+    expect: dict[str, Any], reason: str, tmp_path: Path
+) -> None:
+    async with site(1, tmp_path, expect=expect) as here:
+        run = await here.configure("--json", "--apply", "--yes")
+        assert asked(here.devices[0]) == 0
+    [document] = run.documents.values()
+    assert (document["result"], document["reason"]) == ("refused", reason)
+    assert document["differences"], "what was refused is told"
+    assert run.code == 1
+
+
+async def test_nts_is_not_sent_to_a_device_that_does_not_report_it(tmp_path: Path) -> None:
+    async with site(1, tmp_path, expect={"nts_enabled": True}) as here:
+        here.devices[0].client.firmware = OLD_FIRMWARE
+        run = await here.configure("--apply", "--yes")
+        assert asked(here.devices[0]) == 0
+    assert (
+        "refused: not sent: nts_enabled: the device does not report it, so it does not know it\n"
+        "  nts_enabled: not reported → true\n"
+    ) in run.out
+
+
+async def test_old_firmware_is_set_what_it_knows(tmp_path: Path) -> None:
+    async with site(1, tmp_path, expect={"static_servers": ["10.0.0.1"]}) as here:
+        here.devices[0].client.firmware = OLD_FIRMWARE
+        run = await here.configure("--apply", "--yes")
+        assert here.devices[0].client.configuration.static_servers == ["10.0.0.1"]
+    assert run.code == 0
+
+
+ODD_NAMES = ['"quoted" \\ {x}/y %41', "[bold red]markup[/]", "\x1b[2J\nline", "Tür 時計", "-x"]
+
+
+async def test_odd_names_of_devices_are_chosen_and_printed_on_one_line_each(
+    tmp_path: Path,
+) -> None:
+    async with site(len(ODD_NAMES), tmp_path) as here:
+        for entry, name in zip(here.config["devices"], ODD_NAMES, strict=True):
+            entry["name"] = name
+        run = await here.configure("--", *ODD_NAMES)
+        documents = (await here.configure("--json", "--", *ODD_NAMES)).documents
+    told = [line for line in run.out.splitlines() if line.endswith(": different")]
+    assert [line.rpartition(" (")[0] for line in told] == [
+        '"quoted" \\ {x}/y %41',
+        "[bold red]markup[/]",
+        r"\x1b[2J\nline",
+        "Tür 時計",
+        "-x",
+    ]
+    assert list(documents) == ODD_NAMES
+
+
+async def test_an_encoding_without_arrows_is_no_reason_to_fail(tmp_path: Path) -> None:
+    async with site(1, tmp_path) as here:
+        run = await here.configure(PYTHONIOENCODING="ascii")
+    assert r"maxpoll: 10 \u2192 12" in run.out
+    assert run.code == 1
+
+
+async def test_colours_and_progress_are_for_terminals_only(tmp_path: Path) -> None:
+    async with site(1, tmp_path) as here:
+        run = await here.configure(FORCE_COLOR="1", TTY_COMPATIBLE="1", TERM="xterm-256color")
+    assert "\x1b" not in run.out + run.err
+    assert run.err == ""
+
+
+async def test_whoever_stops_reading_the_output_sees_no_traceback(tmp_path: Path) -> None:
+    async with site(40, tmp_path) as here:
+        file = here.write_config()
+        words = f"configure --config.file={file} --apply --yes --concurrency=4"
+        command = f"{COMMAND} {words} | true; echo ${{PIPESTATUS[0]}}"
+        process = await asyncio.create_subprocess_exec(
+            "bash",
+            "-c",
+            command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        changed = sum(is_new(device) for device in here.devices)
+    assert (out, err) == (b"1\n", b"")
+    assert changed == 0, "what nobody could see is not changed"
+
+
+async def test_300_devices_are_put_right_in_one_command(tmp_path: Path) -> None:
+    async with site(300, tmp_path) as here:
+        started = time.monotonic()
+        run = await here.configure("--apply", "--yes", f"--audit-log={here.audit_file}")
+        took = time.monotonic() - started
+        assert all(is_new(device) for device in here.devices)
+        assert len(here.audit) == 600
+    assert run.out.endswith("300 devices: 300 set\nEvery device is as expected.\n")
+    assert (run.code, run.err) == (0, "")
+    assert took < 30
+
+
+async def test_no_more_than_concurrency_devices_are_asked_at_once(tmp_path: Path) -> None:
+    fleet = build_fleet(6, "fault:hang")
+    async with site(fleet, tmp_path, timeout="1h") as here:
+        async with here.configuring("--concurrency=2") as run:
+            await run.until(lambda: sum(d.requests.total for d in here.devices) == 2)
+            run.signal()
+        assert sum(device.requests.total for device in here.devices) == 2
+    assert run.code == 1
+
+
+async def test_the_daemons_compliance_turns_over_at_the_next_poll(tmp_path: Path) -> None:
+    async with site(2, tmp_path) as here:
+        folder = tmp_path / "daemon"
+        folder.mkdir()
+        compliant = "axis_ntp_config_compliant"
+        async with daemon_on(here.config, folder) as running:
+            before = await running.ready()
+            assert set(before.by_device(compliant).values()) == {0}
+            run = await here.configure("--apply", "--yes", here.devices[0].name)
+            assert run.code == 0
+            after = await running.until(lambda now: max(now.by_device(compliant).values()) == 1)
+            mismatches = after.all("axis_ntp_config_mismatch")
+            polls = [found.by_device("axis_ntp_polls_total") for found in (before, after)]
+    assert after.by_device(compliant) == {"sim-00001": 1, "sim-00002": 0}
+    assert {labels["device"] for labels, _ in mismatches} == {"sim-00002"}
+    assert set(after.by_device("axis_ntp_poll_failures_total").values()) == {0}
+    assert polls[1]["sim-00001"] > polls[0]["sim-00001"]
