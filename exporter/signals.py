@@ -32,7 +32,11 @@ class Interruption:
 
 @contextmanager
 def interruptions(first: Callable[[], None]) -> Iterator[Interruption]:
-    """The first SIGTERM or SIGINT sets `stop` and calls `first`, the next one sets `abandon`."""
+    """The first SIGTERM or SIGINT sets `stop` and calls `first`, the next one sets `abandon`.
+
+    So does SIGHUP, a terminal that is gone, unless the job was started with it ignored (nohup).
+    Afterwards all of them are ignored: the job has told its end, and exits with the code for it.
+    """
     said = Interruption()
 
     def interrupt() -> None:
@@ -42,8 +46,12 @@ def interruptions(first: Callable[[], None]) -> Iterator[Interruption]:
             said.stop.set()
             first()
 
-    with _on_signal(interrupt):
+    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = _STOP if ignored else (*_STOP, signal.SIGHUP)
+    with _on_signal(interrupt, numbers):
         yield said
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
 
 
 async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
@@ -59,14 +67,16 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
 
 
 @contextmanager
-def _on_signal(call: Callable[[], None]) -> Iterator[None]:
+def _on_signal(
+    call: Callable[[], None], numbers: tuple[signal.Signals, ...] = _STOP
+) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    for number in _STOP:
+    for number in numbers:
         loop.add_signal_handler(number, call)
     try:
         yield
     finally:
-        for number in _STOP:
+        for number in numbers:
             loop.remove_signal_handler(number)
 
 

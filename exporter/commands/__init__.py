@@ -1,1 +1,1 @@
-"""The subcommands: each module has `add_arguments(parser)` and `execute(arguments)`."""
+"""The subcommands: each has `add_arguments(parser)` and `execute(arguments)`; what they share."""

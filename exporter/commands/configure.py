@@ -82,7 +82,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 def _require_consent(arguments: argparse.Namespace) -> None:
-    somebody_there = sys.stdin is not None and sys.stdin.isatty()
+    # The question is seen on one and answered on the other.
+    somebody_there = all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
     if arguments.apply and not arguments.yes and not somebody_there:
         raise UsageError("--apply asks first, and there is no terminal to ask at: add --yes")
 

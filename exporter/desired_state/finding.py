@@ -7,7 +7,13 @@ from enum import StrEnum
 from typing import Final
 
 from exporter.config import Expect
-from exporter.desired_state.plan import Difference, Plan, differences_left, make_plan
+from exporter.desired_state.plan import (
+    Difference,
+    Plan,
+    alike,
+    differences_left,
+    make_plan,
+)
 from exporter.reading import NtpClientReading, Reading
 from exporter.vapix.errors import (
     ApiError,
@@ -77,10 +83,11 @@ def second_finding(shown: Plan, fresh: Finding) -> Finding:
 
     Only the change that was shown is made: not one of a device that is another by now.
     """
-    if fresh.result is Result.DIFFERENT and fresh.plan and fresh.plan.before != shown.before:
-        reason = "not sent: its configuration has changed since it was first read; run again"
-        return Finding(Result.REFUSED, reason, fresh.plan)
-    return fresh
+    plan = fresh.plan
+    if plan is None or not plan.differences or alike(plan.before, shown.before):
+        return fresh
+    reason = "not sent: its configuration has changed since it was first read; run again"
+    return Finding(Result.REFUSED, reason, plan)
 
 
 def final_finding(plan: Plan, error: DeviceError | None, back: Reading | DeviceError) -> Finding:
@@ -88,15 +95,16 @@ def final_finding(plan: Plan, error: DeviceError | None, back: Reading | DeviceE
     if isinstance(back, DeviceError):
         return _unseen(plan, error, back)
     found = present_configuration(back.client or NtpClientReading())
+    unmoved = alike(found, plan.before)
     left = differences_left(plan, back.client)
     if not left:
         reason = None if error is None else f"it reads back right, though asking ended in: {error}"
         return Finding(Result.SET, reason, plan, found=found)
     if isinstance(error, _REFUSALS):
-        moved = "" if found == plan.before else "; it is no longer as it was, though"
+        moved = "" if unmoved else "; it is no longer as it was, though"
         return Finding(Result.REFUSED, f"{error}{moved}", plan, left, found, error)
     asked = "it accepted the change" if error is None else f"asking ended in: {error}"
-    made = "it is as it was" if found == plan.before else "it is neither as it was nor as wanted"
+    made = "it is as it was" if unmoved else "it is neither as it was nor as wanted"
     return Finding(Result.READ_BACK_DIFFERENT, f"{asked}; {made}", plan, left, found, error)
 
 

@@ -67,10 +67,16 @@ def differences_left(plan: Plan, client: NtpClientReading | None) -> tuple[Diffe
     That is what is expected, and also what was to stay as it was: a change carries everything.
     """
     found = present_configuration(client or NtpClientReading())
-    unexpected = (name for name in SPELLINGS if name not in plan.expect.named())
-    moved = (n for n in unexpected if not _alike(getattr(plan.after, n), getattr(found, n)))
+    sent = (name for name in SPELLINGS if getattr(plan.after, name) is not None)
+    carried = (name for name in sent if name not in plan.expect.named())
+    moved = (n for n in carried if not _alike(getattr(plan.after, n), getattr(found, n)))
     names = sorted({*mismatches(plan.expect, client), *moved})
     return tuple(Difference(n, getattr(found, n), getattr(plan.after, n)) for n in names)
+
+
+def alike(one: NtpClientConfiguration, other: NtpClientConfiguration) -> bool:
+    """Whether two configurations say the same; a device may list its servers in any order."""
+    return all(_alike(getattr(one, name), getattr(other, name)) for name in SPELLINGS)
 
 
 def _value(expected: object) -> object:
@@ -83,12 +89,10 @@ def _value(expected: object) -> object:
     return tuple(named.values())
 
 
-def _alike(sent: object, found: object) -> bool:
-    if sent is None:  # it was not reported, and left out
-        return True
-    if isinstance(sent, tuple) and isinstance(found, tuple):
-        return {name.lower() for name in sent} == {name.lower() for name in found}
-    return sent == found
+def _alike(one: object, other: object) -> bool:
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return {name.lower() for name in one} == {name.lower() for name in other}
+    return one == other
 
 
 def _problems(plan: Plan, reading: Reading) -> Iterator[str]:

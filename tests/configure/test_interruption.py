@@ -15,7 +15,7 @@ DEVICES = 8
 OPEN = 3
 FLAGS = ("--json", "--apply", "--yes", f"--concurrency={OPEN}")
 
-SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
 def changing(here: Site) -> int:

@@ -83,8 +83,16 @@ def test_only_the_change_that_was_shown_is_made(plan: Plan) -> None:
     assert other.reason == (
         "not sent: its configuration has changed since it was first read; run again"
     )
+    unreported = first_finding(EXPECT, reading(enabled=None))
+    assert second_finding(plan, unreported).result is Result.REFUSED
     elsewhere = first_finding(EXPECT, reading(enabled=False))
     assert second_finding(plan, elsewhere).result is Result.REFUSED
+
+
+def test_servers_in_another_order_are_no_other_configuration() -> None:
+    listed, reordered = reading(static_servers=("a", "b")), reading(static_servers=("B", "a"))
+    fresh = first_finding(EXPECT, reordered)
+    assert second_finding(make_plan(EXPECT, listed), fresh) is fresh
 
 
 def test_whoever_was_put_right_meanwhile_is_right(plan: Plan) -> None:
