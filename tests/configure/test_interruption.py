@@ -118,6 +118,9 @@ async def test_reading_is_given_up_at_the_first_signal_and_nothing_is_changed(
 async def test_a_device_that_hangs_before_it_is_changed_is_not_waited_for(tmp_path: Path) -> None:
     async with site(build_fleet(2, "fault:set_hang"), tmp_path, timeout="4s") as here:
         first, second = here.devices
+        modules = here.config["modules"]
+        modules["patient"] = {**modules["default"], "timeout": "1h"}
+        here.config["devices"][1]["module"] = "patient"
         async with here.configuring("--json", "--apply", "--yes", "--concurrency=1") as run:
             await run.until(lambda: asked(first) == 1)
             # Read once already, it hangs when it is read again before its change.
