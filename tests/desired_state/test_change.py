@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import pytest
@@ -40,7 +40,7 @@ class Script:
     async def call(self, _method: str, params: dict[str, Any]) -> None:
         self.done.append("set")
         self.when_set()
-        self.client = replace(self.client, **params)
+        self.client = self.client._replace(**params)
 
     async def append(self, event: str, *_: object, **_more: object) -> None:
         self.done.append(event)

@@ -1,6 +1,5 @@
 """What is concluded from a device's answers."""
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -33,7 +32,7 @@ CLIENT = NtpClientReading(enabled=True, nts_enabled=False, minpoll=6, maxpoll=10
 
 
 def reading(**changed: Any) -> Reading:
-    return Reading("1.5", replace(CLIENT, **changed), server_present=False)
+    return Reading("1.5", CLIENT._replace(**changed), server_present=False)
 
 
 BEFORE, AFTER, OTHER = reading(), reading(maxpoll=12), reading(maxpoll=11)
