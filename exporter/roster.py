@@ -52,6 +52,12 @@ def _wanted(config: Config, entry: Entry, door: Door) -> Wanted:
     return Wanted(target, door, config.expect(entry))
 
 
+def make_device(wanted: Wanted, session: Session) -> Device:
+    """A device of which nothing is known yet."""
+    client = wanted.door.client(wanted.target.address, session)
+    return Device(wanted.target, client, DeviceState(expect=wanted.expect))
+
+
 class Changes(NamedTuple):
     """How many devices came, went, and stay otherwise than they were."""
 
@@ -91,8 +97,7 @@ class Roster:
         return Changes(len(new) - moved, len(gone) - moved, len(changed) + moved)
 
     def _add(self, wanted: Wanted) -> None:
-        client = wanted.door.client(wanted.target.address, self._session)
-        device = Device(wanted.target, client, DeviceState(expect=wanted.expect))
+        device = make_device(wanted, self._session)
         self._fleet.add(device)
         self._poller.start(device)
 

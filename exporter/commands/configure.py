@@ -15,9 +15,9 @@ from typing import Final
 import uvloop
 
 from exporter.commands.arguments import add_config_file, positive_count
-from exporter.commands.selection import UsageError, add_selection, chosen_devices
+from exporter.commands.selection import UsageError, add_selection, chosen_devices, loaded_config
 from exporter.commands.sweep import DEFAULT_CONCURRENCY, opened, sweep
-from exporter.config import Config, ConfigError, load_config
+from exporter.config import Config, ConfigError
 from exporter.config.model import Device as DeviceConfig
 from exporter.desired_state.audit import AuditFailed, AuditLog, open_audit_log, operator, utc_now
 from exporter.desired_state.change import Case, await_change, change, compare
@@ -67,7 +67,7 @@ def execute(arguments: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # an arrow is no reason to fail
     try:
-        config = load_config(arguments.config_file, os.environ)
+        config = loaded_config(arguments.config_file)
         chosen = chosen_devices(config, arguments.devices, arguments.selectors)
         _require_consent(arguments)
         with _audit_log(arguments) as audit:

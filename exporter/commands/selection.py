@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import difflib
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Final
 
-from exporter.config import Config
+from exporter.config import Config, load_config
 from exporter.config.model import Device
+from exporter.discovery.once import with_discovered
 from exporter.escaping import escaped
 
 _FEW: Final = 8
@@ -55,6 +60,17 @@ def selector(text: str) -> Selector:
     if not (label and equals):
         raise argparse.ArgumentTypeError(f"{text!r} is no LABEL=VALUE")
     return label, value
+
+
+def loaded_config(file: Path) -> Config:
+    """The config with the devices of its discovery; sources that fail are told of.
+
+    Raises `ConfigError`.
+    """
+    config, problems = asyncio.run(with_discovered(load_config(file, os.environ)))
+    for problem in problems:
+        print(f"discovery: {escaped(problem)}", file=sys.stderr)
+    return config
 
 
 def chosen_devices(

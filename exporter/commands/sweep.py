@@ -13,7 +13,9 @@ from exporter.commands.selection import UsageError
 from exporter.config import Config
 from exporter.config.model import Device as DeviceConfig
 from exporter.device import Device
-from exporter.fleet import build_fleet
+from exporter.door import open_doors
+from exporter.roster import make_device, wanted_devices
+from exporter.shard import WHOLE
 from exporter.signals import Interruption
 from exporter.vapix.session import open_session
 
@@ -31,12 +33,15 @@ async def opened(config: Config, chosen: Sequence[DeviceConfig]) -> AsyncIterato
 
     Raises `UsageError` for a secret file that cannot be read.
     """
+    modules = {device.module: config.module(device.module) for device in chosen}
+    try:
+        doors = open_doors(modules, {})
+    except (OSError, ValueError) as problem:
+        raise UsageError(str(problem)) from None
+    alone = config.model_copy(update={"devices": tuple(chosen)})
+    wanted = wanted_devices(alone, (), doors, WHOLE)
     async with open_session() as session:
-        try:
-            fleet = build_fleet(config.model_copy(update={"devices": tuple(chosen)}), session)
-        except (OSError, ValueError) as problem:
-            raise UsageError(str(problem)) from None
-        yield list(fleet)
+        yield [make_device(each, session) for each in wanted.values()]
 
 
 async def sweep(

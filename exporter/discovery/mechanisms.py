@@ -9,7 +9,7 @@ from typing import Final, NamedTuple, Protocol
 
 import aiohttp
 
-from exporter.config import FileSd, HttpSd
+from exporter.config import Config, FileSd, HttpSd
 from exporter.discovery.groups import Targets, read_groups
 
 LARGEST_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -34,6 +34,14 @@ class Mechanism(Protocol):
 
     async def refresh(self) -> list[Refreshed]:
         """Every source that there is, each with what it tells now."""
+
+
+def mechanisms(config: Config) -> dict[FileSd | HttpSd, Mechanism]:
+    """Every mechanism of a config, by its section, in the config's order."""
+    found: dict[FileSd | HttpSd, Mechanism] = {}
+    found.update((section, Files(section)) for section in config.file_sd_configs)
+    found.update((section, Server(section)) for section in config.http_sd_configs)
+    return found
 
 
 class Files:

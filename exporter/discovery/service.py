@@ -10,7 +10,7 @@ import structlog
 from exporter.config import Config, FileSd, HttpSd
 from exporter.config import Device as Entry
 from exporter.discovery.admission import Source
-from exporter.discovery.mechanisms import Files, Mechanism, Refreshed, Server
+from exporter.discovery.mechanisms import Mechanism, Refreshed, mechanisms
 from exporter.self_metrics import SelfMetrics
 
 _log = structlog.get_logger()
@@ -32,7 +32,8 @@ class Discovery:
 
     def found(self, config: Config) -> dict[Source, tuple[Entry, ...]]:
         """What every source of a config told last, in its order."""
-        watches = (self._watches[entry] for entry in _sources(config) if entry in self._watches)
+        sections = (*config.file_sd_configs, *config.http_sd_configs)
+        watches = (self._watches[section] for section in sections if section in self._watches)
         return {source: entries for each in watches for source, entries in each.found.items()}
 
     @property
@@ -43,9 +44,9 @@ class Discovery:
     def follow(self, config: Config) -> None:
         """Ask the sources of a config from now on; those that stay keep what they told."""
         before, self._watches = self._watches, {}
-        for entry in _sources(config):
-            kept = before.pop(entry, None)
-            self._watches[entry] = kept or self._start(entry)
+        for section, mechanism in mechanisms(config).items():
+            kept = before.pop(section, None)
+            self._watches[section] = kept or _Watch(mechanism, self._take)
         for watch in before.values():
             watch.stop()
             self._metrics.sd_ended(watch.mechanism.name, watch.sources)
@@ -56,10 +57,6 @@ class Discovery:
         for watch in watches.values():
             watch.stop()
         await asyncio.gather(*(w.task for w in watches.values()), return_exceptions=True)
-
-    def _start(self, entry: FileSd | HttpSd) -> _Watch:
-        mechanism: Mechanism = Files(entry) if isinstance(entry, FileSd) else Server(entry)
-        return _Watch(mechanism, self._take)
 
     def _take(self, watch: _Watch, refreshed: list[Refreshed]) -> None:
         """Take in what a mechanism's sources told, and tell what was wrong."""
@@ -79,10 +76,6 @@ class Discovery:
         if problems != watch.told.get(source, ()):
             watch.told[source] = problems
             _tell(mechanism, source, problems)
-
-
-def _sources(config: Config) -> tuple[FileSd | HttpSd, ...]:
-    return (*config.file_sd_configs, *config.http_sd_configs)
 
 
 def _tell(mechanism: str, source: str, problems: tuple[str, ...]) -> None:

@@ -311,3 +311,19 @@ async def test_the_daemons_compliance_turns_over_at_the_next_poll(tmp_path: Path
     assert {labels["device"] for labels, _ in mismatches} == {"sim-00002"}
     assert set(after.by_device("axis_ntp_poll_failures_total").values()) == {0}
     assert polls[1]["sim-00001"] > polls[0]["sim-00001"]
+
+
+async def test_devices_of_discovery_are_configured_too_and_a_broken_source_is_told(
+    tmp_path: Path,
+) -> None:
+    async with site(2, tmp_path) as here:
+        moved = here.config["devices"].pop()
+        (tmp_path / "more.json").write_text(
+            json.dumps([{"targets": [moved["address"]], "labels": {"device": moved["name"]}}])
+        )
+        (tmp_path / "broken.json").write_text("{")
+        here.config["file_sd_configs"] = [{"files": ["more.json", "broken.json"]}]
+        run = await here.configure("--apply", "--yes", "--json")
+        assert all(is_new(device) for device in here.devices)
+    assert run.results == {"sim-00001": "set", "sim-00002": "set"}
+    assert "broken.json: EOF while parsing an object" in run.err

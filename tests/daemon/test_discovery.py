@@ -36,6 +36,13 @@ def failures(found: Scrape) -> dict[str, float]:
     return {labels["source"]: value for labels, value in found.all(FAILURES)}
 
 
+def put(file: Path, text: str) -> None:
+    """Write a file in one step: it may be read at any moment."""
+    new = file.with_suffix(".new")
+    new.write_text(text)
+    new.replace(file)
+
+
 async def test_files_come_change_break_and_go(tmp_path: Path) -> None:
     fleet = build_fleet(4)
     folder = tmp_path / "devices"
@@ -44,17 +51,17 @@ async def test_files_come_change_break_and_go(tmp_path: Path) -> None:
     async with serve_fleet(fleet) as served:
         at = served.addresses
         sd = {"files": ["devices/*.yaml", "devices/*.json"], "refresh_interval": "100ms"}
-        first.write_text(yaml.safe_dump(groups(served, 0)))
+        put(first, yaml.safe_dump(groups(served, 0)))
         async with daemon_on(config_of(served, file_sd_configs=[sd]), tmp_path) as running:
             await running.until(lambda now: now.by_device(UP) == up(at[0]))
-            second.write_text(json.dumps(groups(served, 1, 2)))
+            put(second, json.dumps(groups(served, 1, 2)))
             await running.until(lambda now: now.by_device(UP) == up(at[0], at[1], at[2]))
             polls = (await running.scrape()).by_device(POLLS)[at[1]]
-            second.write_text("[{")
+            put(second, "[{")
             broken = await running.until(lambda now: failures(now).get(str(second), 0) >= 2)
             assert broken.by_device(UP) == up(at[0], at[1], at[2]), "the last good targets stay"
             assert broken.by_device(POLLS)[at[1]] >= polls
-            second.write_text(json.dumps(groups(served, 3)))
+            put(second, json.dumps(groups(served, 3)))
             await running.until(lambda now: now.by_device(UP) == up(at[0], at[3]))
             first.unlink()
             await running.until(lambda now: now.by_device(UP) == up(at[3]))

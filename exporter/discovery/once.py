@@ -1,0 +1,25 @@
+"""Every source asked once: what commands other than the daemon need."""
+
+from __future__ import annotations
+
+from exporter.config import Config
+from exporter.config import Device as Entry
+from exporter.discovery.admission import Source, admit
+from exporter.discovery.mechanisms import mechanisms
+
+
+async def with_discovered(config: Config) -> tuple[Config, list[str]]:
+    """The config with the devices that its sources tell of, and what was wrong with any."""
+    found: dict[Source, tuple[Entry, ...]] = {}
+    problems: list[str] = []
+    for mechanism in mechanisms(config).values():
+        for told in await mechanism.refresh():
+            source = Source(mechanism.name, told.source)
+            found[source] = told.targets.entries if told.targets else ()
+            left_out = told.targets.problems if told.targets else (told.problem,)
+            problems.extend(f"{told.source}: {problem}" for problem in left_out)
+    admission = admit(config, found)
+    for source, refused in admission.problems.items():
+        problems.extend(f"{source.name}: {problem}" for problem in refused)
+    devices = (*config.devices, *admission.entries)
+    return config.model_copy(update={"devices": devices}), problems
