@@ -130,8 +130,8 @@ def _best_of(tries: int, work: Callable[[], bytes]) -> float:
 async def _hold_up(devices: list[Device], exposition: Exposition) -> Row:
     """Scrape over HTTP, gzip included, and see how late a timer gets meanwhile."""
     registry, host = SelfMetrics().registry, HostClock()
-    no_keeper: Any = None
-    state = WebState(Fleet(devices), exposition, registry, host, no_keeper, "/metrics")
+    nobody: Any = None
+    state = WebState(Fleet(devices), exposition, registry, host, nobody, nobody, "/metrics")
     runner = web.AppRunner(make_app(state), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

@@ -98,7 +98,7 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         _start(keeper, config)
         stack.push_async_callback(keeper.stop)
         state = WebState(
-            fleet, exposition, metrics.registry, host, keeper, settings.web.telemetry_path
+            fleet, exposition, metrics.registry, host, keeper, poller, settings.web.telemetry_path
         )
         addresses = await stack.enter_async_context(_serving(make_app(state), settings.web))
         _announce(fleet, settings.shard)

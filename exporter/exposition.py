@@ -107,20 +107,28 @@ class Exposition:
 
         Each device is told as it was at one moment, though polls go on while pieces are sent.
         """
-        devices = list(self._devices.values())
-        texts: list[Sequence[str]] = [device.texts for device in devices]
-        clocks: list[Sequence[str]] = []
+        yield from _pieces(list(self._devices.values()), now, openmetrics=openmetrics)
+
+
+def device_pieces(device: Device, now: HostTime, *, openmetrics: bool) -> Iterator[bytes]:
+    """One device's families, encoded."""
+    return _pieces([DeviceLines(device)], now, openmetrics=openmetrics)
+
+
+def _pieces(devices: list[DeviceLines], now: HostTime, *, openmetrics: bool) -> Iterator[bytes]:
+    texts: list[Sequence[str]] = [device.texts for device in devices]
+    clocks: list[Sequence[str]] = []
+    for part in _parts(len(devices)):
+        clocks.extend([device.clock_texts(now) for device in devices[part]])
+        yield b""
+    for metric in DEVICE_METRICS:
+        head = _head(metric, openmetrics=openmetrics)
+        source = clocks if isinstance(metric, ClockMetric) else texts
+        place = _PLACE[metric.name]
         for part in _parts(len(devices)):
-            clocks.extend([device.clock_texts(now) for device in devices[part]])
-            yield b""
-        for metric in DEVICE_METRICS:
-            head = _head(metric, openmetrics=openmetrics)
-            source = clocks if isinstance(metric, ClockMetric) else texts
-            place = _PLACE[metric.name]
-            for part in _parts(len(devices)):
-                if body := "".join([lines[place] for lines in source[part]]):
-                    yield f"{head}{body}".encode()
-                    head = ""
+            if body := "".join([lines[place] for lines in source[part]]):
+                yield f"{head}{body}".encode()
+                head = ""
 
 
 def _parts(count: int) -> list[slice]:

@@ -68,6 +68,7 @@ class Poller:
         self._waiting: deque[_Turn] = deque()
         self._open: dict[Device, asyncio.Task[None]] = {}
         self._again: set[Device] = set()
+        self._awaited: dict[Device, asyncio.Event] = {}
 
     @property
     def in_flight(self) -> int:
@@ -110,6 +111,13 @@ class Poller:
             due = self._host.steady_seconds() + delay_seconds
             self._set_timer(_Turn(device, turn, due))
 
+    async def poll_now(self, device: Device) -> None:
+        """Return when a poll has ended: the one that is open, or one that begins at once."""
+        ended = self._awaited.setdefault(device, asyncio.Event())
+        if device not in self._open:
+            self.poll_soon(device, delay_seconds=0)
+        await ended.wait()
+
     def remove(self, device: Device) -> None:
         """Poll a device no more; a poll of it that is open is cancelled and leaves nothing."""
         self._devices.discard(device)
@@ -118,6 +126,7 @@ class Poller:
             self._cancel_timer(device)
         if device in self._open:
             self._open[device].cancel()
+        self._tell_ended(device)
 
     async def stop(self) -> None:
         """Remove every device; return when the last open poll has ended."""
@@ -161,7 +170,12 @@ class Poller:
             del self._open[turn.device]
             if turn.device in self._devices:
                 self._go_on(turn)
+            self._tell_ended(turn.device)
             self._fill_slots()
+
+    def _tell_ended(self, device: Device) -> None:
+        if (ended := self._awaited.pop(device, None)) is not None:
+            ended.set()
 
     def _go_on(self, turn: _Turn) -> None:
         device = turn.device

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
 from exporter.clock import SECOND_NS, Offset
@@ -12,7 +12,7 @@ from exporter.config import Expect
 from exporter.device_clock import DeviceClock
 from exporter.host_clock import HostTime
 from exporter.reading import NtpClientReading, Reading
-from exporter.vapix.errors import REASONS, DeviceError
+from exporter.vapix.errors import REASONS, DeviceError, PollTimeout
 from exporter.vapix.sighting import Sighting, observations
 
 MAX_ERROR_KINDS = 64
@@ -108,6 +108,22 @@ class DeviceState:
         if self.reading is None or self.client is None:
             return None
         return self.client.servers_source or "", self.reading.api_version or ""
+
+    def as_unanswered(self) -> DeviceState:
+        """A copy for while the device owes an answer: the reading is gone, the account stays."""
+        return replace(
+            self,
+            up=False,
+            answered=False,
+            last_error=ErrorKind(PollTimeout.reason),
+            reading=None,
+            client=None,
+            shown=_SAID_NOTHING,
+            client_present=None,
+            server_present=None,
+            mismatches=None,
+            compliant=None,
+        )
 
     def expect_now(self, expect: Expect) -> None:
         """Hold the reading that is there against other expectations."""

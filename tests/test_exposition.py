@@ -269,7 +269,9 @@ outcomes = st.builds(
     started_unix=st.floats(0, 4e9),
     duration_seconds=st.floats(0, 100),
     result=readings | faults,
+    started_steady=st.floats(0, 1e6),
     sightings=st.just(()) | st.just((Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT"),)),
+    held_seconds=st.floats(0, 1),
 )
 subjects = st.tuples(
     texts, st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), texts, max_size=2)

@@ -46,7 +46,10 @@ async def client(lobby: Device) -> AsyncIterator[Client]:
     for each in fleet:
         exposition.refresh(each)
     keeper: Any = StubKeeper()
-    app = make_app(WebState(fleet, exposition, CollectorRegistry(), host, keeper, "/metrics"))
+    nobody: Any = None
+    app = make_app(
+        WebState(fleet, exposition, CollectorRegistry(), host, keeper, nobody, "/metrics")
+    )
     # auto_decompress off: the tests look at what really travels.
     async with TestClient(TestServer(app), auto_decompress=False) as client:
         yield client

@@ -4,6 +4,7 @@ from exporter.config.expect import Expect
 from exporter.config.fields import LARGEST_PORT, Secret, split_address
 from exporter.config.load import ConfigError, load_config, parse_config
 from exporter.config.model import Auth, Config, Device, FileSd, Global, HttpSd, Module, Tls
+from exporter.config.shown import config_text
 
 __all__ = [
     "LARGEST_PORT",
@@ -18,6 +19,7 @@ __all__ = [
     "Module",
     "Secret",
     "Tls",
+    "config_text",
     "load_config",
     "parse_config",
     "split_address",

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
-import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
-from aiohttp import hdrs, web
-from prometheus_client.exposition import choose_encoder, gzip_accepted
+from aiohttp import web
 from prometheus_client.registry import Collector
 
+from exporter.config import config_text
 from exporter.exposition import Exposition
 from exporter.fleet import Fleet
 from exporter.host_clock import HostClock
 from exporter.keeper import Keeper, ReloadFailed
+from exporter.poller import Poller
+from exporter.web.multi_target import probed, target_groups
+from exporter.web.series import Encoder, stream_series
 from exporter.web.status import render_status
-
-_GZIP: Final = 16 + zlib.MAX_WBITS
 
 _HEADERS: Final = {
     "Server": "axis-ntp-exporter",
@@ -37,6 +37,7 @@ class WebState:
     own_series: Collector
     host: HostClock
     keeper: Keeper
+    poller: Poller
     telemetry_path: str
 
 
@@ -56,6 +57,9 @@ def make_app(state: WebState) -> web.Application:
             web.post("/-/reload", _reload),
             web.put("/-/reload", _reload),
             web.get(state.telemetry_path, _metrics),
+            web.get("/probe", _probe),
+            web.get("/discover", _discover),
+            web.get("/config", _config),
         ]
     )
     return app
@@ -85,43 +89,29 @@ async def _reload(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:
-    """Every series, in pieces between which polls go on."""
-    encode, content_type = _negotiate(request)
-    headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
-    zipped = gzip_accepted(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
-    if zipped:
-        headers[hdrs.CONTENT_ENCODING] = "gzip"
-    response = web.StreamResponse(headers=headers)
-    await response.prepare(request)
-    pieces = _pieces(request.app[STATE], encode, openmetrics="openmetrics" in content_type)
-    for piece in _gzipped(pieces) if zipped else pieces:
-        await response.write(piece)
-        await asyncio.sleep(0)
-    await response.write_eof()
-    return response
+    """Every series."""
+    return await stream_series(request, partial(_pieces, request.app[STATE]))
 
 
-def _pieces(
-    state: WebState, encode: Callable[[Collector], bytes], *, openmetrics: bool
-) -> Iterator[bytes]:
+def _pieces(state: WebState, encode: Encoder, *, openmetrics: bool) -> Iterator[bytes]:
     yield from state.exposition.pieces(state.host.now(), openmetrics=openmetrics)
     # Last, for it ends with the `# EOF` of OpenMetrics.
     yield encode(state.own_series)
 
 
-def _gzipped(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    compressor = zlib.compressobj(level=1, wbits=_GZIP)
-    for piece in pieces:
-        yield compressor.compress(piece)
-    yield compressor.flush()
+async def _probe(request: web.Request) -> web.StreamResponse:
+    """One configured device; no address that is not configured is ever spoken to."""
+    state = request.app[STATE]
+    pieces = await probed(request, state.fleet, state.poller, state.host)
+    return await stream_series(request, pieces)
 
 
-def _negotiate(request: web.Request) -> tuple[Callable[[Collector], bytes], str]:
-    try:
-        return choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
-    except (TypeError, ValueError):
-        # prometheus-client stumbles over a version such as `x`.
-        return choose_encoder("")
+async def _discover(request: web.Request) -> web.Response:
+    return web.json_response(target_groups(request.app[STATE].fleet))
+
+
+async def _config(request: web.Request) -> web.Response:
+    return web.Response(text=config_text(request.app[STATE].keeper.config))
 
 
 async def _status_page(request: web.Request) -> web.Response:

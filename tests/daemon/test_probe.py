@@ -1,0 +1,162 @@
+"""/probe, /discover and /config: the multi-target door, and the config in force."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+import yaml
+from prometheus_client.openmetrics import parser
+
+from exporter.simulator.fleet import build_fleet, serve_fleet
+from tests.daemon_process import DaemonProcess, Scrape, daemon_on, parse_text
+
+parse_openmetrics: Any = parser.text_string_to_metric_families
+POLLS = "axis_ntp_polls_total"
+UP = "axis_ntp_up"
+
+
+async def probe(running: DaemonProcess, target: str, timeout: float = 10) -> Scrape:
+    headers = {"X-Prometheus-Scrape-Timeout-Seconds": str(timeout)}
+    url = f"{running.url}/probe?target={quote(target, safe='')}"
+    async with running.session.get(url, headers=headers) as response:
+        assert response.status == 200
+        text = await response.text()
+    return Scrape([(s.name, s.labels, s.value) for f in parse_text(text) for s in f.samples])
+
+
+async def test_a_device_is_probed_by_name_or_address_and_shows_only_its_own_series(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(2)
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="1h")
+        config["devices"][0]["name"] = name = 'Größe/"1" {x}'
+        async with daemon_on(config, tmp_path) as running:
+            for target in (name, served.addresses[0]):
+                found = await probe(running, target)
+                assert found.by_device(UP) == {name: 1}
+                assert {labels["device"] for _, labels, _ in found.samples} == {name}
+                assert not [n for n, _, _ in found.samples if n.startswith("axis_ntp_exporter")]
+
+
+async def test_a_reading_younger_than_the_interval_is_answered_from_without_a_poll(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(1)
+    async with serve_fleet(fleet) as served:
+        async with daemon_on(served.exporter_config(interval="1h"), tmp_path) as running:
+            polls = [(await probe(running, "sim-00001")).by_device(POLLS) for _ in range(3)]
+        assert polls == [{"sim-00001": 1}] * 3
+        async with daemon_on(served.exporter_config(interval="100ms"), tmp_path) as running:
+            await running.ready()
+
+
+async def test_probes_of_one_device_at_once_share_a_poll(tmp_path: Path) -> None:
+    fleet = build_fleet(1)
+    async with serve_fleet(fleet) as served:
+        async with daemon_on(served.exporter_config(interval="1h"), tmp_path) as running:
+            found = await asyncio.gather(*(probe(running, "sim-00001") for _ in range(10)))
+    assert [each.by_device(POLLS) for each in found] == [{"sim-00001": 1}] * 10
+
+
+async def test_a_device_that_does_not_answer_in_time_is_down_within_prometheus_s_timeout(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(1, "fault:hang")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="1h", timeout="30s")
+        async with daemon_on(config, tmp_path) as running:
+            before = time.monotonic()
+            found = await probe(running, "sim-00001", timeout=1.5)
+            assert 0.9 < time.monotonic() - before < 1.5
+    assert found.by_device(UP) == {"sim-00001": 0}
+    assert found.all("axis_ntp_last_error", reason="timeout")
+    assert not found.by_device("axis_ntp_synced")
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [("", 400), ("?target=", 400), ("?target=a&target=b", 400), ("?target=192.0.2.1", 404)],
+)
+async def test_who_is_not_configured_is_never_asked(
+    query: str, status: int, tmp_path: Path
+) -> None:
+    config = {"devices": [{"address": "127.0.0.1:1", "name": "only"}]}
+    async with daemon_on(config, tmp_path) as running:
+        assert (await running.get(f"/probe{query}"))[0] == status
+
+
+@pytest.mark.parametrize("timeout", ["soon", "-1", "nan", "0"])
+async def test_a_timeout_that_is_none_is_refused(timeout: str, tmp_path: Path) -> None:
+    config = {"devices": [{"address": "127.0.0.1:1", "name": "only"}]}
+    headers = {"X-Prometheus-Scrape-Timeout-Seconds": timeout}
+    async with daemon_on(config, tmp_path) as running:
+        url = f"{running.url}/probe?target=only"
+        async with running.session.get(url, headers=headers) as response:
+            assert response.status == 400
+            assert "X-Prometheus-Scrape-Timeout-Seconds" in await response.text()
+
+
+async def test_a_probe_speaks_open_metrics_too(tmp_path: Path) -> None:
+    fleet = build_fleet(1)
+    accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
+    async with serve_fleet(fleet) as served:
+        async with daemon_on(served.exporter_config(interval="1h"), tmp_path) as running:
+            url = f"{running.url}/probe?target=sim-00001"
+            async with running.session.get(url, headers=accept) as response:
+                families = list(parse_openmetrics(await response.text()))
+    assert "axis_ntp_up" in {family.name for family in families}
+
+
+async def test_discover_lists_every_device_with_its_labels(tmp_path: Path) -> None:
+    config = {
+        "devices": [
+            {"address": "127.0.0.1:1", "name": "gate", "labels": {"site": "hq"}},
+            {"address": "127.0.0.1:2"},
+            {"address": "127.0.0.1:3", "name": "left"},
+            {"address": "127.0.0.1:3", "name": "right"},
+        ]
+    }
+    async with daemon_on(config, tmp_path) as running:
+        async with running.session.get(f"{running.url}/discover") as response:
+            assert response.content_type == "application/json"
+            groups = await response.json()
+    assert groups == [
+        {"targets": ["127.0.0.1:1"], "labels": {"site": "hq", "device": "gate"}},
+        {"targets": ["127.0.0.1:2"], "labels": {"device": "127.0.0.1:2"}},
+        {"targets": ["left"], "labels": {"device": "left"}},
+        {"targets": ["right"], "labels": {"device": "right"}},
+    ]
+
+
+async def test_discover_and_probe_know_only_their_shard(tmp_path: Path) -> None:
+    devices = [{"address": f"127.0.0.1:{n}", "name": f"cam-{n}"} for n in range(1, 11)]
+    told = []
+    for index in range(2):
+        async with daemon_on({"devices": devices}, tmp_path, f"--poll.shard={index}/2") as running:
+            async with running.session.get(f"{running.url}/discover") as response:
+                names = {group["labels"]["device"] for group in await response.json()}
+            for device in devices:
+                status, _ = await running.get(f"/probe?target={device['name']}")
+                assert status == (200 if device["name"] in names else 404)
+            told.append(names)
+    assert told[0] | told[1] == {device["name"] for device in devices}
+    assert not told[0] & told[1]
+
+
+async def test_the_config_in_force_is_shown_without_its_secrets(tmp_path: Path) -> None:
+    config = {
+        "modules": {"default": {"auth": {"username": "root", "password": "hunter2"}}},
+        "devices": [{"address": "127.0.0.1:1", "name": "only"}],
+    }
+    async with daemon_on(config, tmp_path) as running:
+        status, text = await running.get("/config")
+    assert status == 200
+    assert "hunter2" not in text
+    shown = yaml.safe_load(text)
+    assert shown["modules"]["default"]["auth"]["password"] == "<secret>"
+    assert shown["global"] == {"interval": "1m", "timeout": "10s", "concurrency": 1000}
+    assert shown["devices"][0]["name"] == "only"
