@@ -46,19 +46,21 @@ async def test_a_reading_younger_than_the_interval_is_answered_from_without_a_po
     tmp_path: Path,
 ) -> None:
     fleet = build_fleet(1)
-    async with serve_fleet(fleet) as served:
-        async with daemon_on(served.exporter_config(interval="1h"), tmp_path) as running:
-            polls = [(await probe(running, "sim-00001")).by_device(POLLS) for _ in range(3)]
-        assert polls == [{"sim-00001": 1}] * 3
-        async with daemon_on(served.exporter_config(interval="100ms"), tmp_path) as running:
-            await running.ready()
+    async with (
+        serve_fleet(fleet) as served,
+        daemon_on(served.exporter_config(interval="1h"), tmp_path) as running,
+    ):
+        polls = [(await probe(running, "sim-00001")).by_device(POLLS) for _ in range(3)]
+    assert polls == [{"sim-00001": 1}] * 3
 
 
 async def test_probes_of_one_device_at_once_share_a_poll(tmp_path: Path) -> None:
     fleet = build_fleet(1)
-    async with serve_fleet(fleet) as served:
-        async with daemon_on(served.exporter_config(interval="1h"), tmp_path) as running:
-            found = await asyncio.gather(*(probe(running, "sim-00001") for _ in range(10)))
+    async with (
+        serve_fleet(fleet) as served,
+        daemon_on(served.exporter_config(interval="1h"), tmp_path) as running,
+    ):
+        found = await asyncio.gather(*(probe(running, "sim-00001") for _ in range(10)))
     assert [each.by_device(POLLS) for each in found] == [{"sim-00001": 1}] * 10
 
 
@@ -103,11 +105,13 @@ async def test_a_timeout_that_is_none_is_refused(timeout: str, tmp_path: Path) -
 async def test_a_probe_speaks_open_metrics_too(tmp_path: Path) -> None:
     fleet = build_fleet(1)
     accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
-    async with serve_fleet(fleet) as served:
-        async with daemon_on(served.exporter_config(interval="1h"), tmp_path) as running:
-            url = f"{running.url}/probe?target=sim-00001"
-            async with running.session.get(url, headers=accept) as response:
-                families = list(parse_openmetrics(await response.text()))
+    async with (
+        serve_fleet(fleet) as served,
+        daemon_on(served.exporter_config(interval="1h"), tmp_path) as running,
+    ):
+        url = f"{running.url}/probe?target=sim-00001"
+        async with running.session.get(url, headers=accept) as response:
+            families = list(parse_openmetrics(await response.text()))
     assert "axis_ntp_up" in {family.name for family in families}
 
 
@@ -120,10 +124,12 @@ async def test_discover_lists_every_device_with_its_labels(tmp_path: Path) -> No
             {"address": "127.0.0.1:3", "name": "right"},
         ]
     }
-    async with daemon_on(config, tmp_path) as running:
-        async with running.session.get(f"{running.url}/discover") as response:
-            assert response.content_type == "application/json"
-            groups = await response.json()
+    async with (
+        daemon_on(config, tmp_path) as running,
+        running.session.get(f"{running.url}/discover") as response,
+    ):
+        assert response.content_type == "application/json"
+        groups = await response.json()
     assert groups == [
         {"targets": ["127.0.0.1:1"], "labels": {"site": "hq", "device": "gate"}},
         {"targets": ["127.0.0.1:2"], "labels": {"device": "127.0.0.1:2"}},
