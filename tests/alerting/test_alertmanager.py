@@ -12,14 +12,12 @@ from typing import Any
 
 import pytest
 
+from exporter.durations import parse_duration
 from tests.alerting.alertmanager import PACKAGE, Alertmanager, Labels, running_alertmanager
 from tests.alerting.rules import ALERTMANAGER_EXAMPLE, alerts, load
 from tests.real.programs import enter_on_free_ports, find_program, wait_until
 
 pytestmark = pytest.mark.xdist_group("alertmanager")
-
-
-SKEW_TEXT = "alertname=AxisNTPClockSkew"
 
 
 def amtool(*arguments: str) -> str:
@@ -35,12 +33,9 @@ def test_amtool_finds_the_example_sound() -> None:
     ("labels", "receivers"),
     [
         (["severity=critical"], "on-call"),
-        (["severity=critical", SKEW_TEXT], "on-call"),
         (["severity=critical", "alertname=AxisNTPClockSkew", "site=hq"], "on-call"),
-        (
-            ["severity=critical", "alertname=AxisNTPClockSkew", "site=warehouse"],
-            "warehouse,on-call",
-        ),
+        (["severity=critical", "alertname=AxisNTPClockSkew", "site=warehouse"], "warehouse,on-call"),
+        (["severity=critical", "alertname=DiskFull", "site=warehouse"], "warehouse,on-call"),
         (["severity=warning"], "operations"),
         (["severity=warning", "site=hq"], "operations"),
         (["severity=warning", "site=warehouse"], "warehouse"),
@@ -50,6 +45,19 @@ def test_amtool_finds_the_example_sound() -> None:
 def test_the_example_routes_by_severity_and_site(labels: list[str], receivers: str) -> None:
     example = f"--config.file={ALERTMANAGER_EXAMPLE}"
     assert amtool("config", "routes", "test", example, *labels).strip() == receivers
+
+
+def test_a_pair_of_exporters_is_told_together_and_sites_are_told_apart() -> None:
+    assert load(ALERTMANAGER_EXAMPLE)["route"]["group_by"] == ["alertname", "severity", "site"]
+
+
+def test_a_jump_waits_until_a_suspect_clock_would_have_fired() -> None:
+    waits = {each.name: each.wait for each in alerts()}
+    routes = load(ALERTMANAGER_EXAMPLE)["route"]["routes"]
+    [journal] = [each for each in routes if each["receiver"] == "journal"]
+    assert parse_duration(journal["group_wait"]) > parse_duration(
+        waits["AxisNTPExporterClockSuspect"]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -78,6 +86,7 @@ ALL_OF_EXPORTER = [alert(each.name, each.severity) for each in ON_EXPORTERS]
 DOWN = alert("AxisNTPExporterDown", "critical")
 UNREACHABLE = alert("AxisNTPFleetUnreachable", "critical")
 SUSPECT = alert("AxisNTPExporterClockSuspect", "critical")
+STALLED = device("AxisNTPPollsStalled", "critical")
 SKEW = device("AxisNTPClockSkew")
 CRITICAL_SKEW = device("AxisNTPClockSkew", "critical")
 STEPPED = device("AxisNTPClockStepped", "info")
@@ -85,37 +94,50 @@ DEVICE_DOWN = device("AxisNTPDeviceDown")
 REFUSED = device("AxisNTPAuthenticationFailed")
 UNSYNCED = device("AxisNTPNotSynchronized")
 SERVERLESS = device("AxisNTPNoActiveServers")
+WARNINGS = [each for each in ALL_OF_LOBBY if each["severity"] == "warning"]
+NOT_CRITICAL = [each for each in ALL_OF_LOBBY if each["severity"] != "critical"]
+# Somebody else's, of the same device and exporter.
+FOREIGN = [device("DiskFull", severity) for severity in ("critical", "warning", "info")]
 
 
-def others(but: list[Labels]) -> list[Labels]:
-    return [each for each in ALL_OF_LOBBY if each not in but]
+def but(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
+    return [each for each in alerts if each not in excepted]
 
 
 @pytest.mark.parametrize(
     ("fires", "silenced"),
     [
         pytest.param([DOWN, *ALL_OF_LOBBY], ALL_OF_LOBBY, id="exporter-down"),
-        pytest.param([UNREACHABLE, *ALL_OF_LOBBY], ALL_OF_LOBBY, id="fleet-unreachable"),
+        pytest.param(
+            [UNREACHABLE, *ALL_OF_LOBBY], but(ALL_OF_LOBBY, STALLED), id="fleet-unreachable"
+        ),
         pytest.param(ALL_OF_EXPORTER, [], id="alerts-of-exporters-silence-none-of-exporters"),
         pytest.param([SUSPECT, SKEW, STEPPED], [SKEW, STEPPED], id="suspect-clock"),
         pytest.param(
-            [SUSPECT, *others([SKEW, CRITICAL_SKEW, STEPPED, REFUSED, SERVERLESS])],
-            [device("AxisNTPOffsetHigh")],  # for its critical one's sake
+            [SUSPECT, *but(NOT_CRITICAL, SKEW, STEPPED, REFUSED, SERVERLESS)],
+            [],
             id="suspect-clock-silences-nothing-but-clocks",
         ),
-        pytest.param([CRITICAL_SKEW, SKEW], [SKEW], id="critical-silences-its-warning"),
         pytest.param(
-            [CRITICAL_SKEW, device("AxisNTPOffsetHigh"), device("AxisNTPClockSkew", device="gate")],
+            [STALLED, *ALL_OF_LOBBY], but(ALL_OF_LOBBY, STALLED), id="polls-that-stalled"
+        ),
+        pytest.param(
+            [CRITICAL_SKEW, *NOT_CRITICAL], WARNINGS, id="critical-silences-warnings-and-no-info"
+        ),
+        pytest.param(
+            [CRITICAL_SKEW, device("AxisNTPOffsetHigh", "critical")],
             [],
-            id="critical-silences-no-other-alert-and-no-other-device",
+            id="critical-silences-nothing-critical",
         ),
         pytest.param([REFUSED, DEVICE_DOWN], [DEVICE_DOWN], id="refused-account"),
         pytest.param([SERVERLESS, UNSYNCED], [UNSYNCED], id="no-servers"),
+        pytest.param(but(NOT_CRITICAL, REFUSED, SERVERLESS), [], id="no-other-silences-anything"),
         pytest.param(
-            [DEVICE_DOWN, *others([REFUSED, SKEW, device("AxisNTPOffsetHigh"), UNSYNCED])],
-            [],
-            id="device-down-silences-nothing",
+            [DOWN, UNREACHABLE, SUSPECT, STALLED, CRITICAL_SKEW, *FOREIGN],
+            [STALLED, CRITICAL_SKEW],
+            id="nobody-elses-alerts-are-silenced",
         ),
+        pytest.param([*FOREIGN, *NOT_CRITICAL[:2]], [], id="nor-do-they-silence-ours"),
     ],
 )
 def test_what_makes_which_alert_pointless(
@@ -127,15 +149,31 @@ def test_what_makes_which_alert_pointless(
     assert suppressed(alertmanager, job["job"]) == as_set([each | job for each in silenced])
 
 
-@pytest.mark.parametrize("source", [DOWN, UNREACHABLE, SUSPECT, CRITICAL_SKEW, REFUSED, SERVERLESS])
-@pytest.mark.parametrize("elsewhere", [{"instance": "b"}, {"job": "another"}])
-def test_nothing_silences_what_another_exporter_says(
+SOURCES = [DOWN, UNREACHABLE, SUSPECT, STALLED, CRITICAL_SKEW, REFUSED, SERVERLESS]
+ELSEWHERE = [{"instance": "b"}, {"job": "another"}, {"cluster": "us"}, {"device": "gate"}]
+
+
+# Those of an exporter are about all of its devices.
+MOVED = [(it, to) for it in SOURCES for to in ELSEWHERE if "device" not in to or "device" in it]
+
+
+@pytest.mark.parametrize(("source", "elsewhere"), MOVED)
+def test_nothing_silences_what_another_exporter_says_or_another_device_has(
     source: Labels, elsewhere: Labels, alertmanager: Alertmanager
 ) -> None:
     own = f"{source['alertname']}-{'-'.join(elsewhere)}"
     moved = [{**each, "job": own, **elsewhere} for each in (SKEW, STEPPED, DEVICE_DOWN, UNSYNCED)]
     alertmanager.post([source | {"job": own}, *moved])
     assert suppressed(alertmanager, own) == suppressed(alertmanager, "another") == set()
+
+
+def test_clusters_that_share_job_and_instance_are_silenced_each_for_itself(
+    alertmanager: Alertmanager,
+) -> None:
+    job = {"job": "clusters"}
+    eu, us = {**job, "cluster": "eu"}, {**job, "cluster": "us"}
+    alertmanager.post([UNREACHABLE | eu, DEVICE_DOWN | eu, DEVICE_DOWN | us])
+    assert suppressed(alertmanager, "clusters") == as_set([DEVICE_DOWN | eu])
 
 
 def as_set(found: list[Labels]) -> set[frozenset[tuple[str, str]]]:
@@ -146,8 +184,7 @@ def suppressed(alertmanager: Alertmanager, job: str) -> set[frozenset[tuple[str,
     """What it suppresses of a job, once it has taken in all that it was told."""
     # It takes alerts in one after the other: when the last one works, all before do.
     last = f"after {job}"
-    pair = [alert("AxisNTPClockSkew", severity, job=last) for severity in ("warning", "critical")]
-    alertmanager.post(pair)
+    alertmanager.post([each | {"job": last} for each in (REFUSED, DEVICE_DOWN)])
     wait_until(lambda: bool(_suppressed(alertmanager, last)), "all alerts are taken in")
     return as_set(_suppressed(alertmanager, job))
 
