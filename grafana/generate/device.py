@@ -36,7 +36,7 @@ def device() -> dashboard.Dashboard:
     """The dashboard `axis-ntp-device`."""
     text = "What a device says of its clock, and what its clock says."
     board = skeleton(DEVICE, "Axis NTP / Device", text)
-    board = with_devices(with_exporters(board, "axis_ntp_up"), promql.exporters("axis_ntp_up"))
+    board = with_devices(with_exporters(board, "axis_ntp_up"), "axis_ntp_up")
     board = with_annotation(board, _steps())
     everything = [*_clock_now(), *_polls_now(), *_clocks(), *_client(), *_polls(), *_tables()]
     return with_panels(board, everything)
@@ -65,15 +65,17 @@ def _clock_now() -> Sequence[stat.Panel]:
             _furthest(promql.CLOCK_OFFSET),
             "s",
             colours.SKEW,
-        ),
-        panels.number("± Uncertainty", "The truth is no further from it.", uncertainty, "s"),
+        ).no_value("not seen"),
+        panels.number(
+            "± Uncertainty", "The truth is no further from it.", uncertainty, "s"
+        ).no_value("not seen"),
         panels.number(
             "NTP offset",
             f"What the device said of its last exchange with its server. {_WORST}",
             _furthest(promql.NTP_OFFSET),
             "s",
             colours.OFFSET,
-        ),
+        ).no_value("not told"),
     ]
 
 
@@ -85,7 +87,7 @@ def _polls_now() -> Sequence[stat.Panel]:
             f"min({promql.ACTIVE_SERVERS})",
             "short",
             [(None, RED), (FEW_SERVERS, YELLOW), (FEW_SERVERS + 1, GREEN)],
-        ),
+        ).no_value("not told"),
         panels.meaning(
             "Set up as expected",
             f"Whether it complies with its `expect` in the config. {_WORST}",
@@ -206,10 +208,17 @@ def _polls() -> Sequence[timeseries.Panel]:
 
 
 def _errors() -> timeseries.Panel:
-    panel = panels.stacked("Failed polls", "How many polls failed, by reason; all chosen devices.")
-    errors = devices("axis_ntp_api_errors_total")
-    expression = f"sum by (reason) (increase({errors}[$__rate_interval]))"
-    return panels.asking(panel, panels.ranged(expression, "{{reason}}"))
+    panel = panels.stacked(
+        "Failed polls",
+        "How many polls failed, by reason; all chosen devices. The first failure of a device with a"
+        " reason is in the total only.",
+    )
+    errors, failures = devices("axis_ntp_api_errors_total"), promql.FAILURES
+    return panels.asking(
+        panels.with_total(panel),
+        panels.ranged(f"sum by (reason) (increase({errors}[$__rate_interval]))", "{{reason}}"),
+        panels.ranged(f"sum(increase({failures}[$__rate_interval]))", "total"),
+    )
 
 
 def _durations() -> timeseries.Panel:
@@ -268,6 +277,7 @@ def _failing() -> table.Panel:
         {"device": "device", "reason": "reason", "code": "code", "Value #B": "failures"},
         ["Value #A", "job"],
     )
+    panel = panel.override_by_name("failures", panels.properties(unit="short"))
     shown = f"topk({ROWS}, {promql.LAST_ERROR})"
     failures = devices("axis_ntp_consecutive_failures")
     failing = f"{failures}\nand ignoring (reason, code)\n{shown}"

@@ -47,7 +47,7 @@ def _now() -> Sequence[stat.Panel]:
             f"max({p99})",
             "s",
             _LATE,
-        ),
+        ).no_value("no polls"),
     ]
 
 

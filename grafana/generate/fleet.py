@@ -48,7 +48,7 @@ def fleet() -> dashboard.Dashboard:
     """The dashboard `axis-ntp-fleet`."""
     text = "Whether the clocks of all Axis devices can be trusted, and whose can't."
     board = skeleton(FLEET, "Axis NTP / Fleet", text)
-    board = with_devices(with_exporters(board, "axis_ntp_up"), promql.exporters("axis_ntp_up"))
+    board = with_devices(with_exporters(board, "axis_ntp_up"), "axis_ntp_up")
     return with_panels(
         board.refresh("5m"),
         [
@@ -108,7 +108,8 @@ def _clocks_in_numbers() -> Sequence[stat.Panel]:
 
 def _off(title: str, seconds: float, colours: colours.Steps) -> stat.Panel:
     text = f"How many clocks are certainly off by more than {seconds:g} s, seen from outside."
-    return panels.number(title, text, f"sum({once(_SKEW)} > bool {seconds:g})", "short", colours)
+    off = f"sum({once(_SKEW)} > bool {seconds:g})"
+    return panels.number(title, text, off, "short", colours).no_value("no clock seen")
 
 
 _TROUBLES: Final = {
@@ -172,10 +173,18 @@ def _failing() -> timeseries.Panel:
 
 
 def _failures() -> timeseries.Panel:
-    panel = panels.stacked("Failed polls", "Failed polls a second by reason, all exporters.", "cps")
-    errors = devices("axis_ntp_api_errors_total")
-    expression = f"sum by (reason) (rate({errors}[$__rate_interval]))"
-    return panels.asking(panel.span(8), panels.ranged(expression, "{{reason}}"))
+    panel = panels.stacked(
+        "Failed polls",
+        "Failed polls a second by reason, all exporters. The first failure of a device with a"
+        " reason is in the total only.",
+        "cps",
+    )
+    errors, failures = devices("axis_ntp_api_errors_total"), promql.FAILURES
+    return panels.asking(
+        panels.with_total(panel.span(8)),
+        panels.ranged(f"sum by (reason) (rate({errors}[$__rate_interval]))", "{{reason}}"),
+        panels.ranged(f"sum(rate({failures}[$__rate_interval]))", "total"),
+    )
 
 
 def _servers() -> bargauge.Panel:
@@ -204,7 +213,7 @@ _COLUMNS: Final = {
 def _devices() -> table.Panel:
     panel = panels.listing(
         "Devices, worst first",
-        f"Up to {promql.ROWS} devices; choose by name or label to see others."
+        f"Up to {promql.ROWS} devices; choose by site or name to see others."
         " A click on a name shows the device.",
         _COLUMNS,
         ["Value #B"],
@@ -229,7 +238,7 @@ def _columns() -> Sequence[str]:
 
 def _formatted(panel: table.Panel) -> table.Panel:
     """The table with the columns' units, colours and links."""
-    link = {"title": "Show the device", "url": device_url("job", "device")}
+    link = {"title": "Show the device", "url": device_url("job")}
     worst_first = common.TableSortByFieldState().display_name("State").desc(desc=True)
     return (
         panel.override_by_name("device", panels.properties(links=[link]))
@@ -237,6 +246,7 @@ def _formatted(panel: table.Panel) -> table.Panel:
         .override_by_name("Clock offset", panels.judged(colours.SKEW))
         .override_by_name("± Uncertainty", panels.properties(unit="s"))
         .override_by_name("NTP offset", panels.judged(colours.OFFSET))
+        .override_by_name("Servers in force", panels.properties(unit="short"))
         .override_by_name("Last answer", panels.properties(unit="dateTimeFromNow"))
         .sort_by([worst_first])
     )

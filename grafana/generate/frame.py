@@ -11,6 +11,7 @@ from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
+from grafana.generate import promql
 from grafana.generate.panels import DATASOURCE
 
 FLEET: Final = "axis-ntp-fleet"
@@ -37,10 +38,13 @@ class Annotation(models.AnnotationQuery):
         return super().to_json() | self._more
 
 
-def device_url(job: str, device: str) -> str:
-    """The device dashboard for a row of a table; `job` and `device` are the fields that name it."""
+def device_url(job: str) -> str:
+    """The device dashboard for a cell with a device's name; `job` is the field of its row's job.
+
+    Raw: a name like `007` or `1.10` is no number.
+    """
     row = f"var-job=${{__data.fields.{job}:percentencode}}"
-    row += f"&var-device=${{__data.fields.{device}:percentencode}}"
+    row += "&var-device=${__value.raw:percentencode}"
     kept = "${datasource:queryparam}&${instance:queryparam}&${__url_time_range}"
     return f"/d/{DEVICE}?{row}&{kept}"
 
@@ -58,7 +62,7 @@ def skeleton(uid: str, title: str, description: str) -> dashboard.Dashboard:
         .time("now-6h", "now")
         .refresh("1m")
         .tooltip(models.DashboardCursorSync.CROSSHAIR)
-        .links([_link(other, text) for other, text in _LINKS.items() if other != uid])
+        .links([_link(uid, other) for other in _LINKS if other != uid])
     )
 
 
@@ -74,10 +78,14 @@ def with_exporters(board: dashboard.Dashboard, metric: str) -> dashboard.Dashboa
     )
 
 
-def with_devices(board: dashboard.Dashboard, series: str) -> dashboard.Dashboard:
-    """The dashboard with devices to choose, by name and by any label."""
-    labels = dashboard.AdHocVariable("labels").label("Labels").datasource(DATASOURCE)
-    return board.with_variable(_choice("device", "Device", series)).with_variable(labels)
+def with_devices(board: dashboard.Dashboard, metric: str) -> dashboard.Dashboard:
+    """The dashboard with devices to choose, by site and by name.
+
+    No ad hoc filters: Grafana reads and rewrites queries for them, and does not know backticks.
+    """
+    site = _choice(promql.SITE, promql.SITE.capitalize(), promql.exporters(metric))
+    device = _choice("device", "Device", promql.sites(metric))
+    return board.with_variable(site).with_variable(device)
 
 
 def with_annotation(board: dashboard.Dashboard, annotation: Annotation) -> dashboard.Dashboard:
@@ -107,14 +115,16 @@ def _choice(name: str, label: str, series: str) -> dashboard.QueryVariable:
     )
 
 
-def _link(uid: str, text: str) -> dashboard.DashboardLink:
-    """A link that keeps the exporters and the time, not the device."""
+def _link(here: str, uid: str) -> dashboard.DashboardLink:
+    """A link that keeps the exporters, the time, and the site where both have it; no device."""
+    text = _LINKS[uid]
+    kept = _KEPT if EXPORTER in {here, uid} else f"{_KEPT}&${{{promql.SITE}:queryparam}}"
     return (
         dashboard.DashboardLink(text)
         .type(models.DashboardLinkType.LINK)
         .icon("dashboard")
         .tooltip(f"{text} dashboard")
-        .url(f"/d/{uid}?{_KEPT}")
+        .url(f"/d/{uid}?{kept}")
         .keep_time(keep_time=True)
     )
 

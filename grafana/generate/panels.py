@@ -100,6 +100,12 @@ def meaning(
     return number(title, description, expression, "none").mappings(meanings(values))
 
 
+def with_total(panel: timeseries.Panel) -> timeseries.Panel:
+    """The panel with its series `total` as a line, not an area upon the others."""
+    apart = common_models.StackingConfig(mode=common_models.StackingMode.NONE)
+    return panel.override_by_name("total", properties(custom_stacking=apart, custom_fillOpacity=0))
+
+
 def lines(title: str, description: str, unit: str = "short") -> timeseries.Panel:
     """Lines over time."""
     return (
@@ -193,7 +199,8 @@ def listing(
     """A table whose queries are merged by the labels they share.
 
     `columns` renames and orders fields (labels, `Value`, `Value #A` …); others follow as they are:
-    a device's own labels are columns, too.
+    a device's own labels are columns, too. Units are each column's own: with one for all, Grafana
+    shows the text `007` as 7.
     """
     order = {name: place for place, name in enumerate(columns)}
     renamed = {name: text for name, text in columns.items() if name != text}
@@ -204,10 +211,10 @@ def listing(
         .title(title)
         .description(description)
         .datasource(DATASOURCE)
-        .unit("none")
         .height(9)
         .span(12)
         .show_header(show_header=True)
+        .override_by_field_type("string", properties(unit="string"))
         .override_by_regexp(".*", properties(custom_filterable=True))
         .with_transformation(models.DataTransformerConfig("merge", options={}))
         .with_transformation(models.DataTransformerConfig("organize", options=organized))
@@ -237,7 +244,7 @@ def coloured(values: Mapping[int, Value]) -> list[models.DynamicConfigValue]:
     cell = common_models.TableColoredBackgroundCellOptions(
         common_models.TableCellBackgroundDisplayMode.BASIC
     )
-    return properties(mappings=meanings(values), custom_cellOptions=cell)
+    return properties(unit="none", mappings=meanings(values), custom_cellOptions=cell)
 
 
 def judged(limits: Steps) -> list[models.DynamicConfigValue]:

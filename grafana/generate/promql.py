@@ -31,13 +31,22 @@ LINES: Final = 10
 ROWS: Final = 500
 """Most rows of a table."""
 
+SITE: Final = "site"
+"""The label by which devices are chosen other than by name; a variable has its name."""
+
 _EXPORTERS: Final = ("job=~`${job:regex}`", "instance=~`${instance:regex}`")
-_DEVICES: Final = (*_EXPORTERS, "device=~`${device:regex}`")
+_SITES: Final = (*_EXPORTERS, f"{SITE}=~`${{{SITE}:regex}}`")
+_DEVICES: Final = (*_SITES, "device=~`${device:regex}`")
 
 
 def devices(metric: str, *matchers: str) -> str:
     """The series of a metric of the chosen devices."""
     return f"{metric}{{{', '.join((*_DEVICES, *matchers))}}}"
+
+
+def sites(metric: str) -> str:
+    """The series of a metric of the chosen sites' devices."""
+    return f"{metric}{{{', '.join(_SITES)}}}"
 
 
 def exporters(metric: str, *matchers: str) -> str:
@@ -57,6 +66,7 @@ ACTIVE_SERVERS: Final = devices("axis_ntp_active_servers")
 SERVER_INFO: Final = devices("axis_ntp_server_info")
 COMPLIANT: Final = devices("axis_ntp_config_compliant")
 LAST_ERROR: Final = devices("axis_ntp_last_error")
+FAILURES: Final = devices("axis_ntp_poll_failures_total")
 LAST_SUCCESS: Final = devices("axis_ntp_last_success_timestamp_seconds")
 NEXT_POLL: Final = devices("axis_ntp_next_poll_timestamp_seconds")
 BUILD_INFO: Final = exporters("axis_ntp_exporter_build_info")
@@ -70,7 +80,11 @@ def once(expression: str) -> str:
 DEVICES_PER_SERIES: Final = (
     f"scalar(count({once(f'{UP} @ end()')}) / count({UP} @ end()) or vector(1))"
 )
-"""1, or 0.5 with an HA pair: a count of series, times this, is a count of devices."""
+"""1, or 0.5 with an HA pair: a count of series, times this, is a count of devices.
+
+Exact where every device is polled by as many exporters as any other; else it is their mean, and a
+count may have a fraction.
+"""
 
 
 def latest(series: str) -> str:

@@ -33,8 +33,11 @@ def test_amtool_finds_the_example_sound() -> None:
     ("labels", "receivers"),
     [
         (["severity=critical"], "on-call"),
-        (["severity=critical", "alertname=AxisNTPClockSkew", "site=hq"], "on-call"),
-        (["severity=critical", "alertname=AxisNTPClockSkew", "site=warehouse"], "warehouse,on-call"),
+        (["severity=critical", "site=hq"], "on-call"),
+        (
+            ["severity=critical", "site=warehouse"],
+            "warehouse,on-call",
+        ),
         (["severity=critical", "alertname=DiskFull", "site=warehouse"], "warehouse,on-call"),
         (["severity=warning"], "operations"),
         (["severity=warning", "site=hq"], "operations"),
@@ -118,9 +121,7 @@ def but(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
             [],
             id="suspect-clock-silences-nothing-but-clocks",
         ),
-        pytest.param(
-            [STALLED, *ALL_OF_LOBBY], but(ALL_OF_LOBBY, STALLED), id="polls-that-stalled"
-        ),
+        pytest.param([STALLED, *ALL_OF_LOBBY], but(ALL_OF_LOBBY, STALLED), id="polls-that-stalled"),
         pytest.param(
             [CRITICAL_SKEW, *NOT_CRITICAL], WARNINGS, id="critical-silences-warnings-and-no-info"
         ),

@@ -113,6 +113,7 @@ class Dashboard:
 
     def url(self, text: str, row: Mapping[str, str], span: Span) -> str:
         """A data link of a table's row, as the browser gets it."""
+        text = text.replace("${__value.raw:percentencode}", quote(row["device"], safe=""))
         fields = re.compile(r"\$\{__data\.fields\.(\w+):percentencode\}")
         text = fields.sub(lambda found: quote(row[found[1]], safe=""), text)
         times = {"from": round(span.start * 1000), "to": round(span.end * 1000)}

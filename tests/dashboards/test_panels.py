@@ -1,0 +1,204 @@
+"""What the panels show is what expected.py says: series, units, limits, columns, links."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import pytest
+
+from tests.dashboards.expected import NUMBERS, PANELS, Shown, Steps
+from tests.dashboards.grafana import UIDS, load
+
+EVERY: Final = [
+    pytest.param(uid, title, shown, id=f"{uid}: {title}")
+    for uid, panels in PANELS.items()
+    for title, shown in panels.items()
+]
+
+
+def panel_of(uid: str, title: str) -> Mapping[str, Any]:
+    [found] = [panel for panel in load(uid)["panels"] if panel["title"] == title]
+    panel: Mapping[str, Any] = found
+    return panel
+
+
+def shown_series(expression: str) -> str:
+    """The series that an expression names first: all others choose, narrow or correct it."""
+    found = re.search(r"\b(\w+)\{", expression)
+    assert found, expression
+    return found[1].removeprefix("axis_ntp_")
+
+
+def limits_of(thresholds: Mapping[str, Any] | None) -> Steps | None:
+    if thresholds is None:
+        return None
+    assert thresholds["mode"] == "absolute"
+    return tuple((step["value"], step["color"]) for step in thresholds["steps"])
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_every_panel_is_expected(uid: str) -> None:
+    assert [panel["title"] for panel in load(uid)["panels"]] == list(PANELS[uid])
+
+
+@pytest.mark.parametrize(("uid", "title", "shown"), EVERY)
+def test_a_panel_shows_its_series_in_its_unit_with_its_limits(
+    uid: str, title: str, shown: Shown
+) -> None:
+    panel = panel_of(uid, title)
+    defaults = panel["fieldConfig"]["defaults"]
+    series = [shown_series(target["expr"]) for target in panel["targets"]]
+    found = Shown(defaults.get("unit"), series, limits_of(defaults.get("thresholds")))
+    assert found == shown
+
+
+@pytest.mark.parametrize(("uid", "title", "shown"), EVERY)
+def test_limits_of_graphs_are_dashed_lines(uid: str, title: str, shown: Shown) -> None:
+    panel = panel_of(uid, title)
+    if panel["type"] == "timeseries" and shown.limits:
+        style = panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]
+        assert style == {"mode": "dashed"}
+
+
+TABLES: Final[Sequence[Mapping[str, Any]]] = [
+    panel for uid in UIDS for panel in load(uid)["panels"] if panel["type"] == "table"
+]
+each_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table["title"]))
+Properties = Mapping[str, Any]
+
+
+def overrides(panel: Mapping[str, Any], kind: str) -> dict[str, Properties]:
+    """What a panel's overrides by name, or by type, set."""
+    return {
+        each["matcher"]["options"]: {one["id"]: one.get("value") for one in each["properties"]}
+        for each in panel["fieldConfig"]["overrides"]
+        if each["matcher"]["id"] == kind
+    }
+
+
+@each_table
+def test_text_in_a_table_is_shown_as_it_is(table: Mapping[str, Any]) -> None:
+    # A unit for all columns would make Grafana show a device called 007 as 7.
+    assert "unit" not in table["fieldConfig"]["defaults"]
+    assert overrides(table, "byType") == {"string": {"unit": "string"}}
+    with_units = {
+        column for column, set_ in overrides(table, "byName").items() if {"unit"} & set_.keys()
+    }
+    assert with_units == set(NUMBERS.get(table["title"], {}))
+
+
+@each_table
+def test_a_tables_queries_are_merged_and_its_columns_named(table: Mapping[str, Any]) -> None:
+    merged, organized = table["transformations"]
+    assert (merged["id"], organized["id"]) == ("merge", "organize")
+    renamed = organized["options"]["renameByName"]
+    numbers = NUMBERS.get(table["title"], {})
+    assert {column.query: name for name, column in numbers.items()} == {
+        field.removeprefix("Value #"): name for field, name in renamed.items() if "Value" in field
+    }
+    assert all(target["format"] == "table" for target in table["targets"])
+
+
+@pytest.mark.parametrize(
+    ("title", "name"), [(title, name) for title, columns in NUMBERS.items() for name in columns]
+)
+def test_a_column_of_numbers_has_its_unit_and_its_limits(title: str, name: str) -> None:
+    [table] = [each for each in TABLES if each["title"] == title]
+    column, properties = NUMBERS[title][name], overrides(table, "byName")[name]
+    found = (properties["unit"], limits_of(properties.get("thresholds")))
+    assert found == (column.unit, column.limits)
+
+
+def test_the_worst_device_comes_first() -> None:
+    sorting = panel_of("axis-ntp-fleet", "Devices, worst first")["options"]["sortBy"]
+    assert sorting == [{"displayName": "State", "desc": True}]
+
+
+def test_a_devices_link_carries_its_raw_name() -> None:
+    table = panel_of("axis-ntp-fleet", "Devices, worst first")
+    [link] = overrides(table, "byName")["device"]["links"]
+    assert "var-device=${__value.raw:percentencode}&" in link["url"]
+
+
+def test_the_band_is_filled_between_the_bounds_of_the_offset() -> None:
+    band = overrides(panel_of("axis-ntp-device", "Clock offset with its uncertainty"), "byName")
+    assert band["at most"]["custom.fillBelowTo"] == "at least"
+    assert all(each["custom.lineWidth"] == 0 for each in band.values())
+    assert "custom.fillBelowTo" not in band["at least"]
+
+
+def test_a_heatmap_takes_its_buckets_as_they_come() -> None:
+    maps = [panel for uid in UIDS for panel in load(uid)["panels"] if panel["type"] == "heatmap"]
+    assert len(maps) == 3
+    for panel in maps:
+        assert panel["options"]["calculate"] is False
+        assert panel["options"]["yAxis"]["unit"] == "s"
+        assert [target["format"] for target in panel["targets"]] == ["heatmap"]
+
+
+def meanings(panel: Mapping[str, Any]) -> dict[str, str]:
+    [mapping] = panel["fieldConfig"]["defaults"]["mappings"]
+    return {value: each["text"] for value, each in mapping["options"].items()}
+
+
+STATES: Final = {
+    "0": "fine",
+    "1": "config differs",
+    "2": "NTP client off",
+    "3": "no servers",
+    "4": "not synchronized",
+    "5": "clock off",
+    "6": "clock far off",
+    "7": "polls fail",
+}
+YES_NO: Final = {"0": "no", "1": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("uid", "titles", "texts"),
+    [
+        ("axis-ntp-device", ["State now", "State"], STATES),
+        ("axis-ntp-device", ["Set up as expected"], YES_NO),
+        ("axis-ntp-exporter", ["Config loads", "Host clock synchronized"], YES_NO),
+    ],
+)
+def test_a_number_that_stands_for_a_word_has_it(
+    uid: str, titles: Sequence[str], texts: Mapping[str, str]
+) -> None:
+    assert all(meanings(panel_of(uid, title)) == texts for title in titles)
+
+
+NO_VALUE: Final = {
+    "axis-ntp-fleet": {
+        "Clock off": "no clock seen",
+        "Clock far off": "no clock seen",
+        "Set up as expected": "no expect",
+    },
+    "axis-ntp-device": {
+        "Clock offset": "not seen",
+        "± Uncertainty": "not seen",
+        "NTP offset": "not told",
+        "Servers in force": "not told",
+        "Set up as expected": "no expect",
+        "Last answer": "never",
+    },
+    "axis-ntp-exporter": {"Lateness, p99": "no polls", "Host clock synchronized": "not told"},
+}
+
+
+@pytest.mark.parametrize("uid", UIDS)
+def test_a_number_that_may_be_absent_says_why(uid: str) -> None:
+    texts = {
+        panel["title"]: panel["fieldConfig"]["defaults"]["noValue"]
+        for panel in load(uid)["panels"]
+        if "noValue" in panel["fieldConfig"]["defaults"]
+    }
+    assert texts == NO_VALUE[uid]
+
+
+@pytest.mark.parametrize("uid", ["axis-ntp-fleet", "axis-ntp-device"])
+def test_the_total_of_failed_polls_lies_not_upon_its_parts(uid: str) -> None:
+    total = overrides(panel_of(uid, "Failed polls"), "byName")["total"]
+    assert total == {"custom.stacking": {"mode": "none"}, "custom.fillOpacity": 0}
