@@ -4,10 +4,10 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit bench dashboards clean
+.PHONY: help demo test lint format types unit bench dashboards alerts-table picture clean
 
 help: ## say what there is
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
 demo: $(VENV)/.demo-installed ## run the exporter on a simulated fleet and say where to look
 	$(BIN)/axis-ntp-exporter demo
@@ -29,6 +29,9 @@ bench: $(VENV)/.dev-installed ## measure, and print the tables that the docs sho
 
 dashboards: $(VENV)/.dev-installed ## make the dashboards' JSON from their code
 	$(BIN)/python -m grafana.generate
+
+alerts-table: $(VENV)/.dev-installed ## measure the scenarios of docs/alerting.md anew, into its table
+	AXIS_NTP_ALERTING_TABLE=docs/alerting.md $(BIN)/pytest tests/alerting/test_end_to_end.py
 
 format: $(VENV)/.dev-installed ## let ruff mend what it can
 	$(BIN)/ruff check --fix-only .

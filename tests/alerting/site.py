@@ -7,11 +7,10 @@ evaluated accordingly.
 
 from __future__ import annotations
 
-import asyncio
 import re
 import signal
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,10 +19,11 @@ from typing import Any, Final
 import yaml
 
 from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME
-from exporter.simulator.fleet import Fleet, serve_fleet
+from exporter.simulator.fleet import Fleet, ServedFleet, serve_fleet
 from exporter.simulator.scenarios import Member
 from tests.alerting.alertmanager import Alertmanager, running_alertmanager
 from tests.alerting.inbox import Inbox, Key, receiving
+from tests.alerting.jitter import jittering
 from tests.alerting.rules import ALERTMANAGER_EXAMPLE, RULES, load
 from tests.alerting.scaling import scaled_alertmanager, scaled_rules, shorter
 from tests.alerting.scenarios import EXPECTED
@@ -43,6 +43,9 @@ SCALE: Final = 60
 """A minute is a second."""
 
 JOB: Final = "cameras"
+_EXTERNAL: Final = {"cluster": "test"}
+"""Labels that Prometheus adds to what it tells Alertmanager."""
+
 _FLAGS: Final = {"query.lookback-delta": "5m", "rules.alert.resend-delay": "1m"}
 """Durations of Prometheus's own, with their defaults."""
 
@@ -122,7 +125,7 @@ class Site:
     def _is_settled(self) -> bool:
         if self.prometheus.alerts("pending"):
             return False
-        firing = _keys(self.prometheus.alerts("firing"))
+        firing = _keys(alert | _EXTERNAL for alert in self.prometheus.alerts("firing"))
         active = _keys(self.alertmanager.alerts("active"))
         suppressed = _keys(self.alertmanager.alerts("suppressed"))
         return firing == active | suppressed and active == self.inbox.firing()
@@ -144,18 +147,22 @@ class Site:
         return f"told:\n{told}\npending: {pending}\nfiring: {firing}\nsuppressed: {suppressed}"
 
 
-def _keys(alerts: Sequence[dict[str, str]]) -> set[Key]:
+def _keys(alerts: Iterable[dict[str, str]]) -> set[Key]:
     return {frozenset(labels.items()) for labels in alerts}
 
 
 @contextmanager
-def running_site(members: Sequence[Member], folder: Path) -> Iterator[Site]:
-    """Run a site with these devices until the block ends."""
+def running_site(
+    members: Sequence[Member], folder: Path, *, jitter_seconds: float = 0
+) -> Iterator[Site]:
+    """Run a site with these devices until the block ends; the network delays each by so much."""
     fleet = Fleet(tuple(members), "http", DEFAULT_USERNAME, DEFAULT_PASSWORD)
     inbox = Inbox()
     with ExitStack() as stack:
         loop = stack.enter_context(event_loop())
-        exporter = _exporter(stack, loop, fleet, folder)
+        served = stack.enter_context(in_background(loop, serve_fleet(fleet)))
+        network = stack.enter_context(in_background(loop, jittering(served, jitter_seconds)))
+        exporter = _exporter(stack, network, folder)
         url = stack.enter_context(in_background(loop, receiving(inbox)))
         alertmanager = enter_on_free_ports(
             stack, lambda: running_alertmanager(_alertmanager_config(url), folder)
@@ -166,10 +173,7 @@ def running_site(members: Sequence[Member], folder: Path) -> Iterator[Site]:
         yield Site(fleet, exporter, prometheus, alertmanager, inbox, started)
 
 
-def _exporter(
-    stack: ExitStack, loop: asyncio.AbstractEventLoop, fleet: Fleet, folder: Path
-) -> Exporter:
-    served = stack.enter_context(in_background(loop, serve_fleet(fleet)))
+def _exporter(stack: ExitStack, served: ServedFleet, folder: Path) -> Exporter:
     config = served.exporter_config(interval="1s", timeout="800ms")
     for device in config["devices"]:
         device["expect"] = EXPECTED.get(device["name"], {})
@@ -215,13 +219,14 @@ def _prometheus_config(exporter: str, alertmanager: str, folder: Path) -> dict[s
             "scrape_interval": "1s",
             "scrape_timeout": "1s",
             "evaluation_interval": "500ms",
+            "external_labels": _EXTERNAL,
         },
         "rule_files": [str(folder / _RULES_FILE)],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [
             {
                 "job_name": JOB,
-                "static_configs": [{"targets": [exporter], "labels": {"cluster": "test"}}],
+                "static_configs": [{"targets": [exporter], "labels": {"zone": "1"}}],
                 "metric_relabel_configs": [_WITHOUT_THE_KERNELS_WORD],
             }
         ],

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
-from tests.alerting.rules import ALERTMANAGER_EXAMPLE, ROOT, alerts, load
+from tests.alerting.rules import ALERTMANAGER_EXAMPLE, alerts, load
 from tests.alerting.scenarios import SCENARIOS
-from tests.alerting.table import HEAD, known_cells
+from tests.alerting.table import DOCS, HEAD, Row, documented_times, known_cells, write_table
 
-PAGE = (ROOT / "docs/alerting.md").read_text("utf-8")
+PAGE = DOCS.read_text("utf-8")
 
 
 def rows_of_alerts() -> list[str]:
@@ -32,6 +33,16 @@ def test_the_measured_table_has_every_scenario_and_its_times() -> None:
     known = [re.sub(r" [\d.]+ \| [\d.]+ \|$", "", row) for row in measured]
     assert known == [known_cells(each) for each in SCENARIOS]
     assert all(re.search(r"\d \| \d+\.\d \|$", row) for row in measured)
+
+
+def test_the_measured_table_is_written_in_the_place_of_the_one_before(tmp_path: Path) -> None:
+    page = tmp_path / "alerting.md"
+    page.write_text(f"before\n\n{HEAD}| old | 1.0 | 2.0 |\n\nafter\n")
+    rows = [Row(each, number, 0.25) for number, each in enumerate(SCENARIOS)]
+    write_table(rows, page)
+    text = page.read_text()
+    assert text == f"before\n\n{HEAD}{''.join(map(str, rows))}\nafter\n"
+    assert documented_times(page)[SCENARIOS[3].name] == (3, 0.2)
 
 
 def test_every_alert_that_the_example_names_is_one() -> None:
