@@ -208,6 +208,12 @@ def test_an_annotation_marks_the_step_as_each_exporter_saw_it(
     assert {series_name(text, series.labels) for series in found} == {
         f"The clock of {STEPPING} jumped, as {instance} saw it." for instance in site.exporters
     }
+    assert all(value > 0 for series in found for _, value in series.values)
+
+
+@pytest.mark.parametrize("question", ANNOTATIONS, ids=lambda question: question.id)
+def test_an_annotation_marks_nothing_where_no_clock_stepped(site: Site, question: Question) -> None:
+    assert answer(site, question, {"device": ["dock-1"]}) == []
 
 
 # The demo's fleet, and one device more. Down: garage-entry, dock-2, cold-store. Their clocks off:
