@@ -138,5 +138,5 @@ def bare_loop_cpu_per_poll(config: Mapping[str, Any], folder: Path, seconds: flo
     file.write_text(yaml.safe_dump(dict(config)))
     command = [sys.executable, "-m", "bench.bare_loop", str(file), "2", str(seconds)]
     with on_core(0):
-        run = subprocess.run(command, stdout=subprocess.PIPE, check=True)
+        run = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=True)
     return float(run.stdout)

@@ -26,8 +26,8 @@ def exporter() -> dashboard.Dashboard:
     text = "Whether the exporters keep their schedule, and what that takes."
     board = skeleton(EXPORTER, "Axis NTP / Exporter", text)
     board = with_exporters(board, "axis_ntp_exporter_build_info")
-    everything = [*_now(), *_config_now(), *_schedule(), *_clock(), *_process(), _versions()]
-    return with_panels(board, everything)
+    over_time = [*_schedule(), *_clock(), *_process(), _discovery()]
+    return with_panels(board, [*_now(), *_config_now(), *over_time, _versions()])
 
 
 def _now() -> Sequence[stat.Panel]:
@@ -143,6 +143,18 @@ def _scrapes() -> timeseries.Panel:
     panel = panels.lines("Scrape duration", "How long Prometheus's scrapes took.", "s")
     duration = of_this_exporter(exporters("scrape_duration_seconds"))
     return panels.asking(panel.min(0), panels.ranged(duration, _NAMED))
+
+
+def _discovery() -> timeseries.Panel:
+    panel = panels.lines(
+        "Discovery failures",
+        "Refreshes that failed or left a target out, by source. A source that fails keeps the"
+        " devices that it told last.",
+    )
+    failures = exporters("axis_ntp_exporter_sd_refresh_failures_total")
+    recent = f"sum by (mechanism, source) (increase({failures}[$__rate_interval]))"
+    named = panels.ranged(recent, "{{mechanism}} {{source}}")
+    return panels.asking(panel.span(24).min(0).no_value("no discovery"), named)
 
 
 def _process() -> Sequence[timeseries.Panel]:

@@ -116,6 +116,7 @@ EXPORTER: Final = {
     "Memory": Shown("bytes", ["process_resident_memory_bytes"]),
     "File descriptors": Shown("short", ["process_open_fds", "process_max_fds"]),
     "Garbage collections": Shown("cps", ["python_gc_collections_total"]),
+    "Discovery failures": Shown("short", ["exporter_sd_refresh_failures_total"]),
     "Versions": Shown(None, ["exporter_build_info"]),
 }
 

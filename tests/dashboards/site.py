@@ -118,6 +118,8 @@ def _daemon(stack: ExitStack, served: ServedFleet, folder: Path) -> DaemonProces
     folder.mkdir()
     config = served.exporter_config(interval="1s", timeout="900ms")
     config["modules"]["default"]["expect"] = {"enabled": True}
+    config["file_sd_configs"] = [{"files": ["more.json"], "refresh_interval": "1s"}]
+    (folder / "more.json").write_text("[]")
     return stack.enter_context(running_daemon(config, folder))
 
 

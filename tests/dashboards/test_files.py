@@ -175,7 +175,9 @@ def test_a_dashboard_links_to_the_other_two_and_keeps_the_exporters(uid: str) ->
 
 
 def known_metrics() -> set[str]:
-    own = {sample.name for family in SelfMetrics().registry.collect() for sample in family.samples}
+    metrics = SelfMetrics()
+    metrics.sd_refreshed("file", "devices.yaml", failed=False)
+    own = {sample.name for family in metrics.registry.collect() for sample in family.samples}
     return {metric.name for metric in DEVICE_METRICS} | own | {"scrape_duration_seconds"}
 
 

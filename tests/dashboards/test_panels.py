@@ -184,7 +184,11 @@ NO_VALUE: Final = {
         "Set up as expected": "no expect",
         "Last answer": "never",
     },
-    "axis-ntp-exporter": {"Lateness, p99": "no polls", "Host clock synchronized": "not told"},
+    "axis-ntp-exporter": {
+        "Lateness, p99": "no polls",
+        "Host clock synchronized": "not told",
+        "Discovery failures": "no discovery",
+    },
 }
 
 
