@@ -49,10 +49,11 @@ def load_core() -> Iterator[None]:
 def simulated_fleet(
     count: int, folder: Path, network: int, **flags: str
 ) -> Iterator[dict[str, Any]]:
-    """Simulated devices on 127.`network`.…; the exporter's config for them."""
+    """Simulated devices on 127.`network`.…, on a port of their own; the exporter's config."""
     file = folder / f"fleet-{network}.yaml"
     command = [sys.executable, "-m", "exporter", "simulate", f"--devices={count}"]
-    command += [f"--listen=127.{network}.0.1:{_PORT}", "--spread=shared", f"--write-config={file}"]
+    command += [f"--listen=127.{network}.0.1:{_PORT + network}", f"--write-config={file}"]
+    command += ["--spread=shared"]
     command += [f"--{name}={value}" for name, value in flags.items()]
     with load_core(), running(command, folder / f"fleet-{network}.log", _serves):
         config: dict[str, Any] = yaml.load(file.read_text(), yaml.CSafeLoader)
@@ -81,8 +82,17 @@ class Measured:
 
     def cpu_seconds(self) -> float:
         """CPU time of its process, user and system."""
-        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS_PER_SECOND
+        user, system = self._ticks()[11:13]
+        return (int(user) + int(system)) / _TICKS_PER_SECOND
+
+    def age_seconds(self) -> float:
+        """How long ago its process was started."""
+        started = int(self._ticks()[19]) / _TICKS_PER_SECOND
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - started
+
+    def _ticks(self) -> list[str]:
+        """What the kernel tells of it, from the third field on (proc_pid_stat(5))."""
+        return Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
 
     def resident_megabytes(self) -> float:
         """Memory that it holds, now."""
