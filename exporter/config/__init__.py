@@ -2,8 +2,9 @@
 
 from exporter.config.expect import Expect
 from exporter.config.fields import LARGEST_PORT, Secret, split_address
-from exporter.config.load import ConfigError, load_config, parse_config
+from exporter.config.load import load_config, parse_config
 from exporter.config.model import Auth, Config, Device, FileSd, Global, HttpSd, Module, Tls
+from exporter.config.problems import ConfigError
 from exporter.config.shown import config_text
 
 __all__ = [

@@ -45,10 +45,14 @@ _TextLoader.yaml_implicit_resolvers = {
 }
 
 
-def parse_yaml(document: str) -> Tree:
-    """The tree of a YAML (or JSON) document. Raises `NotYaml`."""
+def parse_yaml(document: str, *, keep_nulls: bool = False) -> Tree:
+    """The tree of a YAML (or JSON) document; `keep_nulls` where nothing is not as good as absent.
+
+    Raises `NotYaml`.
+    """
     try:
-        return _without_nulls(yaml.load(document, _TextLoader))  # noqa: S506 - a SafeLoader
+        tree = yaml.load(document, _TextLoader)  # noqa: S506 - a SafeLoader
+        return cast("Tree", tree) if keep_nulls else _without_nulls(tree)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
