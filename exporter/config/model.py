@@ -24,8 +24,9 @@ from exporter.config.fields import (
     account_name,
 )
 from exporter.config.section import Section
+from exporter.tls_versions import TlsVersion
 from exporter.vapix.auth import Credentials, Policy
-from exporter.vapix.tls import MinVersion, TlsSettings, make_ssl_context
+from exporter.vapix.tls import TlsSettings, make_ssl_context
 
 DEFAULT_MODULE = "default"
 
@@ -89,7 +90,7 @@ class Tls(Section):
     key_file: ReadableFile | None = None
     server_name: Name | None = None
     insecure_skip_verify: bool = False
-    min_version: MinVersion = "TLS12"
+    min_version: TlsVersion = "TLS12"
     fingerprint_sha256: Fingerprint | None = None
 
     @model_validator(mode="after")

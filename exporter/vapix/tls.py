@@ -5,19 +5,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ssl
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any
 
-MinVersion = Literal["TLS10", "TLS11", "TLS12", "TLS13"]
-
-_VERSIONS: Final[dict[MinVersion, ssl.TLSVersion]] = {
-    "TLS10": ssl.TLSVersion.TLSv1,
-    "TLS11": ssl.TLSVersion.TLSv1_1,
-    "TLS12": ssl.TLSVersion.TLSv1_2,
-    "TLS13": ssl.TLSVersion.TLSv1_3,
-}
+from exporter.tls_versions import TlsVersion, allow_from
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +24,7 @@ class TlsSettings:
     cert_file: Path | None = None
     key_file: Path | None = None
     insecure_skip_verify: bool = False
-    min_version: MinVersion = "TLS12"
+    min_version: TlsVersion = "TLS12"
     fingerprint_sha256: bytes | None = None
 
 
@@ -43,20 +35,11 @@ def make_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
-    _set_min_version(context, settings.min_version)
+    allow_from(context, settings.min_version)
     _set_verification(context, settings)
     if settings.cert_file is not None:
         context.load_cert_chain(settings.cert_file, settings.key_file)
     return context
-
-
-def _set_min_version(context: ssl.SSLContext, version: MinVersion) -> None:
-    with warnings.catch_warnings():
-        # Old firmware has nothing newer; the operator asked for it by name.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        context.minimum_version = _VERSIONS[version]
-    if version in ("TLS10", "TLS11"):
-        context.set_ciphers("DEFAULT:@SECLEVEL=0")
 
 
 def _set_verification(context: ssl.SSLContext, settings: TlsSettings) -> None:

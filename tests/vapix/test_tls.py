@@ -19,11 +19,12 @@ from yarl import URL
 from exporter.device import Device, Target
 from exporter.hold import Hold
 from exporter.poller import poll_once
+from exporter.tls_versions import TlsVersion
 from exporter.vapix import errors, ntp
 from exporter.vapix.auth import Authenticator
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.session import open_session
-from exporter.vapix.tls import MinVersion, TlsSettings, make_ssl_context
+from exporter.vapix.tls import TlsSettings, make_ssl_context
 from tests.real.certificates import Certificate, self_signed
 
 PATIENCE_SECONDS = 30.0
@@ -335,7 +336,7 @@ async def test_a_device_that_speaks_only_tls_1_2_is_refused_by_min_version_tls13
     [("TLS12", TLS12, "TLSv1.2"), ("TLS12", TLS13, "TLSv1.3"), ("TLS13", TLS13, "TLSv1.3")],
 )
 async def test_a_device_that_speaks_at_least_min_version_is_read(
-    min_version: MinVersion,
+    min_version: TlsVersion,
     offered: ssl.TLSVersion,
     spoken: str,
     authority: trustme.CA,
@@ -378,8 +379,8 @@ def speaks_here(version: ssl.TLSVersion, authority: trustme.CA) -> bool:
 @pytest.mark.parametrize("min_version", ["TLS10", "TLS11", "TLS12", "TLS13"])
 async def test_an_old_version_is_spoken_only_where_min_version_asks_for_it(
     offered: ssl.TLSVersion,
-    accepted_by: set[MinVersion],
-    min_version: MinVersion,
+    accepted_by: set[TlsVersion],
+    min_version: TlsVersion,
     authority: trustme.CA,
     trusted: Path,
 ) -> None:
