@@ -21,6 +21,7 @@ _SHAPES: Final = {
     "list_type": "must be a list",
     "tuple_type": "must be a list",
     "string_type": "must be a single text",
+    "path_type": "must be the path of a file",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "int_type": "must be a whole number",
@@ -70,7 +71,8 @@ def _message(error: ErrorDetails, known_keys: Sequence[str]) -> str:
     if kind == "extra_forbidden":
         return f"unknown key{_suggestion(str(error['loc'][-1]), known_keys)}"
     if kind == "literal_error":
-        return f"must be one of {error['ctx']['expected']}"
+        expected = error["ctx"]["expected"]
+        return f"must be {'one of ' if ' or ' in expected else ''}{expected}"
     if kind == "greater_than_equal":
         return f"must be at least {error['ctx']['ge']}"
     if kind == "less_than_equal":

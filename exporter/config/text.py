@@ -52,7 +52,7 @@ def parse_yaml(document: str, *, keep_nulls: bool = False) -> Tree:
     """
     try:
         tree = yaml.load(document, _TextLoader)  # noqa: S506 - a SafeLoader
-        return cast("Tree", tree) if keep_nulls else _without_nulls(tree)
+        return _with_text_keys(tree, keep_nulls=keep_nulls)
     except yaml.MarkedYAMLError as problem:
         mark = problem.problem_mark
         where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -61,11 +61,15 @@ def parse_yaml(document: str, *, keep_nulls: bool = False) -> Tree:
         raise NotYaml(f"not YAML: {problem}") from None
 
 
-def _without_nulls(tree: Tree) -> Tree:
+def _with_text_keys(tree: Tree, *, keep_nulls: bool) -> Tree:
     if isinstance(tree, dict):
-        return {str(key): _without_nulls(value) for key, value in tree.items() if value is not None}
+        return {
+            str(key): _with_text_keys(value, keep_nulls=keep_nulls)
+            for key, value in tree.items()
+            if keep_nulls or value is not None
+        }
     if isinstance(tree, list):
-        return [_without_nulls(value) for value in tree]
+        return [_with_text_keys(value, keep_nulls=keep_nulls) for value in tree]
     return tree
 
 

@@ -1,0 +1,387 @@
+"""The web-config file: every error word for word, and Prometheus's own word on the same files."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from exporter.config import ConfigError
+from exporter.web.web_config import KNOWN_KEYS, WebConfig, load_web_config
+from tests.real.programs import find_program
+from tests.web_config.certificates import authority, encrypt
+
+HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
+TLS = "cert_file: server.crt, key_file: server.key"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A web-config, what is wrong with it, and whether Debian's promtool finds it wrong too.
+
+    With `newer` that promtool does not know a key which Prometheus has today.
+    """
+
+    document: str
+    problems: tuple[str, ...] = ()
+    promtool_accepts: bool = False
+    newer: bool = False
+
+
+def tls(more: str) -> str:
+    return f"tls_server_config: {{{TLS}, {more}}}"
+
+
+def header(line: str) -> str:
+    return f"http_server_config: {{headers: {{{line}}}}}"
+
+
+FINE = [
+    Case("{}"),
+    Case("tls_server_config:\nhttp_server_config:\nbasic_auth_users:\n"),
+    Case(f"tls_server_config: {{{TLS}}}"),
+    Case(f'tls_server_config: {{{TLS}, client_ca_file: "", client_auth_type: ""}}'),
+    Case(tls("client_auth_type: NoClientCert")),
+    Case(tls("client_auth_type: RequestClientCert")),
+    Case(tls("client_auth_type: RequestClientCert, client_ca_file: ca.pem")),
+    Case(tls("client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem")),
+    Case(tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem")),
+    Case(tls("client_auth_type: RequireAndVerifyClientCert")),
+    *(Case(tls(f"min_version: {version}")) for version in ("TLS10", "TLS11", "TLS12", "TLS13")),
+    Case(tls("min_version: TLS10, max_version: TLS12")),
+    Case(tls("cipher_suites: []")),
+    Case(
+        tls(
+            "min_version: TLS10, cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, "
+            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_AES_128_GCM_SHA256]"
+        )
+    ),
+    Case(tls("prefer_server_cipher_suites: false")),
+    Case(tls("prefer_server_cipher_suites: Off")),
+    *(
+        Case(tls(f"curve_preferences: [{curve}]"))
+        for curve in ("CurveP256", "CurveP384", "CurveP521", "X25519")
+    ),
+    Case(
+        tls(
+            "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem, "
+            "client_allowed_sans: [prometheus.example]"
+        ),
+        newer=True,
+    ),
+    Case("http_server_config: {http2: true}"),
+    Case("http_server_config: {http2: no}"),
+    Case(header("Strict-Transport-Security: max-age=31536000")),
+    Case(header('X-Frame-Options: deny, X-Content-Type-Options: nosniff, X-XSS-Protection: "0"')),
+    Case(header("X-Frame-Options: sameorigin, Content-Security-Policy: ''")),
+    *(
+        Case(f"basic_auth_users: {{alice: {HASH.replace('2y', letter)}}}")
+        for letter in ("2a", "2b", "2x", "2y")
+    ),
+    Case(f"basic_auth_users: {{alice: {HASH}, 'böb s': {HASH}, 12: {HASH}}}"),
+]
+
+WRONG = [
+    Case("", ("is empty; {} stands for neither TLS nor passwords",), promtool_accepts=True),
+    Case("[]", ("is no mapping",)),
+    Case("text", ("is no mapping",)),
+    Case("a: [", ("line 2, column 1: did not find expected node content",)),
+    Case("{}: 1", ("line 1, column 1: found unhashable key",), promtool_accepts=True),
+    Case("~: 1", ("None: unknown key",)),
+    Case(
+        "tls_server_confg: {}", ("tls_server_confg: unknown key (did you mean tls_server_config?)",)
+    ),
+    Case("rate_limit: {burst: 1}", ("rate_limit: is not supported",)),
+    Case(
+        "tls_server_config: {}",
+        ("tls_server_config.cert_file: is missing", "tls_server_config.key_file: is missing"),
+        promtool_accepts=True,
+    ),
+    Case(
+        "tls_server_config: {min_version: TLS13, cert_file: server.crt}",
+        ("tls_server_config.key_file: is missing",),
+    ),
+    Case("tls_server_config: true", ("tls_server_config: must be a mapping",)),
+    Case(
+        "tls_server_config: {cert_file: nowhere, key_file: [a]}",
+        (
+            "tls_server_config.cert_file: cannot read {folder}/nowhere: No such file or directory",
+            "tls_server_config.key_file: must be the path of a file",
+        ),
+    ),
+    Case(
+        "tls_server_config: {cert_file: server.key, key_file: server.crt}",
+        (
+            "tls_server_config.cert_file: {folder}/server.key holds no certificate in PEM",
+            "tls_server_config.key_file: {folder}/server.crt holds no private key in PEM",
+        ),
+    ),
+    Case(
+        "tls_server_config: {cert_file: server.crt, key_file: other.key}",
+        (
+            "tls_server_config: cert_file and key_file cannot be used: "
+            "the key is another certificate's",
+        ),
+    ),
+    Case(
+        "tls_server_config: {cert_file: server.crt, key_file: cut.key}",
+        ("tls_server_config: cert_file and key_file cannot be used: not understood",),
+    ),
+    Case(
+        "tls_server_config: {cert_file: server.crt, key_file: encrypted.key}",
+        ("tls_server_config: key_file is encrypted, and nobody is here to type its passphrase",),
+    ),
+    Case(
+        tls("client_ca_file: ca.pem"),
+        ("tls_server_config: client_ca_file needs a client_auth_type, else nobody is asked",),
+    ),
+    Case(
+        tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: server.key"),
+        ("tls_server_config.client_ca_file: {folder}/server.key holds no certificate in PEM",),
+        promtool_accepts=True,
+    ),
+    Case(
+        tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: cut.pem"),
+        ("tls_server_config: client_ca_file cannot be used: not understood",),
+        promtool_accepts=True,
+    ),
+    Case(
+        tls("client_auth_type: Require"),
+        (
+            "tls_server_config.client_auth_type: must be one of 'NoClientCert', "
+            "'RequestClientCert', 'RequireClientCert', 'RequireAnyClientCert', "
+            "'VerifyClientCertIfGiven' or 'RequireAndVerifyClientCert'",
+        ),
+    ),
+    *(
+        Case(
+            tls(f"client_auth_type: {name}"),
+            (
+                f"tls_server_config.client_auth_type: {name} is not supported, it lets in any "
+                "certificate, whoever made it: use RequireAndVerifyClientCert with a "
+                "client_ca_file",
+            ),
+            promtool_accepts=True,
+        )
+        for name in ("RequireClientCert", "RequireAnyClientCert")
+    ),
+    Case(
+        tls("client_allowed_sans: [a]"),
+        (
+            "tls_server_config: client_allowed_sans needs "
+            "client_auth_type RequireAndVerifyClientCert",
+        ),
+    ),
+    Case(
+        tls("client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: []"),
+        ("tls_server_config: client_allowed_sans is empty: nobody could connect",),
+    ),
+    Case(
+        tls("client_allowed_sans: ['']"),
+        ("tls_server_config.client_allowed_sans[0]: must not be empty",),
+    ),
+    Case(
+        tls("min_version: TLS14, max_version: 1"),
+        (
+            "tls_server_config.min_version: must be one of 'TLS10', 'TLS11', 'TLS12' or 'TLS13'",
+            "tls_server_config.max_version: must be one of 'TLS10', 'TLS11', 'TLS12' or 'TLS13'",
+        ),
+    ),
+    Case(
+        tls("max_version: TLS11"),
+        ("tls_server_config: min_version TLS12 exceeds max_version TLS11",),
+        promtool_accepts=True,
+    ),
+    Case(
+        tls("cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA256]"),
+        (
+            "tls_server_config.cipher_suites[0]: unknown cipher "
+            "'TLS_RSA_WITH_AES_128_CBC_SHA256': it is written as Go does, "
+            "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA say",
+        ),
+    ),
+    Case(
+        tls("cipher_suites: [TLS_AES_128_GCM_SHA256]"),
+        (
+            "tls_server_config: cipher_suites names those of TLS 1.3 only, which are always on: "
+            "min_version: TLS13 switches the others off",
+        ),
+        promtool_accepts=True,
+    ),
+    Case(
+        tls("curve_preferences: [P256]"),
+        (
+            "tls_server_config.curve_preferences[0]: must be one of "
+            "'CurveP256', 'CurveP384', 'CurveP521' or 'X25519'",
+        ),
+    ),
+    Case(
+        tls("curve_preferences: [X25519, CurveP256]"),
+        ("tls_server_config: curve_preferences is supported for one curve only, not for several",),
+        promtool_accepts=True,
+    ),
+    Case(
+        tls("prefer_server_cipher_suites: 1"),
+        ("tls_server_config.prefer_server_cipher_suites: must be true or false",),
+    ),
+    Case(
+        tls("cert: PEM, key: s3cret, client_ca: PEM"),
+        tuple(
+            f"tls_server_config.{key}: is not supported: write the PEM to a file, and name that"
+            for key in ("cert", "key", "client_ca")
+        ),
+    ),
+    Case(
+        "http_server_config: {http2: t, http3: true}",
+        (
+            "http_server_config.http2: must be true or false",
+            "http_server_config.http3: unknown key (did you mean http2?)",
+        ),
+    ),
+    Case(
+        header("X-Powered-By: us, x-frame-options: deny"),
+        (
+            "http_server_config.headers.X-Powered-By: unknown key",
+            "http_server_config.headers.x-frame-options: "
+            "unknown key (did you mean X-Frame-Options?)",
+        ),
+    ),
+    Case(
+        header("X-Frame-Options: DENY, X-Content-Type-Options: ''"),
+        (
+            "http_server_config.headers.X-Content-Type-Options: must be 'nosniff'",
+            "http_server_config.headers.X-Frame-Options: must be one of 'deny' or 'sameorigin'",
+        ),
+    ),
+    Case(
+        header('Content-Security-Policy: "a\\r\\nSet-Cookie: b"'),
+        (
+            "http_server_config.headers.Content-Security-Policy: "
+            "must be one line of printable ASCII",
+        ),
+        promtool_accepts=True,
+    ),
+    Case("basic_auth_users: [alice]", ("basic_auth_users: must be a mapping",)),
+    Case("basic_auth_users: {alice: }", ("basic_auth_users.alice: must be a single text",)),
+    Case(
+        "basic_auth_users: {alice: s3cret}",
+        ("basic_auth_users.alice: is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one",),
+    ),
+    *(
+        Case(
+            f"basic_auth_users: {{alice: {wrong}}}",
+            ("basic_auth_users.alice: is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one",),
+            promtool_accepts=accepted,
+        )
+        for wrong, accepted in [
+            (HASH[:-1], True),
+            (HASH + "x", True),
+            (HASH.replace("$10$", "$03$"), False),
+            (HASH.replace("$10$", "$32$"), False),
+            (HASH.replace("2y", "2"), True),
+            (HASH.replace("2y", "1"), True),
+        ]
+    ),
+    Case(
+        f"basic_auth_users: {{alice: {HASH.replace('$10$', '$17$')}}}",
+        (
+            "basic_auth_users.alice: its cost 17 is too much for a check with a scrape waiting: "
+            "at most 16",
+        ),
+        promtool_accepts=True,
+    ),
+    Case(
+        f"basic_auth_users: {{'a:b': {HASH}, '': {HASH}}}",
+        (
+            "basic_auth_users.a:b: must not contain a colon: HTTP authentication cannot carry it",
+            "basic_auth_users.: must not be empty",
+        ),
+        promtool_accepts=True,
+    ),
+    Case(
+        f"basic_auth_users: {{alice: {HASH}, alice: {HASH}}}",
+        ("line 1, column 89: 'alice' is given twice",),
+    ),
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the certificates are that the cases name."""
+    folder = tmp_path_factory.mktemp("web-config")
+    _, other_key = authority(folder).issue("other")
+    encrypt(other_key, folder / "encrypted.key")
+    (folder / "cut.key").write_bytes(other_key.read_bytes()[:100])
+    (folder / "cut.pem").write_bytes((folder / "ca.pem").read_bytes()[:100])
+    return folder
+
+
+def write(folder: Path, case: Case) -> Path:
+    file = folder / "web.yml"
+    file.write_text(case.document, "utf-8")
+    return file
+
+
+def promtool_accepts(file: Path) -> bool:
+    command = [find_program("promtool", "prometheus"), "check", "web-config", str(file)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def name(case: Case) -> str:
+    return case.document or "nothing"
+
+
+@pytest.mark.parametrize("case", FINE, ids=name)
+def test_what_we_accept_prometheus_accepts(case: Case, folder: Path) -> None:
+    file = write(folder, case)
+    assert isinstance(load_web_config(file), WebConfig)
+    assert promtool_accepts(file) is not case.newer
+
+
+@pytest.mark.parametrize("case", WRONG, ids=name)
+def test_every_error_is_told_with_its_path(case: Case, folder: Path) -> None:
+    file = write(folder, case)
+    with pytest.raises(ConfigError) as caught:
+        load_web_config(file)
+    assert caught.value.problems == [
+        f"{file}: {problem.replace('{folder}', str(folder))}" for problem in case.problems
+    ]
+
+
+@pytest.mark.parametrize("case", WRONG, ids=name)
+def test_where_we_are_stricter_than_prometheus_the_table_says_so(case: Case, folder: Path) -> None:
+    assert promtool_accepts(write(folder, case)) is case.promtool_accepts
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=re.escape("nowhere.yml: cannot be read: No such file")):
+        load_web_config(tmp_path / "nowhere.yml")
+
+
+def test_no_error_shows_a_secret(folder: Path) -> None:
+    for case in WRONG:
+        with pytest.raises(ConfigError) as caught:
+            load_web_config(write(folder, case))
+        assert "s3cret" not in str(caught.value)
+        assert HASH[8:20] not in str(caught.value)
+        assert caught.value.__cause__ is None
+        assert caught.value.__suppress_context__ or caught.value.__context__ is None
+
+
+def test_no_hash_shows_in_a_repr(folder: Path) -> None:
+    config = load_web_config(write(folder, Case(f"basic_auth_users: {{alice: {HASH}}}")))
+    assert HASH[8:20] not in f"{config!r} {config} {config.model_dump()} {config.model_dump_json()}"
+    assert str(config) == "no TLS, 1 user"
+
+
+def test_dollars_stand_for_themselves(folder: Path) -> None:
+    config = load_web_config(write(folder, Case(f"basic_auth_users: {{alice: {HASH}}}")))
+    assert config.basic_auth_users["alice"].get_secret_value() == HASH
+
+
+def test_the_docs_tell_every_key() -> None:
+    told = (Path(__file__).parents[2] / "docs/configuration.md").read_text()
+    assert [key for key in KNOWN_KEYS if f"`{key}`" not in told] == []
