@@ -7,13 +7,14 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from ssl import SSLContext
 from typing import Final
 
 import structlog
 from aiohttp import web
 
 from exporter import __version__
-from exporter.config import Config
+from exporter.config import Config, ConfigError
 from exporter.exposition import Exposition
 from exporter.files import Digests
 from exporter.fleet import Fleet
@@ -26,6 +27,7 @@ from exporter.self_metrics import SelfMetrics
 from exporter.shard import WHOLE, Shard
 from exporter.signals import on_hangup, stop_signals
 from exporter.vapix.session import open_session
+from exporter.web.live_web_config import LiveWebConfig
 from exporter.web.server import WebState, make_app
 
 SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
@@ -36,10 +38,14 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Where the web side listens, as (host, port); an empty host is every interface."""
+    """Where the web side listens, as (host, port); an empty host is every interface.
+
+    `config_file` is a web-config: TLS, accounts, headers.
+    """
 
     listen: tuple[tuple[str, int], ...]
     telemetry_path: str = "/metrics"
+    config_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,8 +77,8 @@ class StartFailed(Exception):
 async def run_daemon(config: Config, settings: Settings) -> None:
     """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads.
 
-    Raises `StartFailed` when an address cannot be listened on, a secret file not be read, or the
-    devices are too many for the limit on open files.
+    Raises `StartFailed` when an address cannot be listened on, a secret file or the web-config not
+    be used, or the devices are too many for the limit on open files.
     """
     with stop_signals() as stop:
         async with running(config, settings):
@@ -86,7 +92,7 @@ async def run_daemon(config: Config, settings: Settings) -> None:
 async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]]:
     """The daemon's parts, started in their order and stopped in the reverse.
 
-    Yields the addresses that it listens on, as `host:port`. Raises as `run_daemon`.
+    Yields the URLs that it listens on, as `http://host:port`. Raises as `run_daemon`.
     """
     metrics, host, exposition, fleet = SelfMetrics(), HostClock(), Exposition(), Fleet()
     async with open_session() as session, AsyncExitStack() as stack:
@@ -100,14 +106,14 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         state = WebState(
             fleet, exposition, metrics.registry, host, keeper, poller, settings.web.telemetry_path
         )
-        addresses = await stack.enter_async_context(_serving(make_app(state), settings.web))
+        urls = await stack.enter_async_context(_serving(make_app(state), settings.web))
         _announce(fleet, settings.shard)
         await stack.enter_async_context(_in_background(keeper.keep_files()))
         if (auto := settings.auto_reload) is not None:
             watch = keeper.keep_config(auto.file, auto.interval_seconds, auto.loaded)
             await stack.enter_async_context(_in_background(watch))
         stack.enter_context(on_hangup(keeper.reload))
-        yield addresses
+        yield urls
 
 
 def _start(keeper: Keeper, config: Config) -> None:
@@ -142,27 +148,53 @@ def _announce(fleet: Fleet, shard: Shard) -> None:
 
 @asynccontextmanager
 async def _serving(app: web.Application, settings: WebSettings) -> AsyncIterator[list[str]]:
-    runner = web.AppRunner(
-        app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS
-    )
-    await runner.setup()
+    async with _protected(app, settings.config_file) as tls:
+        runner = web.AppRunner(
+            app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS
+        )
+        await runner.setup()
+        try:
+            for host, port in settings.listen:
+                await _listen(runner, host, port, tls)
+            yield _announced(runner.addresses, "http" if tls is None else "https")
+        finally:
+            await runner.cleanup()
+
+
+@asynccontextmanager
+async def _protected(
+    app: web.Application, config_file: Path | None
+) -> AsyncIterator[SSLContext | None]:
+    """An application behind its web-config, if there is one; the TLS to listen with."""
+    if config_file is None:
+        yield None
+        return
     try:
-        for host, port in settings.listen:
-            await _listen(runner, host, port)
-        addresses = [_spelled(address) for address in runner.addresses]
-        for address in addresses:
-            _log.info("web.listening", address=address)
-        yield addresses
+        live = LiveWebConfig(config_file)
+    except ConfigError as error:
+        raise StartFailed(str(error)) from error
+    live.protect(app)
+    try:
+        async with _in_background(live.follow()):
+            yield live.tls
     finally:
-        await runner.cleanup()
+        live.close()
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int) -> None:
+async def _listen(runner: web.AppRunner, host: str, port: int, tls: SSLContext | None) -> None:
     try:
-        await web.TCPSite(runner, host or None, port).start()
+        await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
     except (OSError, UnicodeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         raise StartFailed(f"cannot listen on {_spelled((host, port))}: {reason}") from problem
+
+
+def _announced(addresses: list[tuple[str, int]], scheme: str) -> list[str]:
+    """The URLs that are listened on, told in the log."""
+    spelled = [_spelled(address) for address in addresses]
+    for address in spelled:
+        _log.info("web.listening", address=address, scheme=scheme)
+    return [f"{scheme}://{address}" for address in spelled]
 
 
 def _spelled(address: tuple[str, int]) -> str:

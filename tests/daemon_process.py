@@ -48,9 +48,9 @@ class DaemonProcess:
 
     @property
     def url(self) -> str:
-        found = re.search(r"event=web\.listening address=(\S+)", self.text)
+        found = re.search(r"event=web\.listening address=(\S+) scheme=(\S+)", self.text)
         assert found is not None, f"the daemon does not listen:\n{self.text}"
-        return f"http://{found[1]}"
+        return f"{found[2]}://{found[1]}"
 
     @property
     def text(self) -> str:

@@ -28,7 +28,7 @@ def add_config_file(parser: argparse.ArgumentParser) -> None:
 
 
 def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
-    """`--web.*`: where the web side listens and what it calls the metrics."""
+    """`--web.*`: where the web side listens, what it calls the metrics, whom it lets in."""
     default = f"{default_host}:{DEFAULT_PORT}"
     parser.add_argument(
         "--web.listen-address",
@@ -45,6 +45,13 @@ def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
         default="/metrics",
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--web.config.file",
+        dest="web_config_file",
+        type=Path,
+        metavar="FILE",
+        help="a web-config as Prometheus's exporters have it: TLS, basic auth, headers",
     )
 
 
@@ -69,7 +76,7 @@ def add_log(parser: argparse.ArgumentParser) -> None:
 def web_settings(arguments: argparse.Namespace, default_host: str) -> WebSettings:
     """What `add_web` has read."""
     listen = tuple(arguments.listen or [(default_host, DEFAULT_PORT)])
-    return WebSettings(listen, arguments.telemetry_path)
+    return WebSettings(listen, arguments.telemetry_path, arguments.web_config_file)
 
 
 def device_count(text: str) -> int:

@@ -50,10 +50,9 @@ async def _demo(count: int, settings: WebSettings) -> None:
     with stop_signals() as stop:
         async with (
             serve_fleet(build_fleet(count, "demo")) as served,
-            _exporter_on(served, settings) as addresses,
+            _exporter_on(served, settings) as urls,
         ):
-            web = f"http://{addresses[0]}"
-            print(_where_to_look(count, web, settings.telemetry_path), flush=True)
+            print(_where_to_look(count, urls[0], settings.telemetry_path), flush=True)
             await stop.wait()
 
 

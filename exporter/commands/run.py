@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import Coroutine
 from functools import partial
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -25,6 +26,7 @@ from exporter.config import Config, ConfigError, load_config
 from exporter.files import Digests, digests
 from exporter.garbage import collect_seldom
 from exporter.logs import configure_logging
+from exporter.web.web_config import WebConfig, load_web_config
 
 ANY_HOST = ""
 
@@ -38,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="check the config file, print every error as `path: problem`, exit 0 or 1",
+        help="check the config files, print every error as `path: problem`, exit 0 or 1",
     )
     parser.add_argument(
         "--config.enable-auto-reload",
@@ -74,14 +76,33 @@ def execute(arguments: argparse.Namespace) -> int:
     collect_seldom()
     loaded = digests((arguments.config_file,))
     try:
-        config = load_config(arguments.config_file, os.environ)
+        config, web_config = _load(arguments.config_file, arguments.web_config_file)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
     if arguments.config_check:
         print(f"{arguments.config_file}: fine, {_described(config)}")
+        if web_config is not None:
+            print(f"{arguments.web_config_file}: fine, {web_config}")
         return 0
     return run_to_end(run_daemon(config, _settings(arguments, loaded)))
+
+
+def _load(file: Path, web_file: Path | None) -> tuple[Config, WebConfig | None]:
+    """Both config files. Raises `ConfigError` with the errors of both."""
+    problems: list[str] = []
+    config, web_config = None, None
+    try:
+        config = load_config(file, os.environ)
+    except ConfigError as error:
+        problems += error.problems
+    try:
+        web_config = None if web_file is None else load_web_config(web_file)
+    except ConfigError as error:
+        problems += error.problems
+    if config is None or problems:
+        raise ConfigError(problems)
+    return config, web_config
 
 
 def _settings(arguments: argparse.Namespace, loaded: Digests) -> Settings:

@@ -1,0 +1,191 @@
+"""`--web.config.file` of the installed command: TLS, passwords, and both changed while it runs."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+import yaml
+
+from tests.daemon.test_life import NOTHING, run_to_end
+from tests.daemon_process import COMMAND, PATIENCE_SECONDS, DaemonProcess, daemon, daemon_on
+from tests.web_config.certificates import Authority, authority
+from tests.web_config.site import ALICE, AS_ALICE, HASH, PASSWORD, TLS, basic, write
+
+
+@pytest.fixture
+def ours(tmp_path: Path) -> Authority:
+    return authority(tmp_path)
+
+
+async def get(
+    running: DaemonProcess, ours: Authority, path: str, headers: dict[str, str] | None = None
+) -> tuple[int, str]:
+    url, tls = running.url + path, ours.client_context()
+    async with running.session.get(url, ssl=tls, headers=headers) as response:
+        return response.status, await response.text()
+
+
+async def until(running: DaemonProcess, ours: Authority, who: dict[str, str], status: int) -> float:
+    """Ask for the metrics until the answer has that status; how long it took."""
+    started = time.monotonic()
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while (await get(running, ours, "/metrics", who))[0] != status:
+            await asyncio.sleep(0.1)
+    return time.monotonic() - started
+
+
+def flag(file: Path) -> str:
+    return f"--web.config.file={file}"
+
+
+async def test_it_serves_behind_tls_and_a_password_and_health_without(
+    ours: Authority, tmp_path: Path
+) -> None:
+    file = write(tmp_path, ALICE | TLS)
+    async with daemon_on(NOTHING, tmp_path, flag(file)) as running:
+        assert running.url.startswith("https://")
+        assert (await get(running, ours, "/metrics"))[0] == 401
+        status, text = await get(running, ours, "/metrics", AS_ALICE)
+        assert status == 200
+        assert "axis_ntp_exporter_build_info" in text
+        assert (await get(running, ours, "/-/healthy"))[0] == 200
+        assert (await get(running, ours, "/-/ready"))[0] in (200, 503)
+
+
+async def test_a_new_user_and_certificate_are_in_force_within_seconds(
+    ours: Authority, tmp_path: Path
+) -> None:
+    file = write(tmp_path, ALICE | TLS)
+    bob = basic("bob:of bob")
+    async with daemon_on(NOTHING, tmp_path, flag(file)) as running:
+        assert (await get(running, ours, "/metrics", AS_ALICE))[0] == 200
+        hashed = bcrypt.hashpw(b"of bob", bcrypt.gensalt(4)).decode()
+        certificate, _ = ours.issue("server")
+        write(tmp_path, TLS | {"basic_auth_users": {"bob": hashed}})
+        assert await until(running, ours, bob, 200) < 10
+        assert (await get(running, ours, "/metrics", AS_ALICE))[0] == 401
+        host, port = running.url.removeprefix("https://").split(":")
+        served = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)))
+        assert served in certificate.read_text()
+        await running.stop()
+    assert "event=web_config.loaded" in running.text
+    assert "Traceback" not in running.text
+
+
+async def test_who_speaks_no_tls_or_nothing_at_all_does_not_keep_it_from_ending(
+    ours: Authority, tmp_path: Path
+) -> None:
+    file = write(ours.folder, TLS)
+    async with daemon_on(NOTHING, tmp_path, flag(file)) as running:
+        host, port = running.url.removeprefix("https://").split(":")
+        connections = [await asyncio.open_connection(host, int(port)) for _ in range(2)]
+        connections[0][1].write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"HTTP" not in await connections[0][0].read()
+        before = time.monotonic()
+        assert await running.stop() == 0
+        assert time.monotonic() - before < 1
+        for _, writer in connections:
+            writer.close()
+    assert "Traceback" not in running.text
+    assert "level=error" not in running.text
+
+
+async def test_it_ends_within_a_second_in_a_flood_of_wrong_passwords(tmp_path: Path) -> None:
+    hashed = bcrypt.hashpw(b"x", bcrypt.gensalt(10)).decode()
+    file = write(tmp_path, {"basic_auth_users": {"alice": hashed}})
+    async with daemon_on(NOTHING, tmp_path, flag(file)) as running:
+
+        async def guess(number: int) -> None:
+            who = basic(f"alice:{number}")
+            async with running.session.get(f"{running.url}/metrics", headers=who) as response:
+                await response.read()
+
+        flood = [asyncio.create_task(guess(number)) for number in range(50)]
+        await asyncio.sleep(0.1)
+        before = time.monotonic()
+        assert await running.stop() == 0
+        assert time.monotonic() - before < 1
+        await asyncio.gather(*flood, return_exceptions=True)
+    assert "Traceback" not in running.text
+
+
+BROKEN: dict[str, Any] = {
+    "tls_server_config": {"cert_file": "nowhere", "key_file": "server.key", "min_version": "1"},
+    "basic_auth_users": {"alice": PASSWORD},
+}
+
+
+def lines(file: Path, folder: Path) -> list[str]:
+    return [
+        f"{file}: tls_server_config.cert_file: cannot read {folder}/nowhere: "
+        "No such file or directory",
+        f"{file}: tls_server_config.min_version: "
+        "must be one of 'TLS10', 'TLS11', 'TLS12' or 'TLS13'",
+        f"{file}: basic_auth_users.alice: is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one",
+    ]
+
+
+async def test_it_does_not_start_with_a_broken_file_and_tells_every_error(
+    ours: Authority, tmp_path: Path
+) -> None:
+    file, config = write(ours.folder, BROKEN), tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(NOTHING))
+    code, output = await run_to_end(str(COMMAND), f"--config.file={config}", flag(file))
+    assert (code, output.splitlines()) == (1, lines(file, tmp_path))
+
+
+async def test_config_check_tells_the_errors_of_both_files(ours: Authority, tmp_path: Path) -> None:
+    file, config = write(ours.folder, BROKEN), tmp_path / "config.yaml"
+    config.write_text("device: []")
+    code, output = await run_to_end(
+        str(COMMAND), "--config.check", f"--config.file={config}", flag(file)
+    )
+    first = "device: unknown key (did you mean devices?)"
+    assert (code, output.splitlines()) == (1, [first, *lines(file, tmp_path)])
+
+
+async def test_config_check_says_what_is_fine(ours: Authority, tmp_path: Path) -> None:
+    file, config = write(ours.folder, ALICE | TLS), tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(NOTHING))
+    code, output = await run_to_end(
+        str(COMMAND), "--config.check", f"--config.file={config}", flag(file)
+    )
+    assert (code, output) == (0, f"{config}: fine, 1 device\n{file}: fine, TLS, 1 user\n")
+
+
+@pytest.mark.parametrize("log_format", ["logfmt", "json"])
+async def test_no_secret_of_the_web_side_shows_in_the_log(
+    log_format: str, ours: Authority, tmp_path: Path
+) -> None:
+    file, config = write(ours.folder, ALICE), tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(NOTHING))
+    flags = (f"--config.file={config}", "--log.level=debug", f"--log.format={log_format}")
+    listen = "--web.listen-address=127.0.0.1:0"
+    async with daemon(*flags, flag(file), listen, wait_for="exporter.started") as running:
+        [port] = re.findall(r"127\.0\.0\.1:(\d+)", running.text)
+        for who in (AS_ALICE, basic("alice:wr0ng-password"), {}):
+            url = f"http://127.0.0.1:{port}/metrics"
+            async with running.session.get(url, headers=who) as response:
+                await response.read()
+        write(ours.folder, {"basic_auth_users": {"alice": PASSWORD}})
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while "web_config.reload_failed" not in running.text:
+                await asyncio.sleep(0.1)
+        await running.stop()
+    for secret in (PASSWORD, PASSWORD[:8], HASH, HASH[8:20], "wr0ng", AS_ALICE["Authorization"]):
+        assert secret not in running.text
+
+
+async def test_the_demo_takes_a_web_config_too(ours: Authority) -> None:
+    file = write(ours.folder, TLS)
+    flags = ("demo", "--devices=1", "--web.listen-address=127.0.0.1:0", flag(file))
+    async with daemon(*flags, wait_for="Ctrl-C ends it") as running:
+        assert f"{running.url}/metrics" in running.text
+        assert (await get(running, ours, "/metrics"))[0] == 200
