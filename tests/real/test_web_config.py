@@ -1,0 +1,117 @@
+"""Prometheus itself scrapes the daemon behind a web-config: TLS, a password, a certificate."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bcrypt
+import pytest
+
+from tests.real.daemon_process import running_daemon
+from tests.real.programs import enter_on_free_ports, wait_until
+from tests.real.prometheus import Prometheus, prometheus_on
+from tests.web_config.certificates import Authority, authority
+from tests.web_config.site import write
+
+PASSWORD = "of Prometheus"
+
+
+def web_config(password: str) -> dict[str, Any]:
+    # The cost that people use: a first check takes its time, within the scrape's.
+    hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
+    return {
+        "tls_server_config": {
+            "cert_file": "server.crt",
+            "key_file": "server.key",
+            "client_auth_type": "RequireAndVerifyClientCert",
+            "client_ca_file": "ca.pem",
+        },
+        "basic_auth_users": {"prometheus": hashed},
+    }
+
+
+def prometheus_config(target: str, folder: Path) -> dict[str, Any]:
+    job = {
+        "job_name": "axis",
+        "scheme": "https",
+        "basic_auth": {
+            "username": "prometheus",
+            "password_file": str(folder / "prometheus-password"),
+        },
+        "tls_config": {
+            "ca_file": str(folder / "believed.pem"),
+            "cert_file": str(folder / "prometheus.crt"),
+            "key_file": str(folder / "prometheus.key"),
+        },
+        "static_configs": [{"targets": [target]}],
+    }
+    interval = {"scrape_interval": "1s", "scrape_timeout": "1s"}
+    return {"global": interval, "scrape_configs": [job]}
+
+
+@dataclass(frozen=True)
+class Site:
+    """A daemon behind a web-config in `ours.folder`, and Prometheus with what it needs for it."""
+
+    ours: Authority
+    prometheus: Prometheus
+
+    @property
+    def folder(self) -> Path:
+        return self.ours.folder
+
+    def last_error(self) -> str:
+        [target] = self.prometheus.targets()
+        error: str = target["lastError"]
+        return error
+
+    def wait_for_error(self, words: str) -> None:
+        wait_until(lambda: words in self.last_error(), words, self.last_error)
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    ours = authority(tmp_path)
+    ours.issue("prometheus", "prometheus.example")
+    shutil.copy(ours.file, tmp_path / "believed.pem")
+    (tmp_path / "prometheus-password").write_text(PASSWORD)
+    flag = f"--web.config.file={write(tmp_path, web_config(PASSWORD))}"
+    with ExitStack() as stack:
+        daemon = stack.enter_context(running_daemon({"devices": []}, tmp_path, flag))
+        config = prometheus_config(daemon.address, tmp_path)
+        scraper = enter_on_free_ports(stack, lambda: prometheus_on(config, tmp_path))
+        yield Site(ours, scraper)
+        assert "Traceback" not in daemon.program.log()
+
+
+def test_prometheus_scrapes_over_tls_with_a_password_and_a_client_certificate(site: Site) -> None:
+    site.prometheus.wait_for('up{job="axis"} == 1')
+    site.prometheus.wait_for("axis_ntp_exporter_build_info")
+    assert site.last_error() == ""
+
+
+def test_another_password_is_in_force_while_it_runs(site: Site) -> None:
+    site.prometheus.wait_for('up{job="axis"} == 1')
+    write(site.folder, web_config("another"))
+    site.wait_for_error("server returned HTTP status 401 Unauthorized")
+    (site.folder / "prometheus-password").write_text("another")
+    site.prometheus.wait_for('up{job="axis"} == 1')
+
+
+def test_another_certificate_and_client_ca_are_in_force_while_it_runs(site: Site) -> None:
+    site.prometheus.wait_for('up{job="axis"} == 1')
+    others = authority(site.folder / "others")
+    others.issue("prometheus", "prometheus.example")
+    for name in ("server.crt", "server.key", "ca.pem"):
+        shutil.copy(others.folder / name, site.folder / name)
+    site.wait_for_error("x509: certificate signed by unknown authority")
+    shutil.copy(others.file, site.folder / "believed.pem")
+    site.wait_for_error("remote error: tls: unknown certificate authority")
+    for name in ("prometheus.crt", "prometheus.key"):
+        shutil.copy(others.folder / name, site.folder / name)
+    site.prometheus.wait_for('up{job="axis"} == 1')
