@@ -63,26 +63,34 @@ class Headers(Section):
         return named
 
 
-class HttpServer(Section):
+class NullIsUnset(Section):
+    """A mapping in which a key with nothing behind it is as good as absent.
+
+    `basic_auth_users` is none: a user without a hash is no user less but an error.
+    """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+        if not isinstance(value, dict):
+            return value
+        return {key: setting for key, setting in value.items() if setting is not None}
+
+
+class HttpServer(NullIsUnset):
     """`http_server_config`. `http2` may be wished for: what is spoken is HTTP/1.1."""
 
     http2: YamlBool = True
     headers: Headers = Headers()
 
 
-class WebConfig(Section):
+class WebConfig(NullIsUnset):
     """The whole file."""
 
     tls_server_config: TlsServer | None = None
     http_server_config: HttpServer = HttpServer()
     basic_auth_users: dict[Username, BcryptHash] = Field(default_factory=dict)
     rate_limit: Annotated[None, BeforeValidator(_rate_limit)] = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
-        # Of sections only: a user without a hash is no user less but an error.
-        return {key: section for key, section in value.items() if section is not None}
 
     def __str__(self) -> str:
         count = len(self.basic_auth_users)

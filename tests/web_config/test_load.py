@@ -20,9 +20,9 @@ TLS = "cert_file: server.crt, key_file: server.key"
 
 @dataclass(frozen=True)
 class Case:
-    """A web-config, what is wrong with it, and whether Debian's promtool finds it wrong too.
+    """A web-config, what is wrong with it, and whether promtool accepts it all the same.
 
-    With `newer` that promtool does not know a key which Prometheus has today.
+    With `newer` it depends on promtool's version: Debian's does not know the key yet.
     """
 
     document: str
@@ -73,6 +73,7 @@ FINE = [
         newer=True,
     ),
     Case("http_server_config: {http2: true}"),
+    Case("http_server_config: {http2: , headers: }"),
     Case("http_server_config: {http2: no}"),
     Case(header("Strict-Transport-Security: max-age=31536000")),
     Case(header('X-Frame-Options: deny, X-Content-Type-Options: nosniff, X-XSS-Protection: "0"')),
@@ -94,7 +95,7 @@ WRONG = [
     Case(
         "tls_server_confg: {}", ("tls_server_confg: unknown key (did you mean tls_server_config?)",)
     ),
-    Case("rate_limit: {burst: 1}", ("rate_limit: is not supported",)),
+    Case("rate_limit: {burst: 1}", ("rate_limit: is not supported",), newer=True),
     Case(
         "tls_server_config: {}",
         ("tls_server_config.cert_file: is missing", "tls_server_config.key_file: is missing"),
@@ -174,14 +175,17 @@ WRONG = [
             "tls_server_config: client_allowed_sans needs "
             "client_auth_type RequireAndVerifyClientCert",
         ),
+        newer=True,
     ),
     Case(
         tls("client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: []"),
         ("tls_server_config: client_allowed_sans is empty: nobody could connect",),
+        newer=True,
     ),
     Case(
         tls("client_allowed_sans: ['']"),
         ("tls_server_config.client_allowed_sans[0]: must not be empty",),
+        newer=True,
     ),
     Case(
         tls("min_version: TLS14, max_version: 1"),
@@ -233,6 +237,7 @@ WRONG = [
             f"tls_server_config.{key}: is not supported: write the PEM to a file, and name that"
             for key in ("cert", "key", "client_ca")
         ),
+        newer=True,
     ),
     Case(
         "http_server_config: {http2: t, http3: true}",
@@ -338,7 +343,7 @@ def name(case: Case) -> str:
 def test_what_we_accept_prometheus_accepts(case: Case, folder: Path) -> None:
     file = write(folder, case)
     assert isinstance(load_web_config(file), WebConfig)
-    assert promtool_accepts(file) is not case.newer
+    assert case.newer or promtool_accepts(file)
 
 
 @pytest.mark.parametrize("case", WRONG, ids=name)
@@ -351,7 +356,7 @@ def test_every_error_is_told_with_its_path(case: Case, folder: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("case", WRONG, ids=name)
+@pytest.mark.parametrize("case", [case for case in WRONG if not case.newer], ids=name)
 def test_where_we_are_stricter_than_prometheus_the_table_says_so(case: Case, folder: Path) -> None:
     assert promtool_accepts(write(folder, case)) is case.promtool_accepts
 
