@@ -29,7 +29,9 @@ def ask_for_password(accounts: Callable[[], Accounts | None]) -> Middleware:
         those_in_force = accounts()
         if those_in_force is None or _is_open(request):
             return await handler(request)
-        return await _refusal(request, those_in_force) or await handler(request)
+        refusal = await _refusal(request, those_in_force)
+        # Not `or`: a response is a mapping as well, true only by aiohttp's good will.
+        return await handler(request) if refusal is None else refusal
 
     return authenticate
 

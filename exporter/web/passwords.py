@@ -105,7 +105,7 @@ class Accounts:
 
     async def _matches(self, name: bytes, password: bytes) -> bool:
         hashed = self._hashes.get(name)
-        # Not `or`: that nobody has this name must take as long to find out as a wrong password.
+        # Always a check: a name that nobody has takes as long to refuse as a wrong password.
         matches = await self._checker.matches(password, hashed or self._decoy(name))
         return matches and hashed is not None
 
