@@ -174,11 +174,8 @@ async def _protected(
     except ConfigError as error:
         raise StartFailed(str(error)) from error
     live.protect(app)
-    try:
-        async with _in_background(live.follow()):
-            yield live.tls
-    finally:
-        live.close()
+    async with _in_background(live.follow()):
+        yield live.tls
 
 
 async def _listen(runner: web.AppRunner, host: str, port: int, tls: SSLContext | None) -> None:

@@ -47,6 +47,7 @@ class LiveWebConfig:
         """Let an application answer as the web-config wants it."""
         app.middlewares.insert(0, ask_for_password(lambda: self.accounts))
         app.on_response_prepare.append(self._prepare)
+        app.on_shutdown.append(self._stop_checking)
 
     async def follow(self) -> None:
         """Look at the files again and again, until cancelled."""
@@ -72,10 +73,6 @@ class LiveWebConfig:
             self._told = None
             _log.info("web_config.loaded", file=str(self._file))
 
-    def close(self) -> None:
-        """Check no more passwords."""
-        self._checker.close()
-
     def _take(self, config: WebConfig) -> None:
         self._swap_tls(config.tls_server_config)
         self.headers = config.http_server_config.headers.named()
@@ -100,6 +97,10 @@ class LiveWebConfig:
         if problem != self._told:
             self._told = problem
             _log.error("web_config.reload_failed", error=problem)
+
+    async def _stop_checking(self, _app: web.Application) -> None:
+        # Else the end of the daemon waits for everybody whose password is yet to be checked.
+        self._checker.close()
 
     async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         for name, value in self.headers.items():

@@ -37,6 +37,7 @@ class Checker:
         self._thread = ThreadPoolExecutor(1, "bcrypt")
         self._one_at_a_time = asyncio.Lock()
         self._waiting: Counter[str] = Counter()
+        self._closed = False
 
     @asynccontextmanager
     async def turn(self, address: str) -> AsyncIterator[None]:
@@ -49,6 +50,8 @@ class Checker:
         self._waiting[address] += 1
         try:
             async with self._one_at_a_time:
+                if self._closed:
+                    raise TooManyChecks
                 yield
         finally:
             self._waiting[address] -= 1
@@ -61,7 +64,8 @@ class Checker:
         return await loop.run_in_executor(self._thread, bcrypt.checkpw, password, hashed)
 
     def close(self) -> None:
-        """Check nothing more; a check that has begun ends by itself."""
+        """Check nothing more, whoever waits; a check that has begun ends by itself."""
+        self._closed = True
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 

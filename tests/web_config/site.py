@@ -107,4 +107,3 @@ async def site(folder: Path, config: Mapping[str, Any] | str) -> AsyncIterator[S
         yield Site(live, app, runner.addresses[0][1])
     finally:
         await runner.cleanup()
-        live.close()

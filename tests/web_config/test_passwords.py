@@ -266,6 +266,20 @@ async def test_a_check_does_not_hold_up_the_event_loop(checker: CountingChecker)
     assert turns > 10
 
 
+async def test_at_the_end_whoever_waits_is_sent_away(held: HeldChecker) -> None:
+    accounts = alice(held)
+    visits = [
+        asyncio.create_task(accounts.admit(b"alice", b"%d" % number, ADDRESS))
+        for number in range(MOST_WAITING_OF_ONE_ADDRESS)
+    ]
+    await until(held, MOST_WAITING_OF_ONE_ADDRESS)
+    visits[0].cancel()
+    held.close()
+    answers = await asyncio.gather(*visits[1:], return_exceptions=True)
+    assert [type(answer) for answer in answers] == [TooManyChecks] * 3
+    assert held.hashes == []
+
+
 async def test_a_visit_that_is_given_up_leaves_its_place(held: HeldChecker) -> None:
     accounts = alice(held)
     visit = asyncio.create_task(accounts.admit(b"alice", PASSWORD, ADDRESS))
