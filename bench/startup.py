@@ -30,10 +30,12 @@ def _until_the_first_answer() -> float:
         {"address": f"127.9.{n >> 8}.{n & 255}:1", "name": f"camera-{n}", "labels": {"site": "hq"}}
         for n in range(DEVICES)
     ]
-    with TemporaryDirectory() as name:
-        with daemon({"devices": devices}, Path(name) / "daemon") as measured:
-            measured.daemon.get("/metrics")
-            return measured.age_seconds()
+    with (
+        TemporaryDirectory() as name,
+        daemon({"devices": devices}, Path(name) / "daemon") as measured,
+    ):
+        measured.daemon.get("/metrics")
+        return measured.age_seconds()
 
 
 def _version_seconds() -> float:

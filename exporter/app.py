@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from ssl import SSLContext
 from typing import Final
 
 import structlog
-from aiohttp import web
 
 from exporter import __version__
-from exporter.config import Config, ConfigError
+from exporter.background import in_background
+from exporter.config import Config
 from exporter.exposition import Exposition
 from exporter.files import Digests
 from exporter.fleet import Fleet
@@ -27,25 +25,12 @@ from exporter.self_metrics import SelfMetrics
 from exporter.shard import WHOLE, Shard
 from exporter.signals import on_hangup, stop_signals
 from exporter.vapix.session import open_session
-from exporter.web.live_web_config import LiveWebConfig
 from exporter.web.server import WebState, make_app
+from exporter.web.serving import CannotServe, WebSettings, serving
 
 SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
-_SHUTDOWN_SECONDS: Final = 0.5
 
 _log = structlog.get_logger()
-
-
-@dataclass(frozen=True, slots=True)
-class WebSettings:
-    """Where the web side listens, as (host, port); an empty host is every interface.
-
-    `config_file` is a web-config: TLS, accounts, headers.
-    """
-
-    listen: tuple[tuple[str, int], ...]
-    telemetry_path: str = "/metrics"
-    config_file: Path | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,12 +91,12 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         state = WebState(
             fleet, exposition, metrics.registry, host, keeper, poller, settings.web.telemetry_path
         )
-        urls = await stack.enter_async_context(_serving(make_app(state), settings.web))
+        urls = await stack.enter_async_context(_serving(state, settings.web))
         _announce(fleet, settings.shard)
-        await stack.enter_async_context(_in_background(keeper.keep_files()))
+        await stack.enter_async_context(in_background(keeper.keep_files()))
         if (auto := settings.auto_reload) is not None:
             watch = keeper.keep_config(auto.file, auto.interval_seconds, auto.loaded)
-            await stack.enter_async_context(_in_background(watch))
+            await stack.enter_async_context(in_background(watch))
         stack.enter_context(on_hangup(keeper.reload))
         yield urls
 
@@ -124,13 +109,13 @@ def _start(keeper: Keeper, config: Config) -> None:
 
 
 @asynccontextmanager
-async def _in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
+async def _serving(state: WebState, settings: WebSettings) -> AsyncIterator[list[str]]:
+    async with AsyncExitStack() as stack:
+        try:
+            urls = await stack.enter_async_context(serving(make_app(state), settings))
+        except CannotServe as problem:
+            raise StartFailed(str(problem)) from problem
+        yield urls
 
 
 def _announce(fleet: Fleet, shard: Shard) -> None:
@@ -144,56 +129,3 @@ def _announce(fleet: Fleet, shard: Shard) -> None:
         )
     if not len(fleet):
         _log.warning("config.no_devices")
-
-
-@asynccontextmanager
-async def _serving(app: web.Application, settings: WebSettings) -> AsyncIterator[list[str]]:
-    async with _protected(app, settings.config_file) as tls:
-        runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS
-        )
-        await runner.setup()
-        try:
-            for host, port in settings.listen:
-                await _listen(runner, host, port, tls)
-            yield _announced(runner.addresses, "http" if tls is None else "https")
-        finally:
-            await runner.cleanup()
-
-
-@asynccontextmanager
-async def _protected(
-    app: web.Application, config_file: Path | None
-) -> AsyncIterator[SSLContext | None]:
-    """An application behind its web-config, if there is one; the TLS to listen with."""
-    if config_file is None:
-        yield None
-        return
-    try:
-        live = LiveWebConfig(config_file)
-    except ConfigError as error:
-        raise StartFailed(str(error)) from error
-    live.protect(app)
-    async with _in_background(live.follow()):
-        yield live.tls
-
-
-async def _listen(runner: web.AppRunner, host: str, port: int, tls: SSLContext | None) -> None:
-    try:
-        await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
-    except (OSError, UnicodeError) as problem:
-        reason = getattr(problem, "strerror", None) or str(problem)
-        raise StartFailed(f"cannot listen on {_spelled((host, port))}: {reason}") from problem
-
-
-def _announced(addresses: list[tuple[str, int]], scheme: str) -> list[str]:
-    """The URLs that are listened on, told in the log."""
-    spelled = [_spelled(address) for address in addresses]
-    for address in spelled:
-        _log.info("web.listening", address=address, scheme=scheme)
-    return [f"{scheme}://{address}" for address in spelled]
-
-
-def _spelled(address: tuple[str, int]) -> str:
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

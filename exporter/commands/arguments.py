@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from exporter.app import WebSettings
 from exporter.config import LARGEST_PORT, split_address
 from exporter.durations import parse_duration
 from exporter.shard import Shard, parse_shard
+from exporter.web.serving import WebSettings
 
 DEFAULT_PORT: Final = 10123
 LARGEST_COUNT: Final = 10_000

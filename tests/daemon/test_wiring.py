@@ -13,13 +13,14 @@ import trustme
 import yaml
 
 from exporter import __version__, cli
-from exporter.app import Settings, WebSettings
+from exporter.app import Settings
 from exporter.commands import run
 from exporter.config import Config
 from exporter.simulator.certificates import make_identity
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.simulator.server import serve
+from exporter.web.serving import WebSettings
 from tests.daemon_process import DaemonProcess, Scrape, daemon_on
 
 ACCOUNT = {"username": "root", "password": "pass"}
