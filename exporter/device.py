@@ -59,7 +59,9 @@ class Device:
                     hold.deadline = deadline
                 return await question()
         except DeviceError as error:
-            return error
+            # It is kept until the next poll; the frames that it came through shall not be.
+            error.__cause__ = error.__context__ = None
+            return error.with_traceback(None)
         except TimeoutError:
             within = f"{target.timeout_seconds:g} s"
             return PollTimeout(f"no complete answer within {within}: {client.stage}")
@@ -67,3 +69,6 @@ class Device:
             # The last resort: whatever it is, this device's poll failed and the others go on.
             _log.exception("poll.internal_error", device=target.name)
             return Internal("internal error, see the exporter's log")
+        finally:
+            if hold is not None:
+                hold.deadline = None  # it knows the task, and the client knows the hold

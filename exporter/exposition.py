@@ -37,17 +37,23 @@ _PLACE: Final = {
 """Where a family's text stands among a device's, the clock's apart from the others."""
 
 
+_NAUGHT_AND_ONE: Final[dict[float, str]] = {0: "0.0", 1: "1.0"}
+"""The texts that most series have, once for all of them."""
+
+
 class DeviceLines:
     """One device's lines, a text for each family of the catalogue but the clock's.
 
-    `texts` is replaced as a whole, so that a scrape under way sees one state of the device.
+    Of a family with one sample that is the value alone: the name and the labels, written out for
+    every series, would take a third of all memory. `texts` is replaced as a whole, so that a scrape
+    under way sees one state of the device.
     """
 
-    __slots__ = ("_device", "_labels", "_values", "texts")
+    __slots__ = ("_device", "_values", "labels", "texts")
 
     def __init__(self, device: Device) -> None:
         self._device = device
-        self._labels = _pairs({"device": device.target.name, **device.target.labels})
+        self.labels = _pairs({"device": device.target.name, **device.target.labels})
         self._values: tuple[object, ...] = (None,) * len(_STATIC)
         self.texts: list[str] = [""] * len(_STATIC)
         self.refresh()
@@ -62,26 +68,23 @@ class DeviceLines:
         self._values, self.texts = values, texts
 
     def clock_texts(self, now: HostTime) -> tuple[str, ...]:
-        """The lines of all clock metrics at this moment: they belong together."""
+        """The values of all clock metrics at this moment: they belong together."""
         offset = self._device.state.clock_offset(now)
         if offset is None:
             return _NO_CLOCK
-        labels = self._labels
-        return tuple(
-            [f"{name}{{{labels}}} {read(offset)!r}\n" for name, read in _OFFSET_OF.items()]
-        )
+        return tuple([repr(read(offset)) for read in _OFFSET_OF.values()])
 
     def _text(self, metric: DeviceMetric, value: object) -> str:
         if metric.samples is not None:
             return "".join(self._sample_lines(metric, metric.samples(self._device.state)))
         if not isinstance(value, int | float):
             return ""
-        return f"{metric.name}{{{self._labels}}} {float(value)!r}\n"
+        return _NAUGHT_AND_ONE.get(value) or repr(float(value))
 
     def _sample_lines(self, metric: DeviceMetric, samples: Iterable[Sample]) -> Iterator[str]:
         for values, value in samples:
             own = _pairs(dict(zip(metric.labels, values, strict=True)))
-            yield f"{metric.name}{{{self._labels},{own}}} {value!r}\n"
+            yield f"{metric.name}{{{self.labels},{own}}} {value!r}\n"
 
 
 class Exposition:
@@ -116,6 +119,7 @@ def device_pieces(device: Device, now: HostTime, *, openmetrics: bool) -> Iterat
 
 
 def _pieces(devices: list[DeviceLines], now: HostTime, *, openmetrics: bool) -> Iterator[bytes]:
+    labels = [device.labels for device in devices]
     texts: list[Sequence[str]] = [device.texts for device in devices]
     clocks: list[Sequence[str]] = []
     for part in _parts(len(devices)):
@@ -124,11 +128,22 @@ def _pieces(devices: list[DeviceLines], now: HostTime, *, openmetrics: bool) -> 
     for metric in DEVICE_METRICS:
         head = _head(metric, openmetrics=openmetrics)
         source = clocks if isinstance(metric, ClockMetric) else texts
-        place = _PLACE[metric.name]
         for part in _parts(len(devices)):
-            if body := "".join([lines[place] for lines in source[part]]):
+            if body := _body(metric, labels[part], source[part]):
                 yield f"{head}{body}".encode()
                 head = ""
+
+
+def _body(
+    metric: DeviceMetric | ClockMetric, labels: Sequence[str], texts: Sequence[Sequence[str]]
+) -> str:
+    """The lines of a family, for devices that have these labels and texts."""
+    place = _PLACE[metric.name]
+    if isinstance(metric, DeviceMetric) and metric.samples is not None:
+        return "".join([each[place] for each in texts])
+    start = f"{metric.name}{{"
+    pairs = zip(labels, texts, strict=True)
+    return "".join([f"{start}{own}}} {text}\n" for own, each in pairs if (text := each[place])])
 
 
 def _parts(count: int) -> list[slice]:

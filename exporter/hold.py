@@ -19,6 +19,8 @@ class Hold:
     `deadline` that is set is put off by as much.
     """
 
+    __slots__ = ("_steady", "_until_ns", "deadline", "held_ns")
+
     def __init__(self, until_ns: int = 0, steady: Callable[[], int] = steady_ns) -> None:
         self._until_ns = until_ns
         self._steady = steady

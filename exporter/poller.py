@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple, Protocol
@@ -69,6 +70,8 @@ class Poller:
         self._open: dict[Device, asyncio.Task[None]] = {}
         self._again: set[Device] = set()
         self._awaited: dict[Device, asyncio.Event] = {}
+        # A timer keeps its context, and a poll's holds what the poll has left.
+        self._context = contextvars.copy_context()
 
     @property
     def in_flight(self) -> int:
@@ -143,7 +146,9 @@ class Poller:
         wait = turn.due - now.steady_seconds
         device.state.next_poll_unix = now.unix_seconds + wait
         self._changed(device)
-        timer = asyncio.get_running_loop().call_later(max(0.0, wait), self._fall_due, turn)
+        timer = asyncio.get_running_loop().call_later(
+            max(0.0, wait), self._fall_due, turn, context=self._context
+        )
         self._timers[device] = (timer, turn)
 
     def _cancel_timer(self, device: Device) -> _Turn:

@@ -202,7 +202,8 @@ class Config(Section):
 
     def expect(self, device: Device) -> Expect:
         """What is expected of a device: its own `expect` laid over its module's, key by key."""
-        return device.expect.laid_over(self.module(device.module).expect)
+        under = self.module(device.module).expect
+        return device.expect.laid_over(under) if device.expect.named() else under
 
 
 def _account_name_in(file: Path) -> str:

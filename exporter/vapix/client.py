@@ -54,6 +54,18 @@ class NtpClient:
     raises a `DeviceError` that says what went wrong.
     """
 
+    __slots__ = (
+        "_api_version",
+        "_authenticator",
+        "_closed",
+        "_endpoint",
+        "_exchange",
+        "_hold",
+        "_is_calling",
+        "_session",
+        "_sightings",
+    )
+
     def __init__(self, session: Session, endpoint: Endpoint, authenticator: Authenticator) -> None:
         self._session = session
         self._endpoint = endpoint

@@ -65,8 +65,17 @@ class GuardedConnection(ResponseHandler):
         super().connection_lost(exc)
 
     def allow(self, room: int) -> None:
-        """Take that many more bytes; 0 between an answer and the next request."""
+        """Take that many more bytes."""
         self._room = room
+
+    def rest(self) -> None:
+        """Take nothing until the next request, and let the last answer go.
+
+        aiohttp keeps the parser with the answer's head until then: some KB for each connection.
+        """
+        self._room = 0
+        self._parser = None
+        self._payload = None
 
     def is_quiet(self) -> bool:
         """Whether nothing has come since the last answer, not even what was not read yet."""
@@ -100,6 +109,8 @@ class Exchange:
     `sent_ns`: there was a connection and nothing was sent on it yet; `received_ns`: the head of
     the answer had come. `reused`: the connection had served a request before.
     """
+
+    __slots__ = ("_connection", "_hold", "received_ns", "reused", "sent_ns", "stage")
 
     def __init__(self, hold: Hold) -> None:
         self.stage = "connecting"
@@ -147,7 +158,7 @@ class Exchange:
     def end(self) -> None:
         """The exchange is over; the connection may be used again."""
         if self._connection is not None:
-            self._connection.allow(0)
+            self._connection.rest()
 
     def close_connection(self) -> None:
         """End the connection, if there was one."""
