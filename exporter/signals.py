@@ -37,12 +37,14 @@ def interruptions(first: Callable[[], None]) -> Iterator[Interruption]:
     So does SIGHUP, a terminal that is gone, unless the job was started with it ignored (nohup).
     Afterwards all of them are ignored: the job has told its end, and exits with the code for it.
     """
-    said = Interruption()
+    said, heard = Interruption(), asyncio.Event()
 
     def interrupt() -> None:
-        if said.stop.is_set():
+        # Not by `stop`: the job may have stopped itself before the first signal.
+        if heard.is_set():
             said.abandon.set()
         else:
+            heard.set()
             said.stop.set()
             first()
 

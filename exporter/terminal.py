@@ -9,7 +9,7 @@ import asyncio
 import sys
 import termios
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TextIO
 
@@ -54,9 +54,23 @@ def progress(what: str, total: int, stream: TextIO) -> Iterator[Advance]:
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     console = Console(file=stream, force_terminal=True)
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task(what, total=total)
+    bar = Progress(*columns, console=console, transient=True)
+    task = bar.add_task(what, total=total)
+    # The terminal may go away at any time: that ends the bar and nothing else.
+    with suppress(OSError):
+        bar.start()
+    try:
         yield lambda: bar.advance(task)
+    finally:
+        with suppress(OSError):
+            bar.stop()
+
+
+def tell(text: str) -> None:
+    """A line on standard error, for whoever is still there."""
+    with suppress(OSError):
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 async def agrees(question: str, stop: asyncio.Event) -> bool:

@@ -1,5 +1,6 @@
 """The walls of the house: who may import whom, and what is known in one place only."""
 
+import ast
 import subprocess
 import sys
 from pathlib import Path
@@ -28,11 +29,47 @@ def files_with(word: str) -> set[str]:
     }
 
 
+def imported_by(name: str) -> set[str]:
+    """The project's modules that a module imports anywhere in its text, and what those import."""
+    found, waiting = set(), [name]
+    while waiting:
+        file = module_file(waiting.pop())
+        if file is None or file in found:
+            continue
+        found.add(file)
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Import):
+                waiting.extend(alias.name for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module is not None:
+                waiting.append(node.module)
+                waiting.extend(f"{node.module}.{alias.name}" for alias in node.names)
+    return {file.relative_to(PACKAGE).as_posix() for file in found}
+
+
+def module_file(name: str) -> Path | None:
+    """The file of one of the project's modules; `None` for another name."""
+    path = PACKAGE.parent.joinpath(*name.split("."))
+    files = (path.with_suffix(".py"), path / "__init__.py")
+    return next((f for f in files if name.startswith("exporter") and f.exists()), None)
+
+
 def test_the_daemon_cannot_change_a_device() -> None:
     loaded = modules_after("import exporter.commands.run")
     assert "exporter.vapix.client" in loaded
     assert "exporter.vapix.ntp_configuration" not in loaded
     assert not {name for name in loaded if "desired_state" in name}
+
+
+def test_no_import_within_a_function_gets_the_daemon_there_either() -> None:
+    reached = imported_by("exporter.commands.run")
+    assert {"vapix/client.py", "poller.py", "web/server.py"} <= reached
+    assert "vapix/ntp_configuration.py" not in reached
+    assert not {file for file in reached if file.startswith("desired_state/")}
+
+
+def test_the_method_that_changes_a_device_is_named_where_it_is_called_only() -> None:
+    assert files_with("setNTPClientConfiguration") <= {"vapix/ntp_configuration.py"}
+    assert files_with("SET_CONFIGURATION") <= {"vapix/ntp_configuration.py"}
 
 
 def test_only_desired_state_changes_a_device() -> None:

@@ -31,7 +31,7 @@ from exporter.desired_state.report import (
 )
 from exporter.logs import configure_logging
 from exporter.signals import Interruption, interruptions
-from exporter.terminal import agrees, print_lines, progress
+from exporter.terminal import agrees, print_lines, progress, tell
 
 FINE: Final = 0
 NOT_ALL_RIGHT: Final = 1
@@ -67,11 +67,12 @@ def execute(arguments: argparse.Namespace) -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # an arrow is no reason to fail
     try:
-        config = loaded_config(arguments.config_file)
+        config, problems = loaded_config(arguments.config_file)
         chosen = chosen_devices(config, arguments.devices, arguments.selectors)
         _require_consent(arguments)
         with _audit_log(arguments) as audit:
-            return uvloop.run(_configure(config, chosen, arguments, audit))
+            code = uvloop.run(_configure(config, chosen, arguments, audit))
+        return code if arguments.devices or not problems else _not_all_found()
     except (ConfigError, UsageError, AuditFailed) as problem:
         print(f"configure: {problem}", file=sys.stderr)
         return USAGE
@@ -79,6 +80,11 @@ def execute(arguments: argparse.Namespace) -> int:
         # Who read what is printed has gone: nothing can be told, not even at the end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return NOT_ALL_RIGHT
+
+
+def _not_all_found() -> int:
+    tell("configure: not every device could be found, see `discovery` above")
+    return NOT_ALL_RIGHT
 
 
 def _require_consent(arguments: argparse.Namespace) -> None:
@@ -104,7 +110,7 @@ async def _configure(
     audit: AuditLog | None,
 ) -> int:
     with interruptions(_tell_interrupted) as interruption:
-        async with opened(config, chosen) as devices:
+        async with opened(config, chosen, arguments.concurrency) as devices:
             run = _Run([Case(device) for device in devices], arguments, audit, interruption)
             await run.compare()
             if arguments.apply:
@@ -114,10 +120,9 @@ async def _configure(
 
 
 def _tell_interrupted() -> None:
-    print(
-        "configure: interrupted: no further device is begun, those under way are finished;"
-        " interrupt again to quit at once",
-        file=sys.stderr,
+    tell(
+        "configure: interrupted: no further device is begun, a change under way is finished;"
+        " interrupt again to quit at once"
     )
 
 
@@ -140,8 +145,10 @@ class _Run:
 
     @property
     def all_right(self) -> bool:
-        """Whether every device is as expected now."""
-        return all(case.finding.result in RIGHT for case in self._cases)
+        """Whether every device is as expected now, some of them by comparing, and all on record."""
+        results = {case.finding.result for case in self._cases}
+        was_compared = results != {Result.NOTHING_EXPECTED}
+        return results <= RIGHT and was_compared and self._audit_failure is None
 
     async def compare(self) -> None:
         """Read every device; what only reads is given up at the first signal."""
@@ -161,7 +168,7 @@ class _Run:
     def report(self) -> None:
         """Tell how it stands now with every device that was not told of since it was read."""
         if self._audit_failure is not None:
-            print(f"configure: stopped: {self._audit_failure}", file=sys.stderr)
+            tell(f"configure: stopped: {self._audit_failure}")
         if self._arguments.json:
             print(json.dumps(documents(self._cases), indent=2), flush=True)
             return
@@ -195,5 +202,11 @@ class _Run:
         work: Callable[[Case], Awaitable[None]],
         interruption: Interruption,
     ) -> None:
+        async def work_once(case: Case) -> None:
+            try:
+                await work(case)
+            finally:
+                case.device.client.release()  # of thousands, only those at work are connected
+
         with progress(what, len(cases), sys.stderr) as advance:
-            await sweep(cases, work, self._arguments.concurrency, interruption, advance)
+            await sweep(cases, work_once, self._arguments.concurrency, interruption, advance)

@@ -6,8 +6,8 @@ import argparse
 import asyncio
 import difflib
 import os
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +15,7 @@ from exporter.config import Config, load_config
 from exporter.config.model import Device
 from exporter.discovery.once import with_discovered
 from exporter.escaping import escaped
+from exporter.terminal import tell
 
 _FEW: Final = 8
 """How many values of a label are told to one who asked for another."""
@@ -62,15 +63,15 @@ def selector(text: str) -> Selector:
     return label, value
 
 
-def loaded_config(file: Path) -> Config:
-    """The config with the devices of its discovery; sources that fail are told of.
+def loaded_config(file: Path) -> tuple[Config, list[str]]:
+    """The config with the devices of its discovery, and what was wrong there, which is told.
 
     Raises `ConfigError`.
     """
     config, problems = asyncio.run(with_discovered(load_config(file, os.environ)))
     for problem in problems:
-        print(f"discovery: {escaped(problem)}", file=sys.stderr)
-    return config
+        tell(f"discovery: {escaped(problem)}")
+    return config, problems
 
 
 def chosen_devices(
@@ -83,7 +84,7 @@ def chosen_devices(
     """
     if not config.devices:
         raise UsageError("the config has no devices")
-    wanted = {device.label for name in named for device in _called(config, name)}
+    wanted = _labels_of(config, named)
     devices = [each for each in config.devices if not named or each.label in wanted]
     chosen = tuple(device for device in devices if _fits(device, selectors))
     if named and len(chosen) < len(devices):
@@ -94,16 +95,24 @@ def chosen_devices(
     return chosen
 
 
-def _called(config: Config, name: str) -> Iterable[Device]:
-    """The device of that name, else those at that address. Raises `UsageError` for nobody's."""
-    found = [device for device in config.devices if device.label == name]
-    found = found or [device for device in config.devices if device.address == name]
-    if not found:
-        known = [text for each in config.devices for text in (each.label, each.address)]
-        close = difflib.get_close_matches(name, known, n=1)
-        hint = f" (did you mean {escaped(close[0])!r}?)" if close else ""
-        raise UsageError(f"no device has the name or address {escaped(name)!r}{hint}")
+def _labels_of(config: Config, named: Sequence[str]) -> set[str]:
+    """The devices of those names, or else at those addresses. Raises `UsageError` for nobody's."""
+    labels = {device.label for device in config.devices}
+    at = defaultdict(set)
+    for device in config.devices:
+        at[device.address].add(device.label)
+    found = set()
+    for name in named:
+        if name not in labels and name not in at:
+            raise _nobody(name, [*labels, *at])
+        found |= {name} if name in labels else at[name]
     return found
+
+
+def _nobody(name: str, known: Sequence[str]) -> UsageError:
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean {escaped(close[0])!r}?)" if close else ""
+    return UsageError(f"no device has the name or address {escaped(name)!r}{hint}")
 
 
 def _fits(device: Device, selectors: Sequence[Selector]) -> bool:

@@ -14,6 +14,7 @@ from exporter.config import Config
 from exporter.config.model import Device as DeviceConfig
 from exporter.device import Device
 from exporter.door import open_doors
+from exporter.file_limit import TooManyConnections, make_room_for
 from exporter.roster import make_device, wanted_devices
 from exporter.shard import WHOLE
 from exporter.signals import Interruption
@@ -28,15 +29,18 @@ _log = structlog.get_logger()
 
 
 @asynccontextmanager
-async def opened(config: Config, chosen: Sequence[DeviceConfig]) -> AsyncIterator[list[Device]]:
-    """The chosen devices, ready to be asked, in their order.
+async def opened(
+    config: Config, chosen: Sequence[DeviceConfig], concurrency: int
+) -> AsyncIterator[list[Device]]:
+    """The chosen devices, ready to be asked, so many at once, in their order.
 
-    Raises `UsageError` for a secret file that cannot be read.
+    Raises `UsageError` for a secret file that cannot be read, and for too many at once.
     """
     modules = {device.module: config.module(device.module) for device in chosen}
     try:
         doors = open_doors(modules, {})
-    except (OSError, ValueError) as problem:
+        make_room_for(min(concurrency, len(chosen)))
+    except (OSError, ValueError, TooManyConnections) as problem:
         raise UsageError(str(problem)) from None
     alone = config.model_copy(update={"devices": tuple(chosen)})
     wanted = wanted_devices(alone, (), doors, WHOLE)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, Self
 
-from annotated_types import Ge, Le
+from annotated_types import Ge, Le, MaxLen
 from pydantic import BeforeValidator, model_validator
 
-from exporter.config.fields import Name
+from exporter.config.fields import ServerName
 from exporter.config.section import Section
 
 
@@ -15,10 +15,14 @@ def _lower(value: object) -> object:
     return value.lower() if isinstance(value, str) else value
 
 
+MOST_SERVERS = 32
+"""No device has room for more; a longer list is none that it could tell again."""
+
+
 class Servers(Section):
     """A list of servers: as a set, or in this order if `ordered`. Written as a list, or so."""
 
-    servers: tuple[Name, ...]
+    servers: Annotated[tuple[ServerName, ...], MaxLen(MOST_SERVERS)]
     ordered: bool = False
 
     @model_validator(mode="before")

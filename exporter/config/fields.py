@@ -126,6 +126,18 @@ def _not_blank(text: str) -> str:
     return text
 
 
+LONGEST_SERVER_NAME: Final = 255
+
+
+def _server_name(name: str) -> str:
+    """`name`, if a device can have it as a server and tell it again."""
+    if not name.isprintable() or " " in name:
+        raise ValueError("must be a host name or address, without spaces")
+    if len(name) > LONGEST_SERVER_NAME:
+        raise ValueError(f"must have at most {LONGEST_SERVER_NAME} characters")
+    return name
+
+
 def account_name(name: str) -> str:
     """`name`, if HTTP authentication can carry it. Raises `ValueError`."""
     if ":" in name:
@@ -150,4 +162,5 @@ Fingerprint = Annotated[
 ]
 Labels = dict[Annotated[str, AfterValidator(_label_name)], str]
 Name = Annotated[str, AfterValidator(_not_blank)]
+ServerName = Annotated[Name, AfterValidator(_server_name)]
 Username = Annotated[str, AfterValidator(account_name)]

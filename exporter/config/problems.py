@@ -64,6 +64,13 @@ def _path(location: tuple[int | str, ...]) -> str:
     return "".join(parts).lstrip(".")
 
 
+_BOUNDS: Final = {
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "too_long": "must have at most {max_length} entries",
+}
+
+
 def _message(error: ErrorDetails, known_keys: Sequence[str]) -> str:
     kind = error["type"]
     if kind == "value_error":
@@ -73,10 +80,8 @@ def _message(error: ErrorDetails, known_keys: Sequence[str]) -> str:
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
         return f"must be {'one of ' if ' or ' in expected else ''}{expected}"
-    if kind == "greater_than_equal":
-        return f"must be at least {error['ctx']['ge']}"
-    if kind == "less_than_equal":
-        return f"must be at most {error['ctx']['le']}"
+    if (bound := _BOUNDS.get(kind)) is not None:
+        return bound.format(**error["ctx"])
     return _SHAPES.get(kind, error["msg"])
 
 

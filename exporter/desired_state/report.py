@@ -23,6 +23,7 @@ _STYLES: Final = {
 }
 _ALARMING: Final = "red"
 
+_NOTHING: Final = "none"
 _PLAIN_NAME: Final = re.compile(r"[\w.:\[\]%-]+")
 
 
@@ -38,13 +39,14 @@ def shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ", ".join(map(_name, value)) or "none"
+        return ", ".join(map(_name, value)) or _NOTHING
     return _name(str(value))
 
 
 def _name(text: str) -> str:
     # Else one server called "a, b" would look like two.
-    return text if _PLAIN_NAME.fullmatch(text) else escaped(json.dumps(text, ensure_ascii=False))
+    is_plain = _PLAIN_NAME.fullmatch(text) and text != _NOTHING
+    return text if is_plain else escaped(json.dumps(text, ensure_ascii=False))
 
 
 def device_lines(cases: Sequence[Case]) -> Iterator[Line]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from exporter.config import Config
 from exporter.config import Device as Entry
 from exporter.discovery.admission import Source, admit
@@ -12,8 +14,10 @@ async def with_discovered(config: Config) -> tuple[Config, list[str]]:
     """The config with the devices that its sources tell of, and what was wrong with any."""
     found: dict[Source, tuple[Entry, ...]] = {}
     problems: list[str] = []
-    for mechanism in mechanisms(config).values():
-        for told in await mechanism.refresh():
+    asked = list(mechanisms(config).values())
+    answers = await asyncio.gather(*(mechanism.refresh() for mechanism in asked))
+    for mechanism, answer in zip(asked, answers, strict=True):
+        for told in answer:
             source = Source(mechanism.name, told.source)
             found[source] = told.targets.entries if told.targets else ()
             left_out = told.targets.problems if told.targets else (told.problem,)

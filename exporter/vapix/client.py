@@ -90,6 +90,10 @@ class NtpClient:
     def close(self) -> None:
         """Give up the kept connection; a call that is under way still gets its answer."""
         self._closed = True
+        self.release()
+
+    def release(self) -> None:
+        """Give up the kept connection for now: the next call makes a new one."""
         if not self._is_calling:
             self._exchange.close_connection()
 

@@ -181,7 +181,7 @@ def _require_printable(text: str) -> str:
 
 
 def _listed_once(names: tuple[str, ...]) -> tuple[str, ...]:
-    # [""] is how a list is cleared (reference, setNTPClientConfiguration).
+    # [""] is how a list is cleared: so the reference has it for the method that sets.
     return tuple(dict.fromkeys(name for name in names if name.strip()))
 
 

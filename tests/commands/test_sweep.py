@@ -134,7 +134,7 @@ async def test_only_the_chosen_devices_are_opened_with_their_secrets(tmp_path: P
         {},
         tmp_path,
     )
-    async with opened(config, config.devices[1:]) as devices:
+    async with opened(config, config.devices[1:], 16) as devices:
         assert [device.target.address for device in devices] == ["192.0.2.2"]
 
 
@@ -146,5 +146,5 @@ async def test_a_secret_file_that_is_gone_is_told(tmp_path: Path) -> None:
     config = parse_config(tree, {}, tmp_path)
     file.unlink()
     with pytest.raises(UsageError, match=r"cannot read .*password"):
-        async with opened(config, config.devices):
+        async with opened(config, config.devices, 16):
             pass

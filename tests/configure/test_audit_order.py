@@ -143,6 +143,18 @@ async def test_without_room_for_the_first_line_no_device_is_changed(tmp_path: Pa
     assert run.code == 1
 
 
+async def test_a_change_whose_outcome_could_not_be_recorded_is_not_all_right(
+    tmp_path: Path,
+) -> None:
+    async with site(1, tmp_path) as here:
+        command = script(tmp_path, WITH_FULL_DISK, room=800)
+        words = ("--json", "--apply", "--yes", f"--audit-log={here.audit_file}")
+        async with here.configuring(*words, command=command) as run:
+            pass
+    assert set(run.results.values()) == {"set"}
+    assert run.code == 1
+
+
 async def test_when_the_disk_is_full_no_further_device_is_changed(tmp_path: Path) -> None:
     async with site(20, tmp_path) as here:
         command = script(tmp_path, WITH_FULL_DISK, room=5000)

@@ -327,3 +327,36 @@ async def test_devices_of_discovery_are_configured_too_and_a_broken_source_is_to
         assert all(is_new(device) for device in here.devices)
     assert run.results == {"sim-00001": "set", "sim-00002": "set"}
     assert "broken.json: EOF while parsing an object" in run.err
+    assert run.err.splitlines()[-1] == (
+        "configure: not every device could be found, see `discovery` above"
+    )
+    assert run.code == 1, "who was not found may not be right"
+
+
+async def test_a_broken_source_is_no_matter_for_devices_that_are_named(tmp_path: Path) -> None:
+    async with site(1, tmp_path) as here:
+        (tmp_path / "broken.json").write_text("{")
+        here.config["file_sd_configs"] = [{"files": ["broken.json"]}]
+        run = await here.configure("--apply", "--yes", "sim-00001")
+    assert run.code == 0
+
+
+async def test_where_nothing_is_expected_of_anybody_nobody_is_right(tmp_path: Path) -> None:
+    async with site(2, tmp_path, expect={}) as here:
+        run = await here.configure()
+    assert run.out.splitlines()[-1].startswith("Nothing was compared")
+    assert run.code == 1
+
+
+async def test_thousands_of_devices_need_no_more_files_than_are_asked_at_once(
+    tmp_path: Path,
+) -> None:
+    limited = tmp_path / "limited"
+    limited.write_text(f'#!/bin/sh\nulimit -n 160\nexec {COMMAND} "$@"\n')
+    limited.chmod(0o755)
+    async with (
+        site(200, tmp_path) as here,
+        here.configuring("--json", command=limited) as run,
+    ):
+        pass
+    assert set(run.results.values()) == {"different"}
