@@ -85,10 +85,13 @@ class DeviceClock:
         if self._estimate is None:
             return
         said_later = seen.low_ns > self._estimate.at(seen.at_ns).low_ns
-        # No halving gets below the round trip: what is left above it is what can be gained.
-        left_ns = combine(self._estimate, seen)[0].width_ns - seen.round_trip_ns
-        gain_ns = 0 if self._has_fresh_point(seen.at_ns) else left_ns
+        gain_ns = 0 if self._has_fresh_point(seen.at_ns) else self._gain_ns(self._estimate, seen)
         self._aiming = next_aiming(self._aiming, said_later=said_later, gain_ns=gain_ns)
+
+    @staticmethod
+    def _gain_ns(before: Estimate, seen: Observation) -> int:
+        """What is left above the round trip, below which no halving gets."""
+        return combine(before, seen)[0].width_ns - seen.round_trip_ns
 
     def _has_fresh_point(self, now_ns: int) -> bool:
         return self._point_at_ns is not None and now_ns - self._point_at_ns < POINT_SUFFICES_NS

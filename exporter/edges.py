@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -20,16 +18,15 @@ _log = structlog.get_logger()
 _stdlib = logging.getLogger(__name__)
 
 
-@contextmanager
-def log_edges(device: Device, outcome: Outcome) -> Iterator[None]:
-    """Tell what a poll's outcome changes, around the block that records it."""
+def record_and_tell(device: Device, outcome: Outcome) -> None:
+    """Record how a poll ended, and tell what that changes."""
     stepped_before = device.state.clock.last_step_seconds is not None
     if isinstance(outcome.result, DeviceError):
         _log_failure(device, outcome.result)
     else:
         _log_recovery(device, outcome)
         _log_left_out(device, outcome.result)
-    yield
+    device.state.record(outcome)
     if _stdlib.isEnabledFor(logging.DEBUG):
         _log_poll(device, outcome)
     step_seconds = device.state.clock.last_step_seconds

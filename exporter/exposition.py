@@ -8,7 +8,8 @@ up nothing. The tests hold it against prometheus-client: the same samples, types
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from operator import attrgetter
+from itertools import compress
+from operator import attrgetter, is_not
 from typing import Final
 
 from exporter.device import Device
@@ -20,6 +21,7 @@ DEVICES_IN_A_PIECE: Final = 1000
 """So many devices' lines are joined at once: some milliseconds' work."""
 
 _STATIC: Final = tuple(m for m in DEVICE_METRICS if isinstance(m, DeviceMetric))
+_PLACES: Final = range(len(_STATIC))
 _read_all: Final[Callable[[DeviceState], tuple[object, ...]]] = attrgetter(
     *(metric.path for metric in _STATIC)
 )
@@ -62,9 +64,9 @@ class DeviceLines:
         """Make the lines of what has changed anew."""
         values = _read_all(self._device.state)
         texts = self.texts.copy()
-        for place, (value, before) in enumerate(zip(values, self._values, strict=True)):
-            if value is not before and value != before:
-                texts[place] = self._text(_STATIC[place], value)
+        for place in compress(_PLACES, map(is_not, values, self._values)):
+            if values[place] != self._values[place]:
+                texts[place] = self._text(_STATIC[place], values[place])
         self._values, self.texts = values, texts
 
     def clock_texts(self, now: HostTime) -> tuple[str, ...]:

@@ -10,9 +10,9 @@ from typing import NamedTuple, Protocol
 
 from exporter.clock import SECOND_NS
 from exporter.device import Device
-from exporter.edges import log_edges
+from exporter.edges import record_and_tell
 from exporter.hold import Hold
-from exporter.host_clock import HostClock
+from exporter.host_clock import HostClock, HostTime
 from exporter.reading import Reading
 from exporter.schedule import first_wait, following_turn, may_shift
 from exporter.state import Outcome
@@ -94,7 +94,7 @@ class Poller:
         target = device.target
         now = self._host.now()
         wait = first_wait(target.name, target.interval_seconds, now.unix_seconds)
-        self._schedule(device, now.steady_seconds + wait)
+        self._schedule(device, now.steady_seconds + wait, now)
 
     def restart(self, device: Device) -> None:
         """Take up a new interval; a device that is just being polled does so at its next turn."""
@@ -111,8 +111,8 @@ class Poller:
             self._again.add(device)
         elif device in self._timers:
             turn = self._cancel_timer(device).turn - device.target.interval_seconds
-            due = self._host.steady_seconds() + delay_seconds
-            self._set_timer(_Turn(device, turn, due))
+            now = self._host.now()
+            self._set_timer(_Turn(device, turn, now.steady_seconds + delay_seconds), now)
 
     async def poll_now(self, device: Device) -> None:
         """Return when a poll has ended: the one that is open, or one that begins at once."""
@@ -138,11 +138,11 @@ class Poller:
             self.remove(device)
         await asyncio.gather(*polls, return_exceptions=True)
 
-    def _schedule(self, device: Device, turn: float) -> None:
-        self._set_timer(_planned(device, turn, self._host.steady_seconds()))
+    def _schedule(self, device: Device, turn: float, now: HostTime) -> None:
+        self._set_timer(_planned(device, turn, now.steady_seconds), now)
 
-    def _set_timer(self, turn: _Turn) -> None:
-        now, device = self._host.now(), turn.device
+    def _set_timer(self, turn: _Turn, now: HostTime) -> None:
+        device = turn.device
         wait = turn.due - now.steady_seconds
         device.state.next_poll_unix = now.unix_seconds + wait
         self._changed(device)
@@ -184,8 +184,9 @@ class Poller:
 
     def _go_on(self, turn: _Turn) -> None:
         device = turn.device
-        now = self._host.steady_seconds()
-        self._schedule(device, following_turn(turn.turn, device.target.interval_seconds, now))
+        now = self._host.now()
+        interval = device.target.interval_seconds
+        self._schedule(device, following_turn(turn.turn, interval, now.steady_seconds), now)
         if device in self._again:
             self._again.discard(device)
             self.poll_soon(device, delay_seconds=0)
@@ -206,8 +207,7 @@ class Poller:
             tuple(sightings),
             held,
         )
-        with log_edges(turn.device, outcome):
-            turn.device.state.record(outcome)
+        record_and_tell(turn.device, outcome)
 
 
 def _planned(device: Device, turn: float, now: float) -> _Turn:

@@ -22,13 +22,6 @@ from exporter.vapix.sighting import Sighting
 
 _REDIRECTS: Final = range(300, 400)
 
-_HEADERS: Final = {
-    "Content-Type": "application/json",
-    # A body that grows when it is unpacked would get past the limit on its size.
-    "Accept-Encoding": "identity",
-    "User-Agent": "axis-ntp-exporter",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -174,12 +167,11 @@ class NtpClient:
         """One HTTP request and its answer."""
         endpoint = self._endpoint
         authorization = self._authenticator.authorization("POST", ntp.PATH)
-        headers = (
-            _HEADERS if authorization is None else {**_HEADERS, "Authorization": authorization}
-        )
+        headers = None if authorization is None else {"Authorization": authorization}
         self._exchange = Exchange(self._hold)
         current_exchange.set(self._exchange)
-        with self._calling(), _translated():
+        self._is_calling = True
+        try:
             async with self._session.post(
                 endpoint.url,
                 data=request,
@@ -189,12 +181,8 @@ class NtpClient:
                 server_hostname=endpoint.server_name,
             ) as response:
                 return await self._read(response)
-
-    @contextmanager
-    def _calling(self) -> Iterator[None]:
-        self._is_calling = True
-        try:
-            yield
+        except aiohttp.ClientError as problem:
+            raise _translated(problem) from problem
         finally:
             self._is_calling = False
             if self._closed:
@@ -215,7 +203,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
     """The whole body, so that the connection can be kept; `None` if it is over the limit."""
     chunks: list[bytes] = []
     room = ntp.LARGEST_BODY_BYTES
-    async for chunk in response.content.iter_any():
+    while chunk := await response.content.readany():
         room -= len(chunk)
         if room < 0:
             response.close()
@@ -251,25 +239,24 @@ def _raise_for_status(answer: HttpAnswer) -> None:
     raise errors.UnexpectedStatus(f"HTTP {status}", status)
 
 
-@contextmanager
-def _translated() -> Iterator[None]:
-    """Turn aiohttp's exceptions into ours; the order is from the special to the general."""
-    try:
-        yield
-    except aiohttp.ClientConnectorDNSError as problem:
-        raise errors.NameNotResolved(f"name not resolved: {_said(problem.os_error)}") from problem
-    except (aiohttp.ClientConnectorCertificateError, aiohttp.ClientSSLError) as problem:
-        raise errors.TlsFailed(f"TLS failed: {_cause(problem)}") from problem
-    except aiohttp.ClientConnectorError as problem:
-        raise errors.ConnectFailed(f"no connection: {_said(problem.os_error)}") from problem
-    except AnswerTooLong as problem:
-        raise errors.InvalidResponse(str(problem)) from problem
-    except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError) as problem:
-        message = "the device closed the connection before its answer was complete"
-        raise errors.Disconnected(message) from problem
-    except aiohttp.ClientResponseError as problem:
-        what = errors.printable(problem.message)
-        raise errors.InvalidResponse(f"the answer is not HTTP: {what}") from problem
+def _translated(problem: aiohttp.ClientError) -> errors.DeviceError:
+    """Our error for one of aiohttp's; the order is from the special to the general."""
+    match problem:
+        case aiohttp.ClientConnectorDNSError():
+            return errors.NameNotResolved(f"name not resolved: {_said(problem.os_error)}")
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
+            return errors.TlsFailed(f"TLS failed: {_cause(problem)}")
+        case aiohttp.ClientConnectorError():
+            return errors.ConnectFailed(f"no connection: {_said(problem.os_error)}")
+        case AnswerTooLong():
+            return errors.InvalidResponse(str(problem))
+        case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():
+            message = "the device closed the connection before its answer was complete"
+            return errors.Disconnected(message)
+        case aiohttp.ClientResponseError():
+            what = errors.printable(problem.message)
+            return errors.InvalidResponse(f"the answer is not HTTP: {what}")
+    raise problem
 
 
 def _cause(problem: aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError) -> str:

@@ -36,8 +36,19 @@ That is interim answers (1xx), the head, and as much of the body as comes in the
 BODY_BYTES: Final = 1024 * 1024
 """What may come after it. The limit on a body is lower: this one is on what encodes it."""
 
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    # A body that grows when it is unpacked would get past the limit on its size.
+    "Accept-Encoding": "identity",
+    "User-Agent": "axis-ntp-exporter",
+}
+
 Session = aiohttp.ClientSession
 """What all devices share: the connections that are kept."""
+
+
+_waiting: Final = select.poll()
+"""Looks at one connection at a time; made once, for every poll asks it."""
 
 
 class AnswerTooLong(aiohttp.ClientError):
@@ -81,9 +92,12 @@ class GuardedConnection(ResponseHandler):
         """Whether nothing has come since the last answer, not even what was not read yet."""
         if self.should_close or self.transport is None:
             return False
-        waiting = select.poll()
-        waiting.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
-        return not waiting.poll(0)
+        file = self.transport.get_extra_info("socket").fileno()
+        _waiting.register(file, select.POLLIN)
+        try:
+            return not _waiting.poll(0)
+        finally:
+            _waiting.unregister(file)
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on within the room there is; beyond it the connection ends."""
@@ -202,6 +216,7 @@ async def open_session() -> AsyncIterator[Session]:
         cookie_jar=aiohttp.DummyCookieJar(),
         request_class=_GuardedRequest,
         timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
+        headers=_HEADERS,
         auto_decompress=False,
         read_bufsize=ntp.LARGEST_BODY_BYTES,
         trust_env=False,
