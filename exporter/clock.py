@@ -94,14 +94,18 @@ def combine(before: Estimate | None, seen: Observation) -> tuple[Estimate, int |
     Intervals intersect. Where they do not, the clock has jumped: the step in nanoseconds is
     between the middles, and the estimate starts afresh.
     """
-    fresh = Estimate(seen.low_ns, seen.high_ns, seen.at_ns)
     if before is None or seen.at_ns - before.at_ns > MAX_AGE_NS:
-        return fresh, None
+        return _afresh(seen), None
     expected = before.at(seen.at_ns)
     low, high = max(expected.low_ns, seen.low_ns), min(expected.high_ns, seen.high_ns)
     if low > high:
+        fresh = _afresh(seen)
         return fresh, fresh.middle_ns - expected.middle_ns
     return Estimate(low, high, seen.at_ns), None
+
+
+def _afresh(seen: Observation) -> Estimate:
+    return Estimate(seen.low_ns, seen.high_ns, seen.at_ns)
 
 
 class Offset(NamedTuple):

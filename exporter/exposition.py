@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from operator import attrgetter, is_not
-from typing import Final
+from typing import Any, Final
 
 from exporter.device import Device
 from exporter.host_clock import HostTime
@@ -76,10 +76,10 @@ class DeviceLines:
             return _NO_CLOCK
         return tuple([repr(read(offset)) for read in _OFFSET_OF.values()])
 
-    def _text(self, metric: DeviceMetric, value: object) -> str:
+    def _text(self, metric: DeviceMetric, value: Any) -> str:  # noqa: ANN401 - any metric's
         if metric.samples is not None:
             return "".join(self._sample_lines(metric, metric.samples(self._device.state)))
-        if not isinstance(value, int | float):
+        if value is None:
             return ""
         return _NAUGHT_AND_ONE.get(value) or repr(float(value))
 

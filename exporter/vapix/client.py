@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -174,7 +175,7 @@ class NtpClient:
         try:
             async with self._session.post(
                 endpoint.url,
-                data=request,
+                data=_payload(request),
                 headers=headers,
                 allow_redirects=False,
                 ssl=endpoint.tls or True,
@@ -197,6 +198,11 @@ class NtpClient:
         body = await _read_body(response)
         exchange.end()
         return HttpAnswer(response.status, headers, body)
+
+
+@lru_cache(maxsize=64)  # as the requests are: the same few bytes at every poll
+def _payload(request: bytes) -> aiohttp.BytesPayload:
+    return aiohttp.BytesPayload(request, content_type="application/json")
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:

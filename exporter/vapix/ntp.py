@@ -181,12 +181,13 @@ def _require_printable(text: str) -> str:
 
 
 def _listed_once(names: tuple[str, ...]) -> tuple[str, ...]:
+    _require_printable("".join(names))
     # [""] is how a list is cleared: so the reference has it for the method that sets.
-    return tuple(dict.fromkeys(name for name in names if name.strip()))
+    return tuple(dict.fromkeys([name for name in names if name.strip()]))
 
 
 _Flag = Annotated[bool, BeforeValidator(_from_text)]
-_Name = Annotated[str, MaxLen(_LONGEST_NAME), AfterValidator(_require_printable)]
+_Name = Annotated[str, MaxLen(_LONGEST_NAME)]
 # Not strict: JSON has lists where Python's frozen data has tuples.
 _Names = Annotated[
     tuple[_Name, ...],
@@ -204,7 +205,9 @@ class _Client(BaseModel):
 
     enabled: _Flag | None = None
     nts_enabled: _Flag | None = Field(None, alias="NTSEnabled")
-    servers_source: _Name | None = Field(None, alias="serversSource")
+    servers_source: Annotated[_Name, AfterValidator(_require_printable)] | None = Field(
+        None, alias="serversSource"
+    )
     static_servers_max: Annotated[int, Ge(0), Le(10_000)] | None = Field(
         None, alias="maxSupportedStaticServers"
     )

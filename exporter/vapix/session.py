@@ -37,7 +37,6 @@ BODY_BYTES: Final = 1024 * 1024
 """What may come after it. The limit on a body is lower: this one is on what encodes it."""
 
 _HEADERS: Final = {
-    "Content-Type": "application/json",
     # A body that grows when it is unpacked would get past the limit on its size.
     "Accept-Encoding": "identity",
     "User-Agent": "axis-ntp-exporter",

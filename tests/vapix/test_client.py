@@ -58,7 +58,7 @@ def api_error(code: int) -> str:
 
 def requests(device: MockedDevice) -> list[dict[str, Any]]:
     calls = device.requests.get(("POST", ADDRESS), [])
-    return [json.loads(call.kwargs["data"]) for call in calls]
+    return [json.loads(call.kwargs["data"].decode()) for call in calls]
 
 
 async def fails(client: NtpClient) -> errors.DeviceError:
