@@ -41,8 +41,8 @@ class Device:
     target: Target
     client: NtpClient
     state: DeviceState = field(default_factory=DeviceState)
-    told_reasons: set[str] = field(default_factory=set)
-    told_fields: set[str] = field(default_factory=set)
+    told_reasons: frozenset[str] = frozenset()
+    told_fields: frozenset[str] = frozenset()
 
     async def ask(
         self, question: Callable[[], Awaitable[T]], hold: Hold | None = None

@@ -56,7 +56,7 @@ def _log_poll(device: Device, outcome: Outcome) -> None:
 def _log_failure(device: Device, error: DeviceError) -> None:
     kind = ErrorKind.of(error)
     if kind.reason not in device.told_reasons:
-        device.told_reasons.add(kind.reason)
+        device.told_reasons |= {kind.reason}
         fields = {"reason": kind.reason, "error": str(error)}
         _tell(device).warning(
             "device.failed", **fields | ({"code": kind.code} if kind.code else {})
@@ -67,11 +67,11 @@ def _log_recovery(device: Device, outcome: Outcome) -> None:
     if device.state.down_since_steady is not None:
         down_seconds = round(outcome.started_steady - device.state.down_since_steady, 3)
         _tell(device).info("device.recovered", down_seconds=down_seconds)
-        device.told_reasons.clear()
+        device.told_reasons = frozenset()
 
 
 def _log_left_out(device: Device, reading: Reading) -> None:
     for name, problem in reading.invalid_fields:
         if name not in device.told_fields:
-            device.told_fields.add(name)
+            device.told_fields |= {name}
             _tell(device).warning("device.field_left_out", field=name, problem=problem)

@@ -105,6 +105,8 @@ class DigestAnswers:
 
     scheme: Final = "digest"
 
+    __slots__ = ("_cnonce", "_count", "_fixed", "_hash", "_nonce", "_secret", "_with_qop")
+
     def __init__(
         self, challenge: Challenge, credentials: Credentials, cnonce: str | None = None
     ) -> None:
@@ -146,6 +148,8 @@ class BasicAnswers:
 
     scheme: Final = "basic"
 
+    __slots__ = ("_authorization",)
+
     def __init__(self, credentials: Credentials) -> None:
         pair = f"{credentials.username}:{credentials.password}"
         self._authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
@@ -164,6 +168,8 @@ class Authenticator:
     `secure` tells that the connection is TLS: without it Basic is never answered, whatever
     the policy. Not shared between devices: the password of one is never sent to another.
     """
+
+    __slots__ = ("_answers", "_credentials", "_policy", "_secure")
 
     def __init__(self, policy: Policy, credentials: Credentials | None, *, secure: bool) -> None:
         self._policy = policy

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import select
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
@@ -50,6 +51,10 @@ _waiting: Final = select.poll()
 """Looks at one connection at a time; made once, for every poll asks it."""
 
 
+_NO_ANSWERS: Final[deque[Any]] = deque(maxlen=0)
+"""What waits on every connection that rests."""
+
+
 class AnswerTooLong(aiohttp.ClientError):
     """The device has sent more than any answer needs, or sent without having been asked."""
 
@@ -61,12 +66,14 @@ class GuardedConnection(ResponseHandler):
     connection, if that was TLS: aiohttp does not always pass it on.
     """
 
+    __slots__ = ("_room", "last_received_ns", "requests", "tls_error")
+
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.requests = 0
         self.last_received_ns = 0
         self.tls_error: ssl.SSLError | None = None
-        self._room = 0
+        self.rest()
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Note why it ended; aiohttp's loop calls this."""
@@ -77,15 +84,19 @@ class GuardedConnection(ResponseHandler):
     def allow(self, room: int) -> None:
         """Take that many more bytes."""
         self._room = room
+        if self._buffer is _NO_ANSWERS:
+            self._buffer = deque()
 
     def rest(self) -> None:
         """Take nothing until the next request, and let the last answer go.
 
-        aiohttp keeps the parser with the answer's head until then: some KB for each connection.
+        aiohttp keeps the parser with the answer's head until then, and room for more answers:
+        some KB for each connection.
         """
         self._room = 0
         self._parser = None
         self._payload = None
+        self._buffer = _NO_ANSWERS
 
     def is_quiet(self) -> bool:
         """Whether nothing has come since the last answer, not even what was not read yet."""
