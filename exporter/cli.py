@@ -12,6 +12,7 @@ from types import FrameType, ModuleType
 from typing import Final, NoReturn
 
 from exporter import __version__
+from exporter.std_streams import open_closed_streams
 
 PROGRAM: Final = "axis-ntp-exporter"
 
@@ -29,6 +30,7 @@ JOBS: Final = {"configure"}
 
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
+    open_closed_streams()
     words = sys.argv[1:] if argv is None else argv
     interrupted_code = 1 if JOBS.intersection(words[:1]) else 0
 

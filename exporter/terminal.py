@@ -74,14 +74,19 @@ def tell(text: str) -> None:
 
 
 async def agrees(question: str, stop: asyncio.Event) -> bool:
-    """Whether the person at the terminal answers yes; no if `stop` is set first."""
-    # What was typed before the question is no answer to it.
-    termios.tcflush(sys.stdin, termios.TCIFLUSH)
-    sys.stderr.write(f"{question} [y/N] ")
-    sys.stderr.flush()
-    answer = await unless(stop, _line_of(sys.stdin))
+    """Whether the person at the terminal answers yes; no if `stop` is set first.
+
+    A terminal that is gone says no.
+    """
+    answer = None
+    with suppress(OSError, termios.error):
+        # What was typed before the question is no answer to it.
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+        sys.stderr.write(f"{question} [y/N] ")
+        sys.stderr.flush()
+        answer = await unless(stop, _line_of(sys.stdin))
     if not answer:
-        sys.stderr.write("\n")
+        tell("")
     return (answer or "").strip().lower() in ("y", "yes")
 
 

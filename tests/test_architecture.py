@@ -107,7 +107,7 @@ def test_the_simulator_knows_nothing_of_our_client() -> None:
 
 
 def test_the_version_is_told_without_loading_anything() -> None:
-    assert modules_after("import exporter.cli") == {"exporter.cli"}
+    assert modules_after("import exporter.cli") == {"exporter.cli", "exporter.std_streams"}
 
 
 def test_the_wire_spelling_of_a_field_is_known_in_one_place() -> None:

@@ -184,6 +184,7 @@ class _Run:
         if asked or not self._arguments.json:
             stream = sys.stderr if self._arguments.json else sys.stdout
             print_lines(device_lines(self._cases), stream)
+            print(summary(self._cases), file=stream, flush=True)
             self._untold = []
         return not asked or await agrees(f"Change {counted(count)}?", stop)
 

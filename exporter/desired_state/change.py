@@ -20,6 +20,9 @@ from exporter.signals import unless
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.ntp_configuration import set_configuration
 
+LOOK_AGAIN_AFTER_SECONDS: Final = (1.0, 3.0)
+"""A device that reads back different is read again, so long after: it may have been too early."""
+
 _NOTHING_EXPECTED: Final = Finding(Result.NOTHING_EXPECTED, "the config has no `expect` for it")
 _NOT_READ: Final = Finding(Result.NOT_STARTED, "it was not read")
 _AS_IT_WAS: Final = "nothing was sent that changes it: it is as it was"
@@ -76,9 +79,19 @@ async def change(case: Case, audit: AuditLog | None, stop: asyncio.Event) -> Non
 
 async def _changed(device: Device, plan: Plan) -> Finding:
     answer = await device.ask(lambda: set_configuration(device.client, plan.after, plan.current))
+    error = answer if isinstance(answer, DeviceError) else None
     # Whatever it answered: only what is read back tells what it is now.
-    back = await device.ask(device.client.get_info)
-    return final_finding(plan, answer if isinstance(answer, DeviceError) else None, back)
+    finding = await _read_back(device, plan, error)
+    for seconds in LOOK_AGAIN_AFTER_SECONDS:
+        if finding.result is not Result.READ_BACK_DIFFERENT:
+            break
+        await asyncio.sleep(seconds)
+        finding = await _read_back(device, plan, error)
+    return finding
+
+
+async def _read_back(device: Device, plan: Plan, error: DeviceError | None) -> Finding:
+    return final_finding(plan, error, await device.ask(device.client.get_info))
 
 
 async def _note_outcome(case: Case, audit: AuditLog, plan: Plan) -> None:

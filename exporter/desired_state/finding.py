@@ -20,7 +20,6 @@ from exporter.vapix.errors import (
     DeviceError,
     Forbidden,
     Unauthorized,
-    UnexpectedStatus,
     Unsupported,
 )
 from exporter.vapix.ntp_configuration import NtpClientConfiguration, present_configuration
@@ -43,7 +42,7 @@ class Result(StrEnum):
 RIGHT: Final = frozenset({Result.NOTHING_EXPECTED, Result.ALREADY_RIGHT, Result.SET})
 """The results of a device that leaves nothing to be done."""
 
-_REFUSALS: Final = (ApiError, Forbidden, Unauthorized, Unsupported, UnexpectedStatus)
+_REFUSALS: Final = (ApiError, Forbidden, Unauthorized, Unsupported)
 """Errors with which a device says no; after the others nobody knows what it has heard."""
 
 _INTERNAL_ERROR: Final = 1000
@@ -117,9 +116,4 @@ def _unseen(plan: Plan, error: DeviceError | None, back: DeviceError) -> Finding
 
 
 def _was_not_carried_out(error: DeviceError) -> bool:
-    # A gateway's 502 or an internal error may come when half of it is done.
-    return (
-        isinstance(error, _REFUSALS)
-        and not isinstance(error, UnexpectedStatus)
-        and error.code != _INTERNAL_ERROR
-    )
+    return isinstance(error, _REFUSALS) and error.code != _INTERNAL_ERROR

@@ -47,6 +47,14 @@ class Plan:
     differences: tuple[Difference, ...]
     problems: tuple[str, ...]
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What somebody may not have meant, in sentences."""
+        sent = {name: getattr(self.after, name) for name in SPELLINGS}
+        after = self.current._replace(**{name: v for name, v in sent.items() if v is not None})
+        idle = after.enabled and after.active_server_count == 0
+        return ("no time server will be in force",) if idle else ()
+
 
 def make_plan(expect: Expect, reading: Reading) -> Plan:
     """What has to change so that a device which was just read is as expected."""

@@ -63,6 +63,8 @@ def device_lines(cases: Sequence[Case]) -> Iterator[Line]:
         )
         for difference in _told(finding):
             yield _difference_line(difference)
+        for warning in _warnings(finding):
+            yield (Piece(f"  warning: {warning}", "yellow"),)
 
 
 def _called(case: Case) -> str:
@@ -72,11 +74,17 @@ def _called(case: Case) -> str:
 
 
 def _told(finding: Finding) -> tuple[Difference, ...]:
-    """What is still to be put right; nothing of what was shown already, or may be right by now."""
-    if finding.result is Result.READ_BACK_DIFFERENT:
+    """What is still to be put right; nothing of what may be right by now."""
+    if finding.found is not None:
         return finding.left
     still = finding.result in (Result.DIFFERENT, Result.REFUSED)
     return finding.plan.differences if finding.plan and still else ()
+
+
+def _warnings(finding: Finding) -> tuple[str, ...]:
+    """What may not have been meant, of a change that is still to be made."""
+    is_ahead = finding.result is Result.DIFFERENT
+    return finding.plan.warnings if finding.plan and is_ahead else ()
 
 
 def _difference_line(difference: Difference) -> Line:
@@ -131,6 +139,7 @@ def _document(case: Case) -> dict[str, Any]:
         "error": None if error is None else {"reason": error.reason, "code": error.code},
         "differences": _as_objects(finding.plan.differences if finding.plan else ()),
         "differences_left": _as_objects(finding.left),
+        "warnings": list(_warnings(finding)),
     }
 
 

@@ -16,6 +16,9 @@ FAULT_DRIFT_PPM = 50.0
 FAULT_STEP_SECONDS = 3.0
 """How far the clock of a `stepped` device jumps."""
 
+LATE_SECONDS = 2.0
+"""How long after it was confirmed a `set_late` device makes a change."""
+
 HUGE_BODY_BYTES = 4 * 1024 * 1024
 """How long a `huge_body` is."""
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from exporter.simulator import fault_hooks as hooks
 from exporter.simulator.api import INTERNAL_ERROR, MESSAGES, UNSUPPORTED_VERSION, Call
 from exporter.simulator.authentication import Verdict
+from exporter.simulator.clock import NANOSECONDS
 from exporter.simulator.device_state import DeviceState
 from exporter.simulator.wire import HTML, DateStyle, Delivery, Reply, Request, html_reply
 
@@ -211,6 +212,13 @@ _SETTING_FAULTS = (
         "set_ignored",
         "accepts changes but makes none",
         lambda device: hooks.changed(device.client, ignores_settings=True),
+    ),
+    Fault(
+        "set_late",
+        f"confirms a change {hooks.LATE_SECONDS:g} s before it shows",
+        lambda device: hooks.changed(
+            device.client, settings_delay_nanoseconds=round(hooks.LATE_SECONDS * NANOSECONDS)
+        ),
     ),
     Fault(
         "set_drop",

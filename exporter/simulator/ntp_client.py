@@ -44,6 +44,7 @@ class NtpClient:
 
     __slots__ = (
         "_clock",
+        "_coming",
         "_last_attempt",
         "_seed",
         "_synced",
@@ -52,13 +53,16 @@ class NtpClient:
         "firmware",
         "ignores_settings",
         "servers_answer",
+        "settings_delay_nanoseconds",
     )
 
     def __init__(self, name: str, clock: SimulatedClock, firmware: Firmware) -> None:
         self.configuration = Configuration()
         self.firmware = firmware
         self.ignores_settings = False
+        self.settings_delay_nanoseconds = 0
         self.servers_answer = True
+        self._coming: tuple[int, Mapping[str, object]] | None = None
         self._clock = clock
         self._seed = zlib.crc32(name.encode())
         self._last_attempt: int | None = None
@@ -72,19 +76,28 @@ class NtpClient:
         self._time_offset_milliseconds = 0.0
 
     def configure(self, parameters: Mapping[str, object], host_nanoseconds: int) -> None:
-        """Take new settings, all or none, and synchronise by them at once.
+        """Take new settings, all or none, and synchronise by them once they are in force.
 
         Raises InvalidParameterError for the first bad parameter.
         """
         wanted = checked(parameters, self.configuration, self.firmware.settable)
         if self.ignores_settings:
             return
+        self._coming = (host_nanoseconds + self.settings_delay_nanoseconds, wanted)
+        self._put_into_force(host_nanoseconds)
+
+    def _put_into_force(self, host_nanoseconds: int) -> None:
+        if self._coming is None or host_nanoseconds < self._coming[0]:
+            return
+        due, wanted = self._coming
+        self._coming = None
         for attribute, value in wanted.items():
             setattr(self.configuration, attribute, value)
-        self._attempt(host_nanoseconds)
+        self._attempt(due)
 
     def section(self, host_nanoseconds: int) -> dict[str, object]:
         """Give the `client` section (reference: "getNTPInfo"), in a device's order."""
+        self._put_into_force(host_nanoseconds)
         self.synchronise(host_nanoseconds)
         configuration = self.configuration
         fields = {

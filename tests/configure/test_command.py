@@ -95,6 +95,7 @@ async def test_a_program_gets_one_list_on_standard_output_and_nothing_else(tmp_p
         "error": None,
         "differences": DIFFERENCES,
         "differences_left": [],
+        "warnings": [],
     }
     assert run.documents["sim-00001"] == {**dry.documents["sim-00001"], "result": "set"}
     assert (dry.code, dry.err, run.code, run.err) == (1, "", 0, "")
@@ -360,3 +361,22 @@ async def test_thousands_of_devices_need_no_more_files_than_are_asked_at_once(
     ):
         pass
     assert set(run.results.values()) == {"different"}
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+async def test_a_stream_that_is_closed_is_no_reason_to_fail(closed: str, tmp_path: Path) -> None:
+    async with site(1, tmp_path) as here:
+        words = [
+            str(COMMAND),
+            "configure",
+            f"--config.file={here.write_config()}",
+            "--apply",
+            "--yes",
+        ]
+        words += [f"--audit-log={here.audit_file}"]
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", f'exec "$@" {closed}', "sh", *words
+        )
+        assert await process.wait() == 0
+        assert is_new(here.devices[0])
+        assert [line["event"] for line in here.audit] == ["intended", "outcome"]

@@ -53,6 +53,15 @@ async def test_what_is_accepted_but_ignored_is_read_back_different(tmp_path: Pat
     assert run.code == 1
 
 
+async def test_a_change_that_shows_late_is_waited_for(tmp_path: Path) -> None:
+    async with site(build_fleet(1, "fault:set_late"), tmp_path) as here:
+        run = await here.configure("--json", "--apply", "--yes")
+        assert is_new(here.devices[0])
+        assert asked(here.devices[0]) == 1
+    assert list(run.results.values()) == ["set"]
+    assert run.code == 0
+
+
 async def test_a_device_that_hangs_up_after_the_change_is_set(tmp_path: Path) -> None:
     async with site(build_fleet(1, "fault:set_drop"), tmp_path) as here:
         run = await here.configure("--json", "--apply", "--yes")
@@ -108,7 +117,7 @@ DEAD = {
     "unauthorized": ("refused", "unauthorized"),
     "wrong_role_403": ("refused", "forbidden"),
     "not_found": ("refused", "unsupported"),
-    "http_503": ("refused", "http_status"),
+    "http_503": ("unreachable", "http_status"),
     "api_error_1000": ("refused", "api_error"),
     "no_client_section": ("refused", None),
 }

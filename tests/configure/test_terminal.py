@@ -37,6 +37,11 @@ class Terminal:
     def keys(self, text: str) -> None:
         os.write(self.master, text.encode())
 
+    def hang_up(self) -> None:
+        """Close the window."""
+        asyncio.get_running_loop().remove_reader(self.master)
+        os.dup2(os.open(os.devnull, os.O_RDONLY), self.master)
+
     async def until(self, met: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE_SECONDS):
             while not met():
@@ -137,6 +142,27 @@ async def test_what_was_typed_before_the_question_is_no_answer(tmp_path: Path) -
         terminal.keys("n\n")
         assert await terminal.end() == 1
         assert asked(here.devices[0]) == 0
+
+
+async def test_it_counts_what_it_asks_for(tmp_path: Path) -> None:
+    async with site(2, tmp_path) as here:
+        here.devices[0].fault = "drop"
+        async with at_terminal(here, "--apply") as terminal:
+            await terminal.asks()
+            assert "2 devices: 1 different, 1 unreachable" in terminal.text
+
+
+async def test_a_terminal_that_is_lost_at_the_question_is_no_yes(tmp_path: Path) -> None:
+    with (tmp_path / "list").open("wb") as file:
+        async with (
+            site(1, tmp_path) as here,
+            at_terminal(here, "--apply", "--json", stdout=file.fileno()) as terminal,
+        ):
+            await terminal.asks()
+            terminal.hang_up()
+            assert await terminal.end() == 1
+            assert asked(here.devices[0]) == 0
+    assert '"result": "different"' in (tmp_path / "list").read_text()
 
 
 async def test_it_does_not_ask_where_nothing_differs(tmp_path: Path) -> None:

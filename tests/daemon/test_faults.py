@@ -55,6 +55,7 @@ EXPECTED: dict[str, tuple[str, str] | None] = {
     "version_negotiation": WELL,
     **{f"set_error_subcode_{n}": WELL for n in range(1, 10)},
     "set_ignored": WELL,
+    "set_late": WELL,
     "set_drop": WELL,
     "set_hang": WELL,
     "set_unauthorized": WELL,

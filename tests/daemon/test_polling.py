@@ -84,7 +84,7 @@ async def test_hung_devices_cost_the_others_no_poll_over_ten_intervals(tmp_path:
         after = await running.until(lambda now: min(turns(before, now, well).values()) >= 10)
     assert len(well) == 80
     taken, due = polls(before, after, well), turns(before, after, well)
-    # A machine that stalls for a whole interval costs each a turn; hung devices would cost hundreds.
+    # A machine that stalls for a whole interval costs each a turn; the hung would cost hundreds.
     assert sum(due.values()) - sum(taken.values()) <= len(well)
     assert all(taken[name] <= due[name] for name in well)
     assert all(after.by_device("axis_ntp_poll_failures_total")[name] == 0 for name in well)

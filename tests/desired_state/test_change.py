@@ -9,7 +9,13 @@ import pytest
 
 from exporter.config import Expect
 from exporter.desired_state.audit import AuditFailed, AuditLog
-from exporter.desired_state.change import Case, await_change, change, compare
+from exporter.desired_state.change import (
+    LOOK_AGAIN_AFTER_SECONDS,
+    Case,
+    await_change,
+    change,
+    compare,
+)
 from exporter.desired_state.finding import Result
 from exporter.device import Device, Target
 from exporter.reading import NtpClientReading, Reading
@@ -30,6 +36,7 @@ class Script:
     when_read: Callable[[], None] = nothing
     when_set: Callable[[], None] = nothing
     audit_problem: Exception | None = None
+    ignores: bool = False
     stage = "waiting for the answer"
 
     async def get_info(self) -> Reading:
@@ -40,7 +47,8 @@ class Script:
     async def call(self, _method: str, params: dict[str, Any]) -> None:
         self.done.append("set")
         self.when_set()
-        self.client = self.client._replace(**params)
+        if not self.ignores:
+            self.client = self.client._replace(**params)
 
     async def append(self, event: str, *_: object, **_more: object) -> None:
         self.done.append(event)
@@ -109,12 +117,34 @@ async def test_it_is_uncertain_from_the_request_on(script: Script) -> None:
     assert results == [Result.UNCERTAIN]
 
 
-async def test_a_fault_of_ours_while_setting_is_read_back_too(script: Script) -> None:
+async def test_what_reads_back_different_is_read_again(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 2:
+            script.client = script.client._replace(maxpoll=12)
+
+    case = await shown(script)
+    script.when_set = lambda: monkeypatch.setattr(asyncio, "sleep", sleep)
+    script.ignores = True
+    await change(case, None, asyncio.Event())
+    assert waits == list(LOOK_AGAIN_AFTER_SECONDS)
+    assert script.done == ["read", "set", "read", "read", "read"]
+    assert case.finding.result is Result.SET
+
+
+async def test_a_fault_of_ours_while_setting_is_read_back_too(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken() -> None:
         raise ZeroDivisionError
 
     case = await shown(script)
     script.when_set = broken
+    monkeypatch.setattr("exporter.desired_state.change.LOOK_AGAIN_AFTER_SECONDS", ())
     await change(case, None, asyncio.Event())
     assert script.done == ["read", "set", "read"]
     assert case.finding.result is Result.READ_BACK_DIFFERENT

@@ -52,7 +52,7 @@ def plan() -> Plan:
         (Unauthorized("HTTP 401", 401), Result.REFUSED),
         (Unsupported("HTTP 404", 404), Result.REFUSED),
         (api_error(1000), Result.REFUSED),
-        (UnexpectedStatus("HTTP 503", 503), Result.REFUSED),
+        (UnexpectedStatus("HTTP 503", 503), Result.UNREACHABLE),
         (NameNotResolved("no"), Result.UNREACHABLE),
         (ConnectFailed("no"), Result.UNREACHABLE),
         (PollTimeout("no"), Result.UNREACHABLE),
@@ -131,6 +131,12 @@ HTTP_500 = api_error(1000)
         (REFUSAL, BEFORE, Result.REFUSED, str(REFUSAL)),
         (REFUSAL, OTHER, Result.REFUSED, f"{REFUSAL}; it is no longer as it was, though"),
         (HTTP_500, BEFORE, Result.REFUSED, str(HTTP_500)),
+        (
+            UnexpectedStatus("HTTP 503", 503),
+            BEFORE,
+            Result.READ_BACK_DIFFERENT,
+            "asking ended in: HTTP 503; it is as it was",
+        ),
         (
             None,
             LOST,

@@ -1,6 +1,7 @@
 """What is told of the devices, to a person and to a program."""
 
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -21,6 +22,7 @@ from exporter.device import Device, Target
 from exporter.reading import NtpClientReading, Reading
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import PollTimeout
+from exporter.vapix.ntp_configuration import NtpClientConfiguration
 
 NO_CLIENT = cast("NtpClient", None)
 
@@ -82,9 +84,26 @@ def test_a_reason_stands_behind_the_result() -> None:
 
 def test_what_is_read_back_different_is_told_as_it_is_now() -> None:
     left = (Difference("maxpoll", 11, 12),)
-    finding = Finding(Result.READ_BACK_DIFFERENT, "it accepted the change", None, left)
+    back = NtpClientConfiguration(maxpoll=11)
+    finding = Finding(Result.READ_BACK_DIFFERENT, "it accepted the change", None, left, back)
     assert text(case(finding)).endswith(
         "read back different: it accepted the change\n  maxpoll: 11 → 12"
+    )
+
+
+def test_what_was_refused_and_done_in_part_is_told_as_it_is_now() -> None:
+    finding = found({"minpoll": 4, "maxpoll": 12}, minpoll=6, maxpoll=10)
+    left = (Difference("maxpoll", 10, 12),)
+    back = NtpClientConfiguration(minpoll=4, maxpoll=10)
+    refused = replace(finding, result=Result.REFUSED, reason="no", left=left, found=back)
+    assert text(case(refused)) == "lobby (192.0.2.1): refused: no\n  maxpoll: 10 → 12"
+
+
+def test_a_change_that_leaves_no_server_is_warned_of() -> None:
+    emptied = {"enabled": True, "static_servers": []}
+    there = {"enabled": False, "servers_source": "static", "static_servers": ("a",)}
+    assert text(case(found(emptied, **there))).endswith(
+        "\n  static_servers: a → none\n  warning: no time server will be in force"
     )
 
 
@@ -143,6 +162,7 @@ def test_a_program_gets_everything_about_a_device() -> None:
                 {"parameter": "static_servers", "now": ["a"], "wanted": ["b"]},
             ],
             "differences_left": [],
+            "warnings": [],
         }
     ]
 

@@ -136,6 +136,15 @@ def test_an_ignored_change_is_confirmed_but_not_made(bench: Bench) -> None:
     assert error(bench.set(enabled="no")) == (4004, 1)
 
 
+def test_a_late_change_is_confirmed_before_it_shows(bench: Bench) -> None:
+    bench.device.fault = "set_late"
+    assert bench.set(enabled=False)["data"] == {}
+    bench.host.advance(1.9)
+    assert bench.client()["enabled"] is True
+    bench.host.advance(0.1)
+    assert bench.client()["enabled"] is False
+
+
 def test_no_entry_once_somebody_tried_to_set(make_bench: BenchMaker) -> None:
     bench = make_bench(auth="basic", fault="set_unauthorized")
     login = {"authorization": "Basic cm9vdDpwYXNz"}
