@@ -22,6 +22,7 @@ from exporter.keeper import PROBLEMS, Keeper
 from exporter.poller import Poller
 from exporter.roster import Roster
 from exporter.self_metrics import SelfMetrics
+from exporter.service_manager import NOBODY, ServiceManager
 from exporter.shard import WHOLE, Shard
 from exporter.signals import on_hangup, stop_signals
 from exporter.vapix.session import open_session
@@ -53,6 +54,7 @@ class Settings:
     load: Callable[[], Config]
     shard: Shard = WHOLE
     auto_reload: AutoReload | None = None
+    manager: ServiceManager = NOBODY
 
 
 class StartFailed(Exception):
@@ -66,7 +68,7 @@ async def run_daemon(config: Config, settings: Settings) -> None:
     be used, or the devices are too many for the limit on open files.
     """
     with stop_signals() as stop:
-        async with running(config, settings):
+        async with running(config, settings), settings.manager.supervising():
             keep_what_is_there()
             await stop.wait()
             _log.info("exporter.stopping")
@@ -85,7 +87,7 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         stack.push_async_callback(poller.stop)
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
         roster = Roster(fleet, session, poller, exposition)
-        keeper = Keeper(settings.load, settings.shard, roster, poller, metrics)
+        keeper = Keeper(settings.load, settings.shard, roster, metrics, settings.manager)
         _start(keeper, config)
         stack.push_async_callback(keeper.stop)
         state = WebState(

@@ -18,9 +18,9 @@ from exporter.discovery.service import Refusals
 from exporter.door import Doors, files_have_changed, open_doors
 from exporter.file_limit import TooManyConnections, make_room_for
 from exporter.files import Digests, digests
-from exporter.poller import Poller
 from exporter.roster import Changes, Roster, wanted_devices
 from exporter.self_metrics import SelfMetrics
+from exporter.service_manager import ServiceManager
 from exporter.shard import Shard
 
 FILES_INTERVAL_SECONDS: Final = 5.0
@@ -44,14 +44,14 @@ class Keeper:
         load: Callable[[], Config],
         shard: Shard,
         roster: Roster,
-        poller: Poller,
         metrics: SelfMetrics,
+        manager: ServiceManager,
     ) -> None:
         self._load = load
         self._shard = shard
         self._roster = roster
-        self._poller = poller
         self._metrics = metrics
+        self._manager = manager
         self._config = Config()
         self._doors: Doors = {}
         self._lock = asyncio.Lock()
@@ -82,13 +82,8 @@ class Keeper:
         Raises `ReloadFailed`.
         """
         async with self._lock:
-            try:
-                config = await asyncio.to_thread(self._load)
-                changes = await self._take(config)
-            except PROBLEMS as problem:
-                self._metrics.config_failed()
-                _log.error("config.reload_failed", error=str(problem))
-                raise ReloadFailed(str(problem)) from problem
+            with self._manager.reloading():
+                changes = await self._load_anew()
         self._metrics.config_loaded()
         _log.info("config.reloaded", **changes._asdict())
 
@@ -120,6 +115,14 @@ class Keeper:
                 # Files that the new config is the first to name have been read just now.
                 before = {**await asyncio.to_thread(digests, self._config.files), **now}
 
+    async def _load_anew(self) -> Changes:
+        try:
+            return await self._take(await asyncio.to_thread(self._load))
+        except PROBLEMS as problem:
+            self._metrics.config_failed()
+            _log.error("config.reload_failed", error=str(problem))
+            raise ReloadFailed(str(problem)) from problem
+
     async def _read_files(self) -> None:
         async with self._lock:
             modules, doors = self._config.modules, self._doors
@@ -135,7 +138,7 @@ class Keeper:
         admission = admit(config, self._discovery.found(config))
         changes = self._update(config, doors, admission.entries)
         self._config, self._doors = config, doors
-        self._poller.concurrency = config.global_.concurrency
+        self._roster.limit_polls(config.global_.concurrency)
         self._discovery.follow(config)
         return changes
 

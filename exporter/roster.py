@@ -96,6 +96,10 @@ class Roster:
         moved = len(gone & set(new))
         return Changes(len(new) - moved, len(gone) - moved, len(changed) + moved)
 
+    def limit_polls(self, concurrency: int) -> None:
+        """How many polls may be open at once."""
+        self._poller.concurrency = concurrency
+
     def _add(self, wanted: Wanted) -> None:
         device = make_device(wanted, self._session)
         self._fleet.add(device)

@@ -26,6 +26,7 @@ from exporter.config import Config, ConfigError, load_config
 from exporter.files import Digests, digests
 from exporter.garbage import collect_seldom
 from exporter.logs import configure_logging
+from exporter.service_manager import ServiceManager
 from exporter.web.web_config import WebConfig, load_web_config
 
 ANY_HOST = ""
@@ -113,6 +114,7 @@ def _settings(arguments: argparse.Namespace, loaded: Digests) -> Settings:
         load,
         arguments.shard,
         auto if arguments.auto_reload else None,
+        ServiceManager(os.environ, os.getpid()),
     )
 
 

@@ -1,0 +1,97 @@
+"""The installed command under a service manager: what systemd is told over its life."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.daemon.test_life import NOTHING
+from tests.daemon_process import PATIENCE_SECONDS, DaemonProcess, daemon_on
+from tests.notify_socket import READY, STOPPING, WATCHDOG, NotifySocket, notify_socket
+
+RELOADING = "RELOADING=1\nMONOTONIC_USEC="
+
+
+def under(listening: NotifySocket, watchdog_microseconds: int = 0) -> dict[str, str]:
+    """The environment that systemd gives a service."""
+    return {"NOTIFY_SOCKET": listening.name, "WATCHDOG_USEC": str(watchdog_microseconds)}
+
+
+async def silence(listening: NotifySocket, seconds: float) -> None:
+    """Wait until nothing has come for so long."""
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while True:
+            listening.waiting()
+            await asyncio.sleep(seconds)
+            if not listening.waiting():
+                return
+
+
+async def reload(running: DaemonProcess) -> int:
+    async with running.session.post(f"{running.url}/-/reload") as response:
+        return response.status
+
+
+@pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
+async def test_it_says_when_it_answers_and_when_it_stops(
+    abstract: bool,  # noqa: FBT001
+    tmp_path: Path,
+) -> None:
+    with notify_socket(tmp_path, abstract=abstract) as listening:
+        async with daemon_on(NOTHING, tmp_path, env=under(listening)) as running:
+            assert await listening.next() == READY
+            assert (await running.get("/-/healthy"))[0] == 200
+            assert listening.waiting() == []
+            assert await running.stop() == 0
+            assert listening.waiting() == [STOPPING]
+    assert "service_manager" not in running.text
+
+
+async def test_it_shows_life_until_it_is_stuck_and_again_afterwards(tmp_path: Path) -> None:
+    with notify_socket(tmp_path) as listening:
+        async with daemon_on(NOTHING, tmp_path, env=under(listening, 100_000)) as running:
+            assert await listening.next() == READY
+            for _ in range(5):
+                assert await listening.next() == WATCHDOG
+            running.process.send_signal(signal.SIGSTOP)
+            await silence(listening, 0.5)
+            running.process.send_signal(signal.SIGCONT)
+            assert await listening.next() == WATCHDOG
+
+
+@pytest.mark.parametrize("document", ["devices: []", "devices: 7"], ids=["good", "broken"])
+async def test_a_reload_is_told_whoever_asks_for_it_and_however_it_ends(
+    document: str, tmp_path: Path
+) -> None:
+    with notify_socket(tmp_path) as listening:
+        async with daemon_on(NOTHING, tmp_path, env=under(listening)) as running:
+            assert await listening.next() == READY
+            (tmp_path / "config.yaml").write_text(document)
+            running.process.send_signal(signal.SIGHUP)
+            assert (await listening.next()).startswith(RELOADING)
+            assert await listening.next() == READY
+            assert await reload(running) == (200 if document == "devices: []" else 500)
+            assert [line[: len(RELOADING)] for line in listening.waiting()] == [RELOADING, READY]
+
+
+async def test_a_daemon_that_cannot_start_says_nothing(tmp_path: Path) -> None:
+    with notify_socket(tmp_path) as listening:
+        async with daemon_on(NOTHING, tmp_path) as running:
+            address = running.url.removeprefix("http://")
+            second = f"--web.listen-address={address}"
+            with pytest.raises(AssertionError, match="the command ended"):
+                async with daemon_on(NOTHING, tmp_path, second, env=under(listening)):
+                    pass
+        assert listening.waiting() == []
+
+
+async def test_a_service_manager_that_is_gone_stops_nothing(tmp_path: Path) -> None:
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "20000"}
+    async with daemon_on(NOTHING, tmp_path, env=environment) as running:
+        assert await reload(running) == 200
+        assert await running.stop() == 0
+    assert running.text.count("event=service_manager.unheard") == 1
+    assert "Traceback" not in running.text
