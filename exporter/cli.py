@@ -21,10 +21,11 @@ COMMANDS: Final = {
     "configure": "compare devices with what is expected of them, and put them right",
     "simulate": "run simulated devices",
     "demo": "run the exporter on a simulated fleet",
+    "healthcheck": "ask the daemon on this machine whether it is alive, for containers",
 }
 """The subcommands; each is a module of `exporter.commands`, imported only when it is called."""
 
-JOBS: Final = {"configure"}
+JOBS: Final = {"configure", "healthcheck"}
 """Those of them that have an end of their own: interrupted before it, they are not done."""
 
 
@@ -99,5 +100,5 @@ def make_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
 
 
 def _commands_help() -> str:
-    rows = [f"  {name:<10} {summary}" for name, summary in COMMANDS.items()]
+    rows = [f"  {name:<11} {summary}" for name, summary in COMMANDS.items()]
     return "\n".join(["commands (each has its own --help):", *rows])

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from yarl import URL
 
-from exporter.config import Auth, Module, Tls, split_address
+from exporter.addresses import split_address
+from exporter.config import Auth, Module, Tls
 from exporter.files import digest
 from exporter.vapix import ntp
 from exporter.vapix.auth import Authenticator, Credentials

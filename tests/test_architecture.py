@@ -110,6 +110,13 @@ def test_the_version_is_told_without_loading_anything() -> None:
     assert modules_after("import exporter.cli") == {"exporter.cli", "exporter.std_streams"}
 
 
+def test_the_healthcheck_loads_nothing_that_takes_time() -> None:
+    loaded = {
+        name.partition(".")[0] for name in all_modules_after("import exporter.commands.healthcheck")
+    }
+    assert not loaded & {"aiohttp", "pydantic", "structlog", "uvloop", "yaml"}
+
+
 def test_the_wire_spelling_of_a_field_is_known_in_one_place() -> None:
     assert files_with("timeOffset") == {"vapix/ntp.py"}
     assert files_with("maxSupportedStaticServers") == {"vapix/ntp.py"}

@@ -6,12 +6,12 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from exporter.config import LARGEST_PORT, split_address
+from exporter.addresses import LARGEST_PORT
+from exporter.commands.listen_address import DEFAULT_PORT, listen_address
 from exporter.durations import parse_duration
 from exporter.shard import Shard, parse_shard
 from exporter.web.serving import WebSettings
 
-DEFAULT_PORT: Final = 10123
 LARGEST_COUNT: Final = 10_000
 
 
@@ -91,25 +91,6 @@ def positive_count(text: str) -> int:
     if not (text.isascii() and text.isdigit() and 0 < int(text) <= LARGEST_COUNT):
         raise argparse.ArgumentTypeError(f"{text!r} is not within 1 to {LARGEST_COUNT}")
     return int(text)
-
-
-def listen_address(text: str) -> tuple[str, int]:
-    """`(host, port)` of an address to listen on; the host of `:10123` is empty.
-
-    Port 0 lets the system choose. Raises `argparse.ArgumentTypeError`.
-    """
-    host, colon, port = text.rpartition(":")
-    if not (colon and port.isascii() and port.isdigit() and int(port) <= LARGEST_PORT):
-        raise argparse.ArgumentTypeError(f"{text!r} is not host:port, [v6]:port or :port")
-    if not host:
-        return "", int(port)
-    try:
-        name, extra_port = split_address(host)
-    except ValueError as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from None
-    if extra_port is not None or (":" in host and not host.startswith("[")):
-        raise argparse.ArgumentTypeError(f"{text!r} is not host:port, [v6]:port or :port")
-    return name, int(port)
 
 
 def duration_seconds(text: str) -> float:

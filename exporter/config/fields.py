@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Final
@@ -11,13 +10,10 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
 from yarl import URL
 
+from exporter.addresses import split_address
 from exporter.durations import format_duration, parse_duration
 from exporter.labels import label_name_problem
 
-_HOST_PORT: Final = re.compile(
-    r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^\s/?#@\[\]:\\%]+))(?::(?P<port>\d+))?"
-)
-LARGEST_PORT: Final = 65_535
 _FINGERPRINT: Final = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
 
 
@@ -26,38 +22,6 @@ class Secret(pydantic.Secret[str]):
 
     def _display(self) -> str:
         return "<secret>"
-
-
-def split_address(address: str) -> tuple[str, int | None]:
-    """Host and port of `host`, `host:port`, `[v6]:port`, `[v6]` or a bare IPv6 address.
-
-    Raises `ValueError` with a sentence for a person.
-    """
-    match = _HOST_PORT.fullmatch(address)
-    if match is None:
-        return _bare_v6(address), None
-    port = None if match["port"] is None else int(match["port"])
-    if port is not None and not 0 < port <= LARGEST_PORT:
-        raise ValueError(f"port {port} is not within 1 to {LARGEST_PORT}")
-    return (_host_name(match["host"]) if match["host"] else _bare_v6(match["v6"])), port
-
-
-def _host_name(name: str) -> str:
-    """`name`, if a URL and a name server can have it."""
-    try:
-        URL.build(scheme="http", host=name)
-        name.encode("idna")
-    except (ValueError, UnicodeError):
-        raise ValueError(f"{name!r} is no host name") from None
-    return name
-
-
-def _bare_v6(text: str) -> str:
-    try:
-        return str(ipaddress.IPv6Address(text))
-    except ValueError:
-        hint = " (http or https is the module's scheme)" if "://" in text else ""
-        raise ValueError(f"{text!r} is not host, host:port or [v6]:port{hint}") from None
 
 
 def _checked_address(address: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exporter.commands import demo
-from exporter.commands.arguments import listen_address
+from exporter.commands.listen_address import listen_address
 from tests.real.programs import find_program
 
 ROOT: Final = Path(__file__).parents[2]

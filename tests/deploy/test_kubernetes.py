@@ -17,7 +17,7 @@ from kubernetes_validate import (  # type: ignore[import-untyped]
 from packaging.version import Version
 
 from exporter import __version__
-from exporter.commands.arguments import DEFAULT_PORT
+from exporter.commands.listen_address import DEFAULT_PORT
 from exporter.config import Config, load_config
 from exporter.shard import Shard
 from exporter.web.server import WebState, make_app

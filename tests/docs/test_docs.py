@@ -92,7 +92,7 @@ def flags(command: str) -> list[argparse.Action]:
     return list(parser._actions)
 
 
-@pytest.mark.parametrize("command", ["run", "configure"])
+@pytest.mark.parametrize("command", ["run", "configure", "healthcheck"])
 def test_the_docs_tell_every_flag_with_its_default(command: str) -> None:
     _, _, after = CONFIGURATION.partition(f"| flag of `{command}` |")
     table = after.partition("\n\n")[0]

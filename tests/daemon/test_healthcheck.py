@@ -1,0 +1,107 @@
+"""`healthcheck` of the installed command, beside a daemon: what a container's engine runs."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.daemon.test_life import NOTHING, run_to_end
+from tests.daemon_process import COMMAND, DaemonProcess, daemon_on
+from tests.web_config.certificates import authority
+from tests.web_config.site import ALICE, TLS, write
+
+LOOPBACK = "127.0.0.1"
+FOR_KNOWN_CLIENTS = {
+    "client_auth_type": "RequireAndVerifyClientCert",
+    "client_ca_file": "ca.pem",
+}
+
+
+async def healthcheck(address: str) -> tuple[int | None, str]:
+    return await run_to_end(str(COMMAND), "healthcheck", f"--web.listen-address={address}")
+
+
+def address_of(running: DaemonProcess) -> str:
+    return running.url.partition("://")[2]
+
+
+@pytest.fixture
+def nowhere() -> Iterator[str]:
+    """A port that is taken and that nobody listens on."""
+    with socket.socket() as bound:
+        bound.bind((LOOPBACK, 0))
+        yield f"{LOOPBACK}:{bound.getsockname()[1]}"
+
+
+@pytest.mark.parametrize(
+    "web_config",
+    [
+        {},
+        ALICE,
+        ALICE | TLS,
+        {"tls_server_config": TLS["tls_server_config"] | FOR_KNOWN_CLIENTS},
+        {
+            "tls_server_config": TLS["tls_server_config"]
+            | FOR_KNOWN_CLIENTS
+            | {"max_version": "TLS12"}
+        },
+    ],
+    ids=["open", "password", "TLS", "client certificate", "client certificate by TLS 1.2"],
+)
+async def test_a_daemon_that_answers_is_healthy_whatever_its_web_config(
+    web_config: dict[str, Any], tmp_path: Path
+) -> None:
+    authority(tmp_path)
+    flag = f"--web.config.file={write(tmp_path, web_config)}"
+    async with daemon_on(NOTHING, tmp_path, flag) as running:
+        assert await healthcheck(address_of(running)) == (0, "healthy\n")
+    assert "Traceback" not in running.text
+    assert "level=error" not in running.text
+
+
+async def test_a_daemon_that_hangs_is_not_healthy(tmp_path: Path) -> None:
+    async with daemon_on(NOTHING, tmp_path) as running:
+        running.process.send_signal(signal.SIGSTOP)
+        assert await healthcheck(address_of(running)) == (1, "unhealthy: timed out\n")
+        running.process.send_signal(signal.SIGCONT)
+
+
+async def test_a_daemon_that_is_not_there_is_not_healthy(nowhere: str) -> None:
+    assert await healthcheck(nowhere) == (1, "unhealthy: Connection refused\n")
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "unhealthy: /-/healthy answered 503\n"),
+        (b"", "unhealthy: "),
+        (b"220 mail.example ESMTP\r\n", "unhealthy: "),
+    ],
+    ids=["503", "nothing", "another protocol"],
+)
+async def test_whoever_else_answers_at_its_port_is_not_healthy(answer: bytes, told: str) -> None:
+    async def answer_and_hang_up(
+        _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        writer.write(answer)
+        writer.close()
+
+    async with await asyncio.start_server(answer_and_hang_up, LOOPBACK, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        code, output = await healthcheck(f"{LOOPBACK}:{port}")
+    assert code == 1
+    assert output.startswith(told)
+    assert "Traceback" not in output
+
+
+@pytest.mark.parametrize("host", ["", "0.0.0.0"])
+async def test_a_daemon_on_every_interface_is_asked_on_loopback(host: str, tmp_path: Path) -> None:
+    async with daemon_on(NOTHING, tmp_path) as running:
+        port = address_of(running).rpartition(":")[2]
+        assert (await healthcheck(f"{host}:{port}"))[0] == 0
