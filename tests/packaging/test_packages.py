@@ -1,0 +1,151 @@
+"""The sdist and the wheel: made from one another, holding what they should, installed and run."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import sysconfig
+import tarfile
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from exporter import __version__
+from tests import daemon_process
+from tests.daemon_process import daemon
+
+ROOT: Final = Path(__file__).parents[2]
+NAME: Final = f"axis_ntp_exporter-{__version__}"
+MADE_BY_THE_BUILD: Final = {"PKG-INFO"}
+# They build once for all of them, in one process.
+pytestmark = pytest.mark.xdist_group("packages")
+
+
+@dataclass(frozen=True)
+class Packages:
+    """The two files."""
+
+    sdist: Path
+    wheel: Path
+
+    def in_sdist(self) -> set[str]:
+        with tarfile.open(self.sdist) as archive:
+            names = [each.name for each in archive.getmembers() if each.isfile()]
+        assert all(name.startswith(f"{NAME}/") for name in names)
+        return {name.removeprefix(f"{NAME}/") for name in names}
+
+    def in_wheel(self) -> set[str]:
+        return set(zipfile.ZipFile(self.wheel).namelist())
+
+
+def python(*words: str | Path, folder: Path, of: Path = Path(sys.executable)) -> str:
+    """What a run of Python prints, with none of this checkout in its way."""
+    done = subprocess.run(
+        [of, *words], cwd=folder, env=NO_PYTHONPATH, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+NO_PYTHONPATH: Final = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
+
+
+def files_of_the_project(*options: str) -> set[str]:
+    """What git says; a test that asks is skipped where there is no git to ask."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", *options], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listed.returncode:
+        pytest.skip("no git checkout")
+    return {name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
+
+
+@pytest.fixture(scope="session")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """Both, the wheel built from the sdist; with the backend that is here, from no registry."""
+    folder = tmp_path_factory.mktemp("packages")
+    python("-m", "build", "--no-isolation", "--outdir", folder, ROOT, folder=folder)
+    [sdist], [wheel] = folder.glob("*.tar.gz"), folder.glob("*.whl")
+    return Packages(sdist, wheel)
+
+
+@pytest.fixture(scope="session")
+def installed(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The command of an environment that has the wheel and, beside it, what it needs."""
+    folder = tmp_path_factory.mktemp("installed")
+    python("-m", "venv", "--without-pip", folder, folder=folder)
+    there = folder / "bin/python"
+    install = ("install", "--quiet", "--no-index", "--no-deps", packages.wheel)
+    python("-m", "pip", "--python", there, *install, folder=folder)
+    dependencies = sysconfig.get_path("purelib")
+    place = python(
+        "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder, of=there
+    )
+    # A path alone: what lies there is found, what is installed there to be edited is not.
+    (Path(place.strip()) / "dependencies.pth").write_text(dependencies)
+    return folder / "bin/axis-ntp-exporter"
+
+
+def test_their_descriptions_are_what_an_index_takes(packages: Packages) -> None:
+    told = python("-m", "twine", "check", "--strict", packages.sdist, packages.wheel, folder=ROOT)
+    assert told.count("PASSED") == 2
+
+
+def test_the_sdist_is_the_project_and_nothing_else(packages: Packages) -> None:
+    held = packages.in_sdist() - MADE_BY_THE_BUILD
+    assert files_of_the_project() - held == set()
+    # What is not checked in yet may be in it, what is ignored may not.
+    assert held - files_of_the_project("--cached", "--others", "--exclude-standard") == set()
+
+
+def test_the_wheel_is_the_package_and_nothing_else(packages: Packages) -> None:
+    held = {name for name in packages.in_wheel() if ".dist-info/" not in name}
+    assert held == {name for name in packages.in_sdist() if name.startswith("exporter/")}
+    assert {"exporter/py.typed", "exporter/web/server.py"} <= held
+    assert {Path(name).suffix for name in held} >= {".py", ".html"}
+
+
+def test_the_license_comes_along(packages: Packages) -> None:
+    assert f"{NAME}.dist-info/licenses/LICENSE" in packages.in_wheel()
+    assert "LICENSE" in packages.in_sdist()
+
+
+def test_the_sdists_tests_are_found_by_what_it_holds_alone(
+    packages: Packages, tmp_path: Path
+) -> None:
+    with tarfile.open(packages.sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    found = python("-m", "pytest", "--collect-only", "-q", "-n0", folder=tmp_path / NAME)
+    assert "error" not in found.splitlines()[-1]
+    quick = python("-m", "pytest", "-q", "-n0", "tests/test_durations.py", folder=tmp_path / NAME)
+    assert "passed" in quick.splitlines()[-1]
+
+
+def test_the_installed_command_tells_its_version(installed: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [installed, "--version"], cwd=tmp_path, env=NO_PYTHONPATH, capture_output=True, check=True
+    )
+    assert done.stdout.decode() == f"axis-ntp-exporter {__version__}\n"
+
+
+def test_the_installed_command_is_the_wheels(installed: Path, tmp_path: Path) -> None:
+    there = installed.with_name("python")
+    place = python("-c", "import exporter; print(exporter.__file__)", folder=tmp_path, of=there)
+    assert Path(place).is_relative_to(installed.parents[1])
+
+
+async def test_the_installed_daemon_has_its_pages(
+    installed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(daemon_process, "COMMAND", installed)
+    monkeypatch.delenv("PYTHONPATH", raising=False)
+    flags = ("demo", "--devices=3", "--web.listen-address=127.0.0.1:0")
+    async with daemon(*flags, wait_for="Ctrl-C ends it") as running:
+        status, page = await running.get("/")
+        assert (status, "</html>" in page) == (200, True)
+        for file in re.findall(r'(?:src|href)="(/[^"]+\.\w+)"', page):
+            assert (await running.get(file))[0] == 200
