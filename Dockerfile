@@ -1,6 +1,7 @@
-# The daemon in a slim image: no build tools, no shell needed, not root.
+# The daemon in a slim image: no build tools, no shell needed, not root, nothing written.
 #   docker build -t axis-ntp-exporter .
-#   docker run --read-only -p 10123:10123 -v ./config.yaml:/etc/axis-ntp-exporter/config.yaml:ro axis-ntp-exporter
+#   docker run --read-only --cap-drop=ALL --security-opt=no-new-privileges -p 10123:10123 \
+#     -v ./config.yaml:/etc/axis-ntp-exporter/config.yaml:ro axis-ntp-exporter
 
 FROM python:3.13-slim AS build
 WORKDIR /src
@@ -12,14 +13,25 @@ RUN python -m venv --without-pip /opt/axis-ntp-exporter \
         --constraint constraints.txt '.[simulator]'
 
 FROM python:3.13-slim
+# Python's own image has a pip, and the wheel of one: nothing is to be installed here any more.
+RUN pip uninstall --yes --no-cache-dir --root-user-action=ignore pip \
+    && python -c "import ensurepip, shutil; shutil.rmtree(ensurepip.__path__[0])"
+COPY --from=build /opt/axis-ntp-exporter /opt/axis-ntp-exporter
+ARG VERSION=0.1.0
+ARG REVISION=unknown
 LABEL org.opencontainers.image.title="axis-ntp-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the clocks of Axis devices" \
-      org.opencontainers.image.licenses="Apache-2.0"
-COPY --from=build /opt/axis-ntp-exporter /opt/axis-ntp-exporter
+      org.opencontainers.image.licenses="Apache-2.0" \
+      org.opencontainers.image.source="https://github.com/axis-ntp-exporter/axis-ntp-exporter" \
+      org.opencontainers.image.version="$VERSION" \
+      org.opencontainers.image.revision="$REVISION"
 ENV PATH=/opt/axis-ntp-exporter/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 USER 65534:65534
 EXPOSE 10123
+# Over HTTP or TLS, whichever the daemon speaks. Another --web.listen-address wants another one.
+HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 \
+    CMD ["axis-ntp-exporter", "healthcheck"]
 ENTRYPOINT ["axis-ntp-exporter"]
 CMD ["--config.file=/etc/axis-ntp-exporter/config.yaml"]
