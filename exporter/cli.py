@@ -18,6 +18,7 @@ PROGRAM: Final = "axis-ntp-exporter"
 
 COMMANDS: Final = {
     "run": "poll the configured devices and serve their metrics (the default)",
+    "check": "poll devices once now and explain each: what it says, what is wrong, what to do",
     "configure": "compare devices with what is expected of them, and put them right",
     "simulate": "run simulated devices",
     "demo": "run the exporter on a simulated fleet",
@@ -25,7 +26,7 @@ COMMANDS: Final = {
 }
 """The subcommands; each is a module of `exporter.commands`, imported only when it is called."""
 
-JOBS: Final = {"configure", "healthcheck"}
+JOBS: Final = {"check", "configure", "healthcheck"}
 """Those of them that have an end of their own: interrupted before it, they are not done."""
 
 

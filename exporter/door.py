@@ -12,6 +12,7 @@ from exporter.config import Auth, Module, Tls
 from exporter.files import digest
 from exporter.vapix import ntp
 from exporter.vapix.auth import Authenticator, Credentials
+from exporter.vapix.certificate import Notice, notice_certificates
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.session import Session
 from exporter.vapix.tls import make_ssl_context
@@ -44,6 +45,11 @@ class Door:
         self.material = material
         secure = material.scheme == "https"
         self._tls = make_ssl_context(material.tls.settings()) if secure else None
+
+    def notice_certificates(self, notice: Notice) -> None:
+        """From now on, tell of each certificate shown, in the contextvars of who connects."""
+        if self._tls is not None:
+            notice_certificates(self._tls, notice)
 
     def client(self, address: str, session: Session) -> NtpClient:
         """A client of one device, that has not spoken to it yet."""

@@ -11,9 +11,13 @@ import termios
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TextIO
+from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
 from exporter.signals import unless
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 Advance = Callable[[], None]
 
@@ -29,18 +33,63 @@ class Piece:
 Line = tuple[Piece, ...]
 
 
+class Table(NamedTuple):
+    """What there is to say of one thing: a title, and rows of a name and a text each."""
+
+    title: Line
+    rows: tuple[tuple[str, Piece], ...]
+
+
+NAME_WIDTH: Final = 11
+"""How wide the column of names is, the same in every table."""
+
+
 def print_lines(lines: Iterable[Line], stream: TextIO) -> None:
     """Print lines, in colour if `stream` is a terminal."""
     if not stream.isatty():
         stream.writelines("".join(piece.text for piece in line) + "\n" for line in lines)
         stream.flush()
         return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
-    from rich.text import Text  # noqa: PLC0415
-
-    console = Console(file=stream, force_terminal=True, soft_wrap=True, highlight=False)
+    console = _console(stream)
     for line in lines:
-        console.print(Text.assemble(*((piece.text, piece.style) for piece in line)))
+        console.print(_text(*line), soft_wrap=True)
+
+
+def print_tables(tables: Iterable[Table], stream: TextIO) -> None:
+    """Print tables, long texts folded to the terminal's width; else each row is one line."""
+    if not stream.isatty():
+        print_lines((line for table in tables for line in _as_lines(table)), stream)
+        return
+    from rich.padding import Padding  # noqa: PLC0415 - only a terminal needs it
+    from rich.table import Table as Grid  # noqa: PLC0415
+
+    console = _console(stream)
+    for table in tables:
+        console.print(_text(*table.title), soft_wrap=True)
+        grid = Grid.grid(padding=(0, 2, 0, 0))
+        grid.add_column(width=NAME_WIDTH, no_wrap=True)
+        grid.add_column(overflow="fold")
+        for name, piece in table.rows:
+            grid.add_row(_text(Piece(name, "dim")), _text(piece))
+        console.print(Padding(grid, (0, 0, 0, 2)))
+
+
+def _as_lines(table: Table) -> Iterator[Line]:
+    yield table.title
+    for name, piece in table.rows:
+        yield Piece(f"  {name:<{NAME_WIDTH}}  "), piece
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+
+    return Console(file=stream, force_terminal=True, highlight=False)
+
+
+def _text(*pieces: Piece) -> Text:
+    from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
+
+    return Text.assemble(*((piece.text, piece.style) for piece in pieces))
 
 
 @contextmanager
@@ -49,12 +98,10 @@ def progress(what: str, total: int, stream: TextIO) -> Iterator[Advance]:
     if not stream.isatty():
         yield lambda: None
         return
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(file=stream, force_terminal=True)
-    bar = Progress(*columns, console=console, transient=True)
+    bar = Progress(*columns, console=_console(stream), transient=True)
     task = bar.add_task(what, total=total)
     # The terminal may go away at any time: that ends the bar and nothing else.
     with suppress(OSError):

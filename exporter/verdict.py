@@ -11,6 +11,14 @@ from typing import Final, Literal, NamedTuple
 from exporter.clock import Offset
 from exporter.reading import NtpClientReading
 from exporter.state import DeviceState, ErrorKind
+from exporter.vapix.errors import (
+    AlwaysStale,
+    CertificateNotBelieved,
+    DeviceError,
+    FactoryNew,
+    NoAccount,
+    NoCommonScheme,
+)
 
 OFFSET_SECONDS: Final = 0.1
 """A device that says it is further off than this wants a look: AxisNTPOffsetHigh's warning."""
@@ -36,17 +44,17 @@ def troubles(state: DeviceState, offset: Offset | None) -> list[Trouble]:
     `offset` is its clock seen from outside, now; `None` while unknown.
     """
     error = state.last_error
-    found = _reading_troubles(state) if error is None else [_failure(error)]
+    found = _reading_troubles(state) if error is None else [_failure(error, state.error)]
     return [*found, *_clock_troubles(offset)]
 
 
 _ADVICE: Final = {
-    "dns": "Correct the name in the config, or look at the name server of this host.",
-    "connect": "See that the device has power and network, and that address and port are right.",
-    "tls": "Set tls_config to fit the device's certificate: ca_file, or fingerprint_sha256.",
+    "dns": "Correct the name, or look at the name server of this host.",
+    "connect": "See that the device has power and network, and that address and scheme are right.",
+    "tls": "See whether https is spoken there; an old device may need a lower min_version.",
     "timeout": "See whether the device is overloaded or a firewall drops; else raise the timeout.",
     "disconnected": "See whether http and https are mixed up, or restart the device.",
-    "unauthorized": "Correct username and password in the config, or the account on the device.",
+    "unauthorized": "Correct username and password, or the account on the device.",
     "forbidden": "Give the account the rights of an administrator on the device.",
     "unsupported": "Update the device's firmware: the NTP API needs AXIS OS 9.10 or newer.",
     "http_status": "See whether the address is that of an Axis device, and not of a proxy.",
@@ -55,9 +63,23 @@ _ADVICE: Final = {
     "internal": "Look at the exporter's log, and report what stands there.",
 }
 
+_ADVICE_ON: Final[dict[type[DeviceError], str]] = {
+    CertificateNotBelieved: (
+        "Set tls_config to fit the device's certificate: ca_file, or fingerprint_sha256."
+    ),
+    NoAccount: "Give the username and password of an administrator on the device.",
+    NoCommonScheme: "Use https, or let the device offer Digest and auth.scheme answer it.",
+    AlwaysStale: "Restart the device; if that does not help, update its firmware.",
+    FactoryNew: "Set the device's first password, in its web page.",
+}
+"""Where an error's reason alone does not tell what to do."""
 
-def _failure(error: ErrorKind) -> Trouble:
-    return Trouble("bad", f"{error.reason} {error.code}".strip(), _ADVICE[error.reason])
+
+def _failure(error: ErrorKind, said: DeviceError | None) -> Trouble:
+    # A device that owes an answer fails otherwise than it last did.
+    kind = type(said) if said is not None and said.reason == error.reason else DeviceError
+    advice = _ADVICE_ON.get(kind) or _ADVICE[error.reason]
+    return Trouble("bad", f"{error.reason} {error.code}".strip(), advice)
 
 
 def _reading_troubles(state: DeviceState) -> Iterator[Trouble]:
@@ -79,6 +101,8 @@ def _client_troubles(client: NtpClientReading) -> Iterator[Trouble]:
     elif not client.synced:
         unsaid = "does not say whether it is synchronized"
         advice = "See that the device can reach its NTP servers, and that they answer."
+        if client.active_server_count == 0:
+            advice = "Give the device NTP servers: it has none."
         yield Trouble("warning", unsaid if client.synced is None else "not synchronized", advice)
     if client.offset_seconds is not None and abs(client.offset_seconds) > OFFSET_SECONDS:
         advice = "See whether its NTP servers agree, and whether the network delays their answers."

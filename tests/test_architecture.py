@@ -60,6 +60,13 @@ def test_the_daemon_cannot_change_a_device() -> None:
     assert not {name for name in loaded if "desired_state" in name}
 
 
+def test_check_cannot_change_a_device_either() -> None:
+    reached = imported_by("exporter.commands.check")
+    assert {"vapix/client.py", "verdict.py"} <= reached
+    assert "vapix/ntp_configuration.py" not in reached
+    assert not {file for file in reached if file.startswith("desired_state/")}
+
+
 def test_no_import_within_a_function_gets_the_daemon_there_either() -> None:
     reached = imported_by("exporter.commands.run")
     assert {"vapix/client.py", "poller.py", "web/server.py"} <= reached
@@ -84,7 +91,9 @@ def test_only_the_terminal_knows_rich() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--config.check"], ["configure", "--yes"]], ids=["run", "configure"]
+    "words",
+    [["--config.check"], ["configure", "--yes"], ["check"]],
+    ids=["run", "configure", "check"],
 )
 def test_rich_is_not_loaded_where_there_is_no_terminal(words: list[str], tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"

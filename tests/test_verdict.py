@@ -82,6 +82,39 @@ def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (errors.NoAccount("x", 401), "Give the username and password of an administrator"),
+        (errors.NoCommonScheme("x", 401), "Use https, or let the device offer Digest"),
+        (errors.AlwaysStale("x", 401), "Restart the device"),
+        (errors.FactoryNew("x", 401), "Set the device's first password"),
+        (errors.CertificateNotBelieved("x"), "Set tls_config to fit the device's certificate"),
+    ],
+)
+def test_what_has_another_remedy_than_its_reason_has_its_own_advice(
+    error: errors.DeviceError, advice: str
+) -> None:
+    (trouble,) = troubles(polled(error), None)
+    assert trouble.advice.startswith(advice)
+    assert re.fullmatch(r"[A-Z][^.]*(\.\w[^.]*)*\.", trouble.advice)
+
+
+def test_a_device_that_owes_an_answer_is_told_of_that_and_not_of_its_last_error() -> None:
+    state = polled(errors.FactoryNew("x", 401)).as_unanswered()
+    (trouble,) = troubles(state, None)
+    assert (trouble.what, trouble.advice[:23]) == ("timeout", "See whether the device ")
+
+
+def test_a_device_without_servers_is_to_be_given_some() -> None:
+    none = FINE._replace(
+        synced=False, offset_seconds=None, servers_source="static", static_servers=()
+    )
+    assert [each.advice for each in troubles(read(none), None)] == [
+        "Give the device NTP servers: it has none."
+    ]
+
+
+@pytest.mark.parametrize(
     ("alert", "threshold"),
     [("AxisNTPOffsetHigh", OFFSET_SECONDS), ("AxisNTPClockSkew", SKEW_SECONDS)],
 )

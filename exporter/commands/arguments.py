@@ -13,6 +13,7 @@ from exporter.shard import Shard, parse_shard
 from exporter.web.serving import WebSettings
 
 LARGEST_COUNT: Final = 10_000
+DEFAULT_CONFIG_FILE: Final = Path("config.yaml")
 
 
 def add_config_file(parser: argparse.ArgumentParser) -> None:
@@ -21,7 +22,7 @@ def add_config_file(parser: argparse.ArgumentParser) -> None:
         "--config.file",
         dest="config_file",
         type=Path,
-        default=Path("config.yaml"),
+        default=DEFAULT_CONFIG_FILE,
         metavar="FILE",
         help="the config file (default: %(default)s)",
     )

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import io
 import json
 import os
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
 
 import uvloop
 
 from exporter.commands.arguments import add_config_file, positive_count
+from exporter.commands.job import FINE, NOT_FINE, not_all_found, run_job
 from exporter.commands.selection import UsageError, add_selection, chosen_devices, loaded_config
 from exporter.commands.sweep import DEFAULT_CONCURRENCY, opened, sweep
-from exporter.config import Config, ConfigError
+from exporter.config import Config
 from exporter.config.model import Device as DeviceConfig
 from exporter.desired_state.audit import AuditFailed, AuditLog, open_audit_log, operator, utc_now
 from exporter.desired_state.change import Case, await_change, change, compare
@@ -29,13 +28,8 @@ from exporter.desired_state.report import (
     next_step,
     summary,
 )
-from exporter.logs import configure_logging
 from exporter.signals import Interruption, interruptions
 from exporter.terminal import agrees, print_lines, progress, tell
-
-FINE: Final = 0
-NOT_ALL_RIGHT: Final = 1
-USAGE: Final = 2
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -63,28 +57,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Compare, and change if asked to; 0 if every device is right in the end."""
-    configure_logging("warn", "logfmt")
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # an arrow is no reason to fail
-    try:
-        config, problems = loaded_config(arguments.config_file)
-        chosen = chosen_devices(config, arguments.devices, arguments.selectors)
-        _require_consent(arguments)
-        with _audit_log(arguments) as audit:
-            code = uvloop.run(_configure(config, chosen, arguments, audit))
-        return code if arguments.devices or not problems else _not_all_found()
-    except (ConfigError, UsageError, AuditFailed) as problem:
-        print(f"configure: {problem}", file=sys.stderr)
-        return USAGE
-    except BrokenPipeError:
-        # Who read what is printed has gone: nothing can be told, not even at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return NOT_ALL_RIGHT
+    return run_job("configure", lambda: _job(arguments))
 
 
-def _not_all_found() -> int:
-    tell("configure: not every device could be found, see `discovery` above")
-    return NOT_ALL_RIGHT
+def _job(arguments: argparse.Namespace) -> int:
+    config, problems = loaded_config(arguments.config_file)
+    chosen = chosen_devices(config, arguments.devices, arguments.selectors)
+    _require_consent(arguments)
+    with _audit_log(arguments) as audit:
+        code = uvloop.run(_configure(config, chosen, arguments, audit))
+    return code if arguments.devices or not problems else not_all_found("configure")
 
 
 def _require_consent(arguments: argparse.Namespace) -> None:
@@ -99,8 +81,11 @@ def _audit_log(arguments: argparse.Namespace) -> Iterator[AuditLog | None]:
     if not arguments.apply or arguments.audit_log is None:
         yield None
         return
-    with open_audit_log(arguments.audit_log, operator(os.environ), utc_now) as audit:
-        yield audit
+    try:
+        with open_audit_log(arguments.audit_log, operator(os.environ), utc_now) as audit:
+            yield audit
+    except AuditFailed as problem:
+        raise UsageError(str(problem)) from None
 
 
 async def _configure(
@@ -116,7 +101,7 @@ async def _configure(
             if arguments.apply:
                 await run.apply()
             run.report()
-    return FINE if run.all_right else NOT_ALL_RIGHT
+    return FINE if run.all_right else NOT_FINE
 
 
 def _tell_interrupted() -> None:

@@ -18,6 +18,7 @@ from exporter.file_limit import TooManyConnections, make_room_for
 from exporter.roster import make_device, wanted_devices
 from exporter.shard import WHOLE
 from exporter.signals import Interruption
+from exporter.vapix.certificate import Notice
 from exporter.vapix.session import open_session
 
 DEFAULT_CONCURRENCY: Final = 16
@@ -30,10 +31,14 @@ _log = structlog.get_logger()
 
 @asynccontextmanager
 async def opened(
-    config: Config, chosen: Sequence[DeviceConfig], concurrency: int
+    config: Config,
+    chosen: Sequence[DeviceConfig],
+    concurrency: int,
+    notice: Notice | None = None,
 ) -> AsyncIterator[list[Device]]:
     """The chosen devices, ready to be asked, so many at once, in their order.
 
+    `notice` is told of each certificate that a device shows, in the contextvars of who asks it.
     Raises `UsageError` for a secret file that cannot be read, and for too many at once.
     """
     modules = {device.module: config.module(device.module) for device in chosen}
@@ -42,6 +47,9 @@ async def opened(
         make_room_for(min(concurrency, len(chosen)))
     except (OSError, ValueError, TooManyConnections) as problem:
         raise UsageError(str(problem)) from None
+    if notice is not None:
+        for door in doors.values():
+            door.notice_certificates(notice)
     alone = config.model_copy(update={"devices": tuple(chosen)})
     wanted = wanted_devices(alone, (), doors, WHOLE)
     async with open_session() as session:

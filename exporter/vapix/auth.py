@@ -17,7 +17,13 @@ from typing import Final, Literal
 
 from multidict import CIMultiDictProxy
 
-from exporter.vapix.errors import Unauthorized, printable
+from exporter.vapix.errors import (
+    AlwaysStale,
+    NoAccount,
+    NoCommonScheme,
+    Unauthorized,
+    printable,
+)
 
 Policy = Literal["auto", "digest", "basic"]
 """Which schemes may be answered: `auto` is Digest, or Basic if the connection is secure."""
@@ -210,10 +216,10 @@ class Authenticator:
         self.forget()
         challenges = parse_challenges(www_authenticate)
         if self._credentials is None:
-            raise Unauthorized("HTTP 401: the device asks for a password, none is configured", 401)
+            raise NoAccount("HTTP 401: the device asks for a password, none is configured", 401)
         chosen = self._choose(challenges)
         if chosen is None:
-            raise Unauthorized(f"HTTP 401: {self._why_none(challenges)}", 401)
+            raise NoCommonScheme(f"HTTP 401: {self._why_none(challenges)}", 401)
         if refusals > 1:
             self._raise_unless_stale(chosen, refusals)
         if chosen.scheme == "basic" and before is not None and before.scheme == "basic":
@@ -226,7 +232,7 @@ class Authenticator:
             raise Unauthorized("HTTP 401: the device refused the username or password", 401)
         if refusals > STALE_RETRIES:
             problem = "the device takes the password but calls every nonce of its own stale"
-            raise Unauthorized(f"HTTP 401: {problem}", 401)
+            raise AlwaysStale(f"HTTP 401: {problem}", 401)
 
     @staticmethod
     def _answers_to(chosen: Challenge, credentials: Credentials) -> DigestAnswers | BasicAnswers:

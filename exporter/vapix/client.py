@@ -226,7 +226,7 @@ def _factory_state_told(answer: HttpAnswer) -> Iterator[None]:
         if "Axis-Setup" not in answer.headers:
             raise
         hint = "the device is factory-new and has no user yet: set its password first"
-        raise errors.Unauthorized(f"{refusal}; {hint}", refusal.code) from None
+        raise errors.FactoryNew(f"{refusal}; {hint}", refusal.code) from None
 
 
 def _raise_for_status(answer: HttpAnswer) -> None:
@@ -251,7 +251,7 @@ def _translated(problem: aiohttp.ClientError) -> errors.DeviceError:
         case aiohttp.ClientConnectorDNSError():
             return errors.NameNotResolved(f"name not resolved: {_said(problem.os_error)}")
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-            return errors.TlsFailed(f"TLS failed: {_cause(problem)}")
+            return _tls_failed(problem)
         case aiohttp.ClientConnectorError():
             return errors.ConnectFailed(f"no connection: {_said(problem.os_error)}")
         case AnswerTooLong():
@@ -265,10 +265,12 @@ def _translated(problem: aiohttp.ClientError) -> errors.DeviceError:
     raise problem
 
 
-def _cause(problem: aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError) -> str:
+def _tls_failed(
+    problem: aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError,
+) -> errors.TlsFailed:
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
-        return _said(problem.certificate_error)
-    return _said(problem.os_error)
+        return errors.CertificateNotBelieved(f"TLS failed: {_said(problem.certificate_error)}")
+    return errors.TlsFailed(f"TLS failed: {_said(problem.os_error)}")
 
 
 def _said(problem: BaseException) -> str:

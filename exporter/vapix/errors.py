@@ -92,6 +92,10 @@ class TlsFailed(DeviceError):
     reason = "tls"
 
 
+class CertificateNotBelieved(TlsFailed):
+    """The device's certificate is not what the settings ask for."""
+
+
 class PollTimeout(DeviceError):
     """The whole poll was not through within its deadline."""
 
@@ -108,6 +112,22 @@ class Unauthorized(DeviceError):
     """HTTP 401 to our best credentials, or no credentials that may be sent."""
 
     reason = "unauthorized"
+
+
+class NoAccount(Unauthorized):
+    """The device asks for a password, and the config has none."""
+
+
+class NoCommonScheme(Unauthorized):
+    """The device offers no scheme that may be answered. Config or device must allow one."""
+
+
+class AlwaysStale(Unauthorized):
+    """The device takes the password, but none of its own nonces. The device's to mend."""
+
+
+class FactoryNew(Unauthorized):
+    """The device has no user yet."""
 
 
 class Forbidden(DeviceError):

@@ -13,6 +13,7 @@ from exporter.device import Device
 from exporter.durations import format_duration
 from exporter.fleet import Fleet
 from exporter.host_clock import HostTime
+from exporter.offsets import format_clock, format_offset
 from exporter.reading import NtpClientReading
 from exporter.state import DeviceState
 
@@ -100,24 +101,6 @@ def _client_in_words(client: NtpClientReading) -> tuple[str, str]:
         return "good", "synchronized"
     unsaid = "does not say whether it is synchronized"
     return "warning", unsaid if client.synced is None else "not synchronized"
-
-
-def format_clock(offset: Offset | None) -> str:
-    """The clock seen from outside, with what it may be off by: `-1.800 s ± 0.3 ms`."""
-    if offset is None:
-        return ""
-    return f"{format_offset(offset.seconds)} ± {format_offset(offset.uncertainty_seconds)[1:]}"
-
-
-def format_offset(seconds: float | None) -> str:
-    """An offset with its sign in the unit a person would choose: `+21.1 µs`, `-3.250 s`."""
-    if seconds is None:
-        return ""
-    if abs(seconds) < 0.001:  # noqa: PLR2004 - a millisecond
-        return f"{seconds * 1e6:+.1f} µs"
-    if abs(seconds) < 1:
-        return f"{seconds * 1e3:+.3f} ms"
-    return f"{seconds:+.3f} s"
 
 
 def _ago(state: DeviceState, now_unix: float) -> str:

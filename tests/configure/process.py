@@ -29,7 +29,7 @@ GET = "getNTPInfo"
 
 @dataclass
 class Run:
-    """A running or ended `configure`; `out` and `err` grow while it runs."""
+    """A running or ended command; `out` and `err` grow while it runs."""
 
     process: asyncio.subprocess.Process
     output: dict[str, bytearray] = field(
@@ -101,35 +101,53 @@ class Site:
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> AsyncIterator[Run]:
         """`configure` while it runs; it has ended when the context has."""
-        process = await asyncio.create_subprocess_exec(
-            command,
-            "configure",
-            f"--config.file={self.write_config()}",
-            *words,
-            stdin=asyncio.subprocess.DEVNULL,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-            env={**os.environ, **environment},
-        )
-        run = Run(process)
-        readers = [
-            asyncio.create_task(_collect(stream, run.output[name]))
-            for name, stream in (("out", process.stdout), ("err", process.stderr))
-        ]
-        try:
+        file = f"--config.file={self.write_config()}"
+        async with running(
+            "configure", file, *words, command=command, environment=environment
+        ) as run:
             yield run
-            async with asyncio.timeout(PATIENCE_SECONDS):
-                await process.wait()
-        finally:
-            if process.returncode is None:
-                process.kill()
-            await asyncio.gather(process.wait(), *readers)
 
     async def configure(self, *words: str, **environment: str) -> Run:
         """`configure` to its end."""
         async with self.configuring(*words, environment=environment) as run:
             pass
         return run
+
+
+@asynccontextmanager
+async def running(
+    *words: str,
+    command: Path = COMMAND,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    typed: bytes = b"",
+    folder: Path | None = None,
+) -> AsyncIterator[Run]:
+    """The command while it runs, `typed` on its standard input; ended when the context has."""
+    process = await asyncio.create_subprocess_exec(
+        command,
+        *words,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
+        cwd=folder,
+    )
+    run = Run(process)
+    assert process.stdin is not None
+    process.stdin.write(typed)
+    process.stdin.close()
+    readers = [
+        asyncio.create_task(_collect(stream, run.output[name]))
+        for name, stream in (("out", process.stdout), ("err", process.stderr))
+    ]
+    try:
+        yield run
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await asyncio.gather(process.wait(), *readers)
 
 
 async def _collect(stream: asyncio.StreamReader | None, into: bytearray) -> None:

@@ -1,96 +1,23 @@
 """With a person at the terminal: the question, colours, the progress bar."""
 
-import asyncio
-import os
-import pty
-import re
 import signal
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.configure.process import COMMAND, Site, asked, is_new, is_old, site
-from tests.daemon_process import PATIENCE_SECONDS
-
-CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-@dataclass
-class Terminal:
-    """`configure` at a terminal: what it shows, and the keys."""
-
-    process: asyncio.subprocess.Process
-    master: int
-    shown: bytearray = field(default_factory=bytearray)
-
-    @property
-    def screen(self) -> str:
-        return self.shown.decode()
-
-    @property
-    def text(self) -> str:
-        return CONTROL.sub("", self.screen)
-
-    def keys(self, text: str) -> None:
-        os.write(self.master, text.encode())
-
-    def hang_up(self) -> None:
-        """Close the window."""
-        asyncio.get_running_loop().remove_reader(self.master)
-        os.dup2(os.open(os.devnull, os.O_RDONLY), self.master)
-
-    async def until(self, met: Callable[[], bool]) -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while not met():
-                assert self.process.returncode is None, f"it ended:\n{self.screen}"
-                await asyncio.sleep(0.02)
-
-    async def asks(self) -> None:
-        await self.until(lambda: "[y/N]" in self.text)
-
-    async def end(self) -> int:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            return await self.process.wait()
+from tests import terminal as terminal_of_tests
+from tests.configure.process import Site, asked, is_new, is_old, site
+from tests.terminal import Terminal
 
 
 @asynccontextmanager
-async def at_terminal(
-    here: Site, *words: str, typed_before: str = "", stdout: int | None = None
-) -> AsyncIterator[Terminal]:
-    master, slave = pty.openpty()
-    os.write(master, typed_before.encode())
-    process = await asyncio.create_subprocess_exec(
-        COMMAND,
-        "configure",
-        f"--config.file={here.write_config()}",
-        *words,
-        stdin=slave,
-        stdout=slave if stdout is None else stdout,
-        stderr=slave,
-        env={**os.environ, "TERM": "xterm-256color"},
-    )
-    os.close(slave)
-    terminal = Terminal(process, master)
-    loop = asyncio.get_running_loop()
-    loop.add_reader(master, _show, terminal, loop)
-    try:
-        yield terminal
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
-        loop.remove_reader(master)
-        os.close(master)
-
-
-def _show(terminal: Terminal, loop: asyncio.AbstractEventLoop) -> None:
-    try:
-        terminal.shown += os.read(terminal.master, 65_536)
-    except OSError:  # the other side is closed
-        loop.remove_reader(terminal.master)
+async def at_terminal(here: Site, *words: str, **settings: Any) -> AsyncIterator[Terminal]:
+    file = f"--config.file={here.write_config()}"
+    async with terminal_of_tests.at_terminal("configure", file, *words, **settings) as running:
+        yield running
 
 
 @pytest.mark.parametrize("answer", ["y\n", "YES\n"])
@@ -114,13 +41,7 @@ async def test_nothing_is_changed_without_a_yes(answer: str, tmp_path: Path) -> 
         terminal.keys(answer)
         assert await terminal.end() == 1
         assert asked(here.devices[0]) == 0
-        await terminal_shows(terminal, "Nothing was changed.")
-
-
-async def terminal_shows(terminal: Terminal, words: str) -> None:
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while words not in terminal.text:
-            await asyncio.sleep(0.02)
+        await terminal.shows("Nothing was changed.")
 
 
 async def test_interrupting_the_question_is_no_yes(tmp_path: Path) -> None:
@@ -129,7 +50,7 @@ async def test_interrupting_the_question_is_no_yes(tmp_path: Path) -> None:
         terminal.process.send_signal(signal.SIGINT)
         assert await terminal.end() == 1
         assert asked(here.devices[0]) == 0
-        await terminal_shows(terminal, "Nothing was changed.")
+        await terminal.shows("Nothing was changed.")
         assert "Traceback" not in terminal.text
 
 
@@ -171,7 +92,7 @@ async def test_it_does_not_ask_where_nothing_differs(tmp_path: Path) -> None:
         at_terminal(here, "--apply") as terminal,
     ):
         assert await terminal.end() == 0
-        await terminal_shows(terminal, "Every device is as expected.")
+        await terminal.shows("Every device is as expected.")
         assert "[y/N]" not in terminal.text
 
 
@@ -191,7 +112,7 @@ async def test_for_a_program_the_question_is_asked_beside_the_list(tmp_path: Pat
 async def test_a_terminal_gets_colours_and_a_progress_bar(tmp_path: Path) -> None:
     async with site(3, tmp_path) as here, at_terminal(here) as terminal:
         assert await terminal.end() == 1
-        await terminal_shows(terminal, "3 devices: 3 different")
+        await terminal.shows("3 devices: 3 different")
         assert "\x1b[33mdifferent" in terminal.screen
         assert "3/3" in terminal.text
 
@@ -202,7 +123,7 @@ async def test_what_devices_say_is_no_markup(tmp_path: Path) -> None:
         here.devices[0].client.configuration.static_servers = ["[red]x[/red]"]
         async with at_terminal(here) as terminal:
             assert await terminal.end() == 1
-            await terminal_shows(terminal, "1 device: 1 different")
+            await terminal.shows("1 device: 1 different")
             assert r"[blink]:smile:[/blink] \x1b[5m" in terminal.text
             assert '"[red]x[/red]"' in terminal.text
             assert "\x1b[5m" not in terminal.screen

@@ -15,22 +15,28 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
+from exporter.checkup.documents import documents as checked_documents
+from exporter.checkup.examine import Checkup
 from exporter.cli import COMMANDS, make_parser
+from exporter.config import Module
 from exporter.config.load import KNOWN_KEYS
 from exporter.desired_state.change import Case
 from exporter.desired_state.finding import Finding, Result
 from exporter.desired_state.report import documents
 from exporter.device import Device, Target
+from exporter.door import Door, gather
 from exporter.metrics import DEVICE_METRICS
 from exporter.self_metrics import SelfMetrics
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import REASONS, DeviceError
+from exporter.vapix.session import Session
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
 METRICS = (ROOT / "docs/metrics.md").read_text()
 CONFIGURATION = (ROOT / "docs/configuration.md").read_text()
 DESIRED_STATE = (ROOT / "docs/desired-state.md").read_text()
+CHECK = (ROOT / "docs/check.md").read_text()
 RESULTS = DESIRED_STATE.partition("### What is told of a device")[2].partition("###")[0]
 EXAMPLE = "".join(re.findall(r"^    \[\n.*?^    \]\n", DESIRED_STATE, re.MULTILINE | re.DOTALL))
 
@@ -92,7 +98,7 @@ def flags(command: str) -> list[argparse.Action]:
     return list(parser._actions)
 
 
-@pytest.mark.parametrize("command", ["run", "configure", "healthcheck"])
+@pytest.mark.parametrize("command", ["run", "check", "configure", "healthcheck"])
 def test_the_docs_tell_every_flag_with_its_default(command: str) -> None:
     _, _, after = CONFIGURATION.partition(f"| flag of `{command}` |")
     table = after.partition("\n\n")[0]
@@ -119,6 +125,16 @@ def test_the_docs_tell_every_key_of_the_documents_of_configure() -> None:
     [document] = documents([Case(Device(target, client), Finding(Result.SET))])
     example = json.loads(textwrap.dedent(EXAMPLE))
     assert [list(each) for each in example] == [list(document)]
+
+
+def test_the_docs_tell_every_key_of_the_documents_of_check() -> None:
+    target = Target("gate", "192.0.2.1", {}, 60.0, 10.0)
+    door = Door(gather(Module()))
+    device = Device(target, door.client(target.address, cast("Session", None)))
+    [document] = checked_documents([Checkup(device, Module())])
+    table = CHECK.partition("## For programs")[2]
+    listed = [row.split(" | ")[0] for row in table.splitlines() if row.startswith("| `")]
+    assert re.findall(r"`(\w+)`", " ".join(listed)) == list(document)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

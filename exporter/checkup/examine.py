@@ -1,0 +1,79 @@
+"""Polling a device once, and keeping what its connection showed besides."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Final
+
+from exporter.clock import Offset
+from exporter.config import Module
+from exporter.device import Device
+from exporter.hold import Hold
+from exporter.host_clock import HostClock
+from exporter.poller import poll_once
+from exporter.state import Outcome
+from exporter.vapix.certificate import Certificate
+from exporter.verdict import Trouble, troubles
+
+
+@dataclass(slots=True)
+class Checkup:
+    """A device, how it is asked, and what one poll has shown; nothing before that has ended.
+
+    `by_flags`: the command line says how it is asked, no config does. `certificate` is the last
+    one that it showed, `offset` its clock right after the poll.
+    """
+
+    device: Device
+    module: Module
+    by_flags: bool = False
+    certificate: Certificate | None = None
+    offset: Offset | None = None
+    troubles: list[Trouble] = field(default_factory=list)
+
+    @property
+    def checked(self) -> bool:
+        """Whether the poll has ended, well or not."""
+        return self.device.state.up is not None
+
+    @property
+    def fine(self) -> bool:
+        """Whether there is nothing to be done."""
+        return self.checked and not self.troubles
+
+
+_examined: Final[ContextVar[Checkup]] = ContextVar("examined")
+
+
+def notice(certificate: Certificate) -> None:
+    """Take a certificate for that of the device which is being examined in this context."""
+    _examined.get().certificate = certificate
+
+
+async def examine(checkup: Checkup, host: HostClock) -> None:
+    """Poll the device once, and judge it. Raises nothing but cancellation."""
+    device = checkup.device
+    _examined.set(checkup)
+    started = host.now()
+    result, sightings = await poll_once(device, Hold())
+    ended = host.now()
+    begun, seconds = started.steady_seconds, ended.steady_seconds - started.steady_seconds
+    device.state.record(
+        Outcome(started.unix_seconds, seconds, result, begun, tuple(sightings)),
+    )
+    checkup.offset = device.state.clock_offset(ended)
+    found = troubles(device.state, checkup.offset)
+    checkup.troubles = [_with_pin(trouble, checkup) for trouble in found]
+
+
+def _with_pin(trouble: Trouble, checkup: Checkup) -> Trouble:
+    """Advice on a certificate that is not believed, with what it takes to believe it."""
+    error, certificate = checkup.device.state.last_error, checkup.certificate
+    is_on_tls = trouble.level == "bad" and error is not None and error.reason == "tls"
+    if not is_on_tls or certificate is None or certificate.refusal is None:
+        return trouble
+    pin = certificate.fingerprint_sha256
+    in_config = f"put fingerprint_sha256: {pin} into tls_config"
+    how = f"add --fingerprint-sha256={pin} to pin it" if checkup.by_flags else in_config
+    return trouble._replace(advice=f"If the certificate is the device's own, {how}.")

@@ -1,0 +1,23 @@
+"""Offsets as a person reads them. Pure."""
+
+from __future__ import annotations
+
+from exporter.clock import Offset
+
+
+def format_clock(offset: Offset | None) -> str:
+    """The clock seen from outside, with what it may be off by: `-1.800 s ± 0.3 ms`."""
+    if offset is None:
+        return ""
+    return f"{format_offset(offset.seconds)} ± {format_offset(offset.uncertainty_seconds)[1:]}"
+
+
+def format_offset(seconds: float | None) -> str:
+    """An offset with its sign in the unit a person would choose: `+21.1 µs`, `-3.250 s`."""
+    if seconds is None:
+        return ""
+    if abs(seconds) < 0.001:  # noqa: PLR2004 - a millisecond
+        return f"{seconds * 1e6:+.1f} µs"
+    if abs(seconds) < 1:
+        return f"{seconds * 1e3:+.3f} ms"
+    return f"{seconds:+.3f} s"

@@ -1,0 +1,11 @@
+"""A device's certificate, by another way than ours."""
+
+import asyncio
+import hashlib
+import ssl
+
+
+async def fingerprint_at(address: str) -> str:
+    host, _, port = address.rpartition(":")
+    pem = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)))
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()

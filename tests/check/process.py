@@ -1,0 +1,27 @@
+"""`check` as a subprocess, with a config of a simulated fleet or without any."""
+
+from pathlib import Path
+
+from tests.configure.process import Run, Site, running
+
+
+async def check(*words: str, typed: bytes = b"", folder: Path, **environment: str) -> Run:
+    """`check` in a folder, to its end."""
+    async with running("check", *words, typed=typed, folder=folder, environment=environment) as run:
+        pass
+    return run
+
+
+async def check_site(here: Site, *words: str, **environment: str) -> Run:
+    """`check` with the site's config."""
+    words = (f"--config.file={here.write_config()}", *words)
+    async with running("check", *words, folder=here.folder, environment=environment) as run:
+        pass
+    return run
+
+
+def empty_folder(folder: Path) -> Path:
+    """A folder without a config.yaml."""
+    empty = folder / "empty"
+    empty.mkdir()
+    return empty

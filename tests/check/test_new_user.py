@@ -1,0 +1,176 @@
+"""`check 192.168.0.90 --username root`: without a config, the password asked for."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.simulator.fleet import build_fleet
+from tests.check.fingerprints import fingerprint_at
+from tests.check.process import check, check_site, empty_folder
+from tests.configure.process import site
+from tests.daemon.test_secrets import assert_hidden
+from tests.terminal import at_terminal
+
+PASSWORD = "S3cret $x \u00fc"
+
+
+@asynccontextmanager
+async def one_device(folder: Path, **access: Any) -> AsyncIterator[tuple[Any, str, Path]]:
+    """A device, its address, and a folder without a config."""
+    fleet = build_fleet(1, password=PASSWORD, **access)
+    async with site(fleet, folder) as here:
+        yield here.devices[0], here.served.addresses[0], empty_folder(folder)
+
+
+async def test_the_password_is_asked_for_at_the_terminal_and_not_shown(tmp_path: Path) -> None:
+    async with (
+        one_device(tmp_path, scheme="https") as (_, address, folder),
+        at_terminal(
+            "check", address, "--username=root", "--insecure-skip-verify", folder=folder
+        ) as terminal,
+    ):
+        await terminal.until(lambda: "Password: " in terminal.text)
+        words = Path(f"/proc/{terminal.process.pid}/cmdline").read_bytes()
+        terminal.keys(f"{PASSWORD}\n")
+        await terminal.shows("1 device: 1 fine")
+        assert await terminal.end() == 0
+        assert f"{address}: fine" in terminal.text
+        assert "S3cret" not in terminal.screen
+        assert b"S3cret" not in words
+
+
+@pytest.mark.parametrize("key", ["\n", "\x04"], ids=ascii)
+async def test_no_password_typed_is_wrong_usage(key: str, tmp_path: Path) -> None:
+    async with (
+        one_device(tmp_path) as (device, address, folder),
+        at_terminal("check", address, "--username=root", folder=folder) as terminal,
+    ):
+        await terminal.until(lambda: "Password: " in terminal.text)
+        terminal.keys(key)
+        assert await terminal.end() == 2
+        await terminal.shows("check: no password: type it, pipe it in")
+        assert device.requests.total == 0
+
+
+async def test_interrupting_the_question_ends_it_quietly(tmp_path: Path) -> None:
+    async with (
+        one_device(tmp_path) as (_, address, folder),
+        at_terminal("check", address, "--username=root", folder=folder) as terminal,
+    ):
+        await terminal.until(lambda: "Password: " in terminal.text)
+        terminal.process.send_signal(2)
+        assert await terminal.end() == 1
+        assert "Traceback" not in terminal.text
+
+
+@pytest.mark.parametrize("typed", [f"{PASSWORD}\n", PASSWORD, f"{PASSWORD}\r\nmore\n"], ids=ascii)
+async def test_the_password_can_be_piped_in(typed: str, tmp_path: Path) -> None:
+    async with one_device(tmp_path) as (_, address, folder):
+        words = [address, "--username=root", "--scheme=http"]
+        run = await check(*words, typed=typed.encode(), folder=folder)
+    assert (run.code, run.err) == (0, "")
+    assert "  login        digest\n" in run.out
+
+
+async def test_the_password_can_stand_in_a_file(tmp_path: Path) -> None:
+    async with one_device(tmp_path) as (_, address, folder):
+        (folder / "password").write_text(f"{PASSWORD}\n")
+        words = [address, "--username=root", "--scheme=http", "--password-file=password"]
+        run = await check(*words, folder=folder)
+    assert (run.code, run.err) == (0, "")
+
+
+async def test_no_piped_password_is_told(tmp_path: Path) -> None:
+    async with one_device(tmp_path) as (_, address, folder):
+        wrong = [address, "--username=root", "--scheme=http"]
+        run = await check(*wrong, typed=b"wrong", folder=folder)
+        right = await check(*wrong, typed=PASSWORD.encode(), folder=folder)
+    assert "HTTP 401: the device refused the username or password" in run.out
+    assert "wrong" not in run.out + run.err
+    assert run.code == 1
+    assert_hidden(PASSWORD, [], right.out + right.err)
+
+
+async def test_a_self_signed_device_is_told_the_flag_that_believes_it(tmp_path: Path) -> None:
+    async with one_device(tmp_path, scheme="https") as (device, address, folder):
+        words, typed = [address, "--username=root"], PASSWORD.encode()
+        pin = await fingerprint_at(address)
+        first = await check(*words, typed=typed, folder=folder)
+        assert device.requests.total == 0
+        flag = f"--fingerprint-sha256={pin}"
+        second = await check(*words, flag, typed=typed, folder=folder)
+    assert f"If the certificate is the device's own, add {flag} to pin it.\n" in first.out
+    assert "  TLS          verified: it has the pinned fingerprint\n" in second.out
+    assert (first.code, second.code) == (1, 0)
+
+
+async def test_basic_is_never_answered_over_plain_http(tmp_path: Path) -> None:
+    async with one_device(tmp_path, auth="basic") as (device, address, folder):
+        words = [address, "--username=root", "--scheme=http"]
+        run = await check(*words, typed=PASSWORD.encode(), folder=folder)
+        assert not any("Basic" in str(seen) for seen in device.requests.recent)
+    assert "Use https, or let the device offer Digest and auth.scheme answer it." in run.out
+    assert run.code == 1
+
+
+async def test_without_an_account_the_clock_is_seen_all_the_same(tmp_path: Path) -> None:
+    async with one_device(tmp_path) as (_, address, folder):
+        run = await check(address, "--scheme=http", folder=folder)
+    assert "  clock        " in run.out
+    assert "Give the username and password of an administrator on the device." in run.out
+    assert run.code == 1
+
+
+async def test_where_there_is_no_config_a_device_is_an_address_and_that_is_told(
+    tmp_path: Path,
+) -> None:
+    async with one_device(tmp_path, scheme="https") as (_, address, folder):
+        run = await check(address, folder=folder)
+    assert run.err == "check: there is no config.yaml: taking each DEVICE for an address\n"
+    assert f"{address}: not fine\n" in run.out
+    assert run.code == 1
+
+
+async def test_a_config_in_the_folder_is_left_alone_where_flags_say_how(tmp_path: Path) -> None:
+    async with site(build_fleet(1, password=PASSWORD), tmp_path) as here:
+        here.write_config()
+        words = [here.served.addresses[0], "--username=root", "--scheme=http"]
+        run = await check(*words, typed=PASSWORD.encode(), folder=tmp_path)
+        configured = await check_site(here)
+    assert run.out.startswith(f"{words[0]}: fine\n"), "nothing is expected of it"
+    assert configured.out.startswith(f"sim-00001 ({words[0]}): not fine\n")
+
+
+WRONG = [
+    (["--username=root"], "say which device: its address, such as 192.168.0.90"),
+    (["x/y", "--username=root"], "'x/y' is not host, host:port or [v6]:port"),
+    (["a.example", "--username=a:b"], "--username: must not contain a colon"),
+    (["a.example", "--password-file=x"], "--password-file needs --username"),
+    (
+        ["a.example", "--username=root", "--password-file=missing"],
+        "--password-file: cannot read missing: No such file or directory",
+    ),
+    (["a.example", "--ca-file=missing"], "--ca-file: cannot read missing: No such file"),
+    (["a.example", "--fingerprint-sha256=ab"], "--fingerprint-sha256: is not a SHA-256 fing"),
+    (["a.example", "--scheme=http", "--site=hq"], "--site and --selector choose by labels"),
+    (["a.example", "--username=root"], "no password: type it, pipe it in, or give --password-"),
+]
+
+
+@pytest.mark.parametrize(("words", "problem"), WRONG, ids=lambda each: str(each)[:40])
+async def test_wrong_usage_ends_with_2(words: list[str], problem: str, tmp_path: Path) -> None:
+    run = await check(*words, folder=empty_folder(tmp_path))
+    assert run.err.startswith(f"check: {problem}")
+    assert (run.code, run.out) == (2, "")
+
+
+async def test_undecodable_input_is_told(tmp_path: Path) -> None:
+    words = ["a.example", "--username=root"]
+    run = await check(
+        *words, typed=b"\xff\xfe\n", folder=empty_folder(tmp_path), PYTHONIOENCODING="utf-8:strict"
+    )
+    assert run.err == "check: the password on standard input is no text\n"
+    assert run.code == 2

@@ -1,0 +1,100 @@
+"""What `check` tells of a device's certificate, and of why it is not believed."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from exporter.simulator.fleet import build_fleet
+from tests.check.fingerprints import fingerprint_at
+from tests.check.process import check_site
+from tests.configure.process import Site, site
+
+
+async def documents(here: Site, tls: dict[str, Any]) -> Any:
+    here.config["modules"]["default"]["tls_config"] = tls
+    run = await check_site(here, "--json")
+    [document] = run.documents.values()
+    return run.code, document
+
+
+async def test_a_self_signed_device_is_told_with_what_it_takes_to_believe_it(
+    tmp_path: Path,
+) -> None:
+    async with site(build_fleet(1, scheme="https"), tmp_path, expect={}) as here:
+        pin = await fingerprint_at(here.served.addresses[0])
+        code, document = await documents(here, {})
+        assert here.devices[0].requests.total == 0, "nothing is sent to who is not believed"
+        here.config["modules"]["default"]["tls_config"] = {}
+        run = await check_site(here)
+        pinned_code, pinned = await documents(here, {"fingerprint_sha256": pin})
+    subject = document["tls"].pop("subject")
+    assert subject.startswith("CN=axis-")
+    assert subject.endswith(f"serialNumber={subject[8:20].upper()}")
+    assert document["tls"] == {
+        "verified": False,
+        "why": "self-signed certificate",
+        "fingerprint_sha256": pin,
+    }
+    assert document["troubles"][0]["what"] == "tls"
+    assert document["troubles"][0]["advice"] == (
+        f"If the certificate is the device's own, put fingerprint_sha256: {pin} into tls_config."
+    )
+    assert f"  certificate  {subject}\n  fingerprint  {pin}\n" in run.out
+    assert "  TLS          not verified: self-signed certificate\n" in run.out
+    assert (pinned_code, pinned["fine"]) == (0, True)
+    assert (pinned["tls"]["verified"], pinned["tls"]["why"]) == (
+        True,
+        "it has the pinned fingerprint",
+    )
+    assert code == 1
+
+
+async def test_another_than_the_pinned_certificate_is_shown(tmp_path: Path) -> None:
+    async with site(build_fleet(1, scheme="https"), tmp_path, expect={}) as here:
+        pin = await fingerprint_at(here.served.addresses[0])
+        code, document = await documents(here, {"fingerprint_sha256": "ab" * 32})
+        assert here.devices[0].requests.total == 0
+    assert document["tls"]["why"] == "it has not the pinned fingerprint"
+    assert document["tls"]["fingerprint_sha256"] == pin
+    assert pin in document["troubles"][0]["advice"]
+    assert code == 1
+
+
+async def test_a_certificate_that_is_not_looked_at_is_fine_but_not_verified(
+    tmp_path: Path,
+) -> None:
+    async with site(build_fleet(1, scheme="https"), tmp_path, expect={}) as here:
+        code, document = await documents(here, {"insecure_skip_verify": True})
+    assert document["tls"]["why"] == "insecure_skip_verify takes any certificate"
+    assert (document["tls"]["verified"], document["authentication"], code) == (False, "basic", 0)
+
+
+async def test_each_device_is_told_with_its_own_certificate(tmp_path: Path) -> None:
+    async with site(build_fleet(20, scheme="https"), tmp_path, expect={}) as here:
+        pins = [await fingerprint_at(address) for address in here.served.addresses]
+        run = await check_site(here, "--json")
+    seen = [document["tls"]["fingerprint_sha256"] for document in run.documents.values()]
+    assert seen == pins
+    assert len(set(pins)) == 20
+
+
+@pytest.mark.parametrize("fault", ["hang", "drop", "close_after_401"])
+async def test_the_certificate_is_told_however_the_connection_ends(
+    fault: str, tmp_path: Path
+) -> None:
+    fleet = build_fleet(1, f"fault:{fault}", scheme="https", auth="digest")
+    async with site(fleet, tmp_path, timeout="2s", expect={}) as here:
+        pin = await fingerprint_at(here.served.addresses[0])
+        _, document = await documents(here, {"insecure_skip_verify": True})
+    assert document["tls"]["fingerprint_sha256"] == pin
+
+
+async def test_https_where_http_is_spoken_is_told(tmp_path: Path) -> None:
+    async with site(1, tmp_path, expect={}) as here:
+        here.config["modules"]["default"]["scheme"] = "https"
+        code, document = await documents(here, {})
+    assert (document["tls"], document["error"]["reason"], code) == (None, "tls", 1)
+    assert document["troubles"][0]["advice"] == (
+        "See whether https is spoken there; an old device may need a lower min_version."
+    )
