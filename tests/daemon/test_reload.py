@@ -1,16 +1,22 @@
 """A change of the config without a restart: all or nothing, and nothing for who stays the same."""
 
 import asyncio
+import itertools
+import os
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 import yaml
 
+from exporter.app import Settings, running
+from exporter.config import Config
 from exporter.simulator.fleet import Fleet, build_fleet, serve_fleet
+from exporter.web.serving import WebSettings
 from tests.daemon_process import DaemonProcess, Scrape, daemon_on
 
 POLLS = "axis_ntp_polls_total"
@@ -40,6 +46,17 @@ class Site:
         url = f"{self.running.url}/-/reload"
         async with self.running.session.request(method, url) as response:
             return response.status, await response.text()
+
+    @property
+    def resident_megabytes(self) -> float:
+        """Memory that the daemon holds."""
+        statm = Path(f"/proc/{self.running.process.pid}/statm").read_text()
+        return int(statm.split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+
+    @property
+    def open_files(self) -> int:
+        """How many file descriptors the daemon has open."""
+        return len([*Path(f"/proc/{self.running.process.pid}/fd").iterdir()])
 
     async def rest(self) -> Scrape:
         """Poll every device no more for an hour; how things stand then."""
@@ -209,24 +226,47 @@ async def test_ready_stays_ready(tmp_path: Path) -> None:
         assert (await its.running.get("/-/ready"))[0] == 200
 
 
-async def test_a_hundred_reloads_under_load_lose_no_poll_and_leak_nothing(tmp_path: Path) -> None:
+async def test_a_thousand_reloads_under_load_lose_no_poll_and_leak_nothing(tmp_path: Path) -> None:
     async with site(tmp_path, 20) as its:
         await its.running.until(lambda now: min(now.by_device(POLLS).values()) >= 3)
-        pid = its.running.process.pid
-        files = len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        await reload_often(its, 100)  # what is kept once is kept by then
+        resident, files = its.resident_megabytes, its.open_files
         before = (await its.running.scrape()).by_device(POLLS)
-        for number in range(100):
-            its.config["devices"][number % 10]["labels"] = {"round": str(number)}
-            its.config["devices"][10]["address"] = f"127.0.0.1:{1 + number % 2}"
-            assert (await its.reload())[0] == 200
+        await reload_often(its, 1000)
+        assert its.resident_megabytes - resident < 4, "a reload must leave less than 4 KB behind"
         del before[device(11)]
         after = await its.running.until(
             lambda now: all(now.by_device(POLLS)[name] >= before[name] + 3 for name in before)
         )
         failures = after.by_device(FAILURES)
         assert all(failures[name] == 0 for name in before)
-        assert len(list(Path(f"/proc/{pid}/fd").iterdir())) <= files + 2
+        assert its.open_files <= files + 2
     assert "Traceback" not in its.running.text
+
+
+async def reload_often(its: Site, times: int) -> None:
+    """Ten devices get another label, one another address, each time."""
+    for number in range(times):
+        its.config["devices"][number % 10]["labels"] = {"round": str(number)}
+        its.config["devices"][10]["address"] = f"127.0.0.1:{1 + number % 2}"
+        assert (await its.reload())[0] == 200
+
+
+async def test_a_reload_leaves_no_task_behind() -> None:
+    fleet = build_fleet(5)
+    async with serve_fleet(fleet) as served:
+        document = served.exporter_config(interval="1h")
+        fewer = {**document, "devices": document["devices"][:2]}
+        configs = [Config.model_validate(each) for each in (document, fewer)]
+        upcoming = itertools.cycle(configs)
+        settings = Settings(WebSettings((("127.0.0.1", 0),)), lambda: next(upcoming))
+        async with running(configs[0], settings) as (url,), aiohttp.ClientSession() as visitor:
+            counts = []
+            for _ in range(20):
+                async with visitor.post(f"{url}/-/reload") as answer:
+                    assert answer.status == 200
+                counts.append(len(asyncio.all_tasks()))
+        assert max(counts[10:]) <= max(counts[:10])
 
 
 async def test_auto_reload_takes_a_changed_config_by_itself_and_tries_a_broken_one_once(
