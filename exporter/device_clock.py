@@ -6,7 +6,15 @@ from collections.abc import Sequence
 from typing import Final
 
 from exporter.aim import POINT_SUFFICES_NS, Aiming, next_aiming, shift_ns
-from exporter.clock import SECOND_NS, Estimate, Observation, Offset, combine, offset_at
+from exporter.clock import (
+    MAX_AGE_NS,
+    SECOND_NS,
+    Estimate,
+    Observation,
+    Offset,
+    combine,
+    offset_at,
+)
 from exporter.hold import SHORTEST_HOLD_NS
 from exporter.host_clock import HostTime
 
@@ -99,6 +107,14 @@ class DeviceClock:
     def offset(self, now: HostTime) -> Offset | None:
         """The device's clock minus the host's; `None` while unknown."""
         return None if self._estimate is None else offset_at(self._estimate, now)
+
+    def rough_offset_seconds(self, unix_seconds: float, steady_seconds: float) -> float | None:
+        """`offset` without its uncertainty, to a microsecond: cheap enough for every poll."""
+        seen = self._estimate
+        if seen is None or steady_seconds * SECOND_NS - seen.at_ns > MAX_AGE_NS:
+            return None
+        theta_seconds = (seen.low_ns + seen.high_ns) / (2 * SECOND_NS)
+        return theta_seconds - (unix_seconds - steady_seconds)
 
     def shift_seconds(self, send_ns: int) -> float:
         """How much later than at `send_ns` to ask so that it tells the most: 0 to under 1 s."""

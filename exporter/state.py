@@ -10,6 +10,7 @@ from exporter.clock import SECOND_NS, Offset
 from exporter.compliance import mismatches
 from exporter.config import Expect
 from exporter.device_clock import DeviceClock
+from exporter.history import History
 from exporter.host_clock import HostTime
 from exporter.reading import NtpClientReading, Reading
 from exporter.vapix.errors import REASONS, DeviceError, PollTimeout
@@ -94,6 +95,7 @@ class DeviceState:
     next_poll_unix: float | None = None
     answered: bool = False
     clock: DeviceClock = field(default_factory=DeviceClock)
+    history: History = field(default_factory=History)
 
     def clock_offset(self, now: HostTime) -> Offset | None:
         """The device's clock minus the host's; `None` while unknown.
@@ -133,7 +135,7 @@ class DeviceState:
     def record(self, outcome: Outcome) -> None:
         """Take in how a poll ended."""
         self.polls += 1
-        self.last_poll_unix = outcome.finished_unix
+        self.last_poll_unix = ended = outcome.finished_unix
         self.last_poll_seconds = outcome.duration_seconds
         self.answered = bool(outcome.sightings)
         self._record_clock(outcome)
@@ -141,6 +143,12 @@ class DeviceState:
             self._record_failure(outcome, outcome.result)
         else:
             self._record_success(outcome, outcome.result)
+        self._remember(outcome, ended)
+
+    def _remember(self, outcome: Outcome, ended_unix: float) -> None:
+        unix, steady = outcome.started_unix, outcome.started_steady
+        known = self.clock.rough_offset_seconds(unix, steady) if self.answered else None
+        self.history.add(ended_unix, outcome.duration_seconds, known, self.error)
 
     def _record_success(self, outcome: Outcome, reading: Reading) -> None:
         self.up = True

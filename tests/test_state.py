@@ -50,3 +50,9 @@ def test_the_start_of_an_outage_is_kept_until_it_ends() -> None:
 
 def test_the_last_success_survives_failures() -> None:
     assert recorded(READING, PollTimeout("a")).last_success_unix == 1000.5
+
+
+def test_every_poll_is_remembered_with_its_reason() -> None:
+    state = recorded(READING, ApiError("x", 1000))
+    told = [(poll.ended_unix, poll.reason, poll.code) for poll in state.history]
+    assert told == [(1000, None, None), (1060, "api_error", 1000)]
