@@ -20,6 +20,9 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._devices)
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._devices
+
     def __getitem__(self, name: str) -> Device:
         return self._devices[name]
 

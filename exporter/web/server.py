@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
-from aiohttp import web
+from aiohttp import hdrs, web
 from prometheus_client.registry import Collector
 
 from exporter.config import config_text
@@ -16,15 +16,22 @@ from exporter.fleet import Fleet
 from exporter.host_clock import HostClock
 from exporter.keeper import Keeper, ReloadFailed
 from exporter.poller import Poller
+from exporter.web.device_page import render_device
+from exporter.web.fleet_page import render_fleet
+from exporter.web.fleet_query import BadQuery, FleetQuery
 from exporter.web.multi_target import probed, target_groups
+from exporter.web.pages import render_problem
 from exporter.web.series import Encoder, stream_series
-from exporter.web.status import render_status
+from exporter.web.static_files import serve_asset
 
 _HEADERS: Final = {
     "Server": "axis-ntp-exporter",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
-    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
 }
 
 
@@ -60,6 +67,9 @@ def make_app(state: WebState) -> web.Application:
             web.get("/probe", _probe),
             web.get("/discover", _discover),
             web.get("/config", _config),
+            web.get("/static/{version}/{name}", serve_asset),
+            web.get("/device", _device_page),
+            web.get("/device/{name:.+}", _device_page),
         ]
     )
     return app
@@ -116,5 +126,24 @@ async def _config(request: web.Request) -> web.Response:
 
 async def _status_page(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    page = render_status(state.fleet, state.host.now(), state.telemetry_path)
-    return web.Response(text=page, content_type="text/html")
+    try:
+        query = FleetQuery.parse(request.query)
+    except BadQuery as problem:
+        return _html(render_problem("That cannot be shown", f"In the address, {problem}."), 400)
+    now = state.host.now()
+    return _html(await render_fleet(state.fleet, query, now, state.telemetry_path))
+
+
+async def _device_page(request: web.Request) -> web.Response:
+    """A device by its name in the path; in the query where a path cannot hold it."""
+    state = request.app[STATE]
+    name = request.match_info.get("name", request.query.get("name", ""))
+    if name not in state.fleet:
+        problem = f"No device is called {name}. It may have been removed from the config."
+        return _html(render_problem("There is no such device", problem), 404)
+    return _html(render_device(state.fleet[name], state.host.now()))
+
+
+def _html(page: str, status: int = 200) -> web.Response:
+    headers = {hdrs.CACHE_CONTROL: "no-cache"}
+    return web.Response(status=status, text=page, content_type="text/html", headers=headers)
