@@ -33,8 +33,8 @@ dashboards: $(VENV)/.dev-installed ## make the dashboards' JSON from their code
 alerts-table: $(VENV)/.dev-installed ## measure the scenarios of docs/alerting.md anew, into its table
 	AXIS_NTP_ALERTING_TABLE=docs/alerting.md $(BIN)/pytest tests/alerting/test_end_to_end.py
 
-picture: $(VENV)/.demo-installed ## photograph the demo for the README, with chromium
-	docs/images/take-status.sh $(BIN)/axis-ntp-exporter
+picture: $(VENV)/.dev-installed ## photograph the demo for the docs, with chromium, in some minutes
+	$(BIN)/python -m tests.web_pages.pictures docs/images
 
 format: $(VENV)/.dev-installed ## let ruff mend what it can
 	$(BIN)/ruff check --fix-only .

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.history import Poll
-from exporter.web.wording import format_offset, format_time, format_took
+from exporter.offsets import format_offset
+from exporter.web.wording import format_time, format_took
 
 SLOT: Final = 6
 """What a poll takes of the width."""

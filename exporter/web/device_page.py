@@ -9,6 +9,7 @@ from exporter.device import Device
 from exporter.durations import format_duration
 from exporter.history import Poll
 from exporter.host_clock import HostTime
+from exporter.offsets import format_clock, format_offset
 from exporter.reading import NtpClientReading
 from exporter.state import DeviceState
 from exporter.verdict import troubles
@@ -17,8 +18,6 @@ from exporter.web.pages import probe_url, render
 from exporter.web.wording import (
     format_ago,
     format_ahead,
-    format_clock,
-    format_offset,
     format_took,
     in_words,
     level_of,

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 
 from exporter.device import Device
 from exporter.host_clock import HostTime
+from exporter.offsets import format_clock, format_offset
 from exporter.state import DeviceState
 from exporter.verdict import Trouble, troubles
 from exporter.web.fleet_query import FleetQuery
@@ -21,8 +22,6 @@ from exporter.web.wording import (
     LEVELS,
     Level,
     format_ago,
-    format_clock,
-    format_offset,
     in_words,
     level_of,
 )

@@ -6,7 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from exporter.clock import Offset
 from exporter.durations import format_duration
 from exporter.state import DeviceState
 from exporter.verdict import Trouble
@@ -36,26 +35,6 @@ def in_words(state: DeviceState, found: Sequence[Trouble]) -> str:
     if not (state.shown.enabled and state.shown.synced):
         return wrong
     return f"synchronized, but {wrong}" if wrong else "synchronized"
-
-
-def format_offset(seconds: float | None) -> str:
-    """An offset with its sign in the unit a person would choose: `+21.1 µs`, `-3.250 s`."""
-    if seconds is None:
-        return ""
-    if abs(seconds) < 0.001:  # noqa: PLR2004 - a millisecond
-        return f"{seconds * 1e6:+.1f} µs"
-    if abs(seconds) < 1:
-        return f"{seconds * 1e3:+.3f} ms"
-    if abs(seconds) < _HOUR:
-        return f"{seconds:+.3f} s"
-    return f"{seconds / _DAY:+,.1f} days" if abs(seconds) >= _DAY else f"{seconds / _HOUR:+.2f} h"
-
-
-def format_clock(offset: Offset | None) -> str:
-    """The clock seen from outside, with what it may be off by: `-1.800 s ± 0.3 ms`."""
-    if offset is None:
-        return ""
-    return f"{format_offset(offset.seconds)} ± {format_offset(offset.uncertainty_seconds)[1:]}"
 
 
 def format_took(seconds: float | None) -> str:
