@@ -43,12 +43,16 @@ _NAUGHT_AND_ONE: Final[dict[float, str]] = {0: "0.0", 1: "1.0"}
 """The texts that most series have, once for all of them."""
 
 
+_LABELS_TO_COME: Final = "{\n"
+"""Stands for `{` and a device's labels in its lines: within labels no line ends."""
+
+
 class DeviceLines:
     """One device's lines, a text for each family of the catalogue but the clock's.
 
-    Of a family with one sample that is the value alone: the name and the labels, written out for
-    every series, would take a third of all memory. `texts` is replaced as a whole, so that a scrape
-    under way sees one state of the device.
+    Of a family with one sample that is the value alone, and in the others a mark stands for the
+    device's labels: written out for every series they would take a third of all memory. `texts`
+    is replaced as a whole, so that a scrape under way sees one state of the device.
     """
 
     __slots__ = ("_device", "_values", "labels", "texts")
@@ -86,7 +90,7 @@ class DeviceLines:
     def _sample_lines(self, metric: DeviceMetric, samples: Iterable[Sample]) -> Iterator[str]:
         for values, value in samples:
             own = _pairs(dict(zip(metric.labels, values, strict=True)))
-            yield f"{metric.name}{{{self.labels},{own}}} {value!r}\n"
+            yield f"{metric.name}{_LABELS_TO_COME},{own}}} {value!r}\n"
 
 
 class Exposition:
@@ -141,10 +145,10 @@ def _body(
 ) -> str:
     """The lines of a family, for devices that have these labels and texts."""
     place = _PLACE[metric.name]
-    if isinstance(metric, DeviceMetric) and metric.samples is not None:
-        return "".join([each[place] for each in texts])
-    start = f"{metric.name}{{"
     pairs = zip(labels, texts, strict=True)
+    if isinstance(metric, DeviceMetric) and metric.samples is not None:
+        return "".join([each[place].replace(_LABELS_TO_COME, f"{{{own}") for own, each in pairs])
+    start = f"{metric.name}{{"
     return "".join([f"{start}{own}}} {text}\n" for own, each in pairs if (text := each[place])])
 
 
