@@ -1,0 +1,128 @@
+"""c-ares against a DNS server: what a name has, for how long, and never a thread for each."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from exporter.vapix.resolver import (
+    LOOKUP_SECONDS,
+    Answer,
+    CachingResolver,
+    LookupFailed,
+)
+from tests.vapix.dns_server import (
+    AAAA,
+    CNAME,
+    NXDOMAIN,
+    REFUSED,
+    SERVFAIL,
+    A,
+    Record,
+    Reply,
+    at,
+    dns_of,
+    dns_server,
+)
+
+ANY: Final = socket.AF_UNSPEC
+
+
+async def test_both_families_are_found_and_hold_as_long_as_the_shorter_lived() -> None:
+    both = Reply((Record(A, "192.0.2.1", 60), Record(AAAA, "2001:db8::1", 30)))
+    async with dns_server(cam=both) as server, dns_of(server) as dns:
+        answer = await dns.look_up("cam.example", ANY)
+    assert set(answer.addresses) == {
+        ("192.0.2.1", socket.AF_INET),
+        ("2001:db8::1", socket.AF_INET6),
+    }
+    assert answer.lifetime_seconds == 30
+
+
+async def test_an_alias_that_is_shorter_lived_than_its_address_sets_the_lifetime() -> None:
+    alias = Reply((Record(CNAME, "real.example", 20), Record(A, "192.0.2.1", 60)))
+    async with dns_server(cam=alias) as server, dns_of(server) as dns:
+        answer = await dns.look_up("cam.example", socket.AF_INET)
+    assert answer == Answer((("192.0.2.1", socket.AF_INET),), 20)
+
+
+async def test_only_the_family_that_is_wanted_is_asked_for() -> None:
+    async with dns_server(cam=at("192.0.2.1", "2001:db8::1")) as server, dns_of(server) as dns:
+        answer = await dns.look_up("cam.example", socket.AF_INET6)
+    assert answer.addresses == (("2001:db8::1", socket.AF_INET6),)
+    assert server.asked == {("cam.example", AAAA): 1}
+
+
+@pytest.mark.parametrize(
+    ("code", "no_such_name", "message"),
+    [
+        (NXDOMAIN, True, "Domain name not found"),
+        (SERVFAIL, False, "DNS server returned general failure"),
+        (REFUSED, False, "DNS server refused query"),
+        (0, False, "DNS server returned answer with no data"),
+    ],
+)
+async def test_a_failure_says_what_the_server_said(
+    code: int, *, no_such_name: bool, message: str
+) -> None:
+    async with dns_server(cam=Reply(code=code)) as server, dns_of(server) as dns:
+        with pytest.raises(LookupFailed) as caught:
+            await dns.look_up("cam.example", ANY)
+    assert (str(caught.value), caught.value.no_such_name) == (message, no_such_name)
+
+
+async def test_a_server_that_ignores_the_question_for_ipv6_does_not_hide_the_ipv4_address() -> None:
+    half = Reply((Record(A, "192.0.2.1"),), silent_kinds=(AAAA,))
+    async with dns_server(cam=half) as server, dns_of(server) as dns:
+        answer = await asyncio.wait_for(dns.look_up("cam.example", ANY), LOOKUP_SECONDS)
+    assert answer.addresses == (("192.0.2.1", socket.AF_INET),)
+
+
+async def test_localhost_is_found_without_a_query() -> None:
+    async with dns_server() as server, dns_of(server) as dns:
+        answer = await dns.look_up("localhost", ANY)
+    assert ("127.0.0.1", socket.AF_INET) in answer.addresses
+    assert not server.asked
+
+
+def names_in_hosts_file() -> list[tuple[str, str]]:
+    lines = [line.partition("#")[0].split() for line in Path("/etc/hosts").read_text().splitlines()]
+    return [
+        (name, line[0])
+        for line in lines
+        for name in line[1:]
+        if "." in line[0] and "localhost" not in name
+    ]
+
+
+async def test_the_names_of_the_hosts_file_are_found_without_a_query() -> None:
+    if not (names := names_in_hosts_file()):
+        pytest.skip("/etc/hosts has no IPv4 address but localhost's")
+    async with dns_server() as server, dns_of(server) as dns:
+        for name, address in names:
+            answer = await dns.look_up(name, socket.AF_INET)
+            assert (address, socket.AF_INET) in answer.addresses
+    assert not server.asked
+
+
+def threads() -> int:
+    return sum(
+        1 for _ in Path("/proc/self/task").iterdir()
+    )  # c-ares's own thread is none of Python's
+
+
+async def test_a_thousand_names_at_once_are_found_and_need_no_thread_each() -> None:
+    names = [f"cam{number}" for number in range(1000)]
+    zone = {name: at("192.0.2.1") for name in names}
+    async with dns_server(**zone) as server, dns_of(server) as dns:
+        resolver = CachingResolver(dns)
+        await resolver.resolve("cam0.example")
+        before = threads()
+        polls = [asyncio.create_task(resolver.resolve(f"{name}.example")) for name in names]
+        await asyncio.sleep(0)
+        during = threads()
+        found = await asyncio.gather(*polls)
+    assert {result["host"] for results in found for result in results} == {"192.0.2.1"}
+    assert during <= before
