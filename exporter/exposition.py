@@ -126,9 +126,11 @@ def device_pieces(device: Device, now: HostTime, *, openmetrics: bool) -> Iterat
 
 def _pieces(devices: list[DeviceLines], now: HostTime, *, openmetrics: bool) -> Iterator[bytes]:
     labels = [device.labels for device in devices]
-    texts: list[Sequence[str]] = [device.texts for device in devices]
+    texts: list[Sequence[str]] = []
     clocks: list[Sequence[str]] = []
     for part in _parts(len(devices)):
+        # Together, for polls go on between parts.
+        texts.extend([device.texts for device in devices[part]])
         clocks.extend([device.clock_texts(now) for device in devices[part]])
         yield b""
     for metric in DEVICE_METRICS:

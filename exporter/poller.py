@@ -6,6 +6,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple, Protocol
 
 from exporter.clock import SECOND_NS
@@ -165,18 +166,17 @@ class Poller:
         while self._waiting and len(self._open) < self._concurrency:
             turn = self._waiting.popleft()
             if turn.device in self._devices:
-                poll = asyncio.get_running_loop().create_task(self._take_turn(turn))
+                poll = asyncio.get_running_loop().create_task(self._poll(turn))
+                # Not within the poll: one that is cancelled before its first step never runs.
+                poll.add_done_callback(partial(self._end_turn, turn), context=self._context)
                 self._open[turn.device] = poll
 
-    async def _take_turn(self, turn: _Turn) -> None:
-        try:
-            await self._poll(turn)
-        finally:
-            del self._open[turn.device]
-            if turn.device in self._devices:
-                self._go_on(turn)
-            self._tell_ended(turn.device)
-            self._fill_slots()
+    def _end_turn(self, turn: _Turn, _poll: asyncio.Task[None]) -> None:
+        del self._open[turn.device]
+        if turn.device in self._devices:
+            self._go_on(turn)
+        self._tell_ended(turn.device)
+        self._fill_slots()
 
     def _tell_ended(self, device: Device) -> None:
         if (ended := self._awaited.pop(device, None)) is not None:

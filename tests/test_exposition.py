@@ -38,6 +38,7 @@ CLIENT = NtpClientReading(
     maxpoll=10,
 )
 NOW = HostTime(steady_ns=60 * SECOND_NS, unix_ns=1060 * SECOND_NS)
+MANY = 2 * DEVICES_IN_A_PIECE + 1
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
@@ -340,6 +341,33 @@ def test_a_scrape_under_way_sees_one_state_of_a_device() -> None:
     assert 'axis_ntp_up{device="lobby"} 1.0' in text
     assert 'axis_ntp_polls_total{device="lobby"} 1.0' in text
     assert "axis_ntp_last_error" not in text
+
+
+def test_each_of_many_devices_is_told_as_it_was_at_one_moment() -> None:
+    seen = Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
+    exposition, devices = Exposition(), [device(name=f"d{n}") for n in range(MANY)]
+    for each in devices:
+        each.state.record(Outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
+        exposition.refresh(each)
+    pieces = exposition.pieces(NOW, openmetrics=False)
+    text = next(pieces)
+    devices[-1].state.record(Outcome(2000.0, 0.25, PollTimeout("late")))
+    exposition.refresh(devices[-1])
+    told = [
+        line for line in (text + b"".join(pieces)).decode().splitlines() if f'"d{MANY - 1}"' in line
+    ]
+    told_down = any(line.startswith("axis_ntp_up{") and line.endswith(" 0.0") for line in told)
+    told_clock = any(line.startswith("axis_ntp_clock_offset_seconds{") for line in told)
+    assert told_down is not told_clock
+
+
+def test_a_piece_is_a_thousand_devices_at_most() -> None:
+    exposition = Exposition()
+    for number in range(MANY):
+        exposition.refresh(device(read(CLIENT), name=f"d{number}"))
+    pieces = [*exposition.pieces(NOW, openmetrics=False)]
+    assert max(piece.count(b'{device="') for piece in pieces) <= 3 * 1000
+    assert len(pieces) > MANY / 1000 * len(DEVICE_METRICS) / 2
 
 
 def test_an_offset_and_its_uncertainty_are_of_one_moment_whatever_comes_between() -> None:

@@ -187,6 +187,22 @@ def test_stopping_cancels_open_polls_and_records_nothing_of_them() -> None:
     assert hung.state.polls == 0
 
 
+def test_a_device_that_is_removed_before_its_poll_has_begun_leaves_its_slot_to_others() -> None:
+    clients = {name: StubClient(seconds=0.1) for name in ("gone", "stays")}
+    gone, stays = (device(client, name) for name, client in clients.items())
+
+    async def remove_at_once(poller: Poller) -> None:
+        poller.poll_soon(gone, 0)
+        # The timer falls due within this turn of the loop, and so does a reload.
+        asyncio.get_running_loop().call_later(0, poller.remove, gone)
+        await asyncio.sleep(1)
+        assert poller.in_flight == 0
+        await poller.poll_now(stays)
+
+    poll_for(0, [gone, stays], concurrency=1, then=remove_at_once)
+    assert len(clients["stays"].started) == 1
+
+
 def test_an_internal_error_fails_the_poll_and_the_loop_goes_on() -> None:
     client = StubClient(result=ZeroDivisionError("ours"))
     broken = device(client)

@@ -134,7 +134,7 @@ class Exchange:
     the answer had come. `reused`: the connection had served a request before.
     """
 
-    __slots__ = ("_connection", "_hold", "received_ns", "reused", "sent_ns", "stage")
+    __slots__ = ("_connection", "_hold", "_number", "received_ns", "reused", "sent_ns", "stage")
 
     def __init__(self, hold: Hold) -> None:
         self.stage = "connecting"
@@ -143,6 +143,7 @@ class Exchange:
         self.sent_ns = 0
         self.received_ns = 0
         self._connection: GuardedConnection | None = None
+        self._number = 0
 
     async def wait_to_send(self) -> None:
         """A connection is there: wait for the moment to send."""
@@ -159,6 +160,7 @@ class Exchange:
         if self.reused and not connection.is_quiet():
             raise aiohttp.ClientConnectionResetError("the device has sent what nobody asked for")
         connection.requests += 1
+        self._number = connection.requests
         connection.allow(HEAD_BYTES)
         self.stage = "waiting for the answer"
         self.sent_ns = steady_ns()
@@ -181,13 +183,22 @@ class Exchange:
 
     def end(self) -> None:
         """The exchange is over; the connection may be used again."""
-        if self._connection is not None:
-            self._connection.rest()
+        if (connection := self._own_connection()) is not None:
+            connection.rest()
 
     def close_connection(self) -> None:
         """End the connection, if there was one."""
-        if self._connection is not None:
-            self._connection.close()
+        if (connection := self._own_connection()) is not None:
+            connection.close()
+
+    def _own_connection(self) -> GuardedConnection | None:
+        """The connection, unless another device at the same address has taken it already.
+
+        aiohttp gives it back when the last byte has come: before whoever reads the answer goes on.
+        """
+        connection = self._connection
+        is_own = connection is not None and connection.requests == self._number
+        return connection if is_own else None
 
 
 current_exchange: ContextVar[Exchange] = ContextVar("current_exchange")

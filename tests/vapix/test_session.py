@@ -2,8 +2,10 @@
 
 import asyncio
 import resource
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 
 import pytest
 from yarl import URL
@@ -14,7 +16,7 @@ from exporter.reading import Reading
 from exporter.vapix import errors
 from exporter.vapix.auth import Authenticator, Credentials
 from exporter.vapix.client import Endpoint, NtpClient
-from exporter.vapix.session import open_session
+from exporter.vapix.session import GuardedConnection, open_session
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -83,6 +85,81 @@ async def test_an_answer_that_nobody_asked_for_never_becomes_the_next_polls() ->
         assert await servers_max(client) == 1
         await unasked.wait()
         assert [await servers_max(client) for _ in range(3)] == [2, 3, 4]
+
+
+async def test_a_connection_that_another_client_has_taken_already_is_left_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    connections = 0
+
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        while True:
+            await read_request(reader)
+            head, _, body = answer().partition(b"\r\n\r\n")
+            writer.write(head + b"\r\n\r\n")
+            await asyncio.sleep(0.02)
+            writer.write(body)
+
+    body_came = asyncio.Event()
+    receive = GuardedConnection.data_received
+
+    def tell(connection: GuardedConnection, data: bytes) -> None:
+        if data.startswith(b"{"):
+            body_came.set()  # who waits for it goes on before who reads the body
+        receive(connection, data)
+
+    monkeypatch.setattr(GuardedConnection, "data_received", tell)
+    async with client_of(device) as client:
+        another = NtpClient(client._session, client._endpoint, client._authenticator)
+
+        async def take_the_connection() -> int | None:
+            await body_came.wait()
+            return await servers_max(another)
+
+        taking = asyncio.create_task(take_the_connection())
+        assert await servers_max(client) == 5
+        client.release()
+        assert await taking == 5
+    assert connections == 1
+
+
+async def test_one_connections_unread_bytes_are_not_taken_for_anothers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            await read_request(reader)
+            writer.write(answer())
+
+    connections: list[GuardedConnection] = []
+    is_quiet = GuardedConnection.is_quiet
+
+    def note(connection: GuardedConnection) -> bool:
+        connections.append(connection)
+        return is_quiet(connection)
+
+    monkeypatch.setattr(GuardedConnection, "is_quiet", note)
+    async with client_of(device) as one, client_of(device) as other:
+        for _ in range(2):
+            assert await servers_max(one) == await servers_max(other) == 5
+        mine, yours = connections
+        assert mine is not yours
+        unread, kept = socket.socketpair()
+        with unread, kept, monkeypatch.context() as patch:
+            kept.send(b"unasked")
+            for connection, its in ((mine, unread), (yours, kept)):
+                patch.setattr(connection, "transport", FakeTransport(its))
+            assert [is_quiet(each) for each in (mine, yours, mine, yours)] == [False, True] * 2
+
+
+@dataclass
+class FakeTransport:
+    its: socket.socket
+
+    def get_extra_info(self, _name: str) -> socket.socket:
+        return self.its
 
 
 async def test_two_answers_at_once_count_as_one() -> None:
