@@ -19,6 +19,7 @@ from typing import Any, Final
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from exporter.durations import parse_duration
 from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.real.programs import running, wait_until
 
@@ -26,6 +27,7 @@ _CORES: Final = sorted(os.sched_getaffinity(0))
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")
 _PORT: Final = 18_100
 _POLLS: Final = "axis_ntp_polls_total"
+_LEAST_MADE: Final = 0.98
 
 
 @contextmanager
@@ -99,6 +101,11 @@ class Measured:
         pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
 
+    def most_resident_megabytes(self) -> float:
+        """The most that it has held so far (`VmHWM`)."""
+        status = Path(f"/proc/{self.pid}/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) * 1024 / 1e6
+
     def samples(self, *names: str) -> dict[str, list[tuple[dict[str, str], float]]]:
         """Its series of these names: labels and values."""
         found: dict[str, list[tuple[dict[str, str], float]]] = {name: [] for name in names}
@@ -134,12 +141,23 @@ def wait_for_first_polls(measured: Measured, within_seconds: float) -> None:
     )
 
 
-def cpu_per_poll(measured: Measured, seconds: float) -> float:
-    """Microseconds of CPU that a poll costs, over so many seconds."""
-    polls, cpu_seconds = measured.polls(), measured.cpu_seconds()
+def polls_per_second(config: Mapping[str, Any]) -> float:
+    """How many polls fall due."""
+    return len(config["devices"]) / parse_duration(config["global"]["interval"])
+
+
+def cpu_per_poll(measured: Measured, seconds: float, due_per_second: float) -> float:
+    """Microseconds of CPU that a poll costs, over so many seconds.
+
+    Polls are counted as they fall due: a scrape, that would count them, costs CPU and time too.
+    """
+    polls, started, cpu_seconds = measured.polls(), time.monotonic(), measured.cpu_seconds()
     time.sleep(seconds)
     cpu_seconds = measured.cpu_seconds() - cpu_seconds
-    return cpu_seconds / (measured.polls() - polls) * 1e6
+    due = due_per_second * (time.monotonic() - started)
+    if (made := measured.polls() - polls) < _LEAST_MADE * due:
+        raise RuntimeError(f"of {due:.0f} polls that were due {made:.0f} were made")
+    return cpu_seconds / due * 1e6
 
 
 def bare_loop_cpu_per_poll(config: Mapping[str, Any], folder: Path, seconds: float) -> float:

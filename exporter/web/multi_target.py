@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -25,13 +25,13 @@ RESERVE_SECONDS: Final = 0.5
 """What is kept of Prometheus's timeout for the way of the answer."""
 
 
-def target_groups(fleet: Fleet) -> list[dict[str, Any]]:
+def target_groups(devices: Sequence[Device]) -> list[dict[str, Any]]:
     """The devices in the format of HTTP discovery; the target is what /probe takes.
 
     That is the address, or the name where several devices have one address.
     """
-    addresses = Counter(device.target.address for device in fleet)
-    return [_group(device, shared=addresses[device.target.address] > 1) for device in fleet]
+    addresses = Counter(device.target.address for device in devices)
+    return [_group(device, shared=addresses[device.target.address] > 1) for device in devices]
 
 
 def _group(device: Device, *, shared: bool) -> dict[str, Any]:
