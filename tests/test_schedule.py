@@ -1,18 +1,11 @@
 """When a device is polled."""
 
-import hashlib
-
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.schedule import first_wait, next_due, stable_hash
+from exporter.schedule import first_wait, next_due
 
 intervals = st.floats(min_value=0.1, max_value=86_400)
-
-
-def test_the_hash_is_prometheus_hashmod() -> None:
-    digest = hashlib.md5(b"lobby").digest()
-    assert stable_hash("lobby") == int.from_bytes(digest[8:], "big")
 
 
 def test_first_polls_are_spread_evenly_over_the_interval() -> None:

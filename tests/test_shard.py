@@ -17,6 +17,13 @@ def test_every_device_is_owned_by_exactly_one_shard(name: str, count: int) -> No
     assert owners == [stable_hash(name) % count]
 
 
+@pytest.mark.parametrize(("name", "of_thousand"), [("baz", 976), ("foo\nbar", 734)])
+def test_a_device_is_where_prometheus_hashmod_puts_it(name: str, of_thousand: int) -> None:
+    # The values are those of Prometheus's own tests of relabelling.
+    assert stable_hash(name) % 1000 == of_thousand
+    assert Shard(of_thousand, 1000).owns(name)
+
+
 def test_shards_are_about_equally_large() -> None:
     names = [f"camera-{n}" for n in range(10_000)]
     sizes = [sum(Shard(index, 4).owns(name) for name in names) for index in range(4)]

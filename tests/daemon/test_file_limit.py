@@ -1,6 +1,8 @@
 """Open files: as many as devices need, and an error where they do not fit."""
 
 import asyncio
+import json
+import resource
 from pathlib import Path
 
 import yaml
@@ -68,3 +70,36 @@ async def test_a_device_takes_one_file_and_no_more(tmp_path: Path) -> None:
             )
             files = len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
     assert 200 <= files <= 200 + 32
+
+
+async def test_a_reload_that_does_not_fit_is_refused_with_the_number(tmp_path: Path) -> None:
+    async with daemon_on(devices(10), tmp_path) as running:
+        limit_files_of(running.process.pid)
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(devices(200)))
+        async with running.session.post(f"{running.url}/-/reload") as answer:
+            assert answer.status == 500
+            assert f"200 devices need {200 + SPARE_FILES} open files" in await answer.text()
+        assert len((await running.scrape()).by_device("axis_ntp_polls_total")) == 10
+
+
+async def test_discovered_devices_that_do_not_fit_are_left_out_told_and_counted(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "found.json"
+    file.write_text("[]")
+    config = devices(10) | {
+        "file_sd_configs": [{"files": [str(file)], "refresh_interval": "100ms"}]
+    }
+    async with daemon_on(config, tmp_path) as running:
+        limit_files_of(running.process.pid)
+        file.write_text(json.dumps([{"targets": [f"127.0.0.2:{1 + n}" for n in range(200)]}]))
+        failures = "axis_ntp_exporter_sd_refresh_failures_total"
+        found = await running.until(
+            lambda now: any(value > 0 for _labels, value in now.all(failures))
+        )
+        assert len(found.by_device("axis_ntp_polls_total")) == 10
+    assert f"210 devices need {210 + SPARE_FILES} open files" in running.text
+
+
+def limit_files_of(pid: int) -> None:
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (200, 200))
