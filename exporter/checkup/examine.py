@@ -73,7 +73,20 @@ def _with_pin(trouble: Trouble, checkup: Checkup) -> Trouble:
     is_on_tls = trouble.level == "bad" and error is not None and error.reason == "tls"
     if not is_on_tls or certificate is None or certificate.refusal is None:
         return trouble
-    pin = certificate.fingerprint_sha256
-    in_config = f"put fingerprint_sha256: {pin} into tls_config"
-    how = f"add --fingerprint-sha256={pin} to pin it" if checkup.by_flags else in_config
-    return trouble._replace(advice=f"If the certificate is the device's own, {how}.")
+    how = _how_to_pin(certificate.fingerprint_sha256, checkup)
+    advice = f"If the certificate is the device's own, {how}"
+    if _is_of_another_name(certificate.refusal) and not checkup.by_flags:
+        advice += "; if only its name is another, give that as server_name"
+    return trouble._replace(advice=f"{advice}.")
+
+
+def _how_to_pin(pin: str, checkup: Checkup) -> str:
+    if checkup.by_flags:
+        instead = " instead of --ca-file" if checkup.module.tls_config.ca_file else ""
+        return f"add --fingerprint-sha256={pin}{instead} to pin it"
+    instead = " in place of ca_file" if checkup.module.tls_config.ca_file else ""
+    return f"put fingerprint_sha256: {pin} into tls_config{instead}"
+
+
+def _is_of_another_name(refusal: str) -> bool:
+    return "mismatch" in refusal  # OpenSSL's word for names and for addresses

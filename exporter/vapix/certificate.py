@@ -1,4 +1,4 @@
-"""The certificate that a device shows, believed or not: for who asks for it, which no poll does."""
+"""The certificate that a device shows, believed or not."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def notice_certificates(context: ssl.SSLContext, notice: Notice) -> None:
             try:
                 super().do_handshake()
             except ssl.SSLCertVerificationError as problem:
-                _tell(self, notice, _refusal(problem))
+                _tell(self, notice, printable(problem.verify_message.rstrip(".")))
                 raise
             _tell(self, notice, None)
 
@@ -56,18 +56,25 @@ def notice_certificates(context: ssl.SSLContext, notice: Notice) -> None:
 
 
 def _tell(tls: ssl.SSLObject, notice: Notice, refusal: str | None) -> None:
+    if (shown := _shown(tls)) is not None:
+        notice(Certificate(_subject(shown), _fingerprint(shown), refusal))
+
+
+def fingerprint_shown(tls: ssl.SSLObject) -> str | None:
+    """The SHA-256 fingerprint of the certificate that came, 64 hex digits; `None` if none did."""
+    shown = _shown(tls)
+    return None if shown is None else _fingerprint(shown)
+
+
+def _shown(tls: ssl.SSLObject) -> Any:  # noqa: ANN401 - the ssl module names no type for it
     # Before Python 3.13 a certificate that is not believed is to be had here only.
     inner: Any = tls
     chain = inner._sslobj.get_unverified_chain()  # noqa: SLF001
-    if chain:
-        fingerprint = hashlib.sha256(chain[0].public_bytes(_DER)).hexdigest()
-        notice(Certificate(_subject(chain[0]), fingerprint, refusal))
+    return chain[0] if chain else None
 
 
-def _refusal(problem: ssl.SSLCertVerificationError) -> str:
-    # Without the library's word it is our own: tls.py compares with the pin.
-    said = getattr(problem, "verify_message", None)
-    return printable(said.rstrip(".")) if said else "it has not the pinned fingerprint"
+def _fingerprint(certificate: Any) -> str:  # noqa: ANN401 - the ssl module names no type for it
+    return hashlib.sha256(certificate.public_bytes(_DER)).hexdigest()
 
 
 def _subject(certificate: Any) -> str:  # noqa: ANN401 - the ssl module names no type for it

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from exporter.tls_versions import TlsVersion, allow_from
+from exporter.vapix.certificate import fingerprint_shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +50,46 @@ def _set_verification(context: ssl.SSLContext, settings: TlsSettings) -> None:
         context.load_verify_locations(settings.ca_file)
     else:
         context.load_default_certs()
+    context.sslobject_class = _Explaining
     if settings.fingerprint_sha256 is not None:
-        context.sslobject_class = _pinned(settings.fingerprint_sha256)
+        context.sslobject_class = _pinned(settings.fingerprint_sha256.hex())
 
 
-def _pinned(fingerprint_sha256: bytes) -> type[ssl.SSLObject]:
+class _Explaining(ssl.SSLObject):
+    """Says of a certificate that is not believed what it takes to believe it."""
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except ssl.SSLCertVerificationError as problem:
+            another = "server_name" if problem.verify_code in _ANOTHER_NAME else "ca_file"
+            why = problem.verify_message.rstrip(".")
+            raise _not_believed(why, fingerprint_shown(self), f", or {another}") from None
+
+
+_ANOTHER_NAME: Final = {62, 64}
+"""OpenSSL's numbers for a certificate of another name, and of another IP address."""
+
+
+def _pinned(fingerprint_sha256: str) -> type[ssl.SSLObject]:
     """An SSLObject whose handshake fails unless the peer shows the pinned certificate."""
 
     class PinnedSSLObject(ssl.SSLObject):
         def do_handshake(self) -> None:
             super().do_handshake()
-            seen = hashlib.sha256(self.getpeercert(binary_form=True) or b"").digest()
+            seen = fingerprint_shown(self) or ""
             if not hmac.compare_digest(seen, fingerprint_sha256):
-                raise _mismatch(seen)
+                raise _not_believed(NOT_PINNED, seen)
 
     return PinnedSSLObject
 
 
-def _mismatch(seen: bytes) -> ssl.SSLCertVerificationError:
-    error: Any = ssl.SSLCertVerificationError(
-        1,
-        f"the device's certificate has the SHA-256 fingerprint {seen.hex(':')}, another is pinned",
-    )
+NOT_PINNED: Final = "it has not the pinned fingerprint"
+"""Why a certificate is not believed that is another than the pinned one."""
+
+
+def _not_believed(why: str, seen: str | None, another: str = "") -> ssl.SSLCertVerificationError:
+    remedy = f"to believe it: tls_config.fingerprint_sha256: {seen}{another}"
+    error: Any = ssl.SSLCertVerificationError(1, f"{why}; {remedy}")
+    error.verify_message = why
     return error  # type: ignore[no-any-return]

@@ -1,5 +1,7 @@
 """What `check` tells of a device's certificate, and of why it is not believed."""
 
+import asyncio
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +50,21 @@ async def test_a_self_signed_device_is_told_with_what_it_takes_to_believe_it(
         "it has the pinned fingerprint",
     )
     assert code == 1
+
+
+async def test_a_certificate_of_another_name_is_told_with_both_ways_out(tmp_path: Path) -> None:
+    async with site(build_fleet(1, scheme="https"), tmp_path, expect={}) as here:
+        address = here.served.addresses[0]
+        authority = tmp_path / "device.pem"
+        host, _, port = address.partition(":")
+        own = await asyncio.to_thread(ssl.get_server_certificate, (host, int(port)))
+        authority.write_text(own)
+        pin = await fingerprint_at(address)
+        _, document = await documents(here, {"ca_file": str(authority)})
+    assert document["troubles"][0]["advice"] == (
+        f"If the certificate is the device's own, put fingerprint_sha256: {pin} into tls_config "
+        "in place of ca_file; if only its name is another, give that as server_name."
+    )
 
 
 async def test_another_than_the_pinned_certificate_is_shown(tmp_path: Path) -> None:

@@ -203,7 +203,10 @@ async def test_a_self_signed_certificate_is_refused_by_default(factory: Certific
     async with device_that(speaks(as_made(factory), seen)) as address:
         error = await failure_of(address, TlsSettings(), factory.name)
     assert error.reason == "tls"
-    assert "self-signed certificate" in explanation(error)
+    assert explanation(error) == (
+        "self-signed certificate; to believe it: "
+        f"tls_config.fingerprint_sha256: {factory.fingerprint.hex()}, or ca_file"
+    )
     assert seen.http == b""
 
 
@@ -236,6 +239,7 @@ async def test_a_certificate_of_ca_file_for_another_name_is_refused_and_the_name
         error = await failure_of(address, TlsSettings(ca_file=trusted), server_name)
     assert error.reason == "tls"
     assert asked_for in explanation(error)
+    assert explanation(error).endswith(", or server_name")
     assert seen.http == b""
 
 
@@ -292,7 +296,7 @@ async def test_another_certificate_than_the_pinned_is_told_and_gets_no_byte_of_h
     async with device_that(speaks(only(version, as_made(factory)), seen)) as address:
         error = await failure_of(address, tls)
     assert error.reason == "tls"
-    assert factory.fingerprint.hex(":") in explanation(error)
+    assert f"tls_config.fingerprint_sha256: {factory.fingerprint.hex()}" in explanation(error)
     assert seen.http == b""
 
 
