@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -39,12 +40,15 @@ def gather(module: Module) -> Material:
 
 
 class Door:
-    """One account, one TLS context. Raises `OSError` for certificate files that do not fit."""
+    """One account, one TLS context.
+
+    Raises `OSError` or `ValueError`, naming the file, for certificates that cannot be used.
+    """
 
     def __init__(self, material: Material) -> None:
         self.material = material
         secure = material.scheme == "https"
-        self._tls = make_ssl_context(material.tls.settings()) if secure else None
+        self._tls = _tls_context(material.tls) if secure else None
 
     def notice_certificates(self, notice: Notice) -> None:
         """From now on, tell of each certificate shown, in the contextvars of who connects."""
@@ -71,14 +75,32 @@ def open_doors(modules: Mapping[str, Module], there: Doors) -> Doors:
 
     Raises `OSError` or `ValueError`, naming the file, for one that cannot be read or used.
     """
-    doors = {}
+    return {name: _door(module, there.get(name)) for name, module in modules.items()}
+
+
+def reopened(modules: Mapping[str, Module], there: Doors) -> tuple[Doors, Mapping[str, str]]:
+    """The doors with their files as they are now, and what is wrong with them, by module.
+
+    A door whose files cannot be used stays as it was: the others do not wait for it.
+    """
+    doors, problems = dict(there), {}
     for name, module in modules.items():
-        material, door = gather(module), there.get(name)
-        is_same = door is not None and door.material == material
-        doors[name] = door if is_same and door is not None else Door(material)
-    return doors
+        try:
+            doors[name] = _door(module, there[name])
+        except (OSError, ValueError) as problem:
+            problems[name] = str(problem)
+    return doors, problems
 
 
-def files_have_changed(modules: Mapping[str, Module], doors: Doors) -> bool:
-    """Whether a password or certificate file is another than when its door was opened."""
-    return any(gather(module) != doors[name].material for name, module in modules.items())
+def _door(module: Module, there: Door | None) -> Door:
+    material = gather(module)
+    return there if there is not None and there.material == material else Door(material)
+
+
+def _tls_context(tls: Tls) -> ssl.SSLContext:
+    try:
+        return make_ssl_context(tls.settings())
+    except ssl.SSLError as problem:
+        # It names no file, and knows not which of them it is.
+        files = ", ".join(str(file) for file in tls.files)
+        raise ValueError(f"{files}: cannot be used: {problem.reason or problem}") from None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from exporter.config import Device as Entry
 from exporter.discovery import Discovery
 from exporter.discovery.admission import admit
 from exporter.discovery.service import Refusals
-from exporter.door import Doors, files_have_changed, open_doors
+from exporter.door import Doors, open_doors, reopened
 from exporter.file_limit import TooManyConnections, make_room_for
 from exporter.files import Digests, digests
 from exporter.roster import Changes, Roster, wanted_devices
@@ -54,6 +54,7 @@ class Keeper:
         self._manager = manager
         self._config = Config()
         self._doors: Doors = {}
+        self._has_failed = False
         self._lock = asyncio.Lock()
         self._discovery = Discovery(metrics, self._devices_were_found)
 
@@ -89,16 +90,17 @@ class Keeper:
 
     async def keep_files(self) -> None:
         """Read password and certificate files again when they change; until cancelled."""
-        told = ""
+        told: Mapping[str, str] = {}
         while True:
             await asyncio.sleep(FILES_INTERVAL_SECONDS)
-            try:
-                await self._read_files()
-                told = ""
-            except PROBLEMS as problem:
-                if told != str(problem):
-                    told = str(problem)
-                    _log.warning("config.file_unusable", error=told, advice="the old one is kept")
+            problems = await self._read_files()
+            for module, problem in problems.items():
+                if told.get(module) != problem:
+                    advice = "what it had is kept"
+                    _log.warning(
+                        "config.file_unusable", module=module, error=problem, advice=advice
+                    )
+            told = problems
 
     async def keep_config(self, file: Path, interval_seconds: float, loaded: Digests) -> None:
         """Reload when the config file or one that it refers to has changed; until cancelled.
@@ -109,26 +111,45 @@ class Keeper:
         while True:
             await asyncio.sleep(interval_seconds)
             now = await asyncio.to_thread(digests, (file, *self._config.files))
-            if now != before:
+            if now != before or (self._has_failed and await self._loads_by_now()):
                 with suppress(ReloadFailed):  # has been told
                     await self.reload()
                 # Files that the new config is the first to name have been read just now.
                 before = {**await asyncio.to_thread(digests, self._config.files), **now}
 
+    async def _loads_by_now(self) -> bool:
+        """Whether a config that was refused is fine now: a file that it names may have come."""
+        try:
+            await asyncio.to_thread(self._load)
+        except Exception:  # noqa: BLE001 - has been told when it was refused
+            return False
+        return True
+
     async def _load_anew(self) -> Changes:
         try:
-            return await self._take(await asyncio.to_thread(self._load))
+            changes = await self._take(await asyncio.to_thread(self._load))
         except PROBLEMS as problem:
-            self._metrics.config_failed()
-            _log.error("config.reload_failed", error=str(problem))
-            raise ReloadFailed(str(problem)) from problem
+            told = str(problem)
+        except Exception:  # noqa: BLE001 - whatever it is, the old config goes on
+            _log.exception("config.internal_error")
+            told = "internal error, see the exporter's log"
+        else:
+            self._has_failed = False
+            return changes
+        self._has_failed = True
+        self._metrics.config_failed()
+        _log.error("config.reload_failed", error=told)
+        raise ReloadFailed(told)
 
-    async def _read_files(self) -> None:
+    async def _read_files(self) -> Mapping[str, str]:
+        """Open doors anew whose files have changed; what is wrong with files, by module."""
         async with self._lock:
-            modules, doors = self._config.modules, self._doors
-            if await asyncio.to_thread(files_have_changed, modules, doors):
-                changes = await self._take(self._config)
+            modules, there = self._config.modules, self._doors
+            doors, problems = await asyncio.to_thread(reopened, modules, there)
+            if doors != there:
+                changes = self._put_into_force(self._config, doors)
                 _log.info("config.files_read", **changes._asdict())
+        return problems
 
     async def _take(self, config: Config) -> Changes:
         doors = await asyncio.to_thread(open_doors, config.modules, self._doors)

@@ -71,7 +71,7 @@ def make_app(state: WebState) -> web.Application:
             web.get("/config", _config),
             web.get("/static/{version}/{name}", serve_asset),
             web.get("/device", _device_page),
-            web.get("/device/{name:.+}", _device_page),
+            web.get(r"/device/{name:[\s\S]*}", _device_page),
         ]
     )
     return app

@@ -81,14 +81,24 @@ async def test_a_device_that_does_not_answer_in_time_is_down_within_prometheus_s
 
 @pytest.mark.parametrize(
     ("query", "status"),
-    [("", 400), ("?target=", 400), ("?target=a&target=b", 400), ("?target=192.0.2.1", 404)],
+    [
+        ("", 400),
+        ("?target=", 400),
+        ("?target=a&target=b", 400),
+        ("?target=ADDRESS", 404),
+        ("?target=http://ADDRESS/", 404),
+        ("?target=only&address=ADDRESS&module=default", 200),
+    ],
 )
 async def test_who_is_not_configured_is_never_asked(
     query: str, status: int, tmp_path: Path
 ) -> None:
     config = {"devices": [{"address": "127.0.0.1:1", "name": "only"}]}
-    async with daemon_on(config, tmp_path) as running:
-        assert (await running.get(f"/probe{query}"))[0] == status
+    async with serve_fleet(build_fleet(1)) as served, daemon_on(config, tmp_path) as running:
+        address = served.addresses[0]
+        asked = f"/probe{query}".replace("ADDRESS", address)
+        assert (await running.get(asked))[0] == status
+        assert served.fleet.devices[0].requests.connections == 0
 
 
 @pytest.mark.parametrize("timeout", ["soon", "-1", "nan", "0"])

@@ -34,6 +34,7 @@ NAMES = [
     "..",
     "../config",
     "two words",
+    "two\nlines",
     "who?",
     "#1",
     "a&b=c;d",
@@ -64,7 +65,7 @@ async def get(client: Client, url: str) -> tuple[int, str]:
 
 
 def heading(page: str) -> str:
-    [found] = re.findall(r"<h1[^>]*>(.*?)</h1>", page)
+    [found] = re.findall(r"<h1[^>]*>(.*?)</h1>", page, re.DOTALL)
     return html.unescape(found)
 
 
@@ -91,7 +92,9 @@ async def test_a_slash_that_a_proxy_has_decoded_is_understood(serve: Serve) -> N
     assert heading((await get(client, "/device/hall/north/1"))[1]) == "hall/north/1"
 
 
-@pytest.mark.parametrize("url", ["/device/nobody", "/device/%3Cb%3E", "/device?name=x", "/device"])
+@pytest.mark.parametrize(
+    "url", ["/device/nobody", "/device/%3Cb%3E", "/device?name=x", "/device", "/device/"]
+)
 async def test_a_device_that_is_not_there_is_not_found_and_there_is_a_way_back(
     serve: Serve, url: str
 ) -> None:

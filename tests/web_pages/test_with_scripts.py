@@ -41,6 +41,20 @@ def test_the_filter_works_while_one_types_and_the_address_follows(
     assert browser.driver.current_url.endswith("/")
 
 
+def test_a_link_that_is_followed_while_one_types_keeps_what_was_typed(
+    browser: Browser, serve: Site
+) -> None:
+    browser.open(serve(*fleet()))
+    # In one step: a person who is faster than the pause that the script waits for.
+    browser.script(
+        "const q = document.getElementById('q'); q.value = 'camera-24';"
+        "q.dispatchEvent(new Event('input', {bubbles: true}));"
+        "document.getElementById('sort-device').click()"
+    )
+    until_shown(browser, "1 to 11 of 11 devices, out of 252")
+    assert find(browser, "#q").get_attribute("value") == "camera-24"
+
+
 def test_links_swap_the_list_and_the_way_back_leads_back(browser: Browser, serve: Site) -> None:
     browser.open(serve(*fleet()))
     browser.script("window.same = true")

@@ -89,14 +89,17 @@ async function follow(url, push) {
 
 if (form) {
   let typing = 0;
-  const apply = () => show(formUrl(), false);
+  const apply = () => {
+    clearTimeout(typing);
+    typing = 0;
+    show(formUrl(), false);
+  };
   form.addEventListener("input", () => {
     clearTimeout(typing);
     typing = setTimeout(apply, TYPING_MS);
   });
   form.addEventListener("submit", (event) => {
     event.preventDefault();
-    clearTimeout(typing);
     apply();
   });
   form.querySelector("button").hidden = true;
@@ -104,7 +107,15 @@ if (form) {
     const link = event.target.closest("a[data-swap]");
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
-    follow(link.href, true);
+    const to = new URL(link.href);
+    if (typing) {
+      // What was typed has not been asked for yet: the link does not know of it.
+      clearTimeout(typing);
+      typing = 0;
+      const typed = new FormData(form).get("q");
+      if (typed) to.searchParams.set("q", typed);
+    }
+    follow(to.href, true);
   });
   addEventListener("popstate", () => follow(location.href));
 }
