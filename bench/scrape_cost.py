@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import uvloop
 from aiohttp import web
+from multidict import MultiDict
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.registry import Collector
@@ -25,6 +26,8 @@ from exporter.reading import NtpClientReading, Reading
 from exporter.self_metrics import SelfMetrics
 from exporter.state import Outcome
 from exporter.vapix.sighting import Sighting
+from exporter.web.fleet_page import render_fleet
+from exporter.web.fleet_query import FleetQuery
 from exporter.web.server import WebState, make_app
 from tests.oracle import DeviceCollector
 
@@ -52,6 +55,7 @@ def rows() -> Iterator[Row]:
     keep_what_is_there()
     for path, mark in _PAGES.items():
         yield uvloop.run(_hold_up(devices, exposition, path, mark))
+    yield uvloop.run(_slowest_page(devices))
 
 
 def _device(number: int) -> Device:
@@ -157,6 +161,18 @@ async def _hold_up(devices: list[Device], exposition: Exposition, path: str, mar
     what = f"longest hold-up of the event loop, {_SCRAPES} x `{path}`"
     what += ", gzip included" if path == "/metrics" else ""
     return at_most(what, longest_ms, LONGEST_HOLD_UP_MS, " ms")
+
+
+async def _slowest_page(devices: list[Device]) -> Row:
+    """The status page of the whole fleet: as it opens, sorted, filtered, at its end."""
+    taken = []
+    for asked in ({}, {"sort": "-clock"}, {"q": "camera 99"}, {"sort": "device", "page": "100"}):
+        query, before = FleetQuery.parse(MultiDict(asked)), time.perf_counter()
+        await render_fleet(devices, query, HostClock().now(), "/metrics")
+        taken.append(1e3 * (time.perf_counter() - before))
+    return at_most(
+        "the status page of 10,000 devices, the slowest of 4 views", max(taken), 200, " ms"
+    )
 
 
 async def _longest_tick() -> float:
