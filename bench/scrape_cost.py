@@ -34,6 +34,7 @@ from tests.oracle import DeviceCollector
 DEVICES: Final = 10_000
 LEAST_SPEEDUP: Final = 15.0
 LONGEST_HOLD_UP_MS: Final = 50.0
+SLOWEST_PAGE_MS: Final = 200.0
 _TRIES: Final = 3
 _SCRAPES: Final = 5
 _TICK_SECONDS: Final = 0.001
@@ -170,9 +171,8 @@ async def _slowest_page(devices: list[Device]) -> Row:
         query, before = FleetQuery.parse(MultiDict(asked)), time.perf_counter()
         await render_fleet(devices, query, HostClock().now(), "/metrics")
         taken.append(1e3 * (time.perf_counter() - before))
-    return at_most(
-        "the status page of 10,000 devices, the slowest of 4 views", max(taken), 200, " ms"
-    )
+    what = f"the status page of {DEVICES:,} devices, the slowest of {len(taken)} views"
+    return at_most(what, max(taken), SLOWEST_PAGE_MS, " ms")
 
 
 async def _longest_tick() -> float:
