@@ -7,10 +7,14 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY exporter exporter
-# The pip of the build image installs into an environment that has none itself.
-RUN python -m venv --without-pip /opt/axis-ntp-exporter \
-    && pip --python /opt/axis-ntp-exporter/bin/python install --no-cache-dir \
-        --constraint constraints.txt '.[simulator]'
+# The build backend comes first, from the same pins, as one of the build's own would not. Only wheels
+# are fetched: nothing else is built here. The pip of this stage then installs, offline, into an
+# environment that has none itself.
+RUN pip install --no-cache-dir --root-user-action=ignore --constraint constraints.txt hatchling \
+    && pip wheel --no-cache-dir --no-build-isolation --only-binary=:all: \
+        --constraint constraints.txt --wheel-dir /wheels '.[simulator]' \
+    && python -m venv --without-pip /opt/axis-ntp-exporter \
+    && pip --python /opt/axis-ntp-exporter/bin/python install --no-cache-dir --no-index /wheels/*.whl
 
 FROM python:3.13-slim
 # Python's own image has a pip, and the wheel of one: nothing is to be installed here any more.
