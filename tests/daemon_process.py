@@ -1,4 +1,8 @@
-"""The installed command as a subprocess: started, asked over HTTP, stopped by a signal."""
+"""The installed command as a subprocess: started, asked over HTTP, stopped by a signal.
+
+Asynchronous, for tests whose simulated devices live in the same loop and must answer meanwhile;
+tests beside real programs, which need no loop, have `tests/real/daemon_process.py`.
+"""
 
 import asyncio
 import os

@@ -100,6 +100,45 @@ async def test_whoever_else_answers_at_its_port_is_not_healthy(answer: bytes, to
     assert "Traceback" not in output
 
 
+def has(address: str) -> bool:
+    """Whether this machine has an IPv6 address."""
+    try:
+        with socket.create_server((address, 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
+
+
+WHERE_THERE_IS_IPV6 = pytest.mark.skipif(not has("::1"), reason="this machine has no ::1")
+
+
+@pytest.mark.parametrize(
+    ("every", "asked"),
+    [
+        ("", LOOPBACK),
+        ("0.0.0.0", LOOPBACK),
+        pytest.param("[::]", "::1", marks=WHERE_THERE_IS_IPV6),
+    ],
+    ids=["", "IPv4", "IPv6"],
+)
+async def test_every_interface_is_asked_by_the_loopback_address_of_its_kind(
+    every: str, asked: str
+) -> None:
+    # Linux itself takes `::` for `::1`, so an answer proves nothing: `Host` shows who was asked.
+    requests: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        requests.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, asked, 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await healthcheck(f"{every}:{port}") == (0, "healthy\n")
+    name = f"[{asked}]" if ":" in asked else asked
+    assert f"\r\nHost: {name}:{port}\r\n".encode() in requests[0]
+
+
 @pytest.mark.parametrize("host", ["", "0.0.0.0"])
 async def test_a_daemon_on_every_interface_is_asked_on_loopback(host: str, tmp_path: Path) -> None:
     async with daemon_on(NOTHING, tmp_path) as running:

@@ -1,4 +1,8 @@
-"""The exporter as its users run it: the command, a config file, a process of its own."""
+"""The exporter as its users run it: the command, a config file, a process of its own.
+
+It blocks, and is started and watched like the real programs beside it; tests whose devices are
+simulated in their own loop, which blocking would stop, have `tests/daemon_process.py`.
+"""
 
 from __future__ import annotations
 
