@@ -1,10 +1,14 @@
-"""The event loops that the client's tests on real sockets run on."""
+"""The event loops of the client's tests on real sockets, and the certificates of those of TLS."""
 
 import asyncio
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
+import trustme
 import uvloop
+
+from tests.real.certificates import Certificate, self_signed
 
 LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 
@@ -12,6 +16,23 @@ LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 def pytest_asyncio_loop_factories(item: pytest.Item) -> LoopFactories:
     """Python's own event loop; for TLS the daemon's too, as they differ most there."""
     loops: LoopFactories = {"asyncio": asyncio.new_event_loop}
-    if item.path.stem == "test_tls":
+    if item.path.stem.startswith("test_tls"):
         loops["uvloop"] = uvloop.new_event_loop
     return loops
+
+
+@pytest.fixture(scope="session")
+def authority() -> trustme.CA:
+    return trustme.CA()
+
+
+@pytest.fixture(scope="session")
+def trusted(authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    file = tmp_path_factory.mktemp("authority") / "ca.pem"
+    authority.cert_pem.write_to_path(file)
+    return file
+
+
+@pytest.fixture(scope="session")
+def factory(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return self_signed(tmp_path_factory.mktemp("factory"))

@@ -1,0 +1,69 @@
+"""TLS towards a device on real sockets: what a device that wants to know us is shown."""
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trustme
+
+from exporter.vapix.tls import TlsSettings
+from tests.vapix.tls_device import (
+    TLS12,
+    TLS13,
+    Seen,
+    device_that,
+    explanation,
+    failure_of,
+    is_read,
+    issued_to,
+    only,
+    speaks,
+)
+
+
+@pytest.fixture(scope="session")
+def client_certificate(
+    authority: trustme.CA, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("client")
+    issued = authority.issue_cert("exporter@example.org", common_name="the exporter")
+    files = {"cert_file": folder / "cert.pem", "key_file": folder / "key.pem"}
+    issued.cert_chain_pems[0].write_to_path(files["cert_file"])
+    issued.private_key_pem.write_to_path(files["key_file"])
+    return files
+
+
+def demanding(version: ssl.TLSVersion, authority: trustme.CA) -> ssl.SSLContext:
+    context = only(version, issued_to(authority, "127.0.0.1"))
+    context.verify_mode = ssl.CERT_REQUIRED
+    authority.configure_trust(context)
+    return context
+
+
+@pytest.mark.parametrize("version", [TLS12, TLS13])
+async def test_the_client_certificate_is_shown_to_a_device_that_demands_one(
+    version: ssl.TLSVersion,
+    authority: trustme.CA,
+    trusted: Path,
+    client_certificate: dict[str, Any],
+) -> None:
+    seen = Seen()
+    async with device_that(speaks(demanding(version, authority), seen)) as address:
+        assert await is_read(address, TlsSettings(ca_file=trusted, **client_certificate))
+    assert seen.visitors == ["the exporter"]
+
+
+@pytest.mark.parametrize(
+    ("version", "told"), [(TLS12, "alert handshake failure"), (TLS13, "certificate required")]
+)
+async def test_a_client_certificate_that_is_missing_is_told_as_the_devices_refusal(
+    version: ssl.TLSVersion, told: str, authority: trustme.CA, trusted: Path
+) -> None:
+    # In TLS 1.3 the handshake is over for the client before the device refuses it: the refusal
+    # may come before, while or after the request is written. Twenty times, so that all are met.
+    async with device_that(speaks(demanding(version, authority), Seen())) as address:
+        failures = [await failure_of(address, TlsSettings(ca_file=trusted)) for _ in range(20)]
+    assert {failure.reason for failure in failures} == {"tls"}
+    said = [explanation(failure).lower().replace("_", " ") for failure in failures]
+    assert all(told in each for each in said)
