@@ -23,7 +23,8 @@ from exporter.config.model import (
 )
 from exporter.config.problems import ConfigError, Problem, as_lines, keys_of, problems_found
 from exporter.config.section import Section
-from exporter.config.text import NotYaml, Tree, expand_variables, parse_yaml
+from exporter.config.text import NotYaml, expand_variables, parse_yaml
+from exporter.config.tree import Tree
 
 _SECTIONS: Final[tuple[type[Section], ...]] = (
     Config,

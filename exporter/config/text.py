@@ -9,40 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, cast
+from typing import Final
 
 import yaml
 
-Tree = dict[str, Any] | list[Any] | str | None
+from exporter.config.tree import Builder, Mark, Misfit, Tree, events_of
 
 _VARIABLE: Final = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<broken>\{))")
 
 
+_QUOTED: Final = re.compile(r"""(['"]).*\w.*\1""")
+"""What PyYAML without libyaml quotes of a document. It may be a part of a password."""
+
+
 class NotYaml(ValueError):
     """A document that is not YAML or gives a key twice; `str()` says where and what."""
-
-
-# libyaml reads the file of a big fleet ten times faster; PyYAML may come without it.
-_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class _TextLoader(_Loader):  # type: ignore[misc]
-    """Resolves null and merge keys only; refuses a key that is given twice."""
-
-    def construct_mapping(self, node: yaml.MappingNode, *, deep: bool = False) -> dict[Any, Any]:
-        seen: set[str] = set()
-        for key, _ in node.value:
-            if isinstance(key.value, str) and key.value in seen:
-                problem = f"{key.value!r} is given twice"
-                raise yaml.MarkedYAMLError(problem=problem, problem_mark=key.start_mark)
-            seen.add(str(key.value))
-        return cast("dict[Any, Any]", super().construct_mapping(node, deep=deep))
-
-
-_TextLoader.yaml_implicit_resolvers = {
-    first: [(tag, pattern) for tag, pattern in resolvers if tag.endswith((":null", ":merge"))]
-    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
-}
 
 
 def parse_yaml(document: str, *, keep_nulls: bool = False) -> Tree:
@@ -51,26 +32,18 @@ def parse_yaml(document: str, *, keep_nulls: bool = False) -> Tree:
     Raises `NotYaml`.
     """
     try:
-        tree = yaml.load(document, _TextLoader)  # noqa: S506 - a SafeLoader
-        return _with_text_keys(tree, keep_nulls=keep_nulls)
+        return Builder(keep_nulls=keep_nulls).take_all(events_of(document))
+    except Misfit as misfit:
+        raise NotYaml(f"{_place(misfit.mark)}{misfit}") from None
     except yaml.MarkedYAMLError as problem:
-        mark = problem.problem_mark
-        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise NotYaml(f"{where}{problem.problem}") from None
-    except (yaml.YAMLError, RecursionError) as problem:
-        raise NotYaml(f"not YAML: {problem}") from None
+        said = _QUOTED.sub("…", problem.problem or problem.context or "not YAML")
+        raise NotYaml(f"{_place(problem.problem_mark)}{said}") from None
+    except yaml.YAMLError as problem:
+        raise NotYaml(f"not YAML: {getattr(problem, 'reason', 'cannot be read')}") from None
 
 
-def _with_text_keys(tree: Tree, *, keep_nulls: bool) -> Tree:
-    if isinstance(tree, dict):
-        return {
-            str(key): _with_text_keys(value, keep_nulls=keep_nulls)
-            for key, value in tree.items()
-            if keep_nulls or value is not None
-        }
-    if isinstance(tree, list):
-        return [_with_text_keys(value, keep_nulls=keep_nulls) for value in tree]
-    return tree
+def _place(mark: Mark | None) -> str:
+    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
 
 
 def expand_variables(

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from aiohttp import web
 
@@ -165,3 +166,20 @@ async def test_ready_waits_for_the_sources_too(tmp_path: Path) -> None:
         config = config_of(served, http_sd_configs=[{"url": url}])
         async with daemon_on(config, tmp_path) as running:
             await running.ready()
+
+
+@pytest.mark.parametrize("poison", ["[" * 60_000, "- " * 60_000, '- targets: [!!int ""]'])
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+async def test_a_poisonous_file_is_a_failure_of_that_file_and_no_more(
+    poison: str, suffix: str, tmp_path: Path
+) -> None:
+    fleet = build_fleet(1)
+    async with serve_fleet(fleet) as served:
+        sick, well = tmp_path / f"sd-a.{suffix}", tmp_path / f"sd-b.{suffix}"
+        put(sick, poison)
+        put(well, json.dumps(groups(served, 0)))
+        sd = {"files": [f"sd-*.{suffix}"], "refresh_interval": "100ms"}
+        async with daemon_on(config_of(served, file_sd_configs=[sd]), tmp_path) as running:
+            await running.until(lambda now: failures(now).get(str(sick), 0) >= 2)
+            found = await running.until(lambda now: now.by_device(UP) == up(*served.addresses))
+            assert failures(found)[str(well)] == 0
