@@ -14,6 +14,8 @@ from exporter.config.section import Section
 Problem = tuple[str, str]
 """The path of a key, empty for the whole file, and what is wrong there."""
 
+_Place = tuple[int | str, ...]
+
 _SHAPES: Final = {
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
@@ -47,8 +49,16 @@ def keys_of(sections: Iterable[type[Section]]) -> list[str]:
 
 def problems_found(invalid: ValidationError, known_keys: Sequence[str]) -> Iterator[Problem]:
     """Every problem that pydantic found; an unknown key is told with the known one next to it."""
-    for error in invalid.errors(include_url=False):
-        yield _path(error["loc"]), _message(error, known_keys)
+    errors = invalid.errors(include_url=False)
+    places = [error["loc"] for error in errors]
+    for error in errors:
+        if not (error["type"] == "too_short" and _has_worse_within(error["loc"], places)):
+            yield _path(error["loc"]), _message(error, known_keys)
+
+
+def _has_worse_within(place: _Place, places: Iterable[_Place]) -> bool:
+    """Whether an entry of this list is wrong: pydantic does not count it and calls it too short."""
+    return any(len(each) > len(place) and each[: len(place)] == place for each in places)
 
 
 def as_lines(problems: Iterable[Problem]) -> list[str]:
@@ -56,7 +66,7 @@ def as_lines(problems: Iterable[Problem]) -> list[str]:
     return [f"{path}: {problem}" if path else problem for path, problem in problems]
 
 
-def _path(location: tuple[int | str, ...]) -> str:
+def _path(location: _Place) -> str:
     """`("devices", 3, "labels", "site")` as `devices[3].labels.site`."""
     # pydantic marks that a key itself is wrong with a last part "[key]".
     named = location[:-1] if location[-1:] == ("[key]",) else location
@@ -67,6 +77,7 @@ def _path(location: tuple[int | str, ...]) -> str:
 _BOUNDS: Final = {
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
+    "too_short": "must have at least {min_length} entry",
     "too_long": "must have at most {max_length} entries",
 }
 
