@@ -24,9 +24,19 @@ class Secret(pydantic.Secret[str]):
         return "<secret>"
 
 
+LONGEST_NAME_BYTES: Final = 500
+"""A request line has room for 8190 bytes; a URL carries each of these as three."""
+
+
 def _checked_address(address: str) -> str:
     split_address(address)
-    return address
+    return _fits_a_url(address)
+
+
+def _fits_a_url(name: str) -> str:
+    if len(name.encode()) > LONGEST_NAME_BYTES:
+        raise ValueError(f"must have at most {LONGEST_NAME_BYTES} bytes as UTF-8")
+    return name
 
 
 def _positive(seconds: float) -> float:
@@ -49,16 +59,32 @@ def _readable_file(path: Path, info: ValidationInfo) -> Path:
         raise ValueError(f"cannot read {found}: {problem.strerror}") from None
 
 
-_SD_SUFFIXES: Final = (".json", ".yml", ".yaml")
+_SD_SUFFIXES: Final = (".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML")
+
+_SD_PATTERN: Final = re.compile(r"[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)")
+"""Prometheus's own rule."""
 
 
 def _file_pattern(pattern: Path, info: ValidationInfo) -> Path:
     """A pattern as Prometheus's file discovery takes it, relative to the config file's folder."""
-    if pattern.suffix not in _SD_SUFFIXES:
-        raise ValueError(f"must end with one of {', '.join(_SD_SUFFIXES)}")
-    if any(set(part) & set("*?[") for part in pattern.parts[:-1]):
+    if not str(pattern).endswith(_SD_SUFFIXES):
+        raise ValueError("must end with one of .json, .yml, .yaml")
+    if not _SD_PATTERN.fullmatch(str(pattern)) or set(str(pattern.parent)) & set("*?["):
         raise ValueError("may have * in its last part only")
+    if not str(pattern).isprintable():
+        raise ValueError("must be one line without control characters")
     return Path(info.context["directory"], pattern) if info.context else pattern
+
+
+_SECRET_PARAMETER: Final = re.compile(
+    r"(?<=[?&;])([^=&;#]*(?:token|key|secret|pass|pwd|auth|cred|sig)[^=&;#]*)=[^&;#]*",
+    re.IGNORECASE,
+)
+
+
+def shown_url(url: str) -> str:
+    """`url` with `<secret>` for what its query hands over as one, by the parameters' names."""
+    return _SECRET_PARAMETER.sub(r"\1=<secret>", url)
 
 
 def _http_url(text: str) -> str:
@@ -120,11 +146,12 @@ DurationSeconds = Annotated[
 ]
 ReadableFile = Annotated[Path, AfterValidator(_readable_file)]
 FilePattern = Annotated[Path, AfterValidator(_file_pattern)]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url), PlainSerializer(shown_url)]
 Fingerprint = Annotated[
     bytes, BeforeValidator(_fingerprint_bytes), PlainSerializer(lambda pin: pin.hex(":"))
 ]
 Labels = dict[Annotated[str, AfterValidator(_label_name)], str]
 Name = Annotated[str, AfterValidator(_not_blank)]
+DeviceName = Annotated[Name, AfterValidator(_fits_a_url)]
 ServerName = Annotated[Name, AfterValidator(_server_name)]
 Username = Annotated[str, AfterValidator(account_name)]

@@ -12,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 from exporter.config.expect import Expect
 from exporter.config.fields import (
     Address,
+    DeviceName,
     DurationSeconds,
     FilePattern,
     Fingerprint,
@@ -147,7 +148,7 @@ class Device(Section):
     """One entry of `devices`."""
 
     address: Address
-    name: Name | None = None
+    name: DeviceName | None = None
     module: str = DEFAULT_MODULE
     labels: Labels = Field(default_factory=dict)
     expect: Expect = Expect()

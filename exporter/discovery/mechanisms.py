@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from http import HTTPStatus
+from itertools import pairwise
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
 import aiohttp
 
 from exporter.config import Config, FileSd, HttpSd
+from exporter.config.fields import shown_url
+from exporter.discovery.files import LARGEST_BYTES, matches, matching, read_text
 from exporter.discovery.groups import Targets, read_groups
+from exporter.discovery.patience import Patience
 
-LARGEST_ANSWER_BYTES: Final = 64 * 1024 * 1024
-"""A list of 100,000 devices takes a fifth of it."""
+PATIENCE_SECONDS: Final = 30.0
+"""How long a source may take to tell what it has."""
 
-_HTTP_TIMEOUT_SECONDS: Final = 30.0
+_JSON_SUFFIXES: Final = (".json", ".JSON")
 
 
 class Refreshed(NamedTuple):
@@ -26,14 +31,23 @@ class Refreshed(NamedTuple):
     problem: str = ""
 
 
+class NothingTold(Exception):
+    """A refresh that does not even know its sources; `str()` says why."""
+
+
 class Mechanism(Protocol):
     """A way of discovery. `name` is Prometheus's word for it."""
 
     name: str
     interval_seconds: float
+    origins: tuple[str, ...]
+    """What it asks, as the operator wrote it: sources by another name while none are known."""
 
     async def refresh(self) -> list[Refreshed]:
-        """Every source that there is, each with what it tells now."""
+        """Every source that there is, each with what it tells now. Raises `NothingTold`."""
+
+    def covers(self, source: str) -> bool:
+        """Whether this source is one of those that it asks."""
 
 
 def mechanisms(config: Config) -> dict[FileSd | HttpSd, Mechanism]:
@@ -49,29 +63,42 @@ class Files:
 
     name = "file"
 
-    def __init__(self, config: FileSd) -> None:
+    def __init__(self, config: FileSd, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.interval_seconds = config.refresh_interval
+        self.origins: tuple[str, ...] = tuple(map(_shown, config.files))
         self._patterns = config.files
+        self._patience = Patience(self._read_all, patience_seconds)
 
     async def refresh(self) -> list[Refreshed]:
         """Read every file that there is."""
-        return await asyncio.to_thread(self._read_all)
+        try:
+            return await self._patience.result()
+        except TimeoutError:
+            raise NothingTold(
+                "the files could not be read in time: does their disk hang?"
+            ) from None
+        except OSError as problem:
+            raise NothingTold(f"{problem.filename}: {problem.strerror}") from None
+
+    def covers(self, source: str) -> bool:
+        """Whether a pattern finds this file."""
+        return any(matches(Path(source), pattern) for pattern in self._patterns)
 
     def _read_all(self) -> list[Refreshed]:
-        files = dict.fromkeys(
-            file for pattern in self._patterns for file in sorted(pattern.parent.glob(pattern.name))
-        )
-        return [_read(file) for file in files]
+        return [_read(file) for file in matching(self._patterns)]
+
+
+def _shown(file: Path) -> str:
+    # The name of a file may be any bytes; the label of a metric is UTF-8.
+    return os.fsencode(file).decode(errors="replace")
 
 
 def _read(file: Path) -> Refreshed:
     try:
-        document = file.read_text("utf-8")
-        return Refreshed(str(file), read_groups(document, is_json=file.suffix == ".json"))
-    except OSError as problem:
-        return Refreshed(str(file), None, f"cannot be read: {problem.strerror}")
+        targets = read_groups(read_text(file), is_json=file.suffix in _JSON_SUFFIXES)
     except ValueError as problem:
-        return Refreshed(str(file), None, str(problem))
+        return Refreshed(_shown(file), None, str(problem))
+    return Refreshed(_shown(file), targets)
 
 
 class Server:
@@ -82,6 +109,12 @@ class Server:
     def __init__(self, config: HttpSd) -> None:
         self.interval_seconds = config.refresh_interval
         self._url = config.url
+        self._source = shown_url(config.url)
+        self.origins: tuple[str, ...] = (self._source,)
+
+    def covers(self, source: str) -> bool:
+        """Whether this is the server."""
+        return source == self._source
 
     async def refresh(self) -> list[Refreshed]:
         """Ask the server."""
@@ -89,15 +122,15 @@ class Server:
             document = await self._fetch()
             targets = await asyncio.to_thread(read_groups, document, is_json=True)
         except TimeoutError:
-            problem = f"no answer within {_HTTP_TIMEOUT_SECONDS:g} s"
+            problem = f"no answer within {PATIENCE_SECONDS:g} s"
         except (aiohttp.ClientError, ValueError) as error:
-            problem = str(error) or type(error).__name__
+            problem = _told(error)
         else:
-            return [Refreshed(self._url, targets)]
-        return [Refreshed(self._url, None, problem)]
+            return [Refreshed(self._source, targets)]
+        return [Refreshed(self._source, None, problem)]
 
     async def _fetch(self) -> str:
-        timeout = aiohttp.ClientTimeout(total=_HTTP_TIMEOUT_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
         headers = {
             "Accept": "application/json",
             "X-Prometheus-Refresh-Interval-Seconds": f"{self.interval_seconds:g}",
@@ -109,15 +142,29 @@ class Server:
             return await _body_of(answer)
 
 
+def _told(error: Exception) -> str:
+    # These two quote the URL, which may hold a token.
+    quotes = isinstance(error, aiohttp.InvalidURL | aiohttp.ClientResponseError)
+    return type(error).__name__ if quotes else str(error) or type(error).__name__
+
+
+def _is_downgrade(answer: aiohttp.ClientResponse) -> bool:
+    """Whether a redirect led from https to where anybody may answer."""
+    schemes = [each.url.scheme for each in (*answer.history, answer)]
+    return any(step == ("https", "http") for step in pairwise(schemes))
+
+
 async def _body_of(answer: aiohttp.ClientResponse) -> str:
+    if _is_downgrade(answer):
+        raise ValueError("redirected from https to http: whoever is between could answer")
     if answer.status != HTTPStatus.OK:
         raise ValueError(f"HTTP {answer.status}")
     if answer.content_type != "application/json":
         raise ValueError(f"the answer is {answer.content_type}, not application/json")
-    chunks, room = [], LARGEST_ANSWER_BYTES
+    chunks, room = [], LARGEST_BYTES
     async for chunk in answer.content.iter_any():
         chunks.append(chunk)
         room -= len(chunk)
         if room < 0:
-            raise ValueError(f"the answer is larger than {LARGEST_ANSWER_BYTES} bytes")
+            raise ValueError(f"the answer is larger than {LARGEST_BYTES} bytes")
     return b"".join(chunks).decode()

@@ -7,7 +7,7 @@ import asyncio
 from exporter.config import Config
 from exporter.config import Device as Entry
 from exporter.discovery.admission import Source, admit
-from exporter.discovery.mechanisms import mechanisms
+from exporter.discovery.mechanisms import Mechanism, NothingTold, Refreshed, mechanisms
 
 
 async def with_discovered(config: Config) -> tuple[Config, list[str]]:
@@ -15,7 +15,7 @@ async def with_discovered(config: Config) -> tuple[Config, list[str]]:
     found: dict[Source, tuple[Entry, ...]] = {}
     problems: list[str] = []
     asked = list(mechanisms(config).values())
-    answers = await asyncio.gather(*(mechanism.refresh() for mechanism in asked))
+    answers = await asyncio.gather(*map(_asked, asked))
     for mechanism, answer in zip(asked, answers, strict=True):
         for told in answer:
             source = Source(mechanism.name, told.source)
@@ -27,3 +27,10 @@ async def with_discovered(config: Config) -> tuple[Config, list[str]]:
         problems.extend(f"{source.name}: {problem}" for problem in refused)
     devices = (*config.devices, *admission.entries)
     return config.model_copy(update={"devices": devices}), problems
+
+
+async def _asked(mechanism: Mechanism) -> list[Refreshed]:
+    try:
+        return await mechanism.refresh()
+    except NothingTold as problem:
+        return [Refreshed(origin, None, str(problem)) for origin in mechanism.origins]

@@ -206,6 +206,36 @@ def test_an_address_is_host_or_host_and_port(address: str) -> None:
             ["global.interval: '9999999999999999s' is not a duration such as 30s, 1m30s or 500ms"],
         ),
         ("devices: [{address: a, name: ' '}]", ["devices[0].name: must not be empty"]),
+        (
+            "devices: [{address: a, name: " + "\u00fc" * 251 + "}]",
+            ["devices[0].name: must have at most 500 bytes as UTF-8"],
+        ),
+        (
+            f"devices: [{{address: {'a.' * 251}}}]",
+            ["devices[0].address: must have at most 500 bytes as UTF-8"],
+        ),
+        (
+            "file_sd_configs: [{files: []}]",
+            ["file_sd_configs[0].files: must have at least 1 entry"],
+        ),
+        *(
+            (
+                f"file_sd_configs: [{{files: ['{pattern}']}}]",
+                ["file_sd_configs[0].files[0]: must end with one of .json, .yml, .yaml"],
+            )
+            for pattern in ("a.YAMLX", "a.Json", "yaml", "**", "a/")
+        ),
+        *(
+            (
+                f"file_sd_configs: [{{files: ['{pattern}']}}]",
+                ["file_sd_configs[0].files[0]: may have * in its last part only"],
+            )
+            for pattern in ("*/a.yaml", "**/a.yaml", "a*/b*.json", "a[b]/c.yml")
+        ),
+        (
+            'file_sd_configs: [{files: ["a\\0.yml"]}]',
+            ["file_sd_configs[0].files[0]: must be one line without control characters"],
+        ),
         ("devices: [{address: a, module: m}]", ["devices[0].module: there is no module 'm'"]),
         (
             "devices: [{address: a}, {address: b, name: a}]",
@@ -334,6 +364,29 @@ def test_a_name_in_a_file_is_checked_like_one_in_the_config(
     assert len(found) == 1
     assert found[0].startswith(f"modules.m.auth: {tmp_path / 'name'}")
     assert found[0].endswith(problem)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**.yaml", "a*.json", "sd/*.*.yml", "a.JSON", "b/*.YML", "*.YAML", "a?[0-9].json"]
+)
+def test_files_are_named_as_prometheus_takes_them(pattern: str) -> None:
+    config = load(f"file_sd_configs: [{{files: ['{pattern}']}}]", Path("/x"))
+    assert config.file_sd_configs[0].files == (Path("/x", pattern),)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://a/b?site=x&token=t0k3n", "http://a/b?site=x&token=<secret>"),
+        ("http://a/b?api-Key=t0k3n&x=y#z", "http://a/b?api-Key=<secret>&x=y#z"),
+        ("http://a/b?x_auth=t0k3n;y=t0k", "http://a/b?x_auth=<secret>;y=t0k"),
+        ("http://a/token=1?site=x", "http://a/token=1?site=x"),
+    ],
+)
+def test_what_a_urls_query_hands_over_as_a_secret_does_not_show(url: str, shown: str) -> None:
+    config = load(f"http_sd_configs: [{{url: '{url}'}}]")
+    assert config.http_sd_configs[0].url == url
+    assert f"url: {shown}\n" in config_text(config)
 
 
 def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Devices from files and servers, as the daemon takes them in."""
 
+import asyncio
 import json
+import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -78,6 +80,7 @@ async def sd_server(answer: dict[str, Any]) -> AsyncIterator[str]:
 
     async def serve(request: web.Request) -> web.Response:
         answer["asked"] = dict(request.headers)
+        answer["query"] = dict(request.query)
         return web.Response(
             text=answer["body"], content_type=answer.get("type", "application/json")
         )
@@ -183,3 +186,57 @@ async def test_a_poisonous_file_is_a_failure_of_that_file_and_no_more(
             await running.until(lambda now: failures(now).get(str(sick), 0) >= 2)
             found = await running.until(lambda now: now.by_device(UP) == up(*served.addresses))
             assert failures(found)[str(well)] == 0
+
+
+@pytest.mark.parametrize("mechanism", ["file", "http"])
+async def test_a_reload_that_changes_how_often_a_source_is_asked_keeps_its_devices_and_their_state(
+    mechanism: str, tmp_path: Path
+) -> None:
+    async with serve_fleet(build_fleet(1)) as served:
+        (tmp_path / "a.json").write_text(body := json.dumps(groups(served, 0)))
+        async with sd_server(answer := {"body": body}) as url:
+            before: dict[str, Any] = {"files": ["a.json"]} if mechanism == "file" else {"url": url}
+            after: dict[str, Any] = {"files": ["*.json"]} if mechanism == "file" else {"url": url}
+            after |= {"refresh_interval": "2m"}
+            key = f"{mechanism}_sd_configs"
+            async with daemon_on(config_of(served, **{key: [before]}), tmp_path) as running:
+                at = served.addresses[0]
+                found = await running.until(lambda now: now.by_device(POLLS).get(at, 0) >= 3)
+                answer["body"] = "["
+                (tmp_path / "a.json").write_text("[")
+                config = config_of(served, **{key: [after]})
+                (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+                async with running.session.post(f"{running.url}/-/reload") as response:
+                    assert response.status == 200
+                now = await running.scrape()
+                assert now.by_device(POLLS)[at] >= found.by_device(POLLS)[at]
+                # Its first answer is a failure: what was told before still holds.
+                now = await running.until(lambda now: max(failures(now).values(), default=0) >= 1)
+                assert now.by_device(POLLS)[at] >= found.by_device(POLLS)[at]
+                assert now.by_device(UP) == up(at)
+
+
+async def test_a_pipe_among_the_files_is_a_failure_and_the_daemon_ends_in_time(
+    tmp_path: Path,
+) -> None:
+    async with serve_fleet(build_fleet(1)) as served:
+        os.mkfifo(pipe := tmp_path / "p.json")
+        sd = {"files": ["p.json"], "refresh_interval": "100ms"}
+        async with daemon_on(config_of(served, file_sd_configs=[sd]), tmp_path) as running:
+            await running.until(lambda now: failures(now).get(str(pipe), 0) >= 2)
+            async with asyncio.timeout(5):
+                assert await running.stop() == 0
+    assert running.text.count("is not a regular file") == 1
+
+
+async def test_a_token_in_a_sources_url_is_sent_and_shown_nowhere(tmp_path: Path) -> None:
+    answer: dict[str, Any] = {"body": "["}
+    async with serve_fleet(build_fleet(1)) as served, sd_server(answer) as url:
+        sd = {"url": f"{url}?site=hq&token=t0k3n", "refresh_interval": "100ms"}
+        async with daemon_on(config_of(served, http_sd_configs=[sd]), tmp_path) as running:
+            shown = f"{url}?site=hq&token=<secret>"
+            await running.until(lambda now: failures(now).get(shown, 0) >= 1)
+            pages = [(await running.get(path))[1] for path in ("/config", "/metrics", "/")]
+    assert answer["query"] == {"site": "hq", "token": "t0k3n"}
+    assert "discovery.failed" in running.text
+    assert "t0k3n" not in "".join([running.text, *pages])

@@ -46,6 +46,7 @@ def test_a_target_that_cannot_be_polled_is_left_out_and_told_and_the_others_stay
     groups = [
         {"targets": ["http://10.0.0.1", "10.0.0.2"]},
         {"targets": ["10.0.0.3"], "labels": {"reason": "x"}},
+        {"targets": ["10.0.0.4"], "labels": {"device": "x" * 501}},
     ]
     entries, problems = read_groups(json.dumps(groups), is_json=True)
     assert [entry.address for entry in entries] == ["10.0.0.2"]
@@ -53,6 +54,7 @@ def test_a_target_that_cannot_be_polled_is_left_out_and_told_and_the_others_stay
         "target 'http://10.0.0.1': address: 'http://10.0.0.1' is not host, host:port or [v6]:port "
         "(http or https is the module's scheme)",
         "target '10.0.0.3': labels.reason: is a label that the exporter sets itself",
+        "target '10.0.0.4': name: must have at most 500 bytes as UTF-8",
     )
 
 
