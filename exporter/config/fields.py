@@ -28,15 +28,15 @@ LONGEST_NAME_BYTES: Final = 500
 """A request line has room for 8190 bytes; a URL carries each of these as three."""
 
 
-def _checked_address(address: str) -> str:
-    split_address(address)
-    return _fits_a_url(address)
-
-
 def _fits_a_url(name: str) -> str:
     if len(name.encode()) > LONGEST_NAME_BYTES:
         raise ValueError(f"must have at most {LONGEST_NAME_BYTES} bytes as UTF-8")
     return name
+
+
+def _checked_address(address: str) -> str:
+    split_address(_fits_a_url(address))
+    return address
 
 
 def _positive(seconds: float) -> float:
@@ -88,7 +88,10 @@ def shown_url(url: str) -> str:
 
 
 def _http_url(text: str) -> str:
-    url = URL(text)
+    try:
+        url = URL(text)
+    except ValueError:  # its text may quote a password
+        url = URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError("must be a URL with http or https and a host")
     if url.user is not None or url.password is not None:

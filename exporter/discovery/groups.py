@@ -16,6 +16,10 @@ _OURS: Final = {"device": "name", "module": "module"}
 """Labels that say who a device is, not what it is called by."""
 
 
+_SHOWN: Final = 100
+"""Characters of a target that cannot be taken, enough to find it."""
+
+
 class Group(Section):
     """One target group: addresses, and the labels that they have in common."""
 
@@ -51,7 +55,9 @@ def _devices(groups: tuple[Group, ...]) -> Targets:
             try:
                 entries.append(Entry.model_validate(_entry(target, group.labels)))
             except ValidationError as invalid:
-                problems.extend(f"target {target!r}: {each}" for each in problems_of(invalid))
+                problems.extend(
+                    f"target {target[:_SHOWN]!r}: {each}" for each in problems_of(invalid)
+                )
     return Targets(tuple(entries), tuple(problems))
 
 

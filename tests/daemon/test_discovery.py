@@ -3,8 +3,9 @@
 import asyncio
 import json
 import os
+import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from aiohttp import web
 
 from exporter.simulator.fleet import ServedFleet, build_fleet, serve_fleet
 from tests.daemon_process import Scrape, daemon_on
+from tests.web_config.certificates import authority
 
 UP = "axis_ntp_up"
 POLLS = "axis_ntp_polls_total"
@@ -75,12 +77,19 @@ async def test_files_come_change_break_and_go(tmp_path: Path) -> None:
 
 
 @asynccontextmanager
-async def sd_server(answer: dict[str, Any]) -> AsyncIterator[str]:
-    """A server that answers with `answer["body"]` as `answer["type"]`; what it was asked, too."""
+async def sd_server(
+    answer: dict[str, Any], tls: ssl.SSLContext | None = None
+) -> AsyncIterator[str]:
+    """A server that answers with `answer["body"]` as `answer["type"]`; what it was asked, too.
+
+    With `answer["elsewhere"]` it redirects there.
+    """
 
     async def serve(request: web.Request) -> web.Response:
         answer["asked"] = dict(request.headers)
         answer["query"] = dict(request.query)
+        if "elsewhere" in answer:
+            raise web.HTTPFound(answer["elsewhere"])
         return web.Response(
             text=answer["body"], content_type=answer.get("type", "application/json")
         )
@@ -89,9 +98,9 @@ async def sd_server(answer: dict[str, Any]) -> AsyncIterator[str]:
     app.add_routes([web.get("/targets", serve)])
     runner = web.AppRunner(app)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
     try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/targets"
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}/targets"
     finally:
         await runner.cleanup()
 
@@ -171,7 +180,14 @@ async def test_ready_waits_for_the_sources_too(tmp_path: Path) -> None:
             await running.ready()
 
 
-@pytest.mark.parametrize("poison", ["[" * 60_000, "- " * 60_000, '- targets: [!!int ""]'])
+@pytest.mark.parametrize(
+    "poison",
+    [
+        pytest.param("[" * 60_000, id="brackets"),
+        pytest.param("- " * 60_000, id="dashes"),
+        pytest.param('- targets: [!!int ""]', id="tag"),
+    ],
+)
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
 async def test_a_poisonous_file_is_a_failure_of_that_file_and_no_more(
     poison: str, suffix: str, tmp_path: Path
@@ -240,3 +256,25 @@ async def test_a_token_in_a_sources_url_is_sent_and_shown_nowhere(tmp_path: Path
     assert answer["query"] == {"site": "hq", "token": "t0k3n"}
     assert "discovery.failed" in running.text
     assert "t0k3n" not in "".join([running.text, *pages])
+
+
+async def test_a_redirect_from_https_to_http_is_not_believed_one_to_https_is(
+    tmp_path: Path,
+) -> None:
+    made = authority(tmp_path / "ca")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(made.folder / "server.crt", made.folder / "server.key")
+    env = {"SSL_CERT_FILE": str(made.file)}
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(serve_fleet(build_fleet(1)))
+        answer = {"body": json.dumps(groups(served, 0))}
+        plain, safe = [await stack.enter_async_context(sd_server(answer, c)) for c in (None, tls)]
+        leading: dict[str, Any] = {"elsewhere": plain}
+        url = await stack.enter_async_context(sd_server(leading, tls))
+        config = config_of(served, http_sd_configs=[{"url": url, "refresh_interval": "100ms"}])
+        async with daemon_on(config, tmp_path, env=env) as running:
+            found = await running.until(lambda now: failures(now).get(url, 0) >= 1)
+            assert found.by_device(UP) == {}
+            leading["elsewhere"] = safe
+            await running.until(lambda now: now.by_device(UP) == up(*served.addresses))
+    assert "redirected from https to http" in running.text

@@ -205,3 +205,16 @@ async def test_the_search_finds_a_password_in_each_form_that_it_looks_for() -> N
     for name, form in forms.items():
         with pytest.raises(AssertionError, match=re.escape(name)):
             assert_hidden(PASSWORD, fleets, f"before {form} after")
+
+
+async def test_a_reload_does_not_show_a_password_that_nobody_quoted(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("devices: []")
+    listen = "--web.listen-address=127.0.0.1:0"
+    async with daemon(f"--config.file={file}", listen) as running:
+        file.write_text("modules:\n  m:\n    auth:\n      password: !Sesam77x\n")
+        async with running.session.post(f"{running.url}/-/reload") as response:
+            told = await response.text()
+        assert response.status == 500
+    assert "line 4, column 17: a value that begins with ! must be quoted" in told
+    assert "Sesam77x" not in told + running.text

@@ -47,6 +47,7 @@ def test_a_target_that_cannot_be_polled_is_left_out_and_told_and_the_others_stay
         {"targets": ["http://10.0.0.1", "10.0.0.2"]},
         {"targets": ["10.0.0.3"], "labels": {"reason": "x"}},
         {"targets": ["10.0.0.4"], "labels": {"device": "x" * 501}},
+        {"targets": ["/" * 100_000]},
     ]
     entries, problems = read_groups(json.dumps(groups), is_json=True)
     assert [entry.address for entry in entries] == ["10.0.0.2"]
@@ -55,6 +56,7 @@ def test_a_target_that_cannot_be_polled_is_left_out_and_told_and_the_others_stay
         "(http or https is the module's scheme)",
         "target '10.0.0.3': labels.reason: is a label that the exporter sets itself",
         "target '10.0.0.4': name: must have at most 500 bytes as UTF-8",
+        f"target '{'/' * 100}': address: must have at most 500 bytes as UTF-8",
     )
 
 
