@@ -7,9 +7,9 @@ written, which may be a password. Here a level is a place in a list, and no prob
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import yaml
 
@@ -76,21 +76,12 @@ class Builder:
         self._anchors: dict[str | None, _Node] = {}
         self._repeated = 0
         self._documents = 0
-        self._take: Final[dict[type[yaml.Event], Callable[[Any], None]]] = {
-            yaml.DocumentStartEvent: self._document,
-            yaml.ScalarEvent: self._scalar,
-            yaml.AliasEvent: self._alias,
-            yaml.SequenceStartEvent: self._start,
-            yaml.MappingStartEvent: self._start,
-            yaml.SequenceEndEvent: self._end,
-            yaml.MappingEndEvent: self._end,
-        }
 
     def take_all(self, events: Iterable[yaml.Event]) -> Tree:
         """The tree of a whole document. Raises `Misfit`."""
         for event in events:
-            if (take := self._take.get(type(event))) is not None:
-                take(event)
+            if (take := self._TAKERS.get(type(event))) is not None:
+                take(self, event)
         return self.tree
 
     def _document(self, event: yaml.DocumentStartEvent) -> None:
@@ -160,6 +151,17 @@ class Builder:
             own[key] = value
         made = _merged(own.pop(_MERGE), ended.event) | own if _MERGE in own else own
         return made if self._keep_nulls else {k: v for k, v in made.items() if v is not None}
+
+    # Functions, not bound methods: a builder that knew itself would wait for the collector.
+    _TAKERS: ClassVar[Mapping[type[yaml.Event], Callable[[Builder, Any], None]]] = {
+        yaml.DocumentStartEvent: _document,
+        yaml.ScalarEvent: _scalar,
+        yaml.AliasEvent: _alias,
+        yaml.SequenceStartEvent: _start,
+        yaml.MappingStartEvent: _start,
+        yaml.SequenceEndEvent: _end,
+        yaml.MappingEndEvent: _end,
+    }
 
 
 def _refuse_tag(event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
