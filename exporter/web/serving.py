@@ -14,6 +14,7 @@ from aiohttp import web
 
 from exporter.background import in_background
 from exporter.config import ConfigError
+from exporter.web.connection import Runner
 from exporter.web.live_web_config import LiveWebConfig
 
 _SHUTDOWN_SECONDS: Final = 0.5
@@ -44,9 +45,7 @@ async def serving(app: web.Application, settings: WebSettings) -> AsyncIterator[
     Raises `CannotServe`.
     """
     async with _protected(app, settings.config_file) as tls:
-        runner = web.AppRunner(
-            app, access_log=None, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS
-        )
+        runner = Runner(app, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
         await runner.setup()
         try:
             for host, port in settings.listen:

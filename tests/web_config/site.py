@@ -21,6 +21,7 @@ from prometheus_client import CollectorRegistry
 from exporter.exposition import Exposition
 from exporter.fleet import Fleet
 from exporter.host_clock import HostClock
+from exporter.web.connection import Runner
 from exporter.web.live_web_config import LiveWebConfig
 from exporter.web.server import WebState, make_app
 from tests.web_config.certificates import LOOPBACK
@@ -90,17 +91,31 @@ class Site:
                 await response.read()
                 return response.status, dict(response.headers)
 
+    async def say(self, *said: bytes) -> str:
+        """What comes back, to the end of the connection, when these bytes are sent in turn."""
+        reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
+        for piece in said:
+            writer.write(piece)
+            await asyncio.sleep(0)
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer.decode()
+
     async def served_certificate(self) -> str:
         return await asyncio.to_thread(ssl.get_server_certificate, (LOOPBACK, self.port))
 
 
 @asynccontextmanager
-async def site(folder: Path, config: Mapping[str, Any] | str) -> AsyncIterator[Site]:
-    """Serve an empty fleet behind a web-config that lies in `folder`."""
+async def site(
+    folder: Path, config: Mapping[str, Any] | str, *more: web.RouteDef
+) -> AsyncIterator[Site]:
+    """Serve an empty fleet, and what `more` there is, behind a web-config that lies in `folder`."""
     live = LiveWebConfig(write(folder, config))
     app = make_app(_empty_state())
+    app.add_routes(more)
     live.protect(app)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+    runner = Runner(app, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.TCPSite(runner, LOOPBACK, 0, ssl_context=live.tls).start()
