@@ -13,9 +13,10 @@ from aiohttp import hdrs, web
 from exporter.config.problems import ConfigError
 from exporter.files import Digests, digests
 from exporter.web.authentication import ask_for_password
+from exporter.web.cut_off import losses
+from exporter.web.hang_up import hang_up_on
 from exporter.web.passwords import Accounts, Checker
 from exporter.web.swappable_tls import SwappableTls
-from exporter.web.tls_server import TlsServer
 from exporter.web.web_config import WebConfig, files_named_in, load_web_config
 
 LOOK_EVERY_SECONDS: Final = 1.0
@@ -37,7 +38,7 @@ class LiveWebConfig:
         self._told: str | None = None
         config = load_web_config(file)
         section = config.tls_server_config
-        self.tls = None if section is None else SwappableTls(section.context)
+        self.tls = None if section is None else SwappableTls(section)
         self.headers: Mapping[str, str] = {}
         self.accounts: Accounts | None = None
         self._hashes: Mapping[str, str] = {}
@@ -46,6 +47,7 @@ class LiveWebConfig:
     def protect(self, app: web.Application) -> None:
         """Let an application answer as the web-config wants it."""
         app.middlewares.insert(0, ask_for_password(lambda: self.accounts))
+        app.middlewares.insert(0, hang_up_on(self._is_shut_out))
         app.on_response_prepare.append(self._prepare)
         app.on_shutdown.append(self._stop_checking)
 
@@ -66,15 +68,24 @@ class LiveWebConfig:
             return
         self._tried = now
         try:
-            self._take(await asyncio.to_thread(load_web_config, self._file))
+            self._change_to(await asyncio.to_thread(load_web_config, self._file))
         except ConfigError as error:
             self._tell_once("; ".join(error.problems))
-        else:
-            self._told = None
-            _log.info("web_config.loaded", file=str(self._file))
+
+    def _change_to(self, config: WebConfig) -> None:
+        if lost := list(losses(self._config, config)):
+            raise ConfigError([f"{self._file}: {each}" for each in lost])
+        had_accounts = self.accounts is not None
+        self._take(config)
+        self._told = None
+        _log.info("web_config.loaded", file=str(self._file))
+        if had_accounts and self.accounts is None:
+            _log.warning("web_config.asks_no_password", file=str(self._file))
 
     def _take(self, config: WebConfig) -> None:
-        self._swap_tls(config.tls_server_config)
+        self._config = config
+        if self.tls is not None and config.tls_server_config is not None:
+            self.tls.swap(config.tls_server_config)
         self.headers = config.http_server_config.headers.named()
         hashes = {
             name: secret.get_secret_value() for name, secret in config.basic_auth_users.items()
@@ -83,15 +94,6 @@ class LiveWebConfig:
             # Anew, with nothing known of what was right or wrong before.
             self.accounts = Accounts(hashes, self._checker) if hashes else None
             self._hashes = hashes
-
-    def _swap_tls(self, section: TlsServer | None) -> None:
-        if (section is None) != (self.tls is None):
-            # Nobody who scrapes would follow, and a file cut off in the middle looks the same.
-            raise ConfigError(
-                [f"{self._file}: tls_server_config: TLS is switched on and off by a restart only"]
-            )
-        if section is not None and self.tls is not None:
-            self.tls.current = section.context
 
     def _tell_once(self, problem: str) -> None:
         if problem != self._told:
@@ -108,17 +110,13 @@ class LiveWebConfig:
                 response.headers[name] = value
             else:
                 response.headers.popall(name, None)
-        if self._is_outdated(request):
+        if self.tls is not None and self.tls.is_outdated(request.transport):
             # Both: whether to close is settled before this is called, and so is what is said of it.
             response.force_close()
             response.headers[hdrs.CONNECTION] = "close"
 
-    def _is_outdated(self, request: web.Request) -> bool:
-        """Whether a connection was made by a TLS that has been swapped since."""
-        if self.tls is None or request.transport is None:
-            return False
-        connection = request.transport.get_extra_info("ssl_object")
-        return connection is not None and connection.context is not self.tls.current
+    def _is_shut_out(self, request: web.Request) -> bool:
+        return self.tls is not None and self.tls.shuts_out(request.transport)
 
 
 def checksums(file: Path) -> Digests:

@@ -114,6 +114,10 @@ KeyFile = Annotated[ReadableFile, AfterValidator(_private_key)]
 Inline = Annotated[None, BeforeValidator(_inline)]
 
 
+Clients = tuple[ssl.VerifyMode, bytes | None, tuple[str, ...] | None]
+"""How a client is verified: how strictly, by which CA (the system's if none), by which names."""
+
+
 class TlsServer(Section):
     """`tls_server_config`, with the TLS context that it makes."""
 
@@ -132,11 +136,22 @@ class TlsServer(Section):
     client_ca: Inline = None
 
     _context: ssl.SSLContext = PrivateAttr()
+    _clients: Clients = PrivateAttr()
 
     @property
     def context(self) -> ssl.SSLContext:
         """For new connections; made of the files as they were when this was loaded."""
         return self._context
+
+    @property
+    def clients(self) -> Clients:
+        """Who may connect; equal where the same may."""
+        return self._clients
+
+    @property
+    def asks_clients(self) -> bool:
+        """Whether a client's certificate makes a difference."""
+        return _VERIFY_MODES[self.client_auth_type] != ssl.CERT_NONE
 
     @model_validator(mode="before")
     @classmethod
@@ -154,8 +169,15 @@ class TlsServer(Section):
     def _makes_a_context(self) -> Self:
         _check_clients(self)
         _check_protocol(self)
+        # Before the context reads the file: should it change in between, the next look sees it.
+        self._clients = _clients(self)
         self._context = _make_context(self)
         return self
+
+
+def _clients(tls: TlsServer) -> Clients:
+    authority = tls.client_ca_file.read_bytes() if tls.client_ca_file is not None else None
+    return _VERIFY_MODES[tls.client_auth_type], authority, tls.client_allowed_sans
 
 
 def _check_clients(tls: TlsServer) -> None:

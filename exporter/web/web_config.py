@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 
@@ -40,6 +40,13 @@ def _bcrypt_hash(secret: Secret) -> Secret:
     return secret
 
 
+def _accounts(value: object) -> object:
+    if value is None:
+        # What a file looks like that is cut off here would let in everybody.
+        raise ValueError("has nothing behind it; {} stands for no passwords")
+    return value
+
+
 def _rate_limit(_value: object) -> None:
     raise ValueError("is not supported")
 
@@ -64,17 +71,21 @@ class Headers(Section):
 
 
 class NullIsUnset(Section):
-    """A mapping in which a key with nothing behind it is as good as absent.
+    """A mapping in which a key with nothing behind it is as good as absent."""
 
-    `basic_auth_users` is none: a user without a hash is no user less but an error.
-    """
+    null_counts: ClassVar[frozenset[str]] = frozenset()
+    """The keys for which it is not."""
 
     @model_validator(mode="before")
     @classmethod
     def _without_nulls(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
         if not isinstance(value, dict):
             return value
-        return {key: setting for key, setting in value.items() if setting is not None}
+        return {
+            key: setting
+            for key, setting in value.items()
+            if setting is not None or key in cls.null_counts
+        }
 
 
 class HttpServer(NullIsUnset):
@@ -87,9 +98,13 @@ class HttpServer(NullIsUnset):
 class WebConfig(NullIsUnset):
     """The whole file."""
 
+    null_counts = frozenset({"basic_auth_users"})
+
     tls_server_config: TlsServer | None = None
     http_server_config: HttpServer = HttpServer()
-    basic_auth_users: dict[Username, BcryptHash] = Field(default_factory=dict)
+    basic_auth_users: Annotated[dict[Username, BcryptHash], BeforeValidator(_accounts)] = Field(
+        default_factory=dict
+    )
     rate_limit: Annotated[None, BeforeValidator(_rate_limit)] = None
 
     def __str__(self) -> str:

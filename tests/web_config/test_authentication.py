@@ -124,7 +124,7 @@ async def test_users_come_and_go_while_it_runs(tmp_path: Path) -> None:
         write(tmp_path, {"basic_auth_users": {"bob": bobs}})
         await visited.look_twice()
         assert [(await visited.get(headers=who))[0] for who in (AS_ALICE, bob)] == [401, 200]
-        write(tmp_path, "{}")
+        write(tmp_path, {"basic_auth_users": {}})
         await visited.look_twice()
         assert (await visited.get())[0] == 200
 

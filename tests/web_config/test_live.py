@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 import structlog
 from structlog.testing import capture_logs
@@ -29,15 +30,24 @@ def log() -> Iterator[list[EventDict]]:
         yield captured
 
 
+SERVED = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
 BROKEN = [
     "",
     "tls_server_config: [",
     "basic_auth_users: {alice: secret}",
     "{tls_server_config: {}}",
+    "{}",
+    "http_server_config: {}",
+    # What a file looks like that is cut off on its way, its accounts last or first.
+    f"{SERVED}",
+    f"{SERVED}basic_auth_users:\n",
+    f"{SERVED}basic_auth_users:\n  alice:\n",
+    f"{SERVED}basic_auth_users:\n  alice: {HASH[:-1]}\n",
+    f"basic_auth_users:\n  alice: {HASH}\ntls_server_config:\n",
 ]
 
 
-@pytest.mark.parametrize("broken", BROKEN)
+@pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
 async def test_a_broken_file_changes_nothing_and_is_told_once(
     broken: str, ours: Authority, log: list[EventDict]
 ) -> None:
@@ -158,6 +168,87 @@ async def test_tls_is_neither_switched_on_nor_off_while_it_runs(
     assert entry["error"].endswith(
         "web.yml: tls_server_config: TLS is switched on and off by a restart only"
     )
+
+
+CLIENTS = f"""{SERVED}  client_auth_type: RequireAndVerifyClientCert
+  client_ca_file: ca.pem
+  client_allowed_sans:
+  - prometheus.example
+"""
+
+
+@pytest.mark.parametrize("lines", range(1, CLIENTS.count("\n")))
+async def test_a_file_that_is_cut_off_anywhere_lets_in_nobody_without_the_certificate(
+    lines: int, ours: Authority, log: list[EventDict]
+) -> None:
+    ours.issue("client", "prometheus.example")
+    ours.issue("other", "other.example")
+    async with site(ours.folder, CLIENTS) as visited:
+        write(ours.folder, "".join(CLIENTS.splitlines(keepends=True)[:lines]))
+        await visited.look_twice()
+        assert (await visited.get(tls=ours.client_context("client")))[0] == 200
+        for stranger in (None, "other"):
+            with pytest.raises(aiohttp.ClientError):
+                await visited.get(tls=ours.client_context(stranger))
+    assert [entry["event"] for entry in log] == ["web_config.reload_failed"]
+
+
+@pytest.mark.parametrize(
+    ("first", "then", "problems"),
+    [
+        (
+            ALICE,
+            "{}",
+            ["basic_auth_users: is gone: {} takes the last one away, a missing key nobody"],
+        ),
+        (
+            CLIENTS,
+            SERVED,
+            [
+                "tls_server_config.client_auth_type: is gone: NoClientCert asks nobody, "
+                "a missing key changes nothing"
+            ],
+        ),
+        (
+            CLIENTS,
+            f"{SERVED}  client_auth_type: RequireAndVerifyClientCert\n",
+            [
+                "tls_server_config.client_ca_file: is gone: a restart takes it away",
+                "tls_server_config.client_allowed_sans: is gone: a restart takes it away",
+            ],
+        ),
+    ],
+)
+async def test_what_is_missing_is_told_with_what_to_write_instead(
+    first: dict[str, object] | str,
+    then: str,
+    problems: list[str],
+    ours: Authority,
+    log: list[EventDict],
+) -> None:
+    async with site(ours.folder, first) as visited:
+        file = write(ours.folder, then)
+        await visited.look_twice()
+    assert [entry["error"] for entry in log] == ["; ".join(f"{file}: {each}" for each in problems)]
+
+
+async def test_accounts_and_client_certificates_go_when_the_file_says_so(
+    ours: Authority, log: list[EventDict]
+) -> None:
+    async with site(ours.folder, CLIENTS) as visited:
+        file = write(ours.folder, f"{SERVED}  client_auth_type: NoClientCert\n")
+        await visited.look_twice()
+        assert (await visited.get(tls=ours.client_context()))[0] == 200
+        write(ours.folder, ALICE | TLS)
+        await visited.look_twice()
+        assert (await visited.get(tls=ours.client_context()))[0] == 401
+        write(ours.folder, TLS | {"basic_auth_users": {}})
+        await visited.look_twice()
+        assert (await visited.get(tls=ours.client_context()))[0] == 200
+    told = [(entry["event"], entry["log_level"]) for entry in log]
+    loaded = ("web_config.loaded", "info")
+    assert told == [loaded, loaded, loaded, ("web_config.asks_no_password", "warning")]
+    assert log[-1]["file"] == str(file)
 
 
 async def test_accounts_that_stay_keep_what_is_known_of_their_passwords(

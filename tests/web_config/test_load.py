@@ -41,7 +41,8 @@ def header(line: str) -> str:
 
 FINE = [
     Case("{}"),
-    Case("tls_server_config:\nhttp_server_config:\nbasic_auth_users:\n"),
+    Case("tls_server_config:\nhttp_server_config:\n"),
+    Case("basic_auth_users: {}"),
     Case(f"tls_server_config: {{{TLS}}}"),
     Case(f'tls_server_config: {{{TLS}, client_ca_file: "", client_auth_type: ""}}'),
     Case(tls("client_auth_type: NoClientCert")),
@@ -268,6 +269,14 @@ WRONG = [
             "must be one line of printable ASCII",
         ),
         promtool_accepts=True,
+    ),
+    *(
+        Case(
+            f"basic_auth_users: {nothing}",
+            ("basic_auth_users: has nothing behind it; {} stands for no passwords",),
+            promtool_accepts=True,
+        )
+        for nothing in ("", "~", "null")
     ),
     Case("basic_auth_users: [alice]", ("basic_auth_users: must be a mapping",)),
     Case("basic_auth_users: {alice: }", ("basic_auth_users.alice: must be a single text",)),

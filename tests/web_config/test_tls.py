@@ -273,6 +273,81 @@ async def test_an_open_connection_gets_one_more_answer_after_a_swap(ours: Author
     assert kept == [True, False, True]
 
 
+class Kept:
+    """A connection that a visitor keeps open."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._reader, self._writer = reader, writer
+
+    async def ask(self) -> bytes:
+        """The answer's first line; nothing where there is none."""
+        self._writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\n\r\n")
+        first = await self._reader.readline()
+        while (await self._reader.readline()).strip():
+            pass
+        if first:
+            await self._reader.readline()
+        return first
+
+    async def close(self) -> None:
+        self._writer.close()
+        await self._writer.wait_closed()
+
+
+NEW_CLIENTS = [
+    {"client_ca_file": "others/ca.pem"},
+    {"client_ca_file": "ca.pem", "client_allowed_sans": ["x"]},
+]
+
+
+@pytest.mark.parametrize("new_clients", NEW_CLIENTS)
+@pytest.mark.parametrize("renewals", [0, 1])
+async def test_who_may_come_no_more_gets_no_answer_on_an_open_connection_either(
+    new_clients: dict[str, Any], renewals: int, ours: Authority, others: Authority
+) -> None:
+    assert others.file.exists()
+    tls = ours.client_context("client")
+    async with site(ours.folder, REQUIRED) as visited:
+        kept = Kept(*await asyncio.open_connection(LOOPBACK, visited.port, ssl=tls))
+        assert await kept.ask() == b"HTTP/1.1 200 OK\r\n"
+        new = with_tls(**REQUIRED["tls_server_config"] | new_clients)
+        write(ours.folder, new)
+        await visited.look_twice()
+        for _ in range(renewals):
+            ours.issue("server")
+            await visited.look_twice()
+        assert await kept.ask() == b""
+        await kept.close()
+
+
+async def test_another_file_of_the_same_clients_shuts_out_nobody(ours: Authority) -> None:
+    tls = ours.client_context("client")
+    async with site(ours.folder, REQUIRED) as visited:
+        kept = Kept(*await asyncio.open_connection(LOOPBACK, visited.port, ssl=tls))
+        (ours.folder / "same.pem").write_bytes(ours.file.read_bytes())
+        write(
+            ours.folder, with_tls(**REQUIRED["tls_server_config"] | {"client_ca_file": "same.pem"})
+        )
+        await visited.look_twice()
+        assert await kept.ask() == b"HTTP/1.1 200 OK\r\n"
+        await kept.close()
+
+
+async def test_who_may_still_come_need_not_notice_that_the_clients_have_changed(
+    ours: Authority,
+) -> None:
+    tls = ours.client_context("client")
+    async with site(ours.folder, REQUIRED) as visited, aiohttp.ClientSession() as visitor:
+        url = f"https://{LOOPBACK}:{visited.port}/-/healthy"
+        for allowed in ([], ["prometheus.example"]):
+            if allowed:
+                more = REQUIRED["tls_server_config"] | {"client_allowed_sans": allowed}
+                write(ours.folder, {"tls_server_config": more})
+                await visited.look_twice()
+            async with visitor.get(url, ssl=tls) as response:
+                assert response.status == 200
+
+
 @pytest.mark.parametrize(
     "said", [b"GET / HTTP/1.1\r\nHost: x\r\n\r\n", b"\x16\x03\x01\x00\x05", b"\0" * 99]
 )
