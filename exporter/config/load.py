@@ -46,10 +46,10 @@ def load_config(file: Path, environ: Mapping[str, str]) -> Config:
     return parse_config(read_tree(file), environ, file.parent)
 
 
-def read_tree(file: Path, *, keep_nulls: bool = False) -> Tree:
+def read_tree(file: Path, *, verbatim: bool = False) -> Tree:
     """A YAML file, parsed as `parse_yaml` does. Raises `ConfigError`."""
     try:
-        return parse_yaml(file.read_text("utf-8"), keep_nulls=keep_nulls)
+        return parse_yaml(file.read_text("utf-8"), verbatim=verbatim)
     except OSError as problem:
         raise ConfigError([f"{file}: cannot be read: {problem.strerror}"]) from None
     except UnicodeDecodeError:

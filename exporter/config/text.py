@@ -26,13 +26,14 @@ class NotYaml(ValueError):
     """A document that is not YAML or gives a key twice; `str()` says where and what."""
 
 
-def parse_yaml(document: str, *, keep_nulls: bool = False) -> Tree:
-    """The tree of a YAML (or JSON) document; `keep_nulls` where nothing is not as good as absent.
+def parse_yaml(document: str, *, verbatim: bool = False) -> Tree:
+    """The tree of a YAML (or JSON) document.
 
-    Raises `NotYaml`.
+    With `verbatim` nothing is not as good as absent, nor a quoted `true` as true: it has `None`
+    and `Boolean`. Raises `NotYaml`.
     """
     try:
-        return Builder(keep_nulls=keep_nulls).take_all(events_of(document))
+        return Builder(verbatim=verbatim).take_all(events_of(document))
     except Misfit as misfit:
         raise NotYaml(f"{_place(misfit.mark)}{misfit}") from None
     except yaml.MarkedYAMLError as problem:

@@ -7,6 +7,7 @@ written, which may be a password. Here a level is a place in a list, and no prob
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final, NamedTuple
@@ -26,6 +27,20 @@ MOST_REPEATED_VALUES: Final = 1_000_000
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _MERGE: Final = "\0<<"
 """The merge key; no text of a document has a NUL in it."""
+
+
+_BOOLEANS: Final = re.compile(
+    "|".join(
+        f"{word}|{word.title()}|{word.upper()}"
+        for word in ("true", "false", "yes", "no", "on", "off", "y", "n")
+    )
+)
+
+
+class Boolean(str):
+    """What YAML takes for true or false, as it was written; a quoted `"true"` is none."""
+
+    __slots__ = ()
 
 
 class Misfit(Exception):
@@ -69,9 +84,9 @@ class _Open:
 class Builder:
     """Takes the events of one document in; `tree` is what they made."""
 
-    def __init__(self, *, keep_nulls: bool) -> None:
+    def __init__(self, *, verbatim: bool) -> None:
         self.tree: Tree = None
-        self._keep_nulls = keep_nulls
+        self._verbatim = verbatim
         self._open: list[_Open] = []
         self._anchors: dict[str | None, _Node] = {}
         self._repeated = 0
@@ -99,7 +114,9 @@ class Builder:
             return value
         if self._open and self._open[-1].wants_key:
             return _MERGE if value == "<<" else value
-        return None if value in _NULLS else value
+        if value in _NULLS:
+            return None
+        return Boolean(value) if self._verbatim and _BOOLEANS.fullmatch(value) else value
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         node = self._anchors.get(event.anchor)
@@ -150,7 +167,7 @@ class Builder:
                 raise Misfit(_given_twice(key, ended.event), mark)
             own[key] = value
         made = _merged(own.pop(_MERGE), ended.event) | own if _MERGE in own else own
-        return made if self._keep_nulls else {k: v for k, v in made.items() if v is not None}
+        return made if self._verbatim else {k: v for k, v in made.items() if v is not None}
 
     # Functions, not bound methods: a builder that knew itself would wait for the collector.
     _TAKERS: ClassVar[Mapping[type[yaml.Event], Callable[[Builder, Any], None]]] = {

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, PrivateAttr, model_validat
 
 from exporter.config.fields import Name, ReadableFile
 from exporter.config.section import Section
+from exporter.config.tree import Boolean
 from exporter.tls_versions import TLS_VERSIONS, TlsVersion, allow_from
 from exporter.web.client_certificates import TellingSSLObject, allowing
 
@@ -54,6 +55,14 @@ _CIPHERS_OF_TLS13: Final = (
     "TLS_CHACHA20_POLY1305_SHA256",
 )
 
+# Go has them still. TLS 1.3 has none of their kind, nor have we.
+_CIPHERS_WITHOUT_FORWARD_SECRECY: Final = (
+    "TLS_RSA_WITH_AES_128_CBC_SHA",
+    "TLS_RSA_WITH_AES_256_CBC_SHA",
+    "TLS_RSA_WITH_AES_128_GCM_SHA256",
+    "TLS_RSA_WITH_AES_256_GCM_SHA384",
+)
+
 _CURVES: Final = {
     "CurveP256": "prime256v1",
     "CurveP384": "secp384r1",
@@ -61,17 +70,11 @@ _CURVES: Final = {
     "X25519": "X25519",
 }
 
-_YAML_BOOLS: Final = {
-    spelled
-    for word in ("true", "false", "yes", "no", "on", "off", "y", "n")
-    for spelled in (word, word.title(), word.upper())
-}
-
 
 def _yaml_bool(value: object) -> object:
     """A text that Prometheus's YAML takes for true or false: pydantic takes more."""
-    if isinstance(value, str) and value not in _YAML_BOOLS:
-        raise ValueError("must be true or false")
+    if isinstance(value, str) and not isinstance(value, Boolean):
+        raise ValueError("must be true or false")  # noqa: TRY004 - as pydantic wants it
     return value
 
 
@@ -90,6 +93,10 @@ def _holding(file: Path, pattern: bytes, thing: str) -> Path:
 
 
 def _cipher(name: str) -> str:
+    if name in _CIPHERS_WITHOUT_FORWARD_SECRECY:
+        raise ValueError(
+            f"{name} is not supported: it has no forward secrecy, {min(_CIPHERS)} say has"
+        )
     if name not in _CIPHERS and name not in _CIPHERS_OF_TLS13:
         raise ValueError(f"unknown cipher {name!r}: it is written as Go does, {min(_CIPHERS)} say")
     return name

@@ -29,7 +29,10 @@ def _header_value(text: str) -> str:
 
 
 def _bcrypt_hash(secret: Secret) -> Secret:
-    match = _BCRYPT.fullmatch(secret.get_secret_value())
+    text = secret.get_secret_value()
+    match = _BCRYPT.fullmatch(text)
+    if match is None and _BCRYPT.fullmatch(text.strip()):
+        raise ValueError("has a space or a line break around its bcrypt hash")
     if match is None:
         raise ValueError("is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one")
     if int(match["cost"]) > HIGHEST_COST:
@@ -118,7 +121,7 @@ KNOWN_KEYS: Final = keys_of((WebConfig, TlsServer, HttpServer, Headers))
 
 def load_web_config(file: Path) -> WebConfig:
     """Read and check a web-config. Raises `ConfigError` with lines `file: path: problem`."""
-    tree = read_tree(file, keep_nulls=True)
+    tree = read_tree(file, verbatim=True)
     if tree is None:
         # What a half-written file looks like must not open every door.
         raise ConfigError([f"{file}: is empty; {{}} stands for neither TLS nor passwords"])

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.config.text import NotYaml, expand_variables, parse_yaml
-from exporter.config.tree import Tree
+from exporter.config.tree import Boolean, Tree
 
 
 @pytest.mark.parametrize(
@@ -141,3 +141,10 @@ def test_a_broken_variable_is_told(broken: str) -> None:
     assert problems == [
         ("a", "${ is not followed by a variable's name and }; a literal ${ is written $${")
     ]
+
+
+def test_word_for_word_nothing_and_what_is_true_or_false_stay_apart_from_texts() -> None:
+    tree = parse_yaml('{a: , b: No, c: "no", d: y, e: !!bool x, f: nope}', verbatim=True)
+    assert tree == {"a": None, "b": "No", "c": "no", "d": "y", "e": "x", "f": "nope"}
+    assert isinstance(tree, dict)
+    assert [key for key, value in tree.items() if isinstance(value, Boolean)] == ["b", "d"]

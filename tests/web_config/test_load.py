@@ -76,6 +76,8 @@ FINE = [
     Case("http_server_config: {http2: true}"),
     Case("http_server_config: {http2: , headers: }"),
     Case("http_server_config: {http2: no}"),
+    *(Case(f"http_server_config: {{http2: {spelled}}}") for spelled in ("y", "N", '!!bool "on"')),
+    Case(f"basic_auth_users: {{yes: {HASH}}}"),
     Case(header("Strict-Transport-Security: max-age=31536000")),
     Case(header('X-Frame-Options: deny, X-Content-Type-Options: nosniff, X-XSS-Protection: "0"')),
     Case(header("X-Frame-Options: sameorigin, Content-Security-Policy: ''")),
@@ -208,6 +210,22 @@ WRONG = [
             "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA say",
         ),
     ),
+    *(
+        Case(
+            tls(f"cipher_suites: [{name}]"),
+            (
+                f"tls_server_config.cipher_suites[0]: {name} is not supported: "
+                "it has no forward secrecy, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA say has",
+            ),
+            promtool_accepts=True,
+        )
+        for name in (
+            "TLS_RSA_WITH_AES_128_CBC_SHA",
+            "TLS_RSA_WITH_AES_256_CBC_SHA",
+            "TLS_RSA_WITH_AES_128_GCM_SHA256",
+            "TLS_RSA_WITH_AES_256_GCM_SHA384",
+        )
+    ),
     Case(
         tls("cipher_suites: [TLS_AES_128_GCM_SHA256]"),
         (
@@ -231,6 +249,20 @@ WRONG = [
     Case(
         tls("prefer_server_cipher_suites: 1"),
         ("tls_server_config.prefer_server_cipher_suites: must be true or false",),
+    ),
+    *(
+        Case(
+            tls(f"prefer_server_cipher_suites: {text}"),
+            ("tls_server_config.prefer_server_cipher_suites: must be true or false",),
+        )
+        for text in ('"true"', "'no'", "!!str true", '!!bool "t"')
+    ),
+    *(
+        Case(
+            f"http_server_config: {{http2: {text}}}",
+            ("http_server_config.http2: must be true or false",),
+        )
+        for text in ('"true"', "'off'", '"y"')
     ),
     Case(
         tls("cert: PEM, key: s3cret, client_ca: PEM"),
@@ -297,6 +329,18 @@ WRONG = [
             (HASH.replace("$10$", "$32$"), False),
             (HASH.replace("2y", "2"), True),
             (HASH.replace("2y", "1"), True),
+        ]
+    ),
+    *(
+        Case(
+            document,
+            ("basic_auth_users.alice: has a space or a line break around its bcrypt hash",),
+            promtool_accepts=accepted,
+        )
+        for document, accepted in [
+            (f"basic_auth_users:\n  alice: |\n    {HASH}\n", True),
+            (f"basic_auth_users: {{alice: '{HASH} '}}", True),
+            (f"basic_auth_users: {{alice: ' {HASH}'}}", False),
         ]
     ),
     Case(
