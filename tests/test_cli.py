@@ -51,12 +51,32 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         ["--web.listen-address=nowhere"],
         ["--web.telemetry-path=metrics"],
         ["--log.level=loud"],
+        ["--config.file="],
+        ["check", "--config.file", ""],
+        ["configure", "--config.file="],
     ],
 )
 def test_wrong_usage_ends_with_2(argv: list[str]) -> None:
     with pytest.raises(SystemExit) as end:
         run(argv)
     assert end.value.code == 2
+
+
+def test_an_empty_config_file_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        run(["--config.file="])
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told == "axis-ntp-exporter: error: argument --config.file: must name a file"
+
+
+@pytest.mark.parametrize("flags", [["--web.config.file="], ["--web.config.file", ""]])
+def test_an_empty_web_config_file_is_none(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("devices: [{address: a}]")
+    assert run([f"--config.file={file}", "--config.check", *flags]) == 0
+    assert capsys.readouterr().out == f"{file}: fine, 1 device\n"
 
 
 def test_an_unknown_command_is_told_the_known_ones(capsys: pytest.CaptureFixture[str]) -> None:

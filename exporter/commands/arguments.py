@@ -21,7 +21,7 @@ def add_config_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config.file",
         dest="config_file",
-        type=Path,
+        type=_file,
         default=DEFAULT_CONFIG_FILE,
         metavar="FILE",
         help="the config file (default: %(default)s)",
@@ -50,7 +50,7 @@ def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
     parser.add_argument(
         "--web.config.file",
         dest="web_config_file",
-        type=Path,
+        type=_file_or_none,
         metavar="FILE",
         help="a web-config as Prometheus's exporters have it: TLS, basic auth, headers",
     )
@@ -78,6 +78,17 @@ def web_settings(arguments: argparse.Namespace, default_host: str) -> WebSetting
     """What `add_web` has read."""
     listen = tuple(arguments.listen or [(default_host, DEFAULT_PORT)])
     return WebSettings(listen, arguments.telemetry_path, arguments.web_config_file)
+
+
+def _file(text: str) -> Path:
+    if not text:
+        # As a path it would be the folder that we are in.
+        raise argparse.ArgumentTypeError("must name a file")
+    return Path(text)
+
+
+def _file_or_none(text: str) -> Path | None:
+    return Path(text) if text else None
 
 
 def device_count(text: str) -> int:
