@@ -215,6 +215,7 @@ def _make_context(tls: TlsServer) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # aiohttp's server speaks nothing newer, so `http2: true` is a wish that nobody hears.
     context.set_alpn_protocols(["http/1.1"])
+    # OpenSSL 3 lets no client do so unasked; 1.1.1, which Python takes too, needs to be told.
     context.options |= ssl.OP_NO_RENEGOTIATION
     _set_ciphers(context, tls)
     _load_certificate(context, tls)

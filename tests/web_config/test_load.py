@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import ssl
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -438,6 +439,15 @@ def test_no_hash_shows_in_a_repr(folder: Path) -> None:
 def test_dollars_stand_for_themselves(folder: Path) -> None:
     config = load_web_config(write(folder, Case(f"basic_auth_users: {{alice: {HASH}}}")))
     assert config.basic_auth_users["alice"].get_secret_value() == HASH
+
+
+def test_openssl_is_told_that_no_client_may_negotiate_again(folder: Path) -> None:
+    # Looked at, not tried: OpenSSL 3 refuses it by itself, 1.1.1 has to be told.
+    section = load_web_config(
+        write(folder, Case(f"tls_server_config: {{{TLS}}}"))
+    ).tls_server_config
+    assert section is not None
+    assert section.context.options & ssl.OP_NO_RENEGOTIATION
 
 
 def test_the_docs_tell_every_key() -> None:

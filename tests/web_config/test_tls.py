@@ -114,6 +114,19 @@ async def test_client_auth_type_says_who_gets_in(
     assert found == let_in
 
 
+async def test_without_a_client_ca_the_cas_of_the_system_say_who_gets_in(
+    ours: Authority, others: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # So OpenSSL is told where the system's are.
+    monkeypatch.setenv("SSL_CERT_FILE", str(others.file))
+    tls = others.client_context("client")
+    tls.load_verify_locations(ours.file)
+    config = with_tls(client_auth_type="RequireAndVerifyClientCert")
+    async with site(ours.folder, config) as visited:
+        assert await is_let_in(visited, tls)
+        assert not await is_let_in(visited, ours.client_context("client"))
+
+
 @pytest.mark.parametrize(
     ("version", "client", "alert"),
     [
