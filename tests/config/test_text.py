@@ -144,7 +144,7 @@ def test_a_broken_variable_is_told(broken: str) -> None:
 
 
 def test_word_for_word_nothing_and_what_is_true_or_false_stay_apart_from_texts() -> None:
-    tree = parse_yaml('{a: , b: No, c: "no", d: y, e: !!bool x, f: nope}', verbatim=True)
-    assert tree == {"a": None, "b": "No", "c": "no", "d": "y", "e": "x", "f": "nope"}
+    tree = parse_yaml('{a: , b: No, c: "no", d: y, f: nope}', verbatim=True)
+    assert tree == {"a": None, "b": "No", "c": "no", "d": "y", "f": "nope"}
     assert isinstance(tree, dict)
     assert [key for key, value in tree.items() if isinstance(value, Boolean)] == ["b", "d"]
