@@ -26,7 +26,7 @@ MOST_REPEATED_VALUES: Final = 1_000_000
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 _MERGE: Final = "\0<<"
-"""The merge key; no text of a document has a NUL in it."""
+"""The merge key, told from a quoted `"<<"`: no key of ours has a NUL in it."""
 
 
 _BOOLEANS: Final = re.compile(
