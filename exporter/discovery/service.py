@@ -44,13 +44,11 @@ class Discovery:
 
     def follow(self, config: Config) -> None:
         """Ask the sources of a config from now on; those that stay keep what they told."""
-        before, self._watches = (
-            self._watches,
-            {
-                section: self._watches.get(section) or self._begun(section, mechanism)
-                for section, mechanism in mechanisms(config).items()
-            },
-        )
+        before = self._watches
+        self._watches = {
+            section: before.get(section) or self._begun(section, mechanism)
+            for section, mechanism in mechanisms(config).items()
+        }
         ended = [watch for section, watch in before.items() if section not in self._watches]
         for watch in ended:
             watch.stop()
