@@ -7,8 +7,10 @@ many of them: docs/decisions/0005-guard-and-time-in-subclasses.md.
 from __future__ import annotations
 
 import asyncio
-import select
+import fcntl
 import ssl
+import struct
+import termios
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -47,8 +49,8 @@ Session = aiohttp.ClientSession
 """What all devices share: the connections that are kept."""
 
 
-_waiting: Final = select.poll()
-"""Looks at one connection at a time; made once, for every poll asks it."""
+_NO_BYTES: Final = struct.pack("i", 0)
+"""What ioctl says of a socket on which nothing waits to be read."""
 
 
 _NO_ANSWERS: Final[deque[Any]] = deque(maxlen=0)
@@ -103,11 +105,7 @@ class GuardedConnection(ResponseHandler):
         if self.should_close or self.transport is None:
             return False
         file = self.transport.get_extra_info("socket").fileno()
-        _waiting.register(file, select.POLLIN)
-        try:
-            return not _waiting.poll(0)
-        finally:
-            _waiting.unregister(file)
+        return fcntl.ioctl(file, termios.FIONREAD, _NO_BYTES) == _NO_BYTES
 
     def data_received(self, data: bytes) -> None:
         """Pass bytes on within the room there is; beyond it the connection ends."""
