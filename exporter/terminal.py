@@ -44,6 +44,11 @@ NAME_WIDTH: Final = 11
 """How wide the column of names is, the same in every table."""
 
 
+def counted(devices: int) -> str:
+    """`1 device`, `2 devices`."""
+    return f"{devices} device{'' if devices == 1 else 's'}"
+
+
 def print_lines(lines: Iterable[Line], stream: TextIO) -> None:
     """Print lines, in colour if `stream` is a terminal."""
     if not stream.isatty():

@@ -1,6 +1,5 @@
 """Log lines: one form, one line, no surprises."""
 
-import io
 import json
 import logging
 from collections.abc import Iterator
@@ -8,23 +7,14 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from exporter.logs import Format, Level, configure_logging
+from exporter.logs import Format, Level
+from tests.log_lines import log_to, logging_put_back
 
 
 @pytest.fixture(autouse=True)
 def untouched_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], level = before
-    root.setLevel(level)
-    structlog.reset_defaults()
-
-
-def log_to(level: Level = "info", style: Format = "logfmt") -> io.StringIO:
-    stream = io.StringIO()
-    configure_logging(level, style, stream)
-    return stream
+    with logging_put_back():
+        yield
 
 
 def test_a_logfmt_line_begins_with_time_level_and_event() -> None:

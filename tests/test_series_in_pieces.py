@@ -1,6 +1,5 @@
 """A scrape is sent in pieces, and polls go on between them."""
 
-import asyncio
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +8,7 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from exporter.web.series import stream_series
+from tests.turns import counting_turns
 
 PIECES = 10
 
@@ -27,15 +27,6 @@ async def test_others_have_their_turn_after_each_piece(
 
     for name in ("prepare", "write", "write_eof"):
         monkeypatch.setattr(web.StreamResponse, name, take)
-    turns = 0
-
-    async def count_turns() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    others = asyncio.create_task(count_turns())
-    await stream_series(make_mocked_request("GET", "/metrics", headers), pieces)
-    others.cancel()
-    assert turns >= PIECES
+    async with counting_turns() as turns:
+        await stream_series(make_mocked_request("GET", "/metrics", headers), pieces)
+    assert turns.count >= PIECES

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from exporter.checkup.examine import Checkup
-from exporter.escaping import escaped
+from exporter.escaping import called, escaped
 from exporter.offsets import format_clock, format_offset
 from exporter.reading import NtpClientReading
-from exporter.terminal import Line, Piece, Table
+from exporter.terminal import Line, Piece, Table, counted
 from exporter.vapix.certificate import Certificate
 from exporter.vapix.errors import printable
 from exporter.verdict import Trouble
@@ -33,9 +33,7 @@ def table(checkup: Checkup) -> Table:
 
 def _title(checkup: Checkup) -> Line:
     target = checkup.device.target
-    name, address = escaped(target.name), escaped(target.address)
-    called = name if name == address else f"{name} ({address})"
-    return Piece(called, "bold"), Piece(": "), _outcome(checkup)
+    return Piece(called(target.name, target.address), "bold"), Piece(": "), _outcome(checkup)
 
 
 def _outcome(checkup: Checkup) -> Piece:
@@ -130,7 +128,7 @@ def summary(checkups: Sequence[Checkup]) -> Iterator[Line]:
     counts = Counter(_outcome(each).text for each in checkups)
     order = ("fine", "not fine", "not checked")
     told = ", ".join(f"{counts[words]} {words}" for words in order if counts[words])
-    yield (Piece(f"{len(checkups)} device{'' if len(checkups) == 1 else 's'}: {told}", "bold"),)
+    yield (Piece(f"{counted(len(checkups))}: {told}", "bold"),)
     wrong = Counter((each.level, each.what) for checkup in checkups for each in checkup.troubles)
     for (level, what), count in wrong.most_common() if len(checkups) > 1 else ():
         yield Piece(f"{count:>7} "), Piece(escaped(what), _STYLES[level])

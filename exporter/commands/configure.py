@@ -22,14 +22,13 @@ from exporter.desired_state.audit import AuditFailed, AuditLog, open_audit_log, 
 from exporter.desired_state.change import Case, await_change, change, compare
 from exporter.desired_state.finding import RIGHT, Result
 from exporter.desired_state.report import (
-    counted,
     device_lines,
     documents,
     next_step,
     summary,
 )
 from exporter.signals import Interruption, interruptions
-from exporter.terminal import agrees, print_lines, progress, tell
+from exporter.terminal import agrees, counted, print_lines, progress, tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,8 +11,8 @@ from typing import Any, Final
 from exporter.desired_state.change import Case
 from exporter.desired_state.finding import RIGHT, Finding, Result
 from exporter.desired_state.plan import Difference
-from exporter.escaping import escaped
-from exporter.terminal import Line, Piece
+from exporter.escaping import called, escaped
+from exporter.terminal import Line, Piece, counted
 
 _STYLES: Final = {
     Result.NOTHING_EXPECTED: "dim",
@@ -56,7 +56,7 @@ def device_lines(cases: Sequence[Case]) -> Iterator[Line]:
         style = _STYLES.get(finding.result, _ALARMING)
         reason = f": {escaped(finding.reason)}" if finding.reason else ""
         yield (
-            Piece(_called(case), "bold"),
+            Piece(called(case.device.target.name, case.device.target.address), "bold"),
             Piece(": "),
             Piece(words(finding.result), style),
             Piece(reason),
@@ -65,12 +65,6 @@ def device_lines(cases: Sequence[Case]) -> Iterator[Line]:
             yield _difference_line(difference)
         for warning in _warnings(finding):
             yield (Piece(f"  warning: {warning}", "yellow"),)
-
-
-def _called(case: Case) -> str:
-    target = case.device.target
-    name, address = escaped(target.name), escaped(target.address)
-    return name if name == address else f"{name} ({address})"
 
 
 def _told(finding: Finding) -> tuple[Difference, ...]:
@@ -115,11 +109,6 @@ def next_step(cases: Sequence[Case], *, applying: bool) -> str:
     if results & {Result.NOT_STARTED, Result.UNCERTAIN}:
         return "Not finished: run it again."
     return "Not every device is as expected."
-
-
-def counted(devices: int) -> str:
-    """`1 device`, `2 devices`."""
-    return f"{devices} device{'' if devices == 1 else 's'}"
 
 
 def documents(cases: Sequence[Case]) -> list[dict[str, Any]]:

@@ -11,7 +11,6 @@ from exporter.desired_state.change import Case
 from exporter.desired_state.finding import Finding, Result, first_finding
 from exporter.desired_state.plan import Difference
 from exporter.desired_state.report import (
-    counted,
     device_lines,
     documents,
     next_step,
@@ -20,6 +19,7 @@ from exporter.desired_state.report import (
 )
 from exporter.device import Device, Target
 from exporter.reading import NtpClientReading, Reading
+from exporter.terminal import counted
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import PollTimeout
 from exporter.vapix.ntp_configuration import NtpClientConfiguration

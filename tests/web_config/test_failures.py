@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import io
-import logging
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
-import structlog
 from aiohttp import web
 
-from exporter.logs import Level, configure_logging
+from exporter.logs import Level
+from tests.log_lines import log_to, logging_put_back
 from tests.web_config.certificates import LOOPBACK
 from tests.web_config.site import ALICE, AS_ALICE, Site, site
 
@@ -50,18 +48,8 @@ LEVELS: tuple[Level, ...] = ("debug", "info", "warn", "error")
 
 @pytest.fixture(autouse=True)
 def untouched_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    before = root.handlers[:], root.level
-    yield
-    root.handlers[:], level = before
-    root.setLevel(level)
-    structlog.reset_defaults()
-
-
-def log_to(level: Level) -> io.StringIO:
-    stream = io.StringIO()
-    configure_logging(level, "logfmt", stream)
-    return stream
+    with logging_put_back():
+        yield
 
 
 @pytest.mark.parametrize("level", LEVELS)

@@ -1,6 +1,5 @@
 """The fleet at a glance: who is shown, in which order, and at what cost."""
 
-import asyncio
 import re
 from collections.abc import Iterable
 
@@ -20,6 +19,7 @@ from exporter.web.fleet_page import (
     row_of,
 )
 from exporter.web.fleet_query import FleetQuery
+from tests.turns import counting_turns
 from tests.web_pages.site import NOW, SYNCED, device, polled
 
 
@@ -135,19 +135,10 @@ def test_a_page_beyond_the_last_is_the_last(
 
 
 async def test_only_a_page_is_put_in_words_and_polls_go_on_between_the_pieces() -> None:
-    turns = 0
-
-    async def poll() -> None:
-        nonlocal turns
-        while True:
-            turns += 1
-            await asyncio.sleep(0)
-
-    beside = asyncio.create_task(poll())
-    page = await render_fleet(Fleet(many(3000)), FleetQuery(), NOW, "/metrics")
-    beside.cancel()
+    async with counting_turns() as turns:
+        page = await render_fleet(Fleet(many(3000)), FleetQuery(), NOW, "/metrics")
     assert page.count("data-row") == ROWS_ON_A_PAGE
-    assert turns >= 3000 / DEVICES_IN_A_PIECE
+    assert turns.count >= 3000 / DEVICES_IN_A_PIECE
     assert DEVICES_IN_A_PIECE <= 500
 
 
