@@ -39,10 +39,12 @@ class Trouble(NamedTuple):
 
 
 def troubles(state: DeviceState, offset: Offset | None) -> list[Trouble]:
-    """Everything that is wrong with a device that was polled, the gravest first.
+    """Everything that is wrong with a device, the gravest first; nothing before its first poll.
 
     `offset` is its clock seen from outside, now; `None` while unknown.
     """
+    if state.last_poll_unix is None:
+        return []
     error = state.last_error
     found = _reading_troubles(state) if error is None else [_failure(error, state.error)]
     return [*found, *_clock_troubles(offset)]

@@ -34,6 +34,10 @@ def said(state: DeviceState, offset: Offset | None = None) -> list[str]:
     return [trouble.what for trouble in troubles(state, offset)]
 
 
+def test_nothing_is_wrong_with_a_device_before_its_first_poll() -> None:
+    assert troubles(DeviceState(), None) == []
+
+
 def test_a_good_device_has_no_trouble() -> None:
     assert troubles(read(FINE), Offset(0.4, 0.001)) == []
 

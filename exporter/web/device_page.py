@@ -44,8 +44,7 @@ class PollRow:
 def render_device(device: Device, now: HostTime) -> str:
     """The page of a device at that moment."""
     state = device.state
-    waits = state.last_poll_unix is None
-    found = [] if waits else troubles(state, state.clock_offset(now))
+    found = troubles(state, state.clock_offset(now))
     polls = list(state.history)
     return render(
         "device.html",

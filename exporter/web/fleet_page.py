@@ -53,7 +53,7 @@ class Survey:
         """Look at some more devices."""
         words = query.words
         for device in devices:
-            found = _troubles(device.state, now)
+            found = troubles(device.state, device.state.clock_offset(now))
             level = level_of(device.state, found)
             self.counts[level] += 1
             if query.state not in (None, level) or (words and not _has(device, found, words)):
@@ -75,10 +75,6 @@ class Survey:
 def natural_key(name: str) -> str:
     """What sorts names as people do: `dock-2` before `dock-10`, `Gate` beside `gate`."""
     return _DIGITS.sub(lambda digits: digits[0].zfill(_DIGITS_COMPARED), name.casefold())
-
-
-def _troubles(state: DeviceState, now: HostTime) -> list[Trouble]:
-    return [] if state.last_poll_unix is None else troubles(state, state.clock_offset(now))
 
 
 def _has(device: Device, found: Sequence[Trouble], words: Iterable[str]) -> bool:
@@ -125,7 +121,7 @@ class Row:
 def row_of(device: Device, now: HostTime) -> Row:
     """One device's row."""
     state, target = device.state, device.target
-    found = _troubles(state, now)
+    found = troubles(state, state.clock_offset(now))
     polled = state.last_poll_unix
     return Row(
         name=target.name,
