@@ -12,7 +12,7 @@ import re
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from functools import lru_cache, partial
 from typing import Final, Literal
 
 from multidict import CIMultiDictProxy
@@ -131,7 +131,7 @@ class DigestAnswers:
     def authorization(self, method: str, uri: str) -> str:
         """The `Authorization` header of the next request; counts it against the nonce."""
         self._count += 1
-        resource = self._h(f"{method}:{uri}")
+        resource = _resource(self._hash, method, uri)
         fields = f'{self._fixed}, nonce="{_escape(self._nonce)}", uri="{uri}"'
         if not self._with_qop:
             response = self._h(f"{self._secret}:{self._nonce}:{resource}")
@@ -147,6 +147,12 @@ class DigestAnswers:
 
     def _h(self, text: str) -> str:
         return self._hash(text.encode()).hexdigest()
+
+
+@lru_cache(maxsize=16)  # there is one resource, and two algorithms
+def _resource(algorithm: Callable[[bytes], hashlib._Hash], method: str, uri: str) -> str:
+    """What RFC 7616 calls H(A2)."""
+    return algorithm(f"{method}:{uri}".encode()).hexdigest()
 
 
 class BasicAnswers:

@@ -6,7 +6,6 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +20,9 @@ from exporter.vapix.auth import Authenticator, nonces_of
 from exporter.vapix.session import AnswerTooLong, Exchange, Session, current_exchange
 from exporter.vapix.sighting import Sighting
 
+# At hand, for Python looks a member up by a call, at every poll.
+_OK: Final = HTTPStatus.OK
+_UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _REDIRECTS: Final = range(300, 400)
 
 
@@ -141,7 +143,7 @@ class NtpClient:
     async def _authenticated(self, request: bytes) -> HttpAnswer:
         """Send a request until the device takes our credentials or they are spent."""
         refusals = 0
-        while (answer := await self._delivered(request)).status == HTTPStatus.UNAUTHORIZED:
+        while (answer := await self._delivered(request)).status == _UNAUTHORIZED:
             refusals += 1
             with _factory_state_told(answer):
                 challenges = answer.headers.getall("WWW-Authenticate", [])
@@ -175,7 +177,7 @@ class NtpClient:
         try:
             async with self._session.post(
                 endpoint.url,
-                data=_payload(request),
+                data=request,
                 headers=headers,
                 allow_redirects=False,
                 ssl=endpoint.tls or True,
@@ -198,11 +200,6 @@ class NtpClient:
         body = await _read_body(response)
         exchange.end()
         return HttpAnswer(response.status, headers, body)
-
-
-@lru_cache(maxsize=64)  # as the requests are: the same few bytes at every poll
-def _payload(request: bytes) -> aiohttp.BytesPayload:
-    return aiohttp.BytesPayload(request, content_type="application/json")
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
@@ -231,7 +228,7 @@ def _factory_state_told(answer: HttpAnswer) -> Iterator[None]:
 
 def _raise_for_status(answer: HttpAnswer) -> None:
     status = answer.status
-    if status == HTTPStatus.OK:
+    if status == _OK:
         return
     if status == HTTPStatus.INTERNAL_SERVER_ERROR and (error := ntp.find_error(answer.body or b"")):
         raise error

@@ -6,6 +6,7 @@ The only place, with `ntp_configuration.py`, that knows the API's camelCase.
 from __future__ import annotations
 
 import json
+import re
 from functools import lru_cache
 from typing import Annotated, Any, Final, NamedTuple, cast
 
@@ -29,6 +30,7 @@ LARGEST_BODY_BYTES: Final = 64 * 1024
 _LONGEST_LIST: Final = 32
 _LONGEST_NAME: Final = 255
 _LARGEST_ERROR_CODE: Final = 99_999
+_API_VERSION: Final = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
 # Twice the longest poll interval there is, and three centuries.
 _LARGEST_SECONDS: Final = 2**25
 _LARGEST_OFFSET_MILLISECONDS: Final = 1e13
@@ -150,13 +152,7 @@ def _json_object(body: bytes) -> dict[str, Any]:
 
 
 def _api_version(value: object) -> str | None:
-    if not isinstance(value, str):
-        return None
-    major, dot, minor = value.partition(".")
-    numbers = (major, minor)
-    if not dot or not all(n.isascii() and n.isdigit() and len(n) <= 4 for n in numbers):  # noqa: PLR2004 - a version, not a hostile text
-        return None
-    return value
+    return value if isinstance(value, str) and _API_VERSION.fullmatch(value) else None
 
 
 def _is_error_code(code: object) -> bool:
@@ -180,6 +176,7 @@ def _require_printable(text: str) -> str:
     return text
 
 
+@lru_cache(maxsize=256)  # most devices of a fleet list the same few, at every poll
 def _listed_once(names: tuple[str, ...]) -> tuple[str, ...]:
     _require_printable("".join(names))
     # [""] is how a list is cleared: so the reference has it for the method that sets.

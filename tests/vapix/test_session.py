@@ -3,66 +3,14 @@
 import asyncio
 import resource
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 import pytest
-from yarl import URL
 
-from exporter.hold import SHORTEST_HOLD_NS, Hold
-from exporter.host_clock import steady_ns
-from exporter.reading import Reading
-from exporter.vapix import errors
-from exporter.vapix.auth import Authenticator, Credentials
-from exporter.vapix.client import Endpoint, NtpClient
-from exporter.vapix.session import GuardedConnection, open_session
+from exporter.vapix.client import NtpClient
+from exporter.vapix.session import GuardedConnection
+from tests.vapix.raw_device import answer, client_of, error_of, read_request, servers_max
 
-Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-def answer(servers_max: int = 5, head: bytes = b"") -> bytes:
-    body = b'{"data":{"client":{"maxSupportedStaticServers":%d}}}' % servers_max
-    return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body)
-
-
-async def read_request(reader: asyncio.StreamReader) -> None:
-    head = await reader.readuntil(b"\r\n\r\n")
-    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
-    await reader.readexactly(length)
-
-
-@asynccontextmanager
-async def client_of(handler: Handler) -> AsyncIterator[NtpClient]:
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            await handler(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
-            pass  # the client has gone, as it should
-        finally:
-            writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    url = URL(f"http://127.0.0.1:{port}/axis-cgi/ntp.cgi")
-    authenticator = Authenticator("auto", Credentials("root", "pass"), secure=False)
-    async with server, open_session() as session:
-        yield NtpClient(session, Endpoint(url), authenticator)
-
-
-async def servers_max(client: NtpClient) -> int | None:
-    async with asyncio.timeout(5):
-        reading: Reading = await client.get_info()
-    assert reading.client is not None
-    return reading.client.static_servers_max
-
-
-async def error_of(client: NtpClient, deadline_seconds: float = 5) -> errors.DeviceError:
-    async with asyncio.timeout(deadline_seconds):
-        with pytest.raises(errors.DeviceError) as caught:
-            await client.get_info()
-    return caught.value
 
 
 async def test_an_answer_that_nobody_asked_for_never_becomes_the_next_polls() -> None:
@@ -150,16 +98,8 @@ async def test_one_connections_unread_bytes_are_not_taken_for_anothers(
         with unread, kept, monkeypatch.context() as patch:
             kept.send(b"unasked")
             for connection, its in ((mine, unread), (yours, kept)):
-                patch.setattr(connection, "transport", FakeTransport(its))
+                patch.setattr(connection, "_file", its.fileno())
             assert [is_quiet(each) for each in (mine, yours, mine, yours)] == [False, True] * 2
-
-
-@dataclass
-class FakeTransport:
-    its: socket.socket
-
-    def get_extra_info(self, _name: str) -> socket.socket:
-        return self.its
 
 
 async def test_two_answers_at_once_count_as_one() -> None:
@@ -350,76 +290,3 @@ async def test_every_answer_is_a_sighting_with_the_times_around_it() -> None:
         assert client.take_sightings() == []
     assert 0 < first.sent_ns <= first.received_ns <= second.sent_ns <= second.received_ns
     assert first.date == "Sun, 22 Nov 2026 12:00:00 GMT"
-
-
-async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    while True:
-        await read_request(reader)
-        writer.write(answer())
-
-
-async def leaves_after_ns(client: NtpClient, wait_ns: int) -> int:
-    """How long after the moment it was to leave a request left."""
-    moment_ns = steady_ns() + wait_ns
-    await client.get_info(Hold(moment_ns))
-    (sighting,) = client.take_sightings()
-    return sighting.sent_ns - moment_ns
-
-
-@pytest.mark.parametrize("wait_ms", [10, 150])
-async def test_a_request_leaves_at_the_moment_it_is_to_leave(wait_ms: int) -> None:
-    async with client_of(at_once) as client:
-        late = [await leaves_after_ns(client, wait_ms * 1_000_000) for _ in range(5)]
-    assert all(each > -SHORTEST_HOLD_NS for each in late)
-    # A busy machine wakes us late: the least disturbed one counts.
-    assert min(late) < 8_000_000
-
-
-async def test_how_long_a_request_was_held_is_told() -> None:
-    async with client_of(at_once) as client:
-        begun_ns, hold = steady_ns(), Hold(steady_ns() + 100_000_000)
-        await client.get_info(hold)
-        (sighting,) = client.take_sightings()
-    assert 50_000_000 < hold.held_ns < sighting.sent_ns - begun_ns
-
-
-async def test_a_moment_that_has_passed_holds_nothing_back() -> None:
-    async with client_of(at_once) as client:
-        hold = Hold(steady_ns() - 1)
-        await client.get_info(hold)
-    assert hold.held_ns == 0
-
-
-async def test_a_held_request_says_what_it_waits_for() -> None:
-    async with client_of(at_once) as client:
-        held = asyncio.create_task(client.get_info(Hold(steady_ns() + 60 * 10**9)))
-        async with asyncio.timeout(5):
-            while client.stage != "connected, waiting for the moment to ask":
-                await asyncio.sleep(0.01)
-        held.cancel()
-
-
-async def test_a_timeout_waits_while_a_request_is_held() -> None:
-    async with client_of(at_once) as client:
-        hold = Hold(steady_ns() + 300_000_000)
-        async with asyncio.timeout(0.2) as hold.deadline:
-            await client.get_info(hold)
-    assert hold.held_ns > 200_000_000
-
-
-async def test_a_kept_connection_that_ends_while_a_request_is_held_costs_a_reconnect_only() -> None:
-    served = 0
-
-    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal served
-        served += 1
-        await read_request(reader)
-        writer.write(answer())
-        await asyncio.sleep(0.05)  # the device ends an idle connection, as Apache does after 5 s
-
-    async with client_of(device) as client:
-        await client.get_info()
-        hold = Hold(steady_ns() + 200_000_000)
-        await client.get_info(hold)
-    assert served == 2
-    assert hold.held_ns > 150_000_000

@@ -1,0 +1,65 @@
+"""Devices of a few lines on real sockets, byte by byte as a test wants them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from yarl import URL
+
+from exporter.reading import Reading
+from exporter.vapix import errors
+from exporter.vapix.auth import Authenticator, Credentials
+from exporter.vapix.client import Endpoint, NtpClient
+from exporter.vapix.session import open_session
+
+Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def answer(servers_max: int = 5, head: bytes = b"") -> bytes:
+    body = b'{"data":{"client":{"maxSupportedStaticServers":%d}}}' % servers_max
+    return b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (head, len(body), body)
+
+
+async def read_request(reader: asyncio.StreamReader) -> None:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = int(head.lower().partition(b"content-length:")[2].split(b"\r\n")[0])
+    await reader.readexactly(length)
+
+
+@asynccontextmanager
+async def client_of(handler: Handler) -> AsyncIterator[NtpClient]:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await handler(reader, writer)
+        except (OSError, asyncio.IncompleteReadError):
+            pass  # the client has gone, as it should
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    url = URL(f"http://127.0.0.1:{port}/axis-cgi/ntp.cgi")
+    authenticator = Authenticator("auto", Credentials("root", "pass"), secure=False)
+    async with server, open_session() as session:
+        yield NtpClient(session, Endpoint(url), authenticator)
+
+
+async def servers_max(client: NtpClient) -> int | None:
+    async with asyncio.timeout(5):
+        reading: Reading = await client.get_info()
+    assert reading.client is not None
+    return reading.client.static_servers_max
+
+
+async def error_of(client: NtpClient, deadline_seconds: float = 5) -> errors.DeviceError:
+    async with asyncio.timeout(deadline_seconds):
+        with pytest.raises(errors.DeviceError) as caught:
+            await client.get_info()
+    return caught.value
+
+
+async def at_once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        await read_request(reader)
+        writer.write(answer())
