@@ -67,8 +67,7 @@ def _device(number: int) -> Device:
     now = HostClock().now()
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now.unix_seconds))
     seen = Sighting(now.steady_ns - 1_000_000, now.steady_ns, date)
-    outcome = Outcome(now.unix_seconds, 0.012, _READING, now.steady_seconds, (seen,))
-    device.state.record(outcome)
+    device.state.record(Outcome(now, 12_000_000, _READING, (seen,)))
     device.state.next_poll_unix = now.unix_seconds + 60
     return device
 

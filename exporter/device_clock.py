@@ -71,35 +71,33 @@ class DeviceClock:
         self.last_step_seconds = None
         last = self._ready_after_ns[: POLLS_KEPT - 1]
         self._ready_after_ns = () if ready_after_ns is None else (ready_after_ns, *last)
-        if observations:
-            self._take_aim(observations[0])
         for seen in observations:
-            self._take(seen)
+            # Only the first of a poll's requests was sent at the moment aimed at.
+            self._take(seen, aimed=seen is observations[0])
 
-    def _take(self, seen: Observation) -> None:
-        self._estimate, step_ns = combine(self._estimate, seen)
-        self._round_trip_ns = seen.round_trip_ns
+    def _take(self, seen: Observation, *, aimed: bool) -> None:
+        before = self._estimate
+        self._estimate, step_ns = combine(before, seen)
+        if step_ns is not None:
+            self._take_step(step_ns)
+        elif aimed and before is not None:
+            self._take_aim(self._estimate, seen)
         if seen.is_point:
             self._point_at_ns = seen.at_ns
-        elif step_ns is not None:
-            # The point of before says nothing of a clock that has jumped since.
-            self._point_at_ns = None
-        if step_ns is not None:
-            self.steps += 1
-            self.last_step_seconds = step_ns / SECOND_NS
-            self._aiming = Aiming()
+        self._round_trip_ns = seen.round_trip_ns
 
-    def _take_aim(self, seen: Observation) -> None:
-        if self._estimate is None:
-            return
-        said_later = seen.low_ns > self._estimate.at(seen.at_ns).low_ns
-        gain_ns = 0 if self._has_fresh_point(seen.at_ns) else self._gain_ns(self._estimate, seen)
+    def _take_step(self, step_ns: int) -> None:
+        self.steps += 1
+        self.last_step_seconds = step_ns / SECOND_NS
+        self._aiming = Aiming()
+        # The point of before says nothing of a clock that has jumped since.
+        self._point_at_ns = None
+
+    def _take_aim(self, after: Estimate, seen: Observation) -> None:
+        said_later = after.low_ns == seen.low_ns
+        # What is left above the round trip, below which no halving gets.
+        gain_ns = 0 if self._has_fresh_point(seen.at_ns) else after.width_ns - seen.round_trip_ns
         self._aiming = next_aiming(self._aiming, said_later=said_later, gain_ns=gain_ns)
-
-    @staticmethod
-    def _gain_ns(before: Estimate, seen: Observation) -> int:
-        """What is left above the round trip, below which no halving gets."""
-        return combine(before, seen)[0].width_ns - seen.round_trip_ns
 
     def _has_fresh_point(self, now_ns: int) -> bool:
         return self._point_at_ns is not None and now_ns - self._point_at_ns < POINT_SUFFICES_NS
@@ -108,13 +106,12 @@ class DeviceClock:
         """The device's clock minus the host's; `None` while unknown."""
         return None if self._estimate is None else offset_at(self._estimate, now)
 
-    def rough_offset_seconds(self, unix_seconds: float, steady_seconds: float) -> float | None:
+    def rough_offset_seconds(self, now: HostTime) -> float | None:
         """`offset` without its uncertainty, to a microsecond: cheap enough for every poll."""
         seen = self._estimate
-        if seen is None or steady_seconds * SECOND_NS - seen.at_ns > MAX_AGE_NS:
+        if seen is None or now.steady_ns - seen.at_ns > MAX_AGE_NS:
             return None
-        theta_seconds = (seen.low_ns + seen.high_ns) / (2 * SECOND_NS)
-        return theta_seconds - (unix_seconds - steady_seconds)
+        return (seen.low_ns + seen.high_ns - 2 * now.unix_minus_steady_ns) / (2 * SECOND_NS)
 
     def shift_seconds(self, send_ns: int) -> float:
         """How much later than at `send_ns` to ask so that it tells the most: 0 to under 1 s."""

@@ -65,7 +65,7 @@ def _log_failure(device: Device, error: DeviceError) -> None:
 
 def _log_recovery(device: Device, outcome: Outcome) -> None:
     if device.state.down_since_steady is not None:
-        down_seconds = round(outcome.started_steady - device.state.down_since_steady, 3)
+        down_seconds = round(outcome.began_steady_seconds - device.state.down_since_steady, 3)
         _tell(device).info("device.recovered", down_seconds=down_seconds)
         device.told_reasons = frozenset()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Final, NamedTuple
 
 import structlog
@@ -17,6 +18,8 @@ _log = structlog.get_logger()
 _STEP_NS: Final = 100_000_000
 _TRIES: Final = 3
 _TIGHT_NS: Final = 5_000
+_FIRST_YEAR: Final = 1970
+_YEAR_NS: Final = 31_556_952 * 10**9
 _STA_UNSYNC: Final = 0x0040
 _TIME_ERROR: Final = 5
 
@@ -24,9 +27,8 @@ _TIME_ERROR: Final = 5
 _STEADY_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
-def steady_ns() -> int:
-    """Nanoseconds on a clock that is never set, only disciplined in its rate."""
-    return time.clock_gettime_ns(_STEADY_CLOCK)
+steady_ns: Final = partial(time.clock_gettime_ns, _STEADY_CLOCK)
+"""Nanoseconds on a clock that is never set, only disciplined in its rate."""
 
 
 class HostTime(NamedTuple):
@@ -47,6 +49,11 @@ class HostTime(NamedTuple):
         return self.unix_ns / 1e9
 
     @property
+    def year(self) -> int:
+        """The wall clock's year, at its turn wrong by a day at most."""
+        return _FIRST_YEAR + self.unix_ns // _YEAR_NS
+
+    @property
     def unix_minus_steady_ns(self) -> int:
         """What makes a steady time a wall time; changes only when the wall clock is set."""
         return self.unix_ns - self.steady_ns
@@ -62,16 +69,16 @@ class HostClock:
     ) -> None:
         self._steady = steady
         self._unix = unix
-        self._last: HostTime | None = None
+        self._unix_minus_steady_ns: int | None = None
 
     def now(self) -> HostTime:
         """The present moment, read again while the scheduler has torn the pair apart."""
         now = self._read()
-        for _ in range(_TRIES - 1):
-            if now.bracket_ns <= _TIGHT_NS:
-                break
+        tries = 1
+        while now.bracket_ns > _TIGHT_NS and tries < _TRIES:
             now = min(now, self._read(), key=lambda read: read.bracket_ns)
-        self._notice_step(now)
+            tries += 1
+        self._notice_step(now.unix_minus_steady_ns)
         return now
 
     def steady_ns(self) -> int:
@@ -82,18 +89,22 @@ class HostClock:
         """The steady clock alone, seconds."""
         return self._steady() / 1e9
 
+    def unix_seconds_at(self, steady_seconds: float) -> float:
+        """The wall clock at a steady time, Unix seconds, by how the two stood when last read."""
+        if self._unix_minus_steady_ns is None:
+            return steady_seconds + self.now().unix_minus_steady_ns / 1e9
+        return steady_seconds + self._unix_minus_steady_ns / 1e9
+
     def _read(self) -> HostTime:
         before = self._steady()
         unix = self._unix()
         after = self._steady()
         return HostTime((before + after) // 2, unix, (after - before) // 2 + 1)
 
-    def _notice_step(self, now: HostTime) -> None:
-        if self._last is not None:
-            step = now.unix_minus_steady_ns - self._last.unix_minus_steady_ns
-            if abs(step) > _STEP_NS:
-                _log.warning("host.clock_stepped", seconds=round(step / 1e9, 3))
-        self._last = now
+    def _notice_step(self, unix_minus_steady_ns: int) -> None:
+        last, self._unix_minus_steady_ns = self._unix_minus_steady_ns, unix_minus_steady_ns
+        if last is not None and abs(step := unix_minus_steady_ns - last) > _STEP_NS:
+            _log.warning("host.clock_stepped", seconds=round(step / 1e9, 3))
 
 
 class _Timex(ctypes.Structure):

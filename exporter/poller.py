@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
 from collections import deque
-from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any, NamedTuple, Protocol, cast
 
 from exporter.clock import SECOND_NS
 from exporter.device import Device
 from exporter.edges import record_and_tell
 from exporter.hold import Hold
-from exporter.host_clock import HostClock, HostTime
+from exporter.host_clock import HostClock
 from exporter.reading import Reading
 from exporter.schedule import first_wait, following_turn, may_shift
 from exporter.state import Outcome
@@ -61,6 +61,7 @@ class Poller:
         changed: StateListener,
         host: HostClock,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._concurrency = concurrency
         self._observer = observer
         self._changed = changed
@@ -95,7 +96,7 @@ class Poller:
         target = device.target
         now = self._host.now()
         wait = first_wait(target.name, target.interval_seconds, now.unix_seconds)
-        self._schedule(device, now.steady_seconds + wait, now)
+        self._schedule(device, now.steady_seconds + wait, now.steady_seconds)
 
     def restart(self, device: Device) -> None:
         """Take up a new interval; a device that is just being polled does so at its next turn."""
@@ -112,8 +113,8 @@ class Poller:
             self._again.add(device)
         elif device in self._timers:
             turn = self._cancel_timer(device).turn - device.target.interval_seconds
-            now = self._host.now()
-            self._set_timer(_Turn(device, turn, now.steady_seconds + delay_seconds), now)
+            now = self._host.steady_seconds()
+            self._set_timer(_Turn(device, turn, now + delay_seconds), now)
 
     async def poll_now(self, device: Device) -> None:
         """Return when a poll has ended: the one that is open, or one that begins at once."""
@@ -128,8 +129,8 @@ class Poller:
         self._again.discard(device)
         if device in self._timers:
             self._cancel_timer(device)
-        if device in self._open:
-            self._open[device].cancel()
+        if (poll := self._open.get(device)) is not None:
+            self._cancel(poll, device)
         self._tell_ended(device)
 
     async def stop(self) -> None:
@@ -139,16 +140,21 @@ class Poller:
             self.remove(device)
         await asyncio.gather(*polls, return_exceptions=True)
 
-    def _schedule(self, device: Device, turn: float, now: HostTime) -> None:
-        self._set_timer(_planned(device, turn, now.steady_seconds), now)
+    def _cancel(self, poll: asyncio.Task[None], device: Device) -> None:
+        poll.cancel()
+        steps = cast("Coroutine[Any, Any, None]", poll.get_coro())
+        if inspect.getcoroutinestate(steps) == inspect.CORO_CREATED:
+            self._free_slot(device)  # it will never run, and so not do that at its end
 
-    def _set_timer(self, turn: _Turn, now: HostTime) -> None:
-        device = turn.device
-        wait = turn.due - now.steady_seconds
-        device.state.next_poll_unix = now.unix_seconds + wait
+    def _schedule(self, device: Device, turn: float, now: float) -> None:
+        self._set_timer(_planned(device, turn, now), now)
+
+    def _set_timer(self, turn: _Turn, now: float) -> None:
+        device, due = turn.device, turn.due
+        device.state.next_poll_unix = self._host.unix_seconds_at(due)
         self._changed(device)
-        timer = asyncio.get_running_loop().call_later(
-            max(0.0, wait), self._fall_due, turn, context=self._context
+        timer = self._loop.call_later(
+            max(0.0, due - now), self._fall_due, turn, context=self._context
         )
         self._timers[device] = (timer, turn)
 
@@ -166,17 +172,15 @@ class Poller:
         while self._waiting and len(self._open) < self._concurrency:
             turn = self._waiting.popleft()
             if turn.device in self._devices:
-                poll = asyncio.get_running_loop().create_task(self._poll(turn))
-                # Not within the poll: one that is cancelled before its first step never runs.
-                poll.add_done_callback(partial(self._end_turn, turn), context=self._context)
-                self._open[turn.device] = poll
+                self._open[turn.device] = self._loop.create_task(
+                    self._poll(turn), context=self._context.copy()
+                )
 
-    def _end_turn(self, turn: _Turn, _poll: asyncio.Task[None]) -> None:
-        del self._open[turn.device]
-        if turn.device in self._devices:
-            self._go_on(turn)
-        self._tell_ended(turn.device)
-        self._fill_slots()
+    def _free_slot(self, device: Device) -> None:
+        del self._open[device]
+        self._tell_ended(device)
+        if self._waiting:
+            self._fill_slots()
 
     def _tell_ended(self, device: Device) -> None:
         if (ended := self._awaited.pop(device, None)) is not None:
@@ -184,30 +188,30 @@ class Poller:
 
     def _go_on(self, turn: _Turn) -> None:
         device = turn.device
-        now = self._host.now()
+        now = self._host.steady_seconds()
         interval = device.target.interval_seconds
-        self._schedule(device, following_turn(turn.turn, interval, now.steady_seconds), now)
+        self._schedule(device, following_turn(turn.turn, interval, now), now)
         if device in self._again:
             self._again.discard(device)
             self.poll_soon(device, delay_seconds=0)
 
     async def _poll(self, turn: _Turn) -> None:
-        started = self._host.now()
-        self._observer.poll_started(started.steady_seconds - turn.due)
-        hold = Hold(turn.send_at_ns, self._host.steady_ns)
-        result, sightings = await poll_once(turn.device, hold)
-        held = hold.held_ns / SECOND_NS
-        duration = self._host.steady_seconds() - started.steady_seconds - held
-        self._observer.poll_ended(duration)
-        outcome = Outcome(
-            started.unix_seconds,
-            duration,
-            result,
-            started.steady_seconds,
-            tuple(sightings),
-            held,
-        )
-        record_and_tell(turn.device, outcome)
+        device, host = turn.device, self._host
+        try:
+            began_ns = host.steady_ns()
+            self._observer.poll_started(began_ns / SECOND_NS - turn.due)
+            hold = Hold(turn.send_at_ns, host.steady_ns)
+            result, sightings = await poll_once(device, hold)
+            ended = host.now()
+            duration_ns = ended.steady_ns - began_ns - hold.held_ns
+            self._observer.poll_ended(duration_ns / SECOND_NS)
+            record_and_tell(
+                device, Outcome(ended, duration_ns, result, tuple(sightings), hold.held_ns)
+            )
+        finally:
+            self._free_slot(device)
+            if device in self._devices:
+                self._go_on(turn)
 
 
 def _planned(device: Device, turn: float, now: float) -> _Turn:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
@@ -21,31 +20,34 @@ MAX_ERROR_KINDS = 64
 
 
 class Outcome(NamedTuple):
-    """How a poll ended: a reading, or an error. Times in seconds: Unix, and the host's steady.
+    """How a poll ended, and when: a reading, or an error.
 
-    `sightings` are the HTTP answers it got, oldest first. `held_seconds`, for how long its request
-    was held back, is not part of `duration_seconds`.
+    `sightings` are the HTTP answers it got, oldest first. `held_ns`, for how long its request was
+    held back, is not part of `duration_ns`.
     """
 
-    started_unix: float
-    duration_seconds: float
+    ended: HostTime
+    duration_ns: int
     result: Reading | DeviceError
-    started_steady: float = 0.0
     sightings: tuple[Sighting, ...] = ()
-    held_seconds: float = 0.0
+    held_ns: int = 0
 
     @property
-    def finished_unix(self) -> float:
-        """When the poll ended, Unix seconds."""
-        return self.started_unix + self.duration_seconds + self.held_seconds
+    def duration_seconds(self) -> float:
+        """How long the device took, seconds."""
+        return self.duration_ns / SECOND_NS
+
+    @property
+    def began_steady_seconds(self) -> float:
+        """When the poll began, on the host's steady clock."""
+        return (self.ended.steady_ns - self.duration_ns - self.held_ns) / SECOND_NS
 
     @property
     def ready_after_ns(self) -> int | None:
         """How long after the poll began its request could leave; `None` without an answer."""
         if not self.sightings:
             return None
-        begun_ns = round((self.started_steady + self.held_seconds) * SECOND_NS)
-        return self.sightings[0].sent_ns - begun_ns
+        return self.sightings[0].sent_ns - (self.ended.steady_ns - self.duration_ns)
 
 
 class ErrorKind(NamedTuple):
@@ -134,27 +136,24 @@ class DeviceState:
 
     def record(self, outcome: Outcome) -> None:
         """Take in how a poll ended."""
+        ended, result = outcome.ended, outcome.result
         self.polls += 1
-        self.last_poll_unix = ended = outcome.finished_unix
+        self.last_poll_unix = ended.unix_seconds
         self.last_poll_seconds = outcome.duration_seconds
         self.answered = bool(outcome.sightings)
         self._record_clock(outcome)
-        if isinstance(outcome.result, DeviceError):
-            self._record_failure(outcome, outcome.result)
+        if isinstance(result, DeviceError):
+            self._record_failure(outcome, result)
         else:
-            self._record_success(outcome, outcome.result)
-        self._remember(outcome, ended)
+            self._record_success(result)
+        known = self.clock.rough_offset_seconds(ended) if self.answered else None
+        self.history.add(self.last_poll_unix, self.last_poll_seconds, known, self.error)
 
-    def _remember(self, outcome: Outcome, ended_unix: float) -> None:
-        unix, steady = outcome.started_unix, outcome.started_steady
-        known = self.clock.rough_offset_seconds(unix, steady) if self.answered else None
-        self.history.add(ended_unix, outcome.duration_seconds, known, self.error)
-
-    def _record_success(self, outcome: Outcome, reading: Reading) -> None:
+    def _record_success(self, reading: Reading) -> None:
         self.up = True
         self.error = self.last_error = self.down_since_steady = None
         self.consecutive_failures = 0
-        self.last_success_unix = outcome.finished_unix
+        self.last_success_unix = self.last_poll_unix
         self._show(reading)
 
     def _record_failure(self, outcome: Outcome, error: DeviceError) -> None:
@@ -162,7 +161,7 @@ class DeviceState:
         self.failures += 1
         self.consecutive_failures = (self.consecutive_failures or 0) + 1
         if self.down_since_steady is None:
-            self.down_since_steady = outcome.started_steady
+            self.down_since_steady = outcome.began_steady_seconds
         self.error = error
         self.last_error = self._bounded(ErrorKind.of(error))
         self.errors[self.last_error] = self.errors.get(self.last_error, 0) + 1
@@ -182,8 +181,8 @@ class DeviceState:
         self.compliant = None if self.mismatches is None else not self.mismatches
 
     def _record_clock(self, outcome: Outcome) -> None:
-        this_year = time.gmtime(outcome.started_unix).tm_year
-        self.clock.take_poll(observations(outcome.sightings, this_year), outcome.ready_after_ns)
+        seen = observations(outcome.sightings, outcome.ended.year)
+        self.clock.take_poll(seen, outcome.ready_after_ns)
 
     def _bounded(self, kind: ErrorKind) -> ErrorKind:
         """`kind`, without its code once a device has given too many of them."""

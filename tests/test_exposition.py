@@ -22,6 +22,7 @@ from exporter.state import DeviceState, Outcome
 from exporter.vapix.errors import DeviceError, PollTimeout, Unauthorized, UnexpectedStatus
 from exporter.vapix.sighting import Sighting
 from tests.oracle import DeviceCollector
+from tests.outcomes import outcome
 
 CLIENT = NtpClientReading(
     enabled=True,
@@ -37,6 +38,21 @@ CLIENT = NtpClientReading(
     minpoll=6,
     maxpoll=10,
 )
+OTHER = NtpClientReading(
+    enabled=False,
+    nts_enabled=True,
+    servers_source="static",
+    static_servers_max=4,
+    static_servers=("10.0.0.4",),
+    advertised_servers=(),
+    nts_ke_servers=("10.0.0.5",),
+    nts_ke_ca_certs=("ca",),
+    minpoll=3,
+    maxpoll=4,
+    synced=None,
+    time_to_next_sync_seconds=1.0,
+    offset_seconds=2.0,
+)
 NOW = HostTime(steady_ns=60 * SECOND_NS, unix_ns=1060 * SECOND_NS)
 MANY = 2 * DEVICES_IN_A_PIECE + 1
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -45,7 +61,7 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 def device(*results: Reading | DeviceError, name: str = "lobby", **labels: str) -> Device:
     state = DeviceState()
     for result in results:
-        state.record(Outcome(1000.0, 0.25, result))
+        state.record(outcome(1000.0, 0.25, result))
     return Device(Target(name, "10.9.8.7", labels, 60, 10), Any, state)  # type: ignore[arg-type]
 
 
@@ -189,7 +205,7 @@ def test_after_a_recovery_the_count_of_errors_stays_and_the_last_error_goes() ->
 def test_a_deviating_device_names_the_parameters() -> None:
     subject = device()
     subject.state.expect = Expect.model_validate({"enabled": False, "minpoll": 6, "maxpoll": 9})
-    subject.state.record(Outcome(1000.0, 0.25, read(CLIENT)))
+    subject.state.record(outcome(1000.0, 0.25, read(CLIENT)))
     found = samples(subject)
     assert values(found, "axis_ntp_config_compliant") == [({"device": "lobby"}, 0)]
     parameters = {lb["parameter"] for lb, _ in values(found, "axis_ntp_config_mismatch")}
@@ -199,10 +215,10 @@ def test_a_deviating_device_names_the_parameters() -> None:
 def test_a_device_as_expected_is_compliant_until_a_poll_fails() -> None:
     subject = device()
     subject.state.expect = Expect.model_validate({"enabled": True})
-    subject.state.record(Outcome(1000.0, 0.25, read(CLIENT)))
+    subject.state.record(outcome(1000.0, 0.25, read(CLIENT)))
     assert values(samples(subject), "axis_ntp_config_compliant") == [({"device": "lobby"}, 1)]
     assert "axis_ntp_config_mismatch" not in names(samples(subject))
-    subject.state.record(Outcome(1060.0, 0.25, PollTimeout("late")))
+    subject.state.record(outcome(1060.0, 0.25, PollTimeout("late")))
     assert "axis_ntp_config_compliant" not in names(samples(subject))
 
 
@@ -266,13 +282,12 @@ readings = st.builds(
 )
 faults = st.builds(UnexpectedStatus, st.just("x"), st.none() | st.integers(100, 599))
 outcomes = st.builds(
-    Outcome,
-    started_unix=st.floats(0, 4e9),
-    duration_seconds=st.floats(0, 100),
+    outcome,
+    began_unix=st.floats(0, 4e9),
+    seconds=st.floats(0, 100),
     result=readings | faults,
-    started_steady=st.floats(0, 1e6),
+    began_steady=st.floats(0, 1e6),
     sightings=st.just(()) | st.just((Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT"),)),
-    held_seconds=st.floats(0, 1),
 )
 subjects = st.tuples(
     texts, st.dictionaries(st.from_regex(r"[a-z]{1,5}", fullmatch=True), texts, max_size=2)
@@ -310,9 +325,9 @@ def test_whatever_happens_to_devices_it_exposes_what_prometheus_client_would(
     exposition = Exposition()
     for each in devices:
         exposition.refresh(each)
-    for place, outcome in history:
+    for place, ended in history:
         if place < len(devices):
-            devices[place].state.record(outcome)
+            devices[place].state.record(ended)
             exposition.refresh(devices[place])
     for openmetrics in (False, True):
         text = b"".join(exposition.pieces(NOW, openmetrics=openmetrics)).decode()
@@ -320,6 +335,18 @@ def test_whatever_happens_to_devices_it_exposes_what_prometheus_client_would(
         assert ours == read_back(
             by_oracle(devices, openmetrics=openmetrics), openmetrics=openmetrics
         )
+
+
+@pytest.mark.parametrize("field", NtpClientReading._fields)
+def test_a_change_of_any_one_field_is_told(field: str) -> None:
+    subject = device(read(CLIENT))
+    exposition = Exposition()
+    exposition.refresh(subject)
+    changed = CLIENT._replace(**{field: getattr(OTHER, field)})
+    assert changed != CLIENT
+    subject.state.record(outcome(2000.0, 0.25, read(changed)))
+    exposition.refresh(subject)
+    assert b"".join(exposition.pieces(NOW, openmetrics=False)).decode() == exposed(subject)
 
 
 def test_a_fleet_of_many_pieces_has_each_family_once_and_every_device() -> None:
@@ -335,7 +362,7 @@ def test_a_scrape_under_way_sees_one_state_of_a_device() -> None:
     exposition.refresh(subject)
     pieces = exposition.pieces(NOW, openmetrics=False)
     first = next(pieces) + next(pieces)
-    subject.state.record(Outcome(2000.0, 0.25, PollTimeout("late")))
+    subject.state.record(outcome(2000.0, 0.25, PollTimeout("late")))
     exposition.refresh(subject)
     text = (first + b"".join(pieces)).decode()
     assert 'axis_ntp_up{device="lobby"} 1.0' in text
@@ -347,11 +374,11 @@ def test_each_of_many_devices_is_told_as_it_was_at_one_moment() -> None:
     seen = Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
     exposition, devices = Exposition(), [device(name=f"d{n}") for n in range(MANY)]
     for each in devices:
-        each.state.record(Outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
+        each.state.record(outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
         exposition.refresh(each)
     pieces = exposition.pieces(NOW, openmetrics=False)
     text = next(pieces)
-    devices[-1].state.record(Outcome(2000.0, 0.25, PollTimeout("late")))
+    devices[-1].state.record(outcome(2000.0, 0.25, PollTimeout("late")))
     exposition.refresh(devices[-1])
     told = [
         line for line in (text + b"".join(pieces)).decode().splitlines() if f'"d{MANY - 1}"' in line
@@ -373,7 +400,7 @@ def test_a_piece_is_a_thousand_devices_at_most() -> None:
 def test_an_offset_and_its_uncertainty_are_of_one_moment_whatever_comes_between() -> None:
     subject = device()
     seen = Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
-    subject.state.record(Outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
+    subject.state.record(outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
     exposition = Exposition()
     exposition.refresh(subject)
     at_once = b"".join(exposition.pieces(NOW, openmetrics=False)).decode()
@@ -382,7 +409,7 @@ def test_an_offset_and_its_uncertainty_are_of_one_moment_whatever_comes_between(
         text += piece.decode()
         later = Sighting(number * SECOND_NS, number * SECOND_NS + 1, "nonsense")
         subject.state.record(
-            Outcome(1060.0, 0.25, PollTimeout("late"), sightings=(later,) * (number % 2))
+            outcome(1060.0, 0.25, PollTimeout("late"), sightings=(later,) * (number % 2))
         )
     assert [line for line in text.splitlines() if "clock_offset" in line] == [
         line for line in at_once.splitlines() if "clock_offset" in line

@@ -1,8 +1,9 @@
 """The account of a device's polls."""
 
 from exporter.reading import Reading
-from exporter.state import MAX_ERROR_KINDS, DeviceState, ErrorKind, Outcome
+from exporter.state import MAX_ERROR_KINDS, DeviceState, ErrorKind
 from exporter.vapix.errors import ApiError, DeviceError, PollTimeout, UnexpectedStatus
+from tests.outcomes import outcome
 
 READING = Reading("1.0", None, server_present=False)
 
@@ -10,7 +11,7 @@ READING = Reading("1.0", None, server_present=False)
 def recorded(*results: Reading | DeviceError) -> DeviceState:
     state = DeviceState()
     for n, result in enumerate(results):
-        state.record(Outcome(1000.0 + n * 60, 0.5, result, started_steady=n * 60.0))
+        state.record(outcome(1000.0 + n * 60, 0.5, result, began_steady=n * 60.0))
     return state
 
 

@@ -12,9 +12,10 @@ import yaml
 from exporter.clock import Offset
 from exporter.config import Expect
 from exporter.reading import NtpClientReading, Reading
-from exporter.state import DeviceState, Outcome
+from exporter.state import DeviceState
 from exporter.vapix import errors
 from exporter.verdict import OFFSET_SECONDS, SKEW_SECONDS, troubles
+from tests.outcomes import outcome
 
 FINE = NtpClientReading(enabled=True, synced=True, offset_seconds=0.01)
 RULES = Path(__file__).parent.parent / "grafana" / "rules" / "axis-ntp.rules.yml"
@@ -22,7 +23,7 @@ RULES = Path(__file__).parent.parent / "grafana" / "rules" / "axis-ntp.rules.yml
 
 def polled(result: Reading | errors.DeviceError, **settings: Any) -> DeviceState:
     state = DeviceState(**settings)
-    state.record(Outcome(1_800_000_000.0, 0.1, result))
+    state.record(outcome(1_800_000_000.0, 0.1, result))
     return state
 
 

@@ -15,10 +15,10 @@ from exporter.exposition import Exposition
 from exporter.fleet import Fleet
 from exporter.host_clock import HostClock
 from exporter.reading import NtpClientReading, Reading
-from exporter.state import Outcome
 from exporter.vapix.errors import Unauthorized
 from exporter.vapix.sighting import Sighting
 from exporter.web.server import WebState, make_app
+from tests.outcomes import outcome
 
 NOW = 2000.0
 parse_openmetrics: Any = parser.text_string_to_metric_families
@@ -56,7 +56,7 @@ async def client(lobby: Device) -> AsyncIterator[Client]:
 
 
 def poll(device: Device, result: Any) -> None:
-    device.state.record(Outcome(NOW - 10.5, 0.5, result))
+    device.state.record(outcome(NOW - 10.5, 0.5, result))
 
 
 async def get(
@@ -166,7 +166,7 @@ async def test_a_clock_that_is_off_is_told_whatever_the_device_says(
     reading = Reading("1.0", NtpClientReading(enabled=True, synced=True), server_present=False)
     # The page's host has 0 on its steady clock at 2000 s Unix; the device is 30 s ahead.
     sighting = Sighting(0, 1, "Thu, 01 Jan 1970 00:33:50 GMT")
-    lobby.state.record(Outcome(NOW, 0.5, reading, sightings=(sighting,)))
+    lobby.state.record(outcome(NOW, 0.5, reading, sightings=(sighting,)))
     page = (await get(client, "/"))[1].decode()
     assert "synchronized, but its clock is off" in page
     assert "+30.500 s ± 500.000 ms" in page

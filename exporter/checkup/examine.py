@@ -55,13 +55,10 @@ async def examine(checkup: Checkup, host: HostClock) -> None:
     """Poll the device once, and judge it. Raises nothing but cancellation."""
     device = checkup.device
     _examined.set(checkup)
-    started = host.now()
+    began_ns = host.steady_ns()
     result, sightings = await poll_once(device, Hold())
     ended = host.now()
-    begun, seconds = started.steady_seconds, ended.steady_seconds - started.steady_seconds
-    device.state.record(
-        Outcome(started.unix_seconds, seconds, result, begun, tuple(sightings)),
-    )
+    device.state.record(Outcome(ended, ended.steady_ns - began_ns, result, tuple(sightings)))
     checkup.offset = device.state.clock_offset(ended)
     found = troubles(device.state, checkup.offset)
     checkup.troubles = [_with_pin(trouble, checkup) for trouble in found]

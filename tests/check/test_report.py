@@ -13,11 +13,11 @@ from exporter.config import Module
 from exporter.device import Device, Target
 from exporter.door import Door, gather
 from exporter.reading import NtpClientReading, Reading
-from exporter.state import Outcome
 from exporter.vapix import errors
 from exporter.vapix.certificate import Certificate
 from exporter.vapix.session import Session
 from exporter.verdict import troubles
+from tests.outcomes import outcome
 
 CLIENT = NtpClientReading(
     enabled=True,
@@ -34,7 +34,7 @@ def checkup(result: Reading | errors.DeviceError | None, **settings: Any) -> Che
     name = settings.pop("name", "gate")
     made = Checkup(Device(Target(name, "192.0.2.9", {}, 60, 10), client), module, **settings)
     if result is not None:
-        made.device.state.record(Outcome(1_800_000_000.0, 0.0431, result))
+        made.device.state.record(outcome(1_800_000_000.0, 0.0431, result))
         made.troubles = troubles(made.device.state, made.offset)
     return made
 

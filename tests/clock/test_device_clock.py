@@ -280,16 +280,17 @@ def test_the_rough_offset_is_the_offset(set_ns: int) -> None:
     now = HostTime(polled.next_turn_ns(), polled.next_turn_ns() + set_ns)
     exact = polled.clock.offset(now)
     assert exact is not None
-    rough = polled.clock.rough_offset_seconds(now.unix_seconds, now.steady_seconds)
+    rough = polled.clock.rough_offset_seconds(now)
     assert rough == pytest.approx(exact.seconds, abs=1e-6)
 
 
 def test_after_hours_of_silence_the_rough_offset_is_unknown_too() -> None:
     polled = poller(1, 60)
     polled.polls(1)
-    assert polled.clock.rough_offset_seconds(60.0, 60.0) is not None
-    assert polled.clock.rough_offset_seconds(60.0, 5 * 3600.0) is None
-    assert DeviceClock().rough_offset_seconds(0.0, 0.0) is None
+    soon, late = 60 * SECOND_NS, 5 * 3600 * SECOND_NS
+    assert polled.clock.rough_offset_seconds(HostTime(soon, soon)) is not None
+    assert polled.clock.rough_offset_seconds(HostTime(late, late)) is None
+    assert DeviceClock().rough_offset_seconds(HostTime(0, 0)) is None
 
 
 def test_a_shift_is_always_under_a_second() -> None:

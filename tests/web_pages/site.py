@@ -13,10 +13,10 @@ from exporter.exposition import Exposition
 from exporter.fleet import Fleet
 from exporter.host_clock import HostClock, HostTime
 from exporter.reading import NtpClientReading, Reading
-from exporter.state import Outcome
 from exporter.vapix.errors import DeviceError, Unauthorized
 from exporter.vapix.sighting import Sighting
 from exporter.web.server import WebState, make_app
+from tests.outcomes import outcome
 
 NOW_UNIX = 1_000_000_000.0
 NOW = HostTime(0, round(NOW_UNIX * 1e9))
@@ -48,7 +48,7 @@ def polled(
         result if isinstance(result, DeviceError) else Reading("1.5", result, server_present=False)
     )
     seen = (Sighting(-1_000_000, 0, date),) if date else ()
-    subject.state.record(Outcome(NOW_UNIX - ago - 0.5, 0.5, reading, sightings=seen))
+    subject.state.record(outcome(NOW_UNIX - ago - 0.5, 0.5, reading, sightings=seen))
     return subject
 
 
