@@ -20,11 +20,19 @@ from exporter.state import DeviceState
 DEVICES_IN_A_PIECE: Final = 1000
 """So many devices' lines are joined at once: some milliseconds' work."""
 
-_STATIC: Final = tuple(m for m in DEVICE_METRICS if isinstance(m, DeviceMetric))
-_PLACES: Final = range(len(_STATIC))
-_read_all: Final[Callable[[DeviceState], tuple[object, ...]]] = attrgetter(
-    *(metric.path for metric in _STATIC)
+_Reader = Callable[[DeviceState], tuple[object, ...]]
+
+_STATIC: Final = sorted(
+    (each for each in DEVICE_METRICS if isinstance(each, DeviceMetric)),
+    key=lambda metric: metric.of_settings,
 )
+_LIVE: Final = sum(not metric.of_settings for metric in _STATIC)
+"""So many, the first, may have another value after every poll."""
+
+_LIVE_PLACES: Final = range(_LIVE)
+_SETTINGS_PLACES: Final = range(_LIVE, len(_STATIC))
+_read_live: Final[_Reader] = attrgetter(*(metric.path for metric in _STATIC[:_LIVE]))
+_read_settings: Final[_Reader] = attrgetter(*(metric.path for metric in _STATIC[_LIVE:]))
 _OFFSET_OF: Final = {
     metric.name: attrgetter(metric.path)
     for metric in DEVICE_METRICS
@@ -43,6 +51,19 @@ _NAUGHT_AND_ONE: Final[dict[float, str]] = {0: "0.0", 1: "1.0"}
 """The texts that most series have, once for all of them."""
 
 
+def _shortest(value: float) -> str:
+    return _NAUGHT_AND_ONE.get(value) or repr(float(value))
+
+
+def _text_of(metric: DeviceMetric) -> Callable[[float], str]:
+    """What writes one value of a metric."""
+    # The shortest text of a Unix time takes Python twice as long as one of three decimals.
+    return _shortest if metric.decimals is None else f"%.{metric.decimals}f".__mod__
+
+
+_TEXT_OF: Final = tuple(map(_text_of, _STATIC))
+
+
 _LABELS_TO_COME: Final = "{\n"
 """Stands for `{` and a device's labels in its lines: within labels no line ends."""
 
@@ -55,23 +76,28 @@ class DeviceLines:
     is replaced as a whole, so that a scrape under way sees one state of the device.
     """
 
-    __slots__ = ("_device", "_values", "labels", "texts")
+    __slots__ = ("_device", "_settings", "_values", "labels", "texts")
 
     def __init__(self, device: Device) -> None:
         self._device = device
         self.labels = _pairs({"device": device.target.name, **device.target.labels})
-        self._values: tuple[object, ...] = (None,) * len(_STATIC)
+        self._values: tuple[object, ...] = (None,) * _LIVE
+        self._settings: tuple[object, ...] = ()
         self.texts: list[str] = [""] * len(_STATIC)
         self.refresh()
 
     def refresh(self) -> None:
         """Make the lines of what has changed anew."""
-        values = _read_all(self._device.state)
-        texts = self.texts.copy()
-        for place in compress(_PLACES, map(is_not, values, self._values)):
-            if values[place] != self._values[place]:
-                texts[place] = self._text(_STATIC[place], values[place])
-        self._values, self.texts = values, texts
+        state, before, texts = self._device.state, self._values, self.texts.copy()
+        self._values = values = _read_live(state)
+        for place in compress(_LIVE_PLACES, map(is_not, values, before)):
+            if values[place] != before[place]:
+                texts[place] = self._text(place, values[place])
+        if (settings := state.shown.settings) != self._settings:
+            self._settings = settings
+            for place, value in zip(_SETTINGS_PLACES, _read_settings(state), strict=True):
+                texts[place] = self._text(place, value)
+        self.texts = texts
 
     def clock_texts(self, now: HostTime) -> tuple[str, ...]:
         """The values of all clock metrics at this moment: they belong together."""
@@ -80,17 +106,17 @@ class DeviceLines:
             return _NO_CLOCK
         return tuple([repr(read(offset)) for read in _OFFSET_OF.values()])
 
-    def _text(self, metric: DeviceMetric, value: Any) -> str:  # noqa: ANN401 - any metric's
+    def _text(self, place: int, value: Any) -> str:  # noqa: ANN401 - any metric's
+        metric = _STATIC[place]
         if metric.samples is not None:
-            return "".join(self._sample_lines(metric, metric.samples(self._device.state)))
-        if value is None:
-            return ""
-        return _NAUGHT_AND_ONE.get(value) or repr(float(value))
+            return "".join(_sample_lines(metric, metric.samples(self._device.state)))
+        return "" if value is None else _TEXT_OF[place](value)
 
-    def _sample_lines(self, metric: DeviceMetric, samples: Iterable[Sample]) -> Iterator[str]:
-        for values, value in samples:
-            own = _pairs(dict(zip(metric.labels, values, strict=True)))
-            yield f"{metric.name}{_LABELS_TO_COME},{own}}} {value!r}\n"
+
+def _sample_lines(metric: DeviceMetric, samples: Iterable[Sample]) -> Iterator[str]:
+    for values, value in samples:
+        own = _pairs(dict(zip(metric.labels, values, strict=True)))
+        yield f"{metric.name}{_LABELS_TO_COME},{own}}} {value!r}\n"
 
 
 class Exposition:

@@ -11,6 +11,9 @@ from typing import Final, Literal
 
 from exporter.state import DeviceState
 
+_MILLISECONDS: Final = 3
+_MICROSECONDS: Final = 6
+
 Sample = tuple[tuple[str, ...], float]
 """The values of a metric's own labels, and the sample's value."""
 
@@ -20,7 +23,9 @@ class DeviceMetric:
     """A metric family of devices; `labels` are those beside `device` and the user's own.
 
     `path` leads from a `DeviceState` to the metric's one value, `None` for no sample; or, where
-    there is `samples`, to what those depend on: while that is equal, so are they.
+    there is `samples`, to what those depend on: while that is equal, so are they. `of_settings`
+    tells that this depends on `NtpClientReading.settings` alone. `decimals` is how many the value
+    is told with, `None` for all that it has.
     """
 
     name: str
@@ -29,6 +34,8 @@ class DeviceMetric:
     samples: Callable[[DeviceState], Iterable[Sample]] | None = None
     labels: tuple[str, ...] = ()
     kind: Literal["gauge", "counter"] = "gauge"
+    of_settings: bool = False
+    decimals: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +100,13 @@ DEVICE_METRICS: Final[tuple[DeviceMetric | ClockMetric, ...]] = (
         "axis_ntp_client_enabled",
         "1 if the device's NTP client is enabled.",
         "shown.enabled",
+        of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_nts_enabled",
         "1 if the NTP client uses Network Time Security.",
         "shown.nts_enabled",
+        of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_synced",
@@ -118,35 +127,41 @@ DEVICE_METRICS: Final[tuple[DeviceMetric | ClockMetric, ...]] = (
         "axis_ntp_poll_interval_min_seconds",
         "Shortest interval between the device's synchronization attempts, 2^minpoll.",
         "shown.poll_interval_min_seconds",
+        of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_poll_interval_max_seconds",
         "Longest interval between the device's synchronization attempts, 2^maxpoll.",
         "shown.poll_interval_max_seconds",
+        of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_static_servers_max",
         "How many static servers the device supports.",
         "shown.static_servers_max",
+        of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_servers",
         "How many servers the device lists, by source: static, advertised, nts_ke.",
-        "shown.listing",
+        "shown.settings",
         _servers,
         ("source",),
+        of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_active_servers",
         "How many of the listed servers are in force, by the API's rules.",
         "shown.active_server_count",
+        of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_server_info",
         "1 for each server the device lists, and whether it is in force.",
-        "shown.listing",
+        "shown.settings",
         _server_info,
         ("server", "source", "active"),
+        of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_client_info",
@@ -219,20 +234,24 @@ DEVICE_METRICS: Final[tuple[DeviceMetric | ClockMetric, ...]] = (
         "axis_ntp_last_poll_timestamp_seconds",
         "When the last poll ended, Unix time.",
         "last_poll_unix",
+        decimals=_MILLISECONDS,
     ),
     DeviceMetric(
         "axis_ntp_last_success_timestamp_seconds",
         "When the last good poll ended, Unix time.",
         "last_success_unix",
+        decimals=_MILLISECONDS,
     ),
     DeviceMetric(
         "axis_ntp_next_poll_timestamp_seconds",
         "When the next poll is due, Unix time.",
         "next_poll_unix",
+        decimals=_MILLISECONDS,
     ),
     DeviceMetric(
         "axis_ntp_poll_duration_seconds",
         "How long the last poll took.",
         "last_poll_seconds",
+        decimals=_MICROSECONDS,
     ),
 )

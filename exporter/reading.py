@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 SOURCE_STATIC = "static"
 SOURCE_ADVERTISED = "advertised"
 SOURCE_NTS_KE = "nts_ke"
+
+
+_SETTINGS: Final = 10
+"""So many of the reading's fields, the first, are settings."""
 
 
 class ServerList(NamedTuple):
@@ -33,11 +37,11 @@ class NtpClientReading(NamedTuple):
     advertised_servers: tuple[str, ...] | None = None
     nts_ke_servers: tuple[str, ...] | None = None
     nts_ke_ca_certs: tuple[str, ...] | None = None
+    minpoll: int | None = None
+    maxpoll: int | None = None
     synced: bool | None = None
     time_to_next_sync_seconds: float | None = None
     offset_seconds: float | None = None
-    minpoll: int | None = None
-    maxpoll: int | None = None
 
     @property
     def poll_interval_min_seconds(self) -> float | None:
@@ -77,15 +81,9 @@ class NtpClientReading(NamedTuple):
         return None if servers is None else len(servers)
 
     @property
-    def listing(self) -> tuple[object, ...]:
-        """Everything on which `server_lists` depends: equal where those are."""
-        return (
-            self.static_servers,
-            self.advertised_servers,
-            self.nts_ke_servers,
-            self.servers_source,
-            self.nts_enabled,
-        )
+    def settings(self) -> tuple[object, ...]:
+        """What stays as it is while nobody changes it: all but the state of synchronization."""
+        return self[:_SETTINGS]
 
     def server_lists(self) -> list[ServerList]:
         """The lists that the device reported, the static ones first."""

@@ -41,4 +41,8 @@ def _samples(metric: DeviceMetric | ClockMetric, device: Device, now: HostTime) 
     if metric.samples is not None:
         return metric.samples(device.state)
     value = attrgetter(metric.path)(device.state)
-    return [] if value is None else [((), float(value))]
+    return [] if value is None else [((), _as_told(metric, value))]
+
+
+def _as_told(metric: DeviceMetric, value: float) -> float:
+    return float(value) if metric.decimals is None else round(value, metric.decimals)
