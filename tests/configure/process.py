@@ -23,6 +23,16 @@ COMMAND = Path(sys.executable).with_name("axis-ntp-exporter")
 WANTED = {"enabled": True, "maxpoll": 12, "static_servers": ["10.0.0.1", "10.0.0.2"]}
 """What the sites of these tests expect: two parameters of a healthy simulated device differ."""
 
+DIFFERENCES = [
+    {"parameter": "maxpoll", "now": 10, "wanted": 12},
+    {
+        "parameter": "static_servers",
+        "now": ["192.0.2.123", "192.0.2.124"],
+        "wanted": ["10.0.0.1", "10.0.0.2"],
+    },
+]
+"""Those two, as the command tells them."""
+
 SET = "setNTPClientConfiguration"
 GET = "getNTPInfo"
 

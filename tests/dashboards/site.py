@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 from exporter.simulator.fleet import Fleet, ServedFleet, build_fleet, serve_fleet
 from exporter.simulator.scenarios import Maker
 from tests.background import event_loop, in_background
-from tests.dashboards.grafana import Span
+from tests.dashboards.grafana import Dashboard, Question, Span
 from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.real.programs import (
     Program,
@@ -151,3 +151,14 @@ def _config(targets: Sequence[str]) -> dict[str, Any]:
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
         "scrape_configs": [{"job_name": _JOB, "static_configs": [{"targets": list(targets)}]}],
     }
+
+
+def answer(
+    site: Site, question: Question, chosen: Mapping[str, Sequence[str]] | None = None
+) -> list[Series]:
+    """What Prometheus says to a query of a panel or annotation."""
+    board = Dashboard(question.uid, chosen or {})
+    expression = board.fill(question.expression, site.span, question.points)
+    if question.query.get("instant"):
+        return site.prometheus.now(expression, site.span.end)
+    return site.prometheus.over_time(expression, site.span, site.span.step(question.points))

@@ -1,0 +1,217 @@
+"""Every error of a config names its path and what to do."""
+
+import pytest
+
+from tests.config.documents import problems
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        ("", ["the config is empty"]),
+        ("[]", ["the config is no mapping"]),
+        ("text", ["the config is no mapping"]),
+        ("global: {intervall: 1s}", ["global.intervall: unknown key (did you mean interval?)"]),
+        ("zzz: 1", ["zzz: unknown key"]),
+        (
+            "global: {interval: 60}",
+            ["global.interval: '60' is not a duration such as 30s, 1m30s or 500ms"],
+        ),
+        ("global: {interval: 0s}", ["global.interval: must be longer than 0s"]),
+        ("global: {interval: [1s]}", ["global.interval: must be a duration such as 30s"]),
+        ("global: {concurrency: 0}", ["global.concurrency: must be at least 1"]),
+        ("global: {concurrency: many}", ["global.concurrency: must be a whole number"]),
+        ("global: []", ["global: must be a mapping"]),
+        ("modules: {a: text}", ["modules.a: must be a mapping"]),
+        ("modules: {a: {scheme: ftp}}", ["modules.a.scheme: must be one of 'http' or 'https'"]),
+        (
+            "modules: {a: {auth: {scheme: ntlm}}}",
+            ["modules.a.auth.scheme: must be one of 'auto', 'digest' or 'basic'"],
+        ),
+        (
+            "modules: {a: {auth: {username: root}}}",
+            ["modules.a.auth: a username and a password belong together: one is missing"],
+        ),
+        (
+            "modules: {a: {auth: {username: 'a:b', password: x}}}",
+            [
+                "modules.a.auth.username: must not contain a colon: "
+                "HTTP authentication cannot carry it"
+            ],
+        ),
+        (
+            "modules: {a: {auth: {username: a, password: x, password_file: /dev/null}}}",
+            ["modules.a.auth: give password or password_file, not both"],
+        ),
+        (
+            "modules: {a: {auth: {username: a, password_file: /dev/null}}}",
+            ["modules.a.auth: /dev/null is empty"],
+        ),
+        (
+            "modules: {a: {auth: {username: a, password_file: nowhere}}}",
+            ["modules.a.auth.password_file: cannot read nowhere: No such file or directory"],
+        ),
+        (
+            "modules: {a: {scheme: http, auth: {scheme: basic, username: a, password: x}}}",
+            [
+                "modules.a: auth.scheme basic needs scheme https: "
+                "over plain HTTP it shows the password"
+            ],
+        ),
+        (
+            "modules: {a: {tls_config: {insecure_skip_verify: perhaps}}}",
+            ["modules.a.tls_config.insecure_skip_verify: must be true or false"],
+        ),
+        (
+            "modules: {a: {tls_config: {min_version: SSL3}}}",
+            [
+                "modules.a.tls_config.min_version: "
+                "must be one of 'TLS10', 'TLS11', 'TLS12' or 'TLS13'"
+            ],
+        ),
+        (
+            "modules: {a: {tls_config: {fingerprint_sha256: abc}}}",
+            [
+                "modules.a.tls_config.fingerprint_sha256: "
+                "is not a SHA-256 fingerprint: 64 hex digits, with or without colons"
+            ],
+        ),
+        (
+            "modules: {a: {tls_config: {key_file: /dev/null}}}",
+            ["modules.a.tls_config: key_file needs a cert_file"],
+        ),
+        (
+            "modules: {a: {expect: {minpoll: 25, maxpoll: -1, servers_source: gps}}}",
+            [
+                "modules.a.expect.servers_source: must be one of 'static' or 'dhcp'",
+                "modules.a.expect.minpoll: must be at most 24",
+                "modules.a.expect.maxpoll: must be at least 0",
+            ],
+        ),
+        (
+            "modules: {a: {expect: {minpoll: 9, maxpoll: 8}}}",
+            ["modules.a.expect: minpoll 9 exceeds maxpoll 8"],
+        ),
+        (
+            "modules: {a: {expect: {minpoll: 9}}}\n"
+            "devices: [{address: d, module: a, expect: {maxpoll: 8}}]",
+            ["devices[0].expect: with that of module 'a': minpoll 9 exceeds maxpoll 8"],
+        ),
+        (
+            "devices: [{address: d, expect: {static_servers: {servers: x, order: true}}}]",
+            [
+                "devices[0].expect.static_servers.servers: must be a list",
+                "devices[0].expect.static_servers.order: unknown key (did you mean ordered?)",
+            ],
+        ),
+        (
+            "devices: [{address: d, expect: {static_servers: ['']}}]",
+            ["devices[0].expect.static_servers.servers[0]: must not be empty"],
+        ),
+        ("devices: x", ["devices: must be a list"]),
+        ("devices: [x]", ["devices[0]: must be a mapping"]),
+        ("devices: [{name: x}]", ["devices[0].address: is missing"]),
+        (
+            "devices: [{address: 'https://a/'}]",
+            [
+                "devices[0].address: 'https://a/' is not host, host:port or [v6]:port "
+                "(http or https is the module's scheme)"
+            ],
+        ),
+        ("devices: [{address: 'a:0'}]", ["devices[0].address: port 0 is not within 1 to 65535"]),
+        (
+            "devices: [{address: 'root:pass@a'}]",
+            ["devices[0].address: 'root:pass@a' is not host, host:port or [v6]:port"],
+        ),
+        *(
+            (f"devices: [{{address: '{name}'}}]", [f"devices[0].address: {name!r} is no host name"])
+            for name in ('a"b', "a<b", "..", "a..b", "a" * 64, "\u00fc" * 70, "xn--\u00fc")
+        ),
+        ("global_: {}", ["global_: unknown key (did you mean global?)"]),
+        (
+            "global: {interval: 9999999999999999s}",
+            ["global.interval: '9999999999999999s' is not a duration such as 30s, 1m30s or 500ms"],
+        ),
+        ("devices: [{address: a, name: ' '}]", ["devices[0].name: must not be empty"]),
+        (
+            "devices: [{address: a, name: " + "\u00fc" * 251 + "}]",
+            ["devices[0].name: must have at most 500 bytes as UTF-8"],
+        ),
+        (
+            f"devices: [{{address: {'a.' * 251}}}]",
+            ["devices[0].address: must have at most 500 bytes as UTF-8"],
+        ),
+        (
+            "file_sd_configs: [{files: []}]",
+            ["file_sd_configs[0].files: must have at least 1 entry"],
+        ),
+        *(
+            (
+                f"file_sd_configs: [{{files: ['{pattern}']}}]",
+                ["file_sd_configs[0].files[0]: must end with one of .json, .yml, .yaml"],
+            )
+            for pattern in ("a.YAMLX", "a.Json", "yaml", "**", "a/")
+        ),
+        *(
+            (
+                f"file_sd_configs: [{{files: ['{pattern}']}}]",
+                ["file_sd_configs[0].files[0]: may have * in its last part only"],
+            )
+            for pattern in ("*/a.yaml", "**/a.yaml", "a*/b*.json", "a[b]/c.yml")
+        ),
+        (
+            'file_sd_configs: [{files: ["a\\0.yml"]}]',
+            ["file_sd_configs[0].files[0]: must be one line without control characters"],
+        ),
+        ("devices: [{address: a, module: m}]", ["devices[0].module: there is no module 'm'"]),
+        (
+            "devices: [{address: a}, {address: b, name: a}]",
+            ["devices[1].name: 'a' is already the name of devices[0]"],
+        ),
+        (
+            "devices: [{address: a}, {address: a}]",
+            ["devices[1].address: 'a' is already the name of devices[0]"],
+        ),
+        (
+            "devices: [{address: a, labels: {1a: x}}]",
+            [
+                "devices[0].labels.1a: "
+                "is not a label name: letters, digits and underscores, no digit first"
+            ],
+        ),
+        (
+            "devices: [{address: a, labels: {__meta: x}}]",
+            [
+                "devices[0].labels.__meta: "
+                "starts with two underscores, which Prometheus keeps for itself"
+            ],
+        ),
+        (
+            "devices: [{address: a, labels: {reason: x}}]",
+            ["devices[0].labels.reason: is a label that the exporter sets itself"],
+        ),
+        (
+            "devices: [{address: a, labels: {site: [x]}}]",
+            ["devices[0].labels.site: must be a single text"],
+        ),
+    ],
+)
+def test_an_error_names_its_path_and_what_to_do(document: str, expected: list[str]) -> None:
+    assert problems(document) == expected
+
+
+def test_all_errors_are_told_at_once() -> None:
+    document = """
+        global: {interval: soon, concurrency: -1}
+        modules: {m: {scheme: gopher, auth: {username: "${USER_NAME}", password: x}}}
+        devices: [{address: a, name: n}, {address: "b/c", name: n, module: nope}]
+        """
+    assert problems(document) == [
+        "modules.m.auth.username: the environment variable USER_NAME is not set",
+        "global.interval: 'soon' is not a duration such as 30s, 1m30s or 500ms",
+        "global.concurrency: must be at least 1",
+        "modules.m.scheme: must be one of 'http' or 'https'",
+        "devices[1].address: 'b/c' is not host, host:port or [v6]:port",
+        "devices[1].module: there is no module 'nope'",
+        "devices[1].name: 'n' is already the name of devices[0]",
+    ]

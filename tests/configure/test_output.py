@@ -1,0 +1,102 @@
+"""What `configure` prints, whatever devices are called and wherever its output goes."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.configure.process import COMMAND, DIFFERENCES, is_new, site
+
+
+async def test_a_program_gets_one_list_on_standard_output_and_nothing_else(tmp_path: Path) -> None:
+    async with site(2, tmp_path) as here:
+        dry = await here.configure("--json")
+        run = await here.configure("--json", "--apply", "--yes")
+        labels = here.config["devices"][0]["labels"]
+        address = here.served.addresses[0]
+    assert dry.documents["sim-00001"] == {
+        "device": "sim-00001",
+        "address": address,
+        "labels": labels,
+        "result": "different",
+        "reason": None,
+        "error": None,
+        "differences": DIFFERENCES,
+        "differences_left": [],
+        "warnings": [],
+    }
+    assert run.documents["sim-00001"] == {**dry.documents["sim-00001"], "result": "set"}
+    assert (dry.code, dry.err, run.code, run.err) == (1, "", 0, "")
+
+
+ODD_NAMES = ['"quoted" \\ {x}/y %41', "[bold red]markup[/]", "\x1b[2J\nline", "Tür 時計", "-x"]
+
+
+async def test_odd_names_of_devices_are_chosen_and_printed_on_one_line_each(
+    tmp_path: Path,
+) -> None:
+    async with site(len(ODD_NAMES), tmp_path) as here:
+        for entry, name in zip(here.config["devices"], ODD_NAMES, strict=True):
+            entry["name"] = name
+        run = await here.configure("--", *ODD_NAMES)
+        documents = (await here.configure("--json", "--", *ODD_NAMES)).documents
+    told = [line for line in run.out.splitlines() if line.endswith(": different")]
+    assert [line.rpartition(" (")[0] for line in told] == [
+        '"quoted" \\ {x}/y %41',
+        "[bold red]markup[/]",
+        r"\x1b[2J\nline",
+        "Tür 時計",
+        "-x",
+    ]
+    assert list(documents) == ODD_NAMES
+
+
+async def test_an_encoding_without_arrows_is_no_reason_to_fail(tmp_path: Path) -> None:
+    async with site(1, tmp_path) as here:
+        run = await here.configure(PYTHONIOENCODING="ascii")
+    assert r"maxpoll: 10 \u2192 12" in run.out
+    assert run.code == 1
+
+
+async def test_colours_and_progress_are_for_terminals_only(tmp_path: Path) -> None:
+    async with site(1, tmp_path) as here:
+        run = await here.configure(FORCE_COLOR="1", TTY_COMPATIBLE="1", TERM="xterm-256color")
+    assert "\x1b" not in run.out + run.err
+    assert run.err == ""
+
+
+async def test_whoever_stops_reading_the_output_sees_no_traceback(tmp_path: Path) -> None:
+    async with site(40, tmp_path) as here:
+        file = here.write_config()
+        words = f"configure --config.file={file} --apply --yes --concurrency=4"
+        command = f"{COMMAND} {words} | true; echo ${{PIPESTATUS[0]}}"
+        process = await asyncio.create_subprocess_exec(
+            "bash",
+            "-c",
+            command,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        out, err = await process.communicate()
+        changed = sum(is_new(device) for device in here.devices)
+    assert (out, err) == (b"1\n", b"")
+    assert changed == 0, "what nobody could see is not changed"
+
+
+@pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
+async def test_a_stream_that_is_closed_is_no_reason_to_fail(closed: str, tmp_path: Path) -> None:
+    async with site(1, tmp_path) as here:
+        words = [
+            str(COMMAND),
+            "configure",
+            f"--config.file={here.write_config()}",
+            "--apply",
+            "--yes",
+        ]
+        words += [f"--audit-log={here.audit_file}"]
+        process = await asyncio.create_subprocess_exec(
+            "sh", "-c", f'exec "$@" {closed}', "sh", *words
+        )
+        assert await process.wait() == 0
+        assert is_new(here.devices[0])
+        assert [line["event"] for line in here.audit] == ["intended", "outcome"]

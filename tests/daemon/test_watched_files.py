@@ -1,0 +1,171 @@
+"""Files that the daemon watches: secrets and certificates always, its config if told to."""
+
+import asyncio
+import itertools
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import trustme
+import yaml
+from aiohttp import web
+
+from exporter.simulator.fleet import build_fleet, serve_fleet
+from tests.daemon.reloaded_site import (
+    POLLS,
+    SUCCESSFUL,
+    UP,
+    device,
+)
+from tests.daemon_process import DaemonProcess, daemon_on
+
+
+async def test_a_password_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    fleet = build_fleet(1, auth="digest")
+    secret = tmp_path / "password"
+    secret.write_text("pass\n")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="1s")
+        config["modules"]["default"]["auth"] = {"username": "root", "password_file": "password"}
+        async with daemon_on(config, tmp_path) as running:
+            await running.ready()
+            secret.write_text("")
+            async with asyncio.timeout(30):
+                while "event=config.file_unusable" not in running.text:
+                    await asyncio.sleep(0.05)
+            fleet.devices[0].gatekeeper.password = "new"
+            await running.until(lambda now: now.by_device(UP) == {device(1): 0})
+            secret.write_text("new\n")
+            await running.until(lambda now: now.by_device(UP) == {device(1): 1})
+    assert running.text.count("event=config.file_unusable") == 1
+    assert "is empty" in running.text
+    assert running.text.count("event=config.files_read") == 1
+
+
+async def test_auto_reload_takes_a_changed_secret_of_the_config_for_a_change_of_the_config(
+    tmp_path: Path,
+) -> None:
+    secret = tmp_path / "password"
+    secret.write_text("old")
+    module = {"auth": {"username": "root", "password_file": "password"}}
+    config = {"modules": {"default": module}, "devices": [{"address": "127.0.0.1:1"}]}
+    flags = ("--config.enable-auto-reload", "--config.auto-reload-interval=50ms")
+    async with daemon_on(config, tmp_path, *flags) as running:
+        async with asyncio.timeout(4):  # before files are looked at for their own sake
+            for number in itertools.count():
+                secret.write_text(f"new {number}")
+                await asyncio.sleep(0.2)
+                if "event=config.reloaded" in running.text:
+                    break
+    assert "event=config.files_read" not in running.text
+
+
+async def test_auto_reload_takes_a_config_once_the_file_that_it_lacked_is_there(
+    tmp_path: Path,
+) -> None:
+    flags = ("--config.enable-auto-reload", "--config.auto-reload-interval=50ms")
+    async with daemon_on({"devices": []}, tmp_path, *flags) as running:
+        module = {"auth": {"username": "root", "password_file": "late"}}
+        config = {"modules": {"default": module}, "devices": [{"address": "127.0.0.1:1"}]}
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+        await said(running, "event=config.reload_failed")
+        (tmp_path / "late").write_text("pass")
+        await running.until(lambda now: now.all(SUCCESSFUL) == [({}, 1)])
+        assert len((await running.scrape()).by_device(POLLS)) == 1
+    assert running.text.count("event=config.reload_failed") == 1
+
+
+async def said(running: DaemonProcess, words: str) -> None:
+    async with asyncio.timeout(30):
+        while words not in running.text:
+            await asyncio.sleep(0.02)
+
+
+async def test_one_modules_unusable_secret_keeps_no_others_from_being_read(tmp_path: Path) -> None:
+    fleet = build_fleet(1, auth="digest")
+    for name in ("one", "other"):
+        (tmp_path / name).write_text("pass")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="1s")
+        of_fleet = config["modules"]["default"]
+        auth = {"username": "root", "password_file": "one"}
+        config["modules"]["other"] = {**of_fleet, "auth": {**auth, "password_file": "other"}}
+        config["devices"][0]["module"] = "other"
+        config["modules"]["default"] = {**of_fleet, "auth": auth}
+        async with daemon_on(config, tmp_path) as running:
+            await running.ready()
+            (tmp_path / "one").write_text("")
+            (tmp_path / "other").write_text("new")
+            fleet.devices[0].gatekeeper.password = "new"
+            await said(running, "event=config.files_read")
+            await running.until(lambda now: now.by_device(UP) == {device(1): 1})
+    assert "event=config.file_unusable module=default" in running.text
+
+
+async def test_a_ca_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
+    old, new = trustme.CA(), trustme.CA()
+    trusted = tmp_path / "ca.pem"
+    old.cert_pem.write_to_path(trusted)
+    async with https_device(new) as address:
+        module = {"scheme": "https", "tls_config": {"ca_file": "ca.pem"}}
+        config = {
+            "global": {"interval": "1s"},
+            "modules": {"default": module},
+            "devices": [{"address": address, "name": "lobby"}],
+        }
+        async with daemon_on(config, tmp_path) as running:
+            await running.until(lambda now: now.by_device(UP) == {"lobby": 0})
+            trusted.write_text("")
+            await said(running, "event=config.file_unusable")
+            new.cert_pem.write_to_path(trusted)
+            await running.until(lambda now: now.by_device(UP) == {"lobby": 1})
+    assert f"{trusted}: cannot be used" in running.text
+
+
+@asynccontextmanager
+async def https_device(authority: trustme.CA) -> AsyncIterator[str]:
+    """A device with a certificate that `authority` has signed; its address."""
+
+    async def answer(_request: web.Request) -> web.Response:
+        return web.json_response({"apiVersion": "1.0", "data": {"client": {"enabled": True}}})
+
+    app = web.Application()
+    app.router.add_post("/axis-cgi/ntp.cgi", answer)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+        yield f"127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+async def test_auto_reload_takes_a_changed_config_by_itself_and_tries_a_broken_one_once(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(2)
+    flags = ("--config.enable-auto-reload", "--config.auto-reload-interval=50ms")
+    async with serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="200ms")
+        async with daemon_on(config, tmp_path, *flags) as running:
+            (tmp_path / "config.yaml").write_text("devices: 7")
+            await running.until(lambda now: now.all(SUCCESSFUL) == [({}, 0)])
+            await asyncio.sleep(0.3)
+            del config["devices"][1]
+            (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+            await running.until(lambda now: now.all(SUCCESSFUL) == [({}, 1)])
+            assert set((await running.scrape()).by_device(UP)) == {device(1)}
+    assert running.text.count("event=config.reload_failed") == 1
+
+
+async def test_without_auto_reload_a_changed_config_is_left_alone(tmp_path: Path) -> None:
+    flags = ("--config.auto-reload-interval=50ms",)
+    config = {"devices": [{"address": "127.0.0.1:1", "name": "one"}]}
+    async with daemon_on(config, tmp_path, *flags) as running:
+        (tmp_path / "config.yaml").write_text("devices: []")
+        await asyncio.sleep(0.3)
+        assert set((await running.scrape()).by_device(POLLS)) == {"one"}
+    assert "config.reload" not in running.text

@@ -1,0 +1,211 @@
+"""What the dashboards say of a known fleet is so, each device counted once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from tests.dashboards.grafana import (
+    UIDS,
+    Dashboard,
+    Question,
+    load,
+    panel_questions,
+)
+from tests.dashboards.site import AWKWARD, Series, Site, answer
+
+# The demo's fleet, and one device more. Down: garage-entry, dock-2, cold-store. Their clocks off:
+# dock-4 by 1.8 s, till-2 and lobby by 3 s; lobby's jumped before our eyes.
+pytestmark = [pytest.mark.xdist_group("dashboards"), pytest.mark.timeout(180)]
+
+PANELS: Final = [question for uid in UIDS for question in panel_questions(uid)]
+
+DEVICES: Final = 21
+
+
+UP: Final = 18
+
+
+IN_NUMBERS: Final = {
+    "fleet: Devices A": DEVICES,
+    "fleet: Answering A": UP,
+    "fleet: Share answering A": UP / DEVICES,
+    "fleet: Synchronized A": UP - len({"stairwell-1", "cafeteria", "gate"}),
+    "fleet: Clock off A": len({"dock-4", "till-2", "lobby"}),
+    "fleet: Clock far off A": len({"till-2", "lobby"}),
+    "fleet: Stepped A": len({"lobby"}),
+    "fleet: Set up as expected A": UP - len({"cafeteria"}),
+    "fleet: Devices in trouble A": DEVICES - UP,
+    "fleet: Devices in trouble B": len({"dock-4", "till-2", "lobby"}),
+    "fleet: Devices in trouble C": len({"stairwell-1", "cafeteria", "gate"}),
+    "fleet: Devices in trouble D": len({"cafeteria"}),
+    "fleet: Devices in trouble E": len({"cafeteria"}),
+    "device: State now A": 7,
+    "device: Clock offset A": 3,
+    "device: Servers in force A": 0,
+    "device: Set up as expected A": 0,
+    "exporter: Exporters A": 2,
+    "exporter: Devices polled A": 2 * DEVICES,
+    "exporter: Config loads A": 1,
+}
+
+
+def question_of(place: str) -> Question:
+    [found] = [each for each in PANELS if each.id == place]
+    return found
+
+
+@pytest.mark.parametrize("place", IN_NUMBERS)
+def test_a_number_is_what_is_known_of_the_fleet_each_device_counted_once(
+    site: Site, place: str
+) -> None:
+    [series] = answer(site, question_of(place))
+    assert series.last == pytest.approx(IN_NUMBERS[place], abs=0.05)
+
+
+def by_label(found: Sequence[Series], label: str) -> dict[str, float]:
+    return {series.labels[label]: series.last for series in found}
+
+
+def test_failing_devices_are_counted_by_reason_each_once(site: Site) -> None:
+    found = answer(site, question_of("fleet: Failing devices A"))
+    assert by_label(found, "reason") == {"unauthorized": 1, "timeout": 1, "unsupported": 1}
+
+
+def test_the_total_of_failed_polls_is_there_before_any_reason_is(site: Site) -> None:
+    [fleet] = answer(site, question_of("fleet: Failed polls B"))
+    # Three devices, by two exporters, each second.
+    assert 1 < fleet.last < 7
+    [nobody] = answer(site, question_of("fleet: Failed polls B"), {"device": ["till-1"]})
+    assert nobody.last == 0
+
+
+def test_the_worst_clocks_are_off_by_what_is_certain(site: Site) -> None:
+    found = by_label(answer(site, question_of("fleet: Worst clocks A")), "device")
+    worst = {name: value for name, value in found.items() if value > 0.5}
+    assert worst == pytest.approx({"dock-4": 1.8, "till-2": 3, "lobby": 3}, abs=0.05)
+
+
+def test_the_distribution_has_each_clock_between_the_bounds_on_both_sides_of_0(site: Site) -> None:
+    found = by_label(answer(site, question_of("fleet: Distribution of clock offsets A")), "le")
+    # Of dock-2, which hangs, no clock is seen; dock-4 is 1.8 s behind.
+    assert (found["0.5"], found["2"], found["+Inf"]) == (17, 18, 20)
+
+
+def test_the_quantiles_are_those_of_the_clocks(site: Site) -> None:
+    names = {each.query["legendFormat"]: each for each in PANELS if "Clock offsets" in each.place}
+    last = {name: answer(site, names[name])[0].last for name in ("minimum", "median", "maximum")}
+    assert last == pytest.approx({"minimum": -1.8, "median": 0, "maximum": 3}, abs=0.05)
+
+
+STATES: Final = {
+    "dock-2": 7,
+    "lobby": 6,
+    "dock-4": 5,
+    "stairwell-1": 4,
+    "gate": 4,
+    "cafeteria": 2,
+    "dock-1": 0,
+}
+
+
+def test_a_device_is_in_its_worst_state(site: Site) -> None:
+    found = by_label(answer(site, question_of("fleet: Devices, worst first A")), "device")
+    assert {name: found[name] for name in STATES} == STATES
+    now = {
+        name: answer(site, question_of("device: State now A"), {"device": [name]})[0].last
+        for name in STATES
+    }
+    assert now == STATES
+
+
+def test_the_table_has_of_each_device_what_its_columns_say(site: Site) -> None:
+    def of(letter: str, device: str) -> float:
+        place = f"fleet: Devices, worst first {letter}"
+        return by_label(answer(site, question_of(place)), "device")[device]
+
+    [reason] = [
+        (series.labels["reason"], series.labels["code"])
+        for series in answer(site, question_of("fleet: Devices, worst first B"))
+        if series.labels["device"] == "garage-entry"
+    ]
+    assert reason == ("unauthorized", "401")
+    assert of("C", "dock-4") == pytest.approx(-1.8, abs=0.05)
+    assert 0 < of("D", "dock-4") < 0.05
+    # It lost its server when it was right: its own word is still good.
+    assert abs(of("E", "dock-4")) < 0.1
+    assert (of("F", "dock-1"), of("F", "gate")) == (2, 0)
+    # In milliseconds, as Grafana has its dates.
+    assert of("G", "dock-1") == pytest.approx(site.span.end * 1000, abs=10_000)
+
+
+def test_the_servers_in_force_are_counted_by_device(site: Site) -> None:
+    found = answer(site, question_of("fleet: Servers in force A"))
+    # Of those that answer, gate has none.
+    assert {series.labels["server"]: series.last for series in found} == {
+        "192.0.2.123": UP - 1,
+        "192.0.2.124": UP - 1,
+    }
+
+
+def test_the_band_holds_the_offset(site: Site) -> None:
+    of_one = {"device": ["dock-4"], "instance": [site.exporters[0]]}
+    offset, above, below = (
+        answer(site, question_of(f"device: Clock offset with its uncertainty {letter}"), of_one)[0]
+        for letter in "ABC"
+    )
+    assert below.last < offset.last < above.last
+    assert offset.last == pytest.approx(-1.8, abs=0.05)
+
+
+def test_a_device_that_never_answered_has_no_last_answer_and_another_a_recent_one(
+    site: Site,
+) -> None:
+    question = question_of("device: Last answer A")
+    assert answer(site, question, {"device": ["dock-2"]}) == []
+    [recent] = answer(site, question, {"device": ["dock-1"]})
+    assert 0 < recent.last < 10
+
+
+def test_no_poll_is_overdue_and_when_the_next_is_due_is_told(site: Site) -> None:
+    [overdue] = answer(site, question_of("device: Overdue A"), {"device": ["dock-1"]})
+    assert 0 <= overdue.last < 10
+
+
+def test_an_exporters_memory_and_start_are_its_own(site: Site) -> None:
+    memory = answer(site, question_of("exporter: Memory A"))
+    assert all(20e6 < series.last < 500e6 for series in memory)
+    [started] = answer(site, question_of("exporter: Started A"))
+    assert site.span.start * 1000 - 60_000 < started.last < site.span.end * 1000
+
+
+def test_a_site_chosen_shows_its_devices_and_no_others(site: Site) -> None:
+    [hq] = answer(site, question_of("fleet: Devices A"), {"site": ["hq"]})
+    [two] = answer(site, question_of("fleet: Devices A"), {"site": ["hq", "shop"]})
+    assert (hq.last, two.last) == (9, 12)
+
+
+def test_a_row_of_the_fleet_leads_to_its_device(site: Site) -> None:
+    [table] = [
+        panel
+        for uid in UIDS
+        for panel in load(uid)["panels"]
+        if panel["title"] == "Devices, worst first"
+    ]
+    [(column, link)] = [
+        (override["matcher"]["options"], prop["value"][0]["url"])
+        for override in table["fieldConfig"]["overrides"]
+        for prop in override["properties"]
+        if prop["id"] == "links"
+    ]
+    assert column == "device"
+    row = {"job": 'axis "ntp"', "device": AWKWARD}
+    url = urlsplit(Dashboard("axis-ntp-fleet").url(link, row, site.span))
+    parameters = parse_qs(url.query, keep_blank_values=True)
+    assert url.path == "/d/axis-ntp-device"
+    assert (parameters["var-job"], parameters["var-device"]) == ([row["job"]], [AWKWARD])
+    assert parameters["var-instance"] == ["$__all"]
+    assert {"from", "to"} <= set(parameters)

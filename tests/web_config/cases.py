@@ -1,0 +1,359 @@
+"""Web-configs and what is wrong with each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
+
+
+TLS = "cert_file: server.crt, key_file: server.key"
+
+
+@dataclass(frozen=True)
+class Case:
+    """A web-config, what is wrong with it, and whether promtool accepts it all the same.
+
+    With `newer` it depends on promtool's version: Debian's does not know the key yet.
+    """
+
+    document: str
+    problems: tuple[str, ...] = ()
+    promtool_accepts: bool = False
+    newer: bool = False
+
+
+def tls(more: str) -> str:
+    return f"tls_server_config: {{{TLS}, {more}}}"
+
+
+def header(line: str) -> str:
+    return f"http_server_config: {{headers: {{{line}}}}}"
+
+
+FINE = [
+    Case("{}"),
+    Case("tls_server_config:\nhttp_server_config:\n"),
+    Case("basic_auth_users: {}"),
+    Case(f"tls_server_config: {{{TLS}}}"),
+    Case(f'tls_server_config: {{{TLS}, client_ca_file: "", client_auth_type: ""}}'),
+    Case(tls("client_auth_type: NoClientCert")),
+    Case(tls("client_auth_type: RequestClientCert")),
+    Case(tls("client_auth_type: RequestClientCert, client_ca_file: ca.pem")),
+    Case(tls("client_auth_type: VerifyClientCertIfGiven, client_ca_file: ca.pem")),
+    Case(tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem")),
+    Case(tls("client_auth_type: RequireAndVerifyClientCert")),
+    *(Case(tls(f"min_version: {version}")) for version in ("TLS10", "TLS11", "TLS12", "TLS13")),
+    Case(tls("min_version: TLS10, max_version: TLS12")),
+    Case(tls("cipher_suites: []")),
+    Case(
+        tls(
+            "min_version: TLS10, cipher_suites: [TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA, "
+            "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, TLS_AES_128_GCM_SHA256]"
+        )
+    ),
+    Case(tls("prefer_server_cipher_suites: false")),
+    Case(tls("prefer_server_cipher_suites: Off")),
+    *(
+        Case(tls(f"curve_preferences: [{curve}]"))
+        for curve in ("CurveP256", "CurveP384", "CurveP521", "X25519")
+    ),
+    Case(
+        tls(
+            "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem, "
+            "client_allowed_sans: [prometheus.example]"
+        ),
+        newer=True,
+    ),
+    Case("http_server_config: {http2: true}"),
+    Case("http_server_config: {http2: , headers: }"),
+    Case("http_server_config: {http2: no}"),
+    *(Case(f"http_server_config: {{http2: {spelled}}}") for spelled in ("y", "N", "on")),
+    Case(f"basic_auth_users: {{yes: {HASH}}}"),
+    Case(header("Strict-Transport-Security: max-age=31536000")),
+    Case(header('X-Frame-Options: deny, X-Content-Type-Options: nosniff, X-XSS-Protection: "0"')),
+    Case(header("X-Frame-Options: sameorigin, Content-Security-Policy: ''")),
+    *(
+        Case(f"basic_auth_users: {{alice: {HASH.replace('2y', letter)}}}")
+        for letter in ("2a", "2b", "2x", "2y")
+    ),
+    Case(f"basic_auth_users: {{alice: {HASH}, 'böb s': {HASH}, 12: {HASH}}}"),
+]
+
+
+WRONG = [
+    Case("", ("is empty; {} stands for neither TLS nor passwords",), promtool_accepts=True),
+    Case("[]", ("is no mapping",)),
+    Case("text", ("is no mapping",)),
+    Case("a: [", ("line 2, column 1: did not find expected node content",)),
+    Case("{}: 1", ("line 1, column 1: a key must be a single text",), promtool_accepts=True),
+    Case("~: 1", ("~: unknown key",)),
+    Case(
+        "tls_server_confg: {}", ("tls_server_confg: unknown key (did you mean tls_server_config?)",)
+    ),
+    Case("rate_limit: {burst: 1}", ("rate_limit: is not supported",), newer=True),
+    Case(
+        "tls_server_config: {}",
+        ("tls_server_config.cert_file: is missing", "tls_server_config.key_file: is missing"),
+        promtool_accepts=True,
+    ),
+    Case(
+        "tls_server_config: {min_version: TLS13, cert_file: server.crt}",
+        ("tls_server_config.key_file: is missing",),
+    ),
+    Case("tls_server_config: true", ("tls_server_config: must be a mapping",)),
+    Case(
+        "tls_server_config: {cert_file: nowhere, key_file: [a]}",
+        (
+            "tls_server_config.cert_file: cannot read {folder}/nowhere: No such file or directory",
+            "tls_server_config.key_file: must be the path of a file",
+        ),
+    ),
+    Case(
+        "tls_server_config: {cert_file: server.key, key_file: server.crt}",
+        (
+            "tls_server_config.cert_file: {folder}/server.key holds no certificate in PEM",
+            "tls_server_config.key_file: {folder}/server.crt holds no private key in PEM",
+        ),
+    ),
+    Case(
+        "tls_server_config: {cert_file: server.crt, key_file: other.key}",
+        (
+            "tls_server_config: cert_file and key_file cannot be used: "
+            "the key is another certificate's",
+        ),
+    ),
+    Case(
+        "tls_server_config: {cert_file: server.crt, key_file: cut.key}",
+        ("tls_server_config: cert_file and key_file cannot be used: not understood",),
+    ),
+    Case(
+        "tls_server_config: {cert_file: server.crt, key_file: encrypted.key}",
+        ("tls_server_config: key_file is encrypted, and nobody is here to type its passphrase",),
+    ),
+    Case(
+        tls("client_ca_file: ca.pem"),
+        ("tls_server_config: client_ca_file needs a client_auth_type, else nobody is asked",),
+    ),
+    Case(
+        tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: server.key"),
+        ("tls_server_config.client_ca_file: {folder}/server.key holds no certificate in PEM",),
+        promtool_accepts=True,
+    ),
+    Case(
+        tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: cut.pem"),
+        ("tls_server_config: client_ca_file cannot be used: not understood",),
+        promtool_accepts=True,
+    ),
+    Case(
+        tls("client_auth_type: Require"),
+        (
+            "tls_server_config.client_auth_type: must be one of 'NoClientCert', "
+            "'RequestClientCert', 'RequireClientCert', 'RequireAnyClientCert', "
+            "'VerifyClientCertIfGiven' or 'RequireAndVerifyClientCert'",
+        ),
+    ),
+    *(
+        Case(
+            tls(f"client_auth_type: {name}"),
+            (
+                f"tls_server_config.client_auth_type: {name} is not supported, it lets in any "
+                "certificate, whoever made it: use RequireAndVerifyClientCert with a "
+                "client_ca_file",
+            ),
+            promtool_accepts=True,
+        )
+        for name in ("RequireClientCert", "RequireAnyClientCert")
+    ),
+    Case(
+        tls("client_allowed_sans: [a]"),
+        (
+            "tls_server_config: client_allowed_sans needs "
+            "client_auth_type RequireAndVerifyClientCert",
+        ),
+        newer=True,
+    ),
+    Case(
+        tls("client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: []"),
+        ("tls_server_config: client_allowed_sans is empty: nobody could connect",),
+        newer=True,
+    ),
+    Case(
+        tls("client_allowed_sans: ['']"),
+        ("tls_server_config.client_allowed_sans[0]: must not be empty",),
+        newer=True,
+    ),
+    Case(
+        tls("min_version: TLS14, max_version: 1"),
+        (
+            "tls_server_config.min_version: must be one of 'TLS10', 'TLS11', 'TLS12' or 'TLS13'",
+            "tls_server_config.max_version: must be one of 'TLS10', 'TLS11', 'TLS12' or 'TLS13'",
+        ),
+    ),
+    Case(
+        tls("max_version: TLS11"),
+        ("tls_server_config: min_version TLS12 exceeds max_version TLS11",),
+        promtool_accepts=True,
+    ),
+    Case(
+        tls("cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA256]"),
+        (
+            "tls_server_config.cipher_suites[0]: unknown cipher "
+            "'TLS_RSA_WITH_AES_128_CBC_SHA256': it is written as Go does, "
+            "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA say",
+        ),
+    ),
+    *(
+        Case(
+            tls(f"cipher_suites: [{name}]"),
+            (
+                f"tls_server_config.cipher_suites[0]: {name} is not supported: "
+                "it has no forward secrecy, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA say has",
+            ),
+            promtool_accepts=True,
+        )
+        for name in (
+            "TLS_RSA_WITH_AES_128_CBC_SHA",
+            "TLS_RSA_WITH_AES_256_CBC_SHA",
+            "TLS_RSA_WITH_AES_128_GCM_SHA256",
+            "TLS_RSA_WITH_AES_256_GCM_SHA384",
+        )
+    ),
+    Case(
+        tls("cipher_suites: [TLS_AES_128_GCM_SHA256]"),
+        (
+            "tls_server_config: cipher_suites names those of TLS 1.3 only, which are always on: "
+            "min_version: TLS13 switches the others off",
+        ),
+        promtool_accepts=True,
+    ),
+    Case(
+        tls("curve_preferences: [P256]"),
+        (
+            "tls_server_config.curve_preferences[0]: must be one of "
+            "'CurveP256', 'CurveP384', 'CurveP521' or 'X25519'",
+        ),
+    ),
+    Case(
+        tls("curve_preferences: [X25519, CurveP256]"),
+        ("tls_server_config: curve_preferences is supported for one curve only, not for several",),
+        promtool_accepts=True,
+    ),
+    Case(
+        tls("prefer_server_cipher_suites: 1"),
+        ("tls_server_config.prefer_server_cipher_suites: must be true or false",),
+    ),
+    *(
+        Case(
+            tls(f"prefer_server_cipher_suites: {text}"),
+            ("tls_server_config.prefer_server_cipher_suites: must be true or false",),
+        )
+        for text in ('"true"', "'no'", '"t"')
+    ),
+    *(
+        Case(
+            f"http_server_config: {{http2: {text}}}",
+            ("http_server_config.http2: must be true or false",),
+        )
+        for text in ('"true"', "'off'", '"y"')
+    ),
+    Case(
+        tls("cert: PEM, key: s3cret, client_ca: PEM"),
+        tuple(
+            f"tls_server_config.{key}: is not supported: write the PEM to a file, and name that"
+            for key in ("cert", "key", "client_ca")
+        ),
+        newer=True,
+    ),
+    Case(
+        "http_server_config: {http2: t, http3: true}",
+        (
+            "http_server_config.http2: must be true or false",
+            "http_server_config.http3: unknown key (did you mean http2?)",
+        ),
+    ),
+    Case(
+        header("X-Powered-By: us, x-frame-options: deny"),
+        (
+            "http_server_config.headers.X-Powered-By: unknown key",
+            "http_server_config.headers.x-frame-options: "
+            "unknown key (did you mean X-Frame-Options?)",
+        ),
+    ),
+    Case(
+        header("X-Frame-Options: DENY, X-Content-Type-Options: ''"),
+        (
+            "http_server_config.headers.X-Content-Type-Options: must be 'nosniff'",
+            "http_server_config.headers.X-Frame-Options: must be one of 'deny' or 'sameorigin'",
+        ),
+    ),
+    Case(
+        header('Content-Security-Policy: "a\\r\\nSet-Cookie: b"'),
+        (
+            "http_server_config.headers.Content-Security-Policy: "
+            "must be one line of printable ASCII",
+        ),
+        promtool_accepts=True,
+    ),
+    *(
+        Case(
+            f"basic_auth_users: {nothing}",
+            ("basic_auth_users: has nothing behind it; {} stands for no passwords",),
+            promtool_accepts=True,
+        )
+        for nothing in ("", "~", "null")
+    ),
+    Case("basic_auth_users: [alice]", ("basic_auth_users: must be a mapping",)),
+    Case("basic_auth_users: {alice: }", ("basic_auth_users.alice: must be a single text",)),
+    Case(
+        "basic_auth_users: {alice: s3cret}",
+        ("basic_auth_users.alice: is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one",),
+    ),
+    *(
+        Case(
+            f"basic_auth_users: {{alice: {wrong}}}",
+            ("basic_auth_users.alice: is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one",),
+            promtool_accepts=accepted,
+        )
+        for wrong, accepted in [
+            (HASH[:-1], True),
+            (HASH + "x", True),
+            (HASH.replace("$10$", "$03$"), False),
+            (HASH.replace("$10$", "$32$"), False),
+            (HASH.replace("2y", "2"), True),
+            (HASH.replace("2y", "1"), True),
+        ]
+    ),
+    *(
+        Case(
+            document,
+            ("basic_auth_users.alice: has a space or a line break around its bcrypt hash",),
+            promtool_accepts=accepted,
+        )
+        for document, accepted in [
+            (f"basic_auth_users:\n  alice: |\n    {HASH}\n", True),
+            (f"basic_auth_users: {{alice: '{HASH} '}}", True),
+            (f"basic_auth_users: {{alice: ' {HASH}'}}", False),
+        ]
+    ),
+    Case(
+        f"basic_auth_users: {{alice: {HASH.replace('$10$', '$17$')}}}",
+        (
+            "basic_auth_users.alice: its cost 17 is too much for a check with a scrape waiting: "
+            "at most 16",
+        ),
+        promtool_accepts=True,
+    ),
+    Case(
+        f"basic_auth_users: {{'a:b': {HASH}, '': {HASH}}}",
+        (
+            "basic_auth_users.a:b: must not contain a colon: HTTP authentication cannot carry it",
+            "basic_auth_users.: must not be empty",
+        ),
+        promtool_accepts=True,
+    ),
+    Case(
+        f"basic_auth_users: {{alice: {HASH}, alice: {HASH}}}",
+        ("line 1, column 89: a key is given twice",),
+    ),
+]
