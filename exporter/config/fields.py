@@ -12,6 +12,7 @@ from yarl import URL
 
 from exporter.addresses import split_address
 from exporter.durations import format_duration, parse_duration
+from exporter.files import open_regular
 from exporter.labels import label_name_problem
 
 _FINGERPRINT: Final = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
@@ -53,7 +54,7 @@ def _readable_file(path: Path, info: ValidationInfo) -> Path:
     """`path`, relative to the config file's folder, if it can be read."""
     found = Path(info.context["directory"], path) if info.context else path
     try:
-        with found.open("rb"):
+        with open_regular(found):
             return found
     except OSError as problem:
         raise ValueError(f"cannot read {found}: {problem.strerror}") from None

@@ -25,6 +25,7 @@ from exporter.config.fields import (
     account_name,
 )
 from exporter.config.section import Section
+from exporter.files import read_regular
 from exporter.tls_versions import TlsVersion
 from exporter.vapix.auth import Credentials, Policy
 from exporter.vapix.tls import TlsSettings, make_ssl_context
@@ -220,7 +221,7 @@ def _account_name_in(file: Path) -> str:
 def _read_secret(file: Path) -> str:
     """A file's text without the one newline that editors put at its end."""
     try:
-        text = file.read_text("utf-8")
+        text = read_regular(file).decode()
     except UnicodeDecodeError:
         raise ValueError(f"{file} is not UTF-8 text") from None
     except OSError as problem:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import stat
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
+
+from exporter.files import open_regular
 
 LARGEST_BYTES: Final = 64 * 1024 * 1024
 """A list of 100,000 devices takes a fifth of it."""
@@ -53,15 +53,8 @@ def read_text(file: Path) -> str:
 
 
 def _read(file: Path) -> bytes:
-    with open(file, "rb", opener=_at_once) as opened:
-        if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
-            raise Unreadable("is not a regular file")
+    with open_regular(file) as opened:
         content = opened.read(LARGEST_BYTES + 1)
     if len(content) > LARGEST_BYTES:
         raise Unreadable(f"is larger than {LARGEST_BYTES} bytes")
     return content
-
-
-def _at_once(file: str, flags: int) -> int:
-    # A pipe would wait for its writer; and only what is open is sure to be what was looked at.
-    return os.open(file, flags | os.O_NONBLOCK | os.O_NOCTTY)

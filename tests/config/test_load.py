@@ -1,5 +1,6 @@
 """The config file: what is read, and every error word for word with its path."""
 
+import os
 import re
 from pathlib import Path
 
@@ -140,6 +141,23 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     missing.write_text("a: [")
     with pytest.raises(ConfigError, match=r"config\.yaml: line 2, column 1: "):
         load_config(missing, {})
+
+
+def test_an_empty_password_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "password").touch()
+    (told,) = problems("modules: {m: {auth: {username: a, password_file: password}}}", tmp_path)
+    assert told == f"modules.m.auth: {tmp_path / 'password'} is empty"
+
+
+PIPES = ["auth: {username: a, password_file: pipe}", "tls_config: {ca_file: pipe}"]
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("section", PIPES)
+def test_a_pipe_is_no_file_to_wait_for(section: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (told,) = problems(f"modules: {{m: {{{section}}}}}", tmp_path)
+    assert told.endswith(f"cannot read {tmp_path / 'pipe'}: not a regular file")
 
 
 def test_a_broken_certificate_file_is_told(tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ async def test_a_pipe_among_the_files_is_a_failure_and_the_daemon_ends_in_time(
             await running.until(lambda now: failures(now).get(str(pipe), 0) >= 2)
             async with asyncio.timeout(5):
                 assert await running.stop() == 0
-    assert running.text.count("is not a regular file") == 1
+    assert running.text.count("cannot be read: not a regular file") == 1
 
 
 async def test_a_token_in_a_sources_url_is_sent_and_shown_nowhere(tmp_path: Path) -> None:

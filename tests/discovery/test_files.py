@@ -47,7 +47,7 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p.yaml")
     (tmp_path / "link.yaml").symlink_to("p.yaml")
     for file in (tmp_path / "p.yaml", tmp_path / "link.yaml", Path("/dev/zero")):
-        with pytest.raises(Unreadable, match=r"^is not a regular file$"):
+        with pytest.raises(Unreadable, match=r"^cannot be read: not a regular file$"):
             read_text(file)
 
 
