@@ -149,7 +149,8 @@ def polls_per_second(config: Mapping[str, Any]) -> float:
 def cpu_per_poll(measured: Measured, seconds: float, due_per_second: float) -> float:
     """Microseconds of CPU that a poll costs, over so many seconds.
 
-    Polls are counted as they fall due: a scrape, that would count them, costs CPU and time too.
+    Polls are counted as they fall due, for a scrape, which counts them, costs CPU and time too; or
+    as they were made, should those be fewer.
     """
     polls, started, cpu_seconds = measured.polls(), time.monotonic(), measured.cpu_seconds()
     time.sleep(seconds)
@@ -157,7 +158,7 @@ def cpu_per_poll(measured: Measured, seconds: float, due_per_second: float) -> f
     due = due_per_second * (time.monotonic() - started)
     if (made := measured.polls() - polls) < _LEAST_MADE * due:
         raise RuntimeError(f"of {due:.0f} polls that were due {made:.0f} were made")
-    return cpu_seconds / due * 1e6
+    return cpu_seconds / min(due, made) * 1e6
 
 
 def bare_loop_cpu_per_poll(config: Mapping[str, Any], folder: Path, seconds: float) -> float:

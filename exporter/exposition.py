@@ -89,15 +89,14 @@ class DeviceLines:
     def refresh(self) -> None:
         """Make the lines of what has changed anew."""
         state, before, texts = self._device.state, self._values, self.texts.copy()
-        self._values = values = _read_live(state)
+        values = _read_live(state)
         for place in compress(_LIVE_PLACES, map(is_not, values, before)):
             if values[place] != before[place]:
                 texts[place] = self._text(place, values[place])
         if (settings := state.shown.settings) != self._settings:
-            self._settings = settings
             for place, value in zip(_SETTINGS_PLACES, _read_settings(state), strict=True):
                 texts[place] = self._text(place, value)
-        self.texts = texts
+        self._values, self._settings, self.texts = values, settings, texts
 
     def clock_texts(self, now: HostTime) -> tuple[str, ...]:
         """The values of all clock metrics at this moment: they belong together."""

@@ -50,7 +50,7 @@ class HostTime(NamedTuple):
 
     @property
     def year(self) -> int:
-        """The wall clock's year, at its turn wrong by a day at most."""
+        """The wall clock's year, at its turn wrong by up to two days."""
         return _FIRST_YEAR + self.unix_ns // _YEAR_NS
 
     @property

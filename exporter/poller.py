@@ -136,6 +136,7 @@ class Poller:
     async def stop(self) -> None:
         """Remove every device; return when the last open poll has ended."""
         polls = list(self._open.values())
+        self._waiting.clear()
         for device in list(self._devices):
             self.remove(device)
         await asyncio.gather(*polls, return_exceptions=True)
@@ -152,11 +153,11 @@ class Poller:
     def _set_timer(self, turn: _Turn, now: float) -> None:
         device, due = turn.device, turn.due
         device.state.next_poll_unix = self._host.unix_seconds_at(due)
-        self._changed(device)
         timer = self._loop.call_later(
             max(0.0, due - now), self._fall_due, turn, context=self._context
         )
         self._timers[device] = (timer, turn)
+        self._changed(device)
 
     def _cancel_timer(self, device: Device) -> _Turn:
         timer, turn = self._timers.pop(device)

@@ -3,12 +3,14 @@
 import asyncio
 from itertools import pairwise
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from exporter.poller import Poller
 from exporter.schedule import first_wait
-from tests.polled_devices import EPOCH, StubClient, device, poll_for
+from tests.fake_time import FakeTimeLoop, run_in_fake_time
+from tests.polled_devices import EPOCH, Observer, StubClient, device, host_clock, poll_for
 
 
 def test_a_device_is_polled_once_per_interval_in_its_own_rhythm() -> None:
@@ -114,3 +116,74 @@ def test_whoever_listens_is_told_of_a_device_at_its_start_and_after_each_poll() 
     subject = device(StubClient())
     observer = poll_for(300, [subject])
     assert observer.changes == [subject] * 6
+
+
+def test_a_slot_that_falls_free_is_taken_at_once() -> None:
+    clients = [StubClient(seconds=5) for _ in range(3)]
+    devices = [
+        device(client, name, interval=3600) for client, name in zip(clients, "abc", strict=True)
+    ]
+
+    async def all_fall_due(poller: Poller) -> None:
+        for each in devices:
+            poller.poll_soon(each, 0)
+        await asyncio.sleep(15.5)
+
+    poll_for(0, devices, concurrency=1, then=all_fall_due)
+    assert sorted(client.started for client in clients) == [[0.0], [5.0], [10.0]]
+
+
+def test_a_device_that_is_removed_during_its_poll_is_told_of_no_more() -> None:
+    client = StubClient(seconds=50)
+    gone = device(client, timeout=100)
+
+    async def remove_it(poller: Poller) -> None:
+        poller.poll_soon(gone, 0)
+        await asyncio.sleep(1)
+        poller.remove(gone)
+        await asyncio.sleep(100)
+        assert poller.in_flight == client.open == 0
+
+    observer = poll_for(0, [gone], then=remove_it)
+    assert observer.changes == [gone] * 2  # at its start, and when a poll was to be soon
+    assert len(client.started) == 1
+
+
+def test_a_fault_in_the_account_of_a_poll_costs_the_device_no_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = Mock(side_effect=[ZeroDivisionError, *[None] * 4])
+    monkeypatch.setattr("exporter.poller.record_and_tell", record)
+    client = StubClient()
+    poll_for(300, [device(client)], concurrency=1)
+    assert len(client.started) == 5
+
+
+def test_a_listener_that_fails_costs_the_device_no_later_poll() -> None:
+    client = StubClient()
+    faulty = Mock(side_effect=[None, ZeroDivisionError, *[None] * 5])
+
+    async def main(loop: FakeTimeLoop) -> None:
+        poller = Poller(1, Observer(), faulty, host_clock(loop))
+        poller.start(device(client))
+        await asyncio.sleep(300)
+        await poller.stop()
+
+    run_in_fake_time(main)
+    assert len(client.started) == 5
+
+
+def test_stopping_begins_no_poll_that_waits_for_its_turn() -> None:
+    clients = [StubClient(seconds=5) for _ in range(3)]
+    devices = [device(client, name) for client, name in zip(clients, "abc", strict=True)]
+
+    async def all_fall_due(poller: Poller) -> None:
+        for each in devices:
+            poller.poll_soon(each, 0)
+        await asyncio.sleep(1)
+        await poller.stop()
+        assert len(asyncio.all_tasks()) == 1
+        await asyncio.sleep(10)
+
+    poll_for(0, devices, concurrency=1, then=all_fall_due)
+    assert [len(client.started) for client in clients] == [1, 0, 0]
