@@ -43,5 +43,8 @@ def _bare_v6(text: str) -> str:
     try:
         return str(ipaddress.IPv6Address(text))
     except ValueError:
+        if "@" in text:
+            # Not quoted: whoever writes one here writes a password with it.
+            raise ValueError("must not hold a name or password: they belong into auth") from None
         hint = " (http or https is the module's scheme)" if "://" in text else ""
         raise ValueError(f"{text!r} is not host, host:port or [v6]:port{hint}") from None

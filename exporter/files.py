@@ -47,5 +47,5 @@ def digests(files: Iterable[Path]) -> Digests:
 def _digest_or_none(file: Path) -> bytes | None:
     try:
         return digest(file)
-    except OSError:
+    except (OSError, ValueError):  # the latter for a name that no file can have
         return None

@@ -54,6 +54,7 @@ class Keeper:
         self._manager = manager
         self._config = Config()
         self._doors: Doors = {}
+        self._admitted: Sequence[Entry] = ()
         self._has_failed = False
         self._lock = asyncio.Lock()
         self._discovery = Discovery(metrics, self._devices_were_found)
@@ -147,7 +148,9 @@ class Keeper:
             modules, there = self._config.modules, self._doors
             doors, problems = await asyncio.to_thread(reopened, modules, there)
             if doors != there:
-                changes = self._put_into_force(self._config, doors)
+                # Not with what discovery has by now: that may be more than can be taken.
+                changes = self._update(self._config, doors, self._admitted)
+                self._doors = doors
                 _log.info("config.files_read", **changes._asdict())
         return problems
 
@@ -178,4 +181,5 @@ class Keeper:
         wanted = wanted_devices(config, discovered, doors, self._shard)
         make_room_for(len(wanted))
         self._metrics.devices.set(len(wanted))
+        self._admitted = discovered
         return self._roster.update(wanted)

@@ -1,5 +1,6 @@
 """The endpoints of the contract, over a real socket."""
 
+import asyncio
 import gzip
 from collections.abc import AsyncIterator
 from typing import Any
@@ -170,3 +171,14 @@ async def test_a_clock_that_is_off_is_told_whatever_the_device_says(
     page = (await get(client, "/"))[1].decode()
     assert "synchronized, but its clock is off" in page
     assert "+30.500 s ± 500.000 ms" in page
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/"])
+async def test_who_asks_for_the_head_gets_no_body(path: str, client: Client) -> None:
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    head, _, rest = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert rest.startswith(b"HTTP/1.1 200 ")

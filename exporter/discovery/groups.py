@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, NamedTuple
 
-from pydantic import Field, TypeAdapter, ValidationError
+from annotated_types import MaxLen
+from pydantic import FailFast, Field, TypeAdapter, ValidationError, model_validator
 from pydantic_core import from_json
 
 from exporter.config import Device as Entry
@@ -20,14 +21,29 @@ _SHOWN: Final = 100
 """Characters of a target that cannot be taken, enough to find it."""
 
 
+MOST_LABELS: Final = 64
+"""So many labels a group may have: they are checked for each of its targets."""
+
+_MOST_PROBLEMS: Final = 10
+"""So many problems of one document are told word for word."""
+
+
 class Group(Section):
     """One target group: addresses, and the labels that they have in common."""
 
-    targets: tuple[str, ...] = ()
-    labels: dict[str, str] = Field(default_factory=dict)
+    targets: Annotated[tuple[str, ...], FailFast()] = ()
+    labels: Annotated[dict[str, str], MaxLen(MOST_LABELS)] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, group: object) -> object:
+        """Null is as good as absent: so Go writes an empty list or map."""
+        if not isinstance(group, dict):
+            return group
+        return {key: value for key, value in group.items() if value is not None}
 
 
-_GROUPS: Final = TypeAdapter(tuple[Group, ...])
+_GROUPS: Final = TypeAdapter(Annotated[tuple[Group, ...], FailFast()])
 
 
 class Targets(NamedTuple):
@@ -50,15 +66,23 @@ def read_groups(document: str, *, is_json: bool) -> Targets:
 def _devices(groups: tuple[Group, ...]) -> Targets:
     entries: list[Entry] = []
     problems: list[str] = []
+    left_out = 0
     for group in groups:
         for target in group.targets:
             try:
                 entries.append(Entry.model_validate(_entry(target, group.labels)))
             except ValidationError as invalid:
-                problems.extend(
-                    f"target {target[:_SHOWN]!r}: {each}" for each in problems_of(invalid)
-                )
+                left_out += 1
+                if left_out <= _MOST_PROBLEMS:
+                    problems.extend(f"{_shown(target)}: {each}" for each in problems_of(invalid))
+    if left_out > _MOST_PROBLEMS:
+        problems.append(f"{left_out - _MOST_PROBLEMS} targets more cannot be taken")
     return Targets(tuple(entries), tuple(problems))
+
+
+def _shown(target: str) -> str:
+    # Whoever writes a name into an address writes a password with it.
+    return "a target" if "@" in target else f"target {target[:_SHOWN]!r}"
 
 
 def _entry(target: str, labels: dict[str, str]) -> dict[str, Any]:

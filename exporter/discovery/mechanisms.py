@@ -142,10 +142,20 @@ class Server:
             return await _body_of(answer)
 
 
+_QUOTES_URL: Final = (
+    aiohttp.InvalidURL,
+    aiohttp.ClientResponseError,
+    aiohttp.NonHttpUrlClientError,
+)
+"""Errors whose text has the URL, which may hold a token."""
+
+
 def _told(error: Exception) -> str:
-    # These two quote the URL, which may hold a token.
-    quotes = isinstance(error, aiohttp.InvalidURL | aiohttp.ClientResponseError)
-    return type(error).__name__ if quotes else str(error) or type(error).__name__
+    return (
+        type(error).__name__
+        if isinstance(error, _QUOTES_URL)
+        else str(error) or type(error).__name__
+    )
 
 
 def _is_downgrade(answer: aiohttp.ClientResponse) -> bool:

@@ -71,7 +71,9 @@ class _Connection(web.RequestHandler):
 
 def _tell(problem: BaseException | None, **where: str | None) -> None:
     """A visitor's fault by its kind, to who debugs; one of ours with its traceback."""
-    if isinstance(problem, _OF_THE_VISITOR):
+    if isinstance(problem, ConnectionError):
+        _log.debug("web.visitor_left", **where)
+    elif isinstance(problem, _OF_THE_VISITOR):
         # Without its text: that is bytes that were sent.
         _log.debug("web.malformed_request", **where, problem=type(problem).__name__)
     else:

@@ -33,6 +33,8 @@ async def stream_series(request: web.Request, pieces_of: Pieces) -> web.StreamRe
         headers[hdrs.CONTENT_ENCODING] = "gzip"
     response = web.StreamResponse(headers=headers)
     await response.prepare(request)
+    if request.method == hdrs.METH_HEAD:
+        return response
     pieces = pieces_of(encode, openmetrics="openmetrics" in content_type)
     for piece in _gzipped(pieces) if zipped else pieces:
         await response.write(piece)

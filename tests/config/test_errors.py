@@ -117,7 +117,7 @@ from tests.config.documents import problems
         ("devices: [{address: 'a:0'}]", ["devices[0].address: port 0 is not within 1 to 65535"]),
         (
             "devices: [{address: 'root:pass@a'}]",
-            ["devices[0].address: 'root:pass@a' is not host, host:port or [v6]:port"],
+            ["devices[0].address: must not hold a name or password: they belong into auth"],
         ),
         *(
             (f"devices: [{{address: '{name}'}}]", [f"devices[0].address: {name!r} is no host name"])

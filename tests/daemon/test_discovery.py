@@ -258,6 +258,17 @@ async def test_a_token_in_a_sources_url_is_sent_and_shown_nowhere(tmp_path: Path
     assert "t0k3n" not in "".join([running.text, *pages])
 
 
+async def test_where_a_redirect_leads_is_not_told(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(serve_fleet(build_fleet(1)))
+        url = await stack.enter_async_context(sd_server({"elsewhere": "file:///x?token=t0k3n"}))
+        config = config_of(served, http_sd_configs=[{"url": url, "refresh_interval": "100ms"}])
+        async with daemon_on(config, tmp_path) as running:
+            await running.until(lambda now: failures(now).get(url, 0) >= 1)
+    assert "discovery.failed" in running.text
+    assert "t0k3n" not in running.text
+
+
 async def test_a_redirect_from_https_to_http_is_not_believed_one_to_https_is(
     tmp_path: Path,
 ) -> None:

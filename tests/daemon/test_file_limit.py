@@ -11,6 +11,8 @@ from exporter.file_limit import SPARE_FILES
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from tests.daemon_process import COMMAND, daemon_on
 
+SELF = "axis_ntp_exporter_"
+
 
 async def under_limits(soft: int, hard: int, config: dict[str, object], folder: Path) -> str:
     file = folder / "config.yaml"
@@ -99,6 +101,29 @@ async def test_discovered_devices_that_do_not_fit_are_left_out_told_and_counted(
         )
         assert len(found.by_device("axis_ntp_polls_total")) == 10
     assert f"210 devices need {210 + SPARE_FILES} open files" in running.text
+
+
+async def test_a_password_changes_though_more_devices_were_found_than_fit(tmp_path: Path) -> None:
+    found, password = tmp_path / "found.json", tmp_path / "password"
+    found.write_text("[]")
+    password.write_text("one")
+    config = devices(10) | {
+        "file_sd_configs": [{"files": [str(found)], "refresh_interval": "100ms"}],
+        "modules": {"default": {"auth": {"username": "root", "password_file": str(password)}}},
+    }
+    async with daemon_on(config, tmp_path) as running:
+        limit_files_of(running.process.pid)
+        found.write_text(json.dumps([{"targets": [f"127.0.0.2:{1 + n}" for n in range(200)]}]))
+        await running.until(
+            lambda now: any(n > 0 for _, n in now.all(f"{SELF}sd_refresh_failures_total"))
+        )
+        for changed in ("two", "three"):
+            password.write_text(changed)
+            before = running.text.count("config.files_read")
+            async with asyncio.timeout(20):
+                while running.text.count("config.files_read") == before:
+                    await asyncio.sleep(0.05)
+        assert len((await running.scrape()).by_device("axis_ntp_polls_total")) == 10
 
 
 def limit_files_of(pid: int) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.discovery.groups import read_groups
+from exporter.discovery.groups import MOST_LABELS, read_groups
 
 PROMETHEUS_FILE: list[dict[str, Any]] = [
     {
@@ -75,3 +75,34 @@ def test_what_is_no_list_of_groups_is_refused_with_its_path(document: str, probl
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - its text is what counts
         read_groups(document, is_json=True)
     assert problem in str(caught.value)
+
+
+def test_null_is_as_good_as_absent() -> None:
+    document = '[{"targets": ["a"], "labels": null}, {"targets": null, "labels": {}}]'
+    entries, problems = read_groups(document, is_json=True)
+    assert ([entry.address for entry in entries], problems) == (["a"], ())
+
+
+def test_a_password_in_a_target_is_not_told() -> None:
+    _, problems = read_groups('[{"targets": ["root:s3cret@10.0.0.1"]}]', is_json=True)
+    about = "must not hold a name or password: they belong into auth"
+    assert problems == (f"a target: address: {about}",)
+
+
+def test_of_many_wrong_targets_the_first_are_told_and_the_others_counted() -> None:
+    groups = [{"targets": [f"x/{n}" for n in range(1000)]}]
+    _, problems = read_groups(json.dumps(groups), is_json=True)
+    assert len(problems) == 11
+    assert problems[-1] == "990 targets more cannot be taken"
+
+
+def test_a_group_has_so_many_labels_at_most() -> None:
+    labels = {f"l{n}": "x" for n in range(MOST_LABELS + 1)}
+    groups = [{"targets": ["a"], "labels": labels}]
+    with pytest.raises(ValueError, match=r"^\[0\].labels: must have at most 64"):
+        read_groups(json.dumps(groups), is_json=True)
+
+
+def test_a_list_of_a_million_things_that_are_no_groups_is_told_in_a_line() -> None:
+    with pytest.raises(ValueError, match=r"^\[0\]: must be a mapping$"):
+        read_groups(json.dumps([1] * 1_000_000), is_json=True)

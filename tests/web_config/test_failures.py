@@ -172,3 +172,28 @@ async def test_a_head_that_never_ends_ends_the_connection(
             await asyncio.sleep(0.02)
         writer.close()
     assert answer.exception() is not None or answer.result() == b""
+
+
+async def test_a_visitor_who_hangs_up_in_the_middle_of_an_answer_is_no_fault_of_ours(
+    tmp_path: Path,
+) -> None:
+    log, ended = log_to("info"), asyncio.Event()
+
+    async def answer_without_end(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            while True:
+                await response.write(bytes(65_536))
+                await asyncio.sleep(0)
+        finally:
+            ended.set()
+
+    async with site(tmp_path, "{}", web.get("/endless", answer_without_end)) as visited:
+        reader, writer = await asyncio.open_connection(LOOPBACK, visited.port)
+        writer.write(b"GET /endless HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readexactly(100_000)
+        writer.transport.abort()
+        async with asyncio.timeout(5):
+            await ended.wait()
+    assert log.getvalue() == ""
