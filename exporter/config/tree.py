@@ -114,9 +114,19 @@ class Builder:
             return value
         if self._open and self._open[-1].wants_key:
             return _MERGE if value == "<<" else value
+        if not value and not self._verbatim and self._is_in_braces():
+            # The rest of a password with a comma in it looks so: it is neither dropped nor shown.
+            raise Misfit(
+                "a key in braces has nothing behind it: a text with a comma must be quoted",
+                event.start_mark,
+            )
         if value in _NULLS:
             return None
         return Boolean(value) if self._verbatim and _BOOLEANS.fullmatch(value) else value
+
+    def _is_in_braces(self) -> bool:
+        """Whether the value that comes is of a mapping in one line, `{…}`."""
+        return bool(self._open) and self._open[-1].is_mapping and self._open[-1].event.flow_style
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         node = self._anchors.get(event.anchor)
@@ -199,7 +209,8 @@ def _merged(sources: object, mapping: yaml.CollectionStartEvent) -> dict[str, An
     for source in sources if isinstance(sources, list) else [sources]:
         if not isinstance(source, dict):
             raise Misfit("<< must have a mapping or a list of them", mapping.start_mark)
-        merged = source | merged
+        for key, value in source.items():
+            merged.setdefault(key, value)
     return merged
 
 

@@ -266,7 +266,9 @@ def _tls_failed(
     problem: aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError,
 ) -> errors.TlsFailed:
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
-        return errors.CertificateNotBelieved(f"TLS failed: {_said(problem.certificate_error)}")
+        # Whole, for its end is what to do; what it quotes is of the config.
+        why = errors.escaped(str(problem.certificate_error))
+        return errors.CertificateNotBelieved(f"TLS failed: {why}")
     return errors.TlsFailed(f"TLS failed: {_said(problem.os_error)}")
 
 

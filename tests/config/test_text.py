@@ -5,6 +5,8 @@ import pytest
 from exporter.config.text import NotYaml, expand_variables, parse_yaml
 from exporter.config.tree import Boolean, Tree
 
+NOTHING_BEHIND = "a key in braces has nothing behind it: a text with a comma must be quoted"
+
 
 @pytest.mark.parametrize(
     "text", ["0123", "1e5", "yes", "3", "1.10", "2026-11-22", "0x1F", "12:30:45"]
@@ -106,6 +108,8 @@ def test_merging_goes_by_the_rules(document: str, tree: Tree) -> None:
         ("a: 1\n---\nb: 2", "line 2, column 1: a second document begins: a file holds one"),
         ("%YAML 3.0\n---\na", "line 1, column 1: found incompatible YAML document"),
         ("a: {x: 1, x: 2}", "line 1, column 11: a key is given twice"),
+        ("a: {x: Pa,S3cret}", f"line 1, column 17: {NOTHING_BEHIND}"),
+        ("a: {x: Pa, S3cret: }", f"line 1, column 20: {NOTHING_BEHIND}"),
     ],
 )
 def test_what_a_config_cannot_have_is_told_in_our_own_words(document: str, problem: str) -> None:

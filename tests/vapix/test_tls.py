@@ -35,6 +35,8 @@ from tests.vapix.tls_device import (
     speaks,
 )
 
+LONG = f"{'.'.join(['building-17'] * 20)}.cameras.example"
+
 
 async def test_a_self_signed_certificate_is_refused_by_default(factory: Certificate) -> None:
     seen = Seen()
@@ -67,7 +69,13 @@ async def test_a_certificate_of_ca_file_for_the_address_is_accepted(
 
 
 @pytest.mark.parametrize(
-    ("server_name", "asked_for"), [(None, "127.0.0.1"), (GATE, GATE), ("127.0.0.2", "127.0.0.2")]
+    ("server_name", "asked_for"),
+    [
+        (None, "127.0.0.1"),
+        (GATE, GATE),
+        ("127.0.0.2", "127.0.0.2"),
+        (LONG, LONG),
+    ],
 )
 async def test_a_certificate_of_ca_file_for_another_name_is_refused_and_the_name_told(
     server_name: str | None, asked_for: str, authority: trustme.CA, trusted: Path
