@@ -126,7 +126,7 @@ class Builder:
 
     def _is_in_braces(self) -> bool:
         """Whether the value that comes is of a mapping in one line, `{…}`."""
-        return bool(self._open) and self._open[-1].is_mapping and self._open[-1].event.flow_style
+        return any(each.is_mapping and each.event.flow_style for each in self._open[-1:])
 
     def _alias(self, event: yaml.AliasEvent) -> None:
         node = self._anchors.get(event.anchor)

@@ -13,6 +13,7 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
+from exporter.escaping import escaped
 from exporter.hold import Hold
 from exporter.reading import Reading
 from exporter.vapix import errors, ntp
@@ -267,7 +268,7 @@ def _tls_failed(
 ) -> errors.TlsFailed:
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
         # Whole, for its end is what to do; what it quotes is of the config.
-        why = errors.escaped(str(problem.certificate_error))
+        why = escaped(str(problem.certificate_error))
         return errors.CertificateNotBelieved(f"TLS failed: {why}")
     return errors.TlsFailed(f"TLS failed: {_said(problem.os_error)}")
 
