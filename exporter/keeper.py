@@ -55,7 +55,8 @@ class Keeper:
         self._config = Config()
         self._doors: Doors = {}
         self._admitted: Sequence[Entry] = ()
-        self._has_failed = False
+        self._loads_begun = 0
+        self._refusal: str | None = None
         self._lock = asyncio.Lock()
         self._discovery = Discovery(metrics, self._devices_were_found)
 
@@ -81,13 +82,16 @@ class Keeper:
     async def reload(self) -> None:
         """Load the config anew; devices that stay as they are notice nothing.
 
-        Raises `ReloadFailed`.
+        All who ask while one load is under way share the next. Raises `ReloadFailed`.
         """
+        begun_before = self._loads_begun
         async with self._lock:
-            with self._manager.reloading():
-                changes = await self._load_anew()
-        self._metrics.config_loaded()
-        _log.info("config.reloaded", **changes._asdict())
+            if self._loads_begun == begun_before:
+                self._loads_begun += 1
+                with self._manager.reloading():
+                    self._refusal = await self._load_anew()
+        if self._refusal is not None:
+            raise ReloadFailed(self._refusal)
 
     async def keep_files(self) -> None:
         """Read password and certificate files again when they change; until cancelled."""
@@ -112,7 +116,7 @@ class Keeper:
         while True:
             await asyncio.sleep(interval_seconds)
             now = await asyncio.to_thread(digests, (file, *self._config.files))
-            if now != before or (self._has_failed and await self._loads_by_now()):
+            if now != before or (self._refusal is not None and await self._loads_by_now()):
                 with suppress(ReloadFailed):  # has been told
                     await self.reload()
                 # Files that the new config is the first to name have been read just now.
@@ -126,7 +130,8 @@ class Keeper:
             return False
         return True
 
-    async def _load_anew(self) -> Changes:
+    async def _load_anew(self) -> str | None:
+        """Why the config could not be taken; `None` if it was."""
         try:
             changes = await self._take(await asyncio.to_thread(self._load))
         except PROBLEMS as problem:
@@ -135,12 +140,12 @@ class Keeper:
             _log.exception("config.internal_error")
             told = "internal error, see the exporter's log"
         else:
-            self._has_failed = False
-            return changes
-        self._has_failed = True
+            self._metrics.config_loaded()
+            _log.info("config.reloaded", **changes._asdict())
+            return None
         self._metrics.config_failed()
         _log.error("config.reload_failed", error=told)
-        raise ReloadFailed(told)
+        return told
 
     async def _read_files(self) -> Mapping[str, str]:
         """Open doors anew whose files have changed; what is wrong with files, by module."""

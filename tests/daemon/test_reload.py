@@ -192,3 +192,13 @@ async def test_a_reload_leaves_no_task_behind() -> None:
                     assert answer.status == 200
                 counts.append(len(asyncio.all_tasks()))
         assert max(counts[10:]) <= max(counts[:10])
+
+
+async def test_all_who_ask_during_a_load_share_the_next(tmp_path: Path) -> None:
+    async with site(tmp_path) as its:
+        answers = await asyncio.gather(*(its.reload() for _ in range(200)))
+        assert set(answers) == {(200, "The config was loaded.\n")}
+        assert its.running.text.count("event=config.reloaded") < 100
+        refusals = await asyncio.gather(*(its.reload_text("devices: 7") for _ in range(200)))
+        assert {status for status, _ in refusals} == {500}
+        assert its.running.text.count("event=config.reload_failed") < 100
