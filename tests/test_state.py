@@ -1,7 +1,8 @@
 """The account of a device's polls."""
 
+from exporter.host_clock import HostTime
 from exporter.reading import Reading
-from exporter.state import MAX_ERROR_KINDS, DeviceState, ErrorKind
+from exporter.state import MAX_ERROR_KINDS, DeviceState, ErrorKind, Outcome
 from exporter.vapix.errors import ApiError, DeviceError, PollTimeout, UnexpectedStatus
 from tests.outcomes import outcome
 
@@ -57,3 +58,10 @@ def test_every_poll_is_remembered_with_its_reason() -> None:
     state = recorded(READING, ApiError("x", 1000))
     told = [(poll.ended_unix, poll.reason, poll.code) for poll in state.history]
     assert told == [(1000, None, None), (1060, "api_error", 1000)]
+
+
+def test_a_poll_began_before_it_was_held_and_before_it_took_its_time() -> None:
+    late = PollTimeout("late")
+    ended = Outcome(HostTime(10_000_000_000, 0), 2_000_000_000, late, held_ns=3_000_000_000)
+    assert ended.began_steady_seconds == 5
+    assert ended.duration_seconds == 2

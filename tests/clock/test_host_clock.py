@@ -1,5 +1,6 @@
 """This host's clocks."""
 
+import calendar
 import ctypes
 import time
 from types import SimpleNamespace
@@ -8,7 +9,13 @@ from unittest.mock import patch
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.host_clock import HostClock, kernel_says_synchronized, says_synchronized, steady_ns
+from exporter.host_clock import (
+    HostClock,
+    HostTime,
+    kernel_says_synchronized,
+    says_synchronized,
+    steady_ns,
+)
 
 
 def test_the_steady_clock_moves_on() -> None:
@@ -96,3 +103,10 @@ def test_the_status_is_where_struct_timex_has_it(status: int, verdict: object) -
 def test_the_steady_clock_goes_on_while_the_host_sleeps() -> None:
     assert steady_ns.func is time.clock_gettime_ns
     assert steady_ns.args == (time.CLOCK_BOOTTIME,)
+
+
+@pytest.mark.parametrize("year", [1970, 1999, 2000, 2026, 2100])
+def test_the_year_is_that_of_the_calendar_two_days_from_its_turn(year: int) -> None:
+    for day in (3, 363):
+        noon = calendar.timegm((year, 1, day, 12, 0, 0))
+        assert HostTime(0, noon * 1_000_000_000).year == year
