@@ -91,9 +91,9 @@ class HostClock:
 
     def unix_seconds_at(self, steady_seconds: float) -> float:
         """The wall clock at a steady time, Unix seconds, by how the two stood when last read."""
-        if self._unix_minus_steady_ns is None:
-            return steady_seconds + self.now().unix_minus_steady_ns / 1e9
-        return steady_seconds + self._unix_minus_steady_ns / 1e9
+        known_ns = self._unix_minus_steady_ns
+        ahead_ns = self.now().unix_minus_steady_ns if known_ns is None else known_ns
+        return steady_seconds + ahead_ns / 1e9
 
     def _read(self) -> HostTime:
         before = self._steady()

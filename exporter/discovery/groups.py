@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Annotated, Any, Final, NamedTuple
 
 from annotated_types import MaxLen
-from pydantic import FailFast, Field, TypeAdapter, ValidationError, model_validator
+from pydantic import FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from exporter.config import Device as Entry
 from exporter.config.load import problems_of
-from exporter.config.section import Section
+from exporter.config.section import NullIsUnset
 from exporter.config.text import parse_yaml
 
 _OURS: Final = {"device": "name", "module": "module"}
@@ -28,19 +28,14 @@ _MOST_PROBLEMS: Final = 10
 """So many problems of one document are told word for word."""
 
 
-class Group(Section):
-    """One target group: addresses, and the labels that they have in common."""
+class Group(NullIsUnset):
+    """One target group: addresses, and the labels that they have in common.
+
+    Go writes null for an empty list or map.
+    """
 
     targets: Annotated[tuple[str, ...], FailFast()] = ()
     labels: Annotated[dict[str, str], MaxLen(MOST_LABELS)] = Field(default_factory=dict)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, group: object) -> object:
-        """Null is as good as absent: so Go writes an empty list or map."""
-        if not isinstance(group, dict):
-            return group
-        return {key: value for key, value in group.items() if value is not None}
 
 
 _GROUPS: Final = TypeAdapter(Annotated[tuple[Group, ...], FailFast()])

@@ -151,11 +151,8 @@ _QUOTES_URL: Final = (
 
 
 def _told(error: Exception) -> str:
-    return (
-        type(error).__name__
-        if isinstance(error, _QUOTES_URL)
-        else str(error) or type(error).__name__
-    )
+    kind = type(error).__name__
+    return kind if isinstance(error, _QUOTES_URL) else str(error) or kind
 
 
 def _is_downgrade(answer: aiohttp.ClientResponse) -> bool:

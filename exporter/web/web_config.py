@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from exporter.config.fields import Secret, Username
 from exporter.config.load import read_tree
 from exporter.config.problems import ConfigError, as_lines, keys_of, problems_found
-from exporter.config.section import Section
+from exporter.config.section import NullIsUnset, Section
 from exporter.web.tls_server import FILE_KEYS, TlsServer, YamlBool
 
 HIGHEST_COST: Final = 16
@@ -71,24 +71,6 @@ class Headers(Section):
         """What the file has, by the headers' names; an empty value wants the header away."""
         named: dict[str, str] = self.model_dump(by_alias=True, exclude_unset=True)
         return named
-
-
-class NullIsUnset(Section):
-    """A mapping in which a key with nothing behind it is as good as absent."""
-
-    null_counts: ClassVar[frozenset[str]] = frozenset()
-    """The keys for which it is not."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
-        if not isinstance(value, dict):
-            return value
-        return {
-            key: setting
-            for key, setting in value.items()
-            if setting is not None or key in cls.null_counts
-        }
 
 
 class HttpServer(NullIsUnset):

@@ -141,3 +141,6 @@ def as_regex(values: Sequence[str], special: re.Pattern[str] = _SPECIAL) -> str:
 def series_name(legend: str, labels: Mapping[str, str]) -> str:
     """A series' name by its legend."""
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: labels.get(found[1], ""), legend)
+
+
+PANEL_QUESTIONS: Final = [question for uid in UIDS for question in panel_questions(uid)]

@@ -12,6 +12,7 @@ import pytest
 
 from grafana.generate.promql import LINES, ROWS
 from tests.dashboards.grafana import (
+    PANEL_QUESTIONS,
     UIDS,
     Dashboard,
     Question,
@@ -19,7 +20,6 @@ from tests.dashboards.grafana import (
     as_regex,
     label_values,
     load,
-    panel_questions,
     series_name,
     variable_questions,
 )
@@ -28,7 +28,6 @@ from tests.dashboards.site import AWKWARD, STEPPING, Site, answer
 # On one worker with the other tests of queries: they share a fleet and a Prometheus.
 pytestmark = [pytest.mark.xdist_group("dashboards"), pytest.mark.timeout(180)]
 
-PANELS: Final = [question for uid in UIDS for question in panel_questions(uid)]
 ANNOTATIONS: Final = [question for uid in UIDS for question in annotation_questions(uid)]
 VARIABLES: Final = [question for uid in UIDS for question in variable_questions(uid)]
 
@@ -42,13 +41,13 @@ ABOUT_TROUBLE: Final = {
 
 
 def of_kind(*kinds: str) -> pytest.MarkDecorator:
-    found = [question for question in PANELS if question.kind in kinds]
+    found = [question for question in PANEL_QUESTIONS if question.kind in kinds]
     return pytest.mark.parametrize("question", found, ids=lambda question: question.id)
 
 
 def test_every_kind_of_panel_has_its_test() -> None:
     kinds = {"stat", "timeseries", "state-timeline", "heatmap", "bargauge", "table"}
-    assert {question.kind for question in PANELS} == kinds
+    assert {question.kind for question in PANEL_QUESTIONS} == kinds
 
 
 @of_kind("stat")
@@ -105,7 +104,7 @@ TABLES: Final = [panel for uid in UIDS for panel in load(uid)["panels"] if panel
 
 @pytest.mark.parametrize("panel", TABLES, ids=lambda panel: str(panel["title"]))
 def test_a_tables_columns_are_there(site: Site, panel: Mapping[str, object]) -> None:
-    questions = [question for question in PANELS if question.panel == panel]
+    questions = [question for question in PANEL_QUESTIONS if question.panel == panel]
     labels = {
         label for question in questions for each in answer(site, question) for label in each.labels
     }
@@ -126,7 +125,7 @@ GRAPHS: Final = [
 
 @pytest.mark.parametrize("panel", GRAPHS, ids=lambda panel: str(panel["title"]))
 def test_no_two_lines_of_a_graph_have_one_name(site: Site, panel: Mapping[str, object]) -> None:
-    questions = [question for question in PANELS if question.panel == panel]
+    questions = [question for question in PANEL_QUESTIONS if question.panel == panel]
     names = [
         series_name(question.query["legendFormat"], series.labels)
         for question in questions
@@ -135,7 +134,7 @@ def test_no_two_lines_of_a_graph_have_one_name(site: Site, panel: Mapping[str, o
     assert len(set(names)) == len(names) <= 2 * LINES
 
 
-@pytest.mark.parametrize("question", PANELS, ids=lambda question: question.id)
+@pytest.mark.parametrize("question", PANEL_QUESTIONS, ids=lambda question: question.id)
 def test_an_awkwardly_named_device_is_found_and_nobody_else(site: Site, question: Question) -> None:
     found = answer(site, question, {"device": [AWKWARD]})
     devices = {series.labels["device"] for series in found if "device" in series.labels}
@@ -144,7 +143,7 @@ def test_an_awkwardly_named_device_is_found_and_nobody_else(site: Site, question
         assert devices <= {AWKWARD}
 
 
-@pytest.mark.parametrize("question", PANELS, ids=lambda question: question.id)
+@pytest.mark.parametrize("question", PANEL_QUESTIONS, ids=lambda question: question.id)
 def test_several_devices_of_one_exporter_may_be_chosen(site: Site, question: Question) -> None:
     chosen = {"device": [AWKWARD, "dock-2", "lobby"], "instance": [site.exporters[0]]}
     found = answer(site, question, chosen)

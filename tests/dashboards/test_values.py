@@ -9,19 +9,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.dashboards.grafana import (
+    PANEL_QUESTIONS,
     UIDS,
     Dashboard,
     Question,
     load,
-    panel_questions,
 )
 from tests.dashboards.site import AWKWARD, Series, Site, answer
 
 # The demo's fleet, and one device more. Down: garage-entry, dock-2, cold-store. Their clocks off:
 # dock-4 by 1.8 s, till-2 and lobby by 3 s; lobby's jumped before our eyes.
 pytestmark = [pytest.mark.xdist_group("dashboards"), pytest.mark.timeout(180)]
-
-PANELS: Final = [question for uid in UIDS for question in panel_questions(uid)]
 
 DEVICES: Final = 21
 
@@ -54,7 +52,7 @@ IN_NUMBERS: Final = {
 
 
 def question_of(place: str) -> Question:
-    [found] = [each for each in PANELS if each.id == place]
+    [found] = [each for each in PANEL_QUESTIONS if each.id == place]
     return found
 
 
@@ -96,7 +94,11 @@ def test_the_distribution_has_each_clock_between_the_bounds_on_both_sides_of_0(s
 
 
 def test_the_quantiles_are_those_of_the_clocks(site: Site) -> None:
-    names = {each.query["legendFormat"]: each for each in PANELS if "Clock offsets" in each.place}
+    names = {
+        each.query["legendFormat"]: each
+        for each in PANEL_QUESTIONS
+        if "Clock offsets" in each.place
+    }
     last = {name: answer(site, names[name])[0].last for name in ("minimum", "median", "maximum")}
     assert last == pytest.approx({"minimum": -1.8, "median": 0, "maximum": 3}, abs=0.05)
 
