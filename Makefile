@@ -34,7 +34,7 @@ alerts-table: $(VENV)/.dev-installed ## measure the scenarios of docs/alerting.m
 	AXIS_NTP_ALERTING_TABLE=docs/alerting.md $(BIN)/pytest tests/alerting/test_end_to_end.py
 
 picture: $(VENV)/.dev-installed ## photograph the demo for the docs, with chromium, in some minutes
-	$(BIN)/python -m tests.web_pages.pictures docs/images
+	$(BIN)/python -m tests.web.pages.pictures docs/images
 
 format: $(VENV)/.dev-installed ## let ruff mend what it can
 	$(BIN)/ruff check --fix-only .

@@ -24,7 +24,7 @@ from bench.programs import (
     wait_for_first_polls,
 )
 from bench.table import Row, at_most
-from tests.real.prometheus import prometheus_on
+from tests.support.prometheus import prometheus_on
 
 DEVICES: Final = 10_000
 HANGING: Final = 1_000

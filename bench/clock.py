@@ -13,24 +13,24 @@ from tempfile import TemporaryDirectory
 from yarl import URL
 
 from bench.table import Row, at_most
-from exporter.clock import SECOND_NS, Offset
-from exporter.device_clock import DeviceClock
-from exporter.hold import Hold
-from exporter.host_clock import HostClock, steady_ns
+from exporter.clock.estimator import DeviceClock
+from exporter.clock.host import HostClock, steady_ns
+from exporter.clock.http_time import observations
+from exporter.clock.offset import SECOND_NS, Offset
 from exporter.simulator.certificates import make_identity
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.server import serve
 from exporter.vapix import ntp
-from exporter.vapix.auth import Authenticator, Credentials
 from exporter.vapix.client import Endpoint, NtpClient
-from exporter.vapix.session import Session, open_session
-from exporter.vapix.sighting import observations
+from exporter.vapix.connection import Session, open_session
+from exporter.vapix.hold import Hold
+from exporter.vapix.http_auth import Authenticator, Credentials
 from exporter.vapix.tls import TlsSettings, make_ssl_context
-from tests.clock.simulated_time import Poller, Truth
-from tests.real.apache import running_apache
-from tests.real.apache_config import ApacheSettings
 from tests.real.client import client_of
-from tests.real.programs import faked_wall_clock
+from tests.support.apache import running_apache
+from tests.support.apache_config import ApacheSettings
+from tests.support.programs import faked_wall_clock
+from tests.support.simulated_time import Poller, Truth
 
 RUNS = 200
 OBSERVERS = 5

@@ -19,9 +19,9 @@ from typing import Any, Final
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.durations import parse_duration
+from exporter.system.durations import parse_duration
 from tests.real.daemon_process import DaemonProcess, running_daemon
-from tests.real.programs import running, wait_until
+from tests.support.programs import running, wait_until
 
 _CORES: Final = sorted(os.sched_getaffinity(0))
 _TICKS_PER_SECOND: Final = os.sysconf("SC_CLK_TCK")

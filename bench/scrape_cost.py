@@ -17,19 +17,19 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from bench.table import Row, at_most
-from exporter.device import Device, Target
-from exporter.exposition import Exposition
-from exporter.fleet import Fleet
-from exporter.garbage import collect_seldom, keep_what_is_there
-from exporter.host_clock import HostClock, HostTime
-from exporter.reading import NtpClientReading, Reading
-from exporter.self_metrics import SelfMetrics
-from exporter.state import Outcome
-from exporter.vapix.sighting import Sighting
-from exporter.web.fleet_page import render_fleet
-from exporter.web.fleet_query import FleetQuery
-from exporter.web.server import WebState, make_app
-from tests.oracle import DeviceCollector
+from exporter.clock.host import HostClock, HostTime
+from exporter.clock.http_time import Sighting
+from exporter.devices.device import Device, Target
+from exporter.devices.state import Outcome
+from exporter.fleet.registry import Fleet
+from exporter.metrics.exporter import SelfMetrics
+from exporter.metrics.exposition import Exposition
+from exporter.system.process import collect_seldom, keep_what_is_there
+from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.web.pages.fleet_page import render_fleet
+from exporter.web.pages.fleet_query import FleetQuery
+from exporter.web.routes import WebState, make_app
+from tests.support.oracle import DeviceCollector
 
 DEVICES: Final = 10_000
 LEAST_SPEEDUP: Final = 15.0

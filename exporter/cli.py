@@ -12,7 +12,7 @@ from types import FrameType, ModuleType
 from typing import Final, NoReturn
 
 from exporter import __version__
-from exporter.std_streams import open_closed_streams
+from exporter.system.std_streams import open_closed_streams
 
 PROGRAM: Final = "axis-ntp-exporter"
 

@@ -57,21 +57,21 @@ def test_the_daemon_cannot_change_a_device() -> None:
     loaded = modules_after("import exporter.commands.run")
     assert "exporter.vapix.client" in loaded
     assert "exporter.vapix.ntp_configuration" not in loaded
-    assert not {name for name in loaded if "desired_state" in name}
+    assert not {name for name in loaded if name.startswith("exporter.configure")}
 
 
 def test_check_cannot_change_a_device_either() -> None:
     reached = imported_by("exporter.commands.check")
-    assert {"vapix/client.py", "verdict.py"} <= reached
+    assert {"vapix/client.py", "devices/health.py"} <= reached
     assert "vapix/ntp_configuration.py" not in reached
-    assert not {file for file in reached if file.startswith("desired_state/")}
+    assert not {file for file in reached if file.startswith("configure/")}
 
 
 def test_no_import_within_a_function_gets_the_daemon_there_either() -> None:
     reached = imported_by("exporter.commands.run")
-    assert {"vapix/client.py", "poller.py", "web/server.py"} <= reached
+    assert {"vapix/client.py", "polling/poller.py", "web/routes.py"} <= reached
     assert "vapix/ntp_configuration.py" not in reached
-    assert not {file for file in reached if file.startswith("desired_state/")}
+    assert not {file for file in reached if file.startswith("configure/")}
 
 
 def test_the_method_that_changes_a_device_is_named_where_it_is_called_only() -> None:
@@ -79,15 +79,15 @@ def test_the_method_that_changes_a_device_is_named_where_it_is_called_only() -> 
     assert files_with("SET_CONFIGURATION") <= {"vapix/ntp_configuration.py"}
 
 
-def test_only_desired_state_changes_a_device() -> None:
+def test_only_configure_changes_a_device() -> None:
     assert files_with("set_configuration") == {
         "vapix/ntp_configuration.py",
-        "desired_state/change.py",
+        "configure/apply.py",
     }
 
 
 def test_only_the_terminal_knows_rich() -> None:
-    assert files_with("from rich") == {"terminal.py"}
+    assert files_with("from rich") == {"system/terminal.py"}
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,11 @@ def test_the_simulator_knows_nothing_of_our_client() -> None:
 
 
 def test_the_version_is_told_without_loading_anything() -> None:
-    assert modules_after("import exporter.cli") == {"exporter.cli", "exporter.std_streams"}
+    assert modules_after("import exporter.cli") == {
+        "exporter.cli",
+        "exporter.system",
+        "exporter.system.std_streams",
+    }
 
 
 def test_the_healthcheck_loads_nothing_that_takes_time() -> None:
@@ -132,4 +136,4 @@ def test_the_wire_spelling_of_a_field_is_known_in_one_place() -> None:
 
 
 def test_only_the_device_client_and_discovery_open_http_sessions() -> None:
-    assert files_with("ClientSession") == {"vapix/session.py", "discovery/mechanisms.py"}
+    assert files_with("ClientSession") == {"vapix/connection.py", "discovery/http_sd.py"}

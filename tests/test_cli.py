@@ -10,7 +10,7 @@ import pytest
 from exporter import __version__
 from exporter.cli import COMMANDS, run
 from exporter.commands.arguments import telemetry_path
-from exporter.commands.listen_address import listen_address
+from exporter.system.listen_address import listen_address
 
 
 @pytest.mark.parametrize("argv", [["--version"], ["run", "--version"], ["simulate", "--version"]])

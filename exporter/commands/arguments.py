@@ -6,11 +6,11 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from exporter.addresses import LARGEST_PORT
-from exporter.commands.listen_address import DEFAULT_PORT, listen_address
-from exporter.durations import parse_duration
-from exporter.shard import Shard, parse_shard
-from exporter.web.serving import WebSettings
+from exporter.fleet.sharding import Shard, parse_shard
+from exporter.system.addresses import LARGEST_PORT
+from exporter.system.durations import parse_duration
+from exporter.system.listen_address import DEFAULT_PORT, listen_address
+from exporter.web.listener import WebSettings
 
 LARGEST_COUNT: Final = 10_000
 DEFAULT_CONFIG_FILE: Final = Path("config.yaml")

@@ -12,19 +12,19 @@ from typing import Final, NamedTuple
 
 import uvloop
 
-from exporter.checkup.documents import documents
-from exporter.checkup.examine import Checkup, examine, notice
-from exporter.checkup.report import summary, table
+from exporter.check.documents import documents
+from exporter.check.examine import Checkup, examine, notice
+from exporter.check.report import summary, table
+from exporter.clock.host import HostClock
 from exporter.commands.arguments import DEFAULT_CONFIG_FILE, add_config_file, positive_count
+from exporter.commands.batch import opened, sweep
 from exporter.commands.job import FINE, NOT_FINE, not_all_found, run_job
-from exporter.commands.selection import UsageError, add_selection, chosen_devices, loaded_config
-from exporter.commands.sweep import opened, sweep
+from exporter.commands.targets import UsageError, add_selection, chosen_devices, loaded_config
 from exporter.commands.unconfigured import add_device_flags, config_of_flags, is_by_flags
 from exporter.config import Config
-from exporter.config.model import Device as DeviceConfig
-from exporter.host_clock import HostClock
-from exporter.signals import Interruption, interruptions
-from exporter.terminal import print_lines, print_tables, progress, tell
+from exporter.config.schema import Device as DeviceConfig
+from exporter.system.signals import Interruption, interruptions
+from exporter.system.terminal import print_lines, print_tables, progress, tell
 
 MOST_AT_ONCE: Final = 200
 """More at once is no faster, and each waits for the others: its clock would look less certain."""

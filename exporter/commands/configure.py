@@ -13,22 +13,22 @@ from pathlib import Path
 import uvloop
 
 from exporter.commands.arguments import add_config_file, positive_count
+from exporter.commands.batch import DEFAULT_CONCURRENCY, opened, sweep
 from exporter.commands.job import FINE, NOT_FINE, not_all_found, run_job
-from exporter.commands.selection import UsageError, add_selection, chosen_devices, loaded_config
-from exporter.commands.sweep import DEFAULT_CONCURRENCY, opened, sweep
+from exporter.commands.targets import UsageError, add_selection, chosen_devices, loaded_config
 from exporter.config import Config
-from exporter.config.model import Device as DeviceConfig
-from exporter.desired_state.audit import AuditFailed, AuditLog, open_audit_log, operator, utc_now
-from exporter.desired_state.change import Case, await_change, change, compare
-from exporter.desired_state.finding import RIGHT, Result
-from exporter.desired_state.report import (
+from exporter.config.schema import Device as DeviceConfig
+from exporter.configure.apply import Case, await_change, change, compare
+from exporter.configure.audit import AuditFailed, AuditLog, open_audit_log, operator, utc_now
+from exporter.configure.outcome import RIGHT, Result
+from exporter.configure.report import (
     device_lines,
     documents,
     next_step,
     summary,
 )
-from exporter.signals import Interruption, interruptions
-from exporter.terminal import agrees, counted, print_lines, progress, tell
+from exporter.system.signals import Interruption, interruptions
+from exporter.system.terminal import agrees, counted, print_lines, progress, tell
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,14 +10,14 @@ from pathlib import Path
 import uvloop
 import yaml
 
-from exporter.app import Settings, StartFailed, running
 from exporter.commands.arguments import add_log, add_web, device_count, web_settings
 from exporter.config import Config, parse_config
-from exporter.config.text import parse_yaml
-from exporter.logs import configure_logging
-from exporter.signals import stop_signals
+from exporter.config.yaml_loader import parse_yaml
+from exporter.daemon import Settings, StartFailed, running
 from exporter.simulator.fleet import FleetError, ServedFleet, build_fleet, serve_fleet
-from exporter.web.serving import WebSettings
+from exporter.system.logs import configure_logging
+from exporter.system.signals import stop_signals
+from exporter.web.listener import WebSettings
 
 LOOPBACK = "127.0.0.1"
 POLL_INTERVAL = "10s"

@@ -11,7 +11,7 @@ import ssl
 import sys
 from typing import Final
 
-from exporter.commands.listen_address import DEFAULT_PORT, listen_address
+from exporter.system.listen_address import DEFAULT_PORT, listen_address
 
 PATH: Final = "/-/healthy"
 TIMEOUT_SECONDS: Final = 5.0

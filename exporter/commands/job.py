@@ -8,10 +8,10 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-from exporter.commands.selection import UsageError
+from exporter.commands.targets import UsageError
 from exporter.config import ConfigError
-from exporter.logs import configure_logging
-from exporter.terminal import tell
+from exporter.system.logs import configure_logging
+from exporter.system.terminal import tell
 
 FINE: Final = 0
 NOT_FINE: Final = 1

@@ -13,7 +13,6 @@ from pathlib import Path
 import structlog
 import uvloop
 
-from exporter.app import AutoReload, Settings, StartFailed, run_daemon
 from exporter.commands.arguments import (
     add_config_file,
     add_log,
@@ -23,11 +22,12 @@ from exporter.commands.arguments import (
     web_settings,
 )
 from exporter.config import Config, ConfigError, load_config
-from exporter.files import Digests, digests
-from exporter.garbage import collect_seldom
-from exporter.logs import configure_logging
-from exporter.service_manager import ServiceManager
-from exporter.web.web_config import WebConfig, load_web_config
+from exporter.daemon import AutoReload, Settings, StartFailed, run_daemon
+from exporter.system.files import Digests, digests
+from exporter.system.logs import configure_logging
+from exporter.system.process import collect_seldom
+from exporter.system.systemd import ServiceManager
+from exporter.web.web_config.schema import WebConfig, load_web_config
 
 ANY_HOST = ""
 

@@ -6,8 +6,8 @@ import argparse
 
 import uvloop
 
-from exporter.signals import stop_signals
 from exporter.simulator import command
+from exporter.system.signals import stop_signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -10,11 +10,11 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from exporter.commands.selection import UsageError
+from exporter.commands.targets import UsageError
 from exporter.config import Config
-from exporter.config.fields import account_name
-from exporter.config.load import problems_of
-from exporter.config.model import DEFAULT_MODULE
+from exporter.config.loader import problems_of
+from exporter.config.schema import DEFAULT_MODULE
+from exporter.config.types import account_name
 
 _MODULE: Final = f"modules.{DEFAULT_MODULE}."
 _FLAG_OF: Final = {

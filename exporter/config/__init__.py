@@ -1,11 +1,11 @@
 """The config file: how it is written, checked and loaded."""
 
+from exporter.config.errors import ConfigError
 from exporter.config.expect import Expect
-from exporter.config.fields import Secret
-from exporter.config.load import load_config, parse_config
-from exporter.config.model import Auth, Config, Device, FileSd, Global, HttpSd, Module, Tls
-from exporter.config.problems import ConfigError
-from exporter.config.shown import config_text
+from exporter.config.loader import load_config, parse_config
+from exporter.config.redacted import config_text
+from exporter.config.schema import Auth, Config, Device, FileSd, Global, HttpSd, Module, Tls
+from exporter.config.types import Secret
 
 __all__ = [
     "Auth",

@@ -7,8 +7,8 @@ from typing import Annotated, Any, Literal, Self
 from annotated_types import Ge, Le, MaxLen
 from pydantic import BeforeValidator, model_validator
 
-from exporter.config.fields import ServerName
 from exporter.config.section import Section
+from exporter.config.types import ServerName
 
 
 def _lower(value: object) -> object:

@@ -1,5 +1,5 @@
 """Devices that are told by files and servers, in Prometheus's own formats."""
 
-from exporter.discovery.service import Discovery
+from exporter.discovery.manager import Discovery
 
 __all__ = ["Discovery"]

@@ -7,7 +7,7 @@ import asyncio
 from exporter.config import Config
 from exporter.config import Device as Entry
 from exporter.discovery.admission import Source, admit
-from exporter.discovery.mechanisms import Mechanism, NothingTold, Refreshed, mechanisms
+from exporter.discovery.http_sd import Mechanism, NothingTold, Refreshed, mechanisms
 
 
 async def with_discovered(config: Config) -> tuple[Config, list[str]]:

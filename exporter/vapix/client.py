@@ -13,13 +13,13 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from exporter.escaping import escaped
-from exporter.hold import Hold
-from exporter.reading import Reading
+from exporter.clock.http_time import Sighting
+from exporter.system.text import escaped
 from exporter.vapix import errors, ntp
-from exporter.vapix.auth import Authenticator, nonces_of
-from exporter.vapix.session import AnswerTooLong, Exchange, Session, current_exchange
-from exporter.vapix.sighting import Sighting
+from exporter.vapix.connection import AnswerTooLong, Exchange, Session, current_exchange
+from exporter.vapix.hold import Hold
+from exporter.vapix.http_auth import Authenticator, nonces_of
+from exporter.vapix.reading import Reading
 
 # At hand, for Python looks a member up by a call, at every poll.
 _OK: Final = HTTPStatus.OK

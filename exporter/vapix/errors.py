@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
-from exporter.escaping import escaped
+from exporter.system.text import escaped
 
 API_ERROR_MEANINGS: Final = {
     1000: "Internal error",

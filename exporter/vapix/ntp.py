@@ -14,8 +14,8 @@ from annotated_types import Ge, Le, Len, MaxLen
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic_core import PydanticCustomError, from_json
 
-from exporter.reading import NtpClientReading, Reading
 from exporter.vapix.errors import DeviceError, InvalidResponse, Unsupported, api_error, printable
+from exporter.vapix.reading import NtpClientReading, Reading
 
 PATH: Final = "/axis-cgi/ntp.cgi"
 GET_INFO: Final = "getNTPInfo"

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exporter.reading import NtpClientReading, Reading
 from exporter.vapix.client import NtpClient
+from exporter.vapix.reading import NtpClientReading, Reading
 
 SET_CONFIGURATION: Final = "setNTPClientConfiguration"
 POLL_EXPONENT_MAX: Final = 24

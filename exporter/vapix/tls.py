@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from exporter.tls_versions import TlsVersion, allow_from
+from exporter.system.tls_versions import TlsVersion, allow_from
 from exporter.vapix.certificate import fingerprint_shown
 
 

@@ -12,7 +12,7 @@ from urllib.request import Request, urlopen
 
 import yaml
 
-from tests.real.programs import LOOPBACK, Program, find_program, free_port, http_get, running
+from tests.support.programs import LOOPBACK, Program, find_program, free_port, http_get, running
 
 PACKAGE: Final = "prometheus-alertmanager"
 Labels = dict[str, str]

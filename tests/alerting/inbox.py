@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from aiohttp import web
 
-from tests.real.programs import LOOPBACK
+from tests.support.programs import LOOPBACK
 
 Key = frozenset[tuple[str, str]]
 """An alert by all of its labels."""

@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import replace
 
 from exporter.simulator.fleet import ServedFleet
-from tests.real.programs import LOOPBACK
+from tests.support.programs import LOOPBACK
 
 
 @asynccontextmanager

@@ -27,9 +27,9 @@ from tests.alerting.jitter import jittering
 from tests.alerting.rules import ALERTMANAGER_EXAMPLE, RULES, load
 from tests.alerting.scaling import scaled_alertmanager, scaled_rules, shorter
 from tests.alerting.scenarios import EXPECTED
-from tests.background import event_loop, in_background
 from tests.real.daemon_process import DaemonProcess, running_daemon
-from tests.real.programs import (
+from tests.support.background import event_loop, in_background
+from tests.support.programs import (
     LOOPBACK,
     enter_on_free_ports,
     find_library,
@@ -37,7 +37,7 @@ from tests.real.programs import (
     http_get,
     wait_until,
 )
-from tests.real.prometheus import Prometheus, prometheus_on
+from tests.support.prometheus import Prometheus, prometheus_on
 
 SCALE: Final = 60
 """A minute is a second."""

@@ -10,11 +10,11 @@ from typing import Final
 
 import pytest
 
-from exporter.metrics import DEVICE_METRICS
-from exporter.self_metrics import SelfMetrics
+from exporter.metrics.catalogue import DEVICE_METRICS
+from exporter.metrics.exporter import SelfMetrics
 from tests.alerting.rules import ROOT, RULE_TESTS, RULES, Alert, alerts, load, recorded, rules
-from tests.real.programs import find_program
-from tests.real.prometheus import PACKAGE
+from tests.support.programs import find_program
+from tests.support.prometheus import PACKAGE
 
 RUNBOOKS: Final = (
     "https://github.com/axis-ntp-exporter/axis-ntp-exporter/blob/main/docs/runbooks.md"

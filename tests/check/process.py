@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from tests.configure.process import Run, Site, running
+from tests.support.command_process import Run, Site, running
 
 
 async def check(*words: str, typed: bytes = b"", folder: Path, **environment: str) -> Run:

@@ -10,9 +10,9 @@ import pytest
 from exporter.simulator.fleet import build_fleet
 from tests.check.fingerprints import fingerprint_at
 from tests.check.process import check, check_site, empty_folder
-from tests.configure.process import site
 from tests.daemon.test_secrets import assert_hidden
-from tests.terminal import at_terminal
+from tests.support.command_process import site
+from tests.support.terminal import at_terminal
 
 PASSWORD = "S3cret $x \u00fc"
 

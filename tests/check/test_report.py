@@ -5,19 +5,19 @@ from typing import Any, cast
 
 import pytest
 
-from exporter.checkup.documents import documents
-from exporter.checkup.examine import Checkup
-from exporter.checkup.report import summary, table
-from exporter.clock import Offset
+from exporter.check.documents import documents
+from exporter.check.examine import Checkup
+from exporter.check.report import summary, table
+from exporter.clock.offset import Offset
 from exporter.config import Module
-from exporter.device import Device, Target
-from exporter.door import Door, gather
-from exporter.reading import NtpClientReading, Reading
+from exporter.devices.device import Device, Target
+from exporter.devices.health import troubles
+from exporter.fleet.client_factory import Door, gather
 from exporter.vapix import errors
 from exporter.vapix.certificate import Certificate
-from exporter.vapix.session import Session
-from exporter.verdict import troubles
-from tests.outcomes import outcome
+from exporter.vapix.connection import Session
+from exporter.vapix.reading import NtpClientReading, Reading
+from tests.support.outcomes import outcome
 
 CLIENT = NtpClientReading(
     enabled=True,

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from exporter.simulator.fleet import build_fleet
-from tests.configure.process import site
-from tests.terminal import at_terminal
+from tests.support.command_process import site
+from tests.support.terminal import at_terminal
 
 
 async def test_a_terminal_gets_colours_and_a_progress_bar(tmp_path: Path) -> None:

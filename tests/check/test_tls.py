@@ -10,7 +10,7 @@ import pytest
 from exporter.simulator.fleet import build_fleet
 from tests.check.fingerprints import fingerprint_at
 from tests.check.process import check_site
-from tests.configure.process import Site, site
+from tests.support.command_process import Site, site
 
 
 async def documents(here: Site, tls: dict[str, Any]) -> Any:

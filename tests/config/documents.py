@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config import Config, ConfigError, parse_config
-from exporter.config.text import parse_yaml
+from exporter.config.yaml_loader import parse_yaml
 
 
 def load(document: str, directory: Path = Path(), **environ: str) -> Config:

@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from exporter.config import ConfigError, config_text
-from exporter.config.text import NotYaml
+from exporter.config.yaml_loader import NotYaml
 from tests.config.documents import load, problems
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import build_fleet
 from exporter.simulator.ntp_client import NtpClient
-from tests.configure.process import asked, is_old, site
+from tests.support.command_process import asked, is_old, site
 
 NOTING_WHAT_IS_ON_DISK = """#!{python}
 # The command, with a note of what the audit log held each time that it was synced to the disk.

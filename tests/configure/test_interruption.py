@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator.fleet import build_fleet
-from tests.configure.process import Site, asked, is_new, is_old, site
+from tests.support.command_process import Site, asked, is_new, is_old, site
 
 DEVICES = 8
 OPEN = 3

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests import terminal as terminal_of_tests
-from tests.configure.process import Site, asked, is_new, is_old, site
-from tests.terminal import Terminal
+from tests.support import terminal as terminal_of_tests
+from tests.support.command_process import Site, asked, is_new, is_old, site
+from tests.support.terminal import Terminal
 
 
 @asynccontextmanager

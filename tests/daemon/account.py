@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from tests.daemon_process import Scrape
+from tests.support.daemon_process import Scrape
 
 
 def polls(found: Scrape) -> dict[str, float]:

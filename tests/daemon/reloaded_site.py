@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 
 from exporter.simulator.fleet import Fleet, build_fleet, serve_fleet
-from tests.daemon_process import DaemonProcess, Scrape, daemon_on
+from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 
 POLLS = "axis_ntp_polls_total"
 

@@ -8,10 +8,10 @@ from statistics import median
 
 import pytest
 
-from exporter.host_clock import kernel_says_synchronized
+from exporter.clock.host import kernel_says_synchronized
 from exporter.simulator.fleet import Fleet, build_fleet, serve_fleet
-from tests.daemon_process import DaemonProcess, Scrape, daemon_on
-from tests.real.programs import faked_wall_clock
+from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
+from tests.support.programs import faked_wall_clock
 
 OFFSET = "axis_ntp_clock_offset_seconds"
 UNCERTAINTY = "axis_ntp_clock_offset_uncertainty_seconds"

@@ -5,7 +5,7 @@ from pathlib import Path
 from exporter.simulator.faults import FAULTS
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.simulator.scenarios import SCENARIOS
-from tests.daemon_process import Scrape, daemon_on
+from tests.support.daemon_process import Scrape, daemon_on
 
 WELL = None
 """The daemon reads such a device without an error."""

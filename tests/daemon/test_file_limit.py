@@ -7,9 +7,9 @@ from pathlib import Path
 
 import yaml
 
-from exporter.file_limit import SPARE_FILES
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from tests.daemon_process import COMMAND, daemon_on
+from exporter.system.file_limit import SPARE_FILES
+from tests.support.daemon_process import COMMAND, daemon_on
 
 SELF = "axis_ntp_exporter_"
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_life import NOTHING, run_to_end
-from tests.daemon_process import COMMAND, DaemonProcess, daemon_on
-from tests.web_config.certificates import authority
-from tests.web_config.site import ALICE, TLS, write
+from tests.support.daemon_process import COMMAND, DaemonProcess, daemon_on
+from tests.web.web_config.certificates import authority
+from tests.web.web_config.site import ALICE, TLS, write
 
 LOOPBACK = "127.0.0.1"
 FOR_KNOWN_CLIENTS = {

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from tests.daemon_process import COMMAND, daemon, daemon_on
+from tests.support.daemon_process import COMMAND, daemon, daemon_on
 
 NOTHING = {"devices": [{"address": "127.0.0.1:1", "name": "nothing"}]}
 

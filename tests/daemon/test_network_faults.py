@@ -7,7 +7,7 @@ from pathlib import Path
 
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.server import serve
-from tests.daemon_process import Scrape, daemon_on
+from tests.support.daemon_process import Scrape, daemon_on
 
 EXPECTED = {
     "no such name": "dns",

@@ -9,7 +9,7 @@ import pytest
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import ServedFleet, build_fleet, serve_fleet
 from exporter.simulator.server import serve
-from tests.daemon_process import DaemonProcess, Scrape, daemon_on
+from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 
 POLLS = "axis_ntp_polls_total"
 

@@ -11,7 +11,7 @@ import yaml
 from prometheus_client.openmetrics import parser
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from tests.daemon_process import DaemonProcess, Scrape, daemon_on, parse_text
+from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on, parse_text
 
 parse_openmetrics: Any = parser.text_string_to_metric_families
 POLLS = "axis_ntp_polls_total"

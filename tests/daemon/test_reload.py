@@ -10,10 +10,10 @@ import aiohttp
 import pytest
 import yaml
 
-from exporter.app import Settings, running
 from exporter.config import Config
+from exporter.daemon import Settings, running
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from exporter.web.serving import WebSettings
+from exporter.web.listener import WebSettings
 from tests.daemon.reloaded_site import (
     FAILURES,
     LOADED_AT,

@@ -18,8 +18,8 @@ import yaml
 
 from exporter.simulator.faults import FAULTS
 from exporter.simulator.fleet import Fleet, ServedFleet, build_fleet, serve_fleet
-from tests import daemon_process
-from tests.daemon_process import DaemonProcess, daemon
+from tests.support import daemon_process
+from tests.support.daemon_process import DaemonProcess, daemon
 
 # Each way to write it down differs: quotes, markup, a backslash, a space, beyond ASCII.
 PASSWORD = "S3cret-pa$$ \"quoted\" 'n' <b>&\\-\u00fc"
@@ -159,7 +159,7 @@ async def test_no_password_shows_when_it_is_wrong(log_format: str, tmp_path: Pat
 WITH_FAULTS_OF_OURS = """#!{python}
 # The command with two faults of ours, each where the password is at hand in the clear.
 import sys
-from exporter.vapix import auth
+from exporter.vapix import http_auth as auth
 
 def broken(text, *_, **__):
     at_hand = text.decode()

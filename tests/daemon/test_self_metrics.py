@@ -6,7 +6,7 @@ from pathlib import Path
 from exporter import __version__
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from tests.daemon.account import in_flight, polls, polls_reach, the_one
-from tests.daemon_process import Scrape, daemon_on
+from tests.support.daemon_process import Scrape, daemon_on
 
 
 async def test_the_exporter_tells_its_version_its_devices_and_when_it_read_its_config(

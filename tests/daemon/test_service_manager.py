@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.daemon.test_life import NOTHING
-from tests.daemon_process import PATIENCE_SECONDS, DaemonProcess, daemon_on
-from tests.notify_socket import READY, STOPPING, WATCHDOG, NotifySocket, notify_socket
+from tests.support.daemon_process import PATIENCE_SECONDS, DaemonProcess, daemon_on
+from tests.support.notify_socket import READY, STOPPING, WATCHDOG, NotifySocket, notify_socket
 
 RELOADING = "RELOADING=1\nMONOTONIC_USEC="
 

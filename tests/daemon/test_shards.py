@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from tests.daemon_process import daemon_on
+from tests.support.daemon_process import daemon_on
 
 
 async def test_three_instances_poll_every_device_of_one_config_once(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from tests.daemon.reloaded_site import (
     UP,
     device,
 )
-from tests.daemon_process import DaemonProcess, daemon_on
+from tests.support.daemon_process import DaemonProcess, daemon_on
 
 
 async def test_a_password_file_is_read_again_when_it_changes(tmp_path: Path) -> None:

@@ -13,16 +13,16 @@ import trustme
 import yaml
 
 from exporter import cli
-from exporter.app import Settings
 from exporter.commands import run
 from exporter.config import Config
+from exporter.daemon import Settings
 from exporter.simulator.certificates import make_identity
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.simulator.server import serve
-from exporter.web.serving import WebSettings
+from exporter.web.listener import WebSettings
 from tests.daemon.account import in_flight, polls, polls_reach
-from tests.daemon_process import DaemonProcess, Scrape, daemon_on
+from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 
 ACCOUNT = {"username": "root", "password": "pass"}
 ANY_CERTIFICATE = {"insecure_skip_verify": True}

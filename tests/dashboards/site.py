@@ -13,16 +13,16 @@ from urllib.parse import urlencode
 
 from exporter.simulator.fleet import Fleet, ServedFleet, build_fleet, serve_fleet
 from exporter.simulator.scenarios import Maker
-from tests.background import event_loop, in_background
 from tests.dashboards.grafana import Dashboard, Question, Span
 from tests.real.daemon_process import DaemonProcess, running_daemon
-from tests.real.programs import (
+from tests.support.background import event_loop, in_background
+from tests.support.programs import (
     Program,
     enter_on_free_ports,
     http_get,
     wait_until,
 )
-from tests.real.prometheus import prometheus_on
+from tests.support.prometheus import prometheus_on
 
 AWKWARD: Final = "Tür \"1\" / 'west' {a|b} [c] (d) \\d+ 100% & #2 $x ${y}"
 """A device's name with everything that means something to Grafana, PromQL, Go's regexps or URLs."""

@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from exporter.commands import demo
-from exporter.commands.listen_address import listen_address
-from tests.real.programs import find_program
+from exporter.system.listen_address import listen_address
+from tests.support.programs import find_program
 
 ROOT: Final = Path(__file__).parents[2]
 DEPLOY: Final = ROOT / "deploy"

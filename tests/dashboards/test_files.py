@@ -14,8 +14,8 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
-from exporter.metrics import DEVICE_METRICS
-from exporter.self_metrics import SelfMetrics
+from exporter.metrics.catalogue import DEVICE_METRICS
+from exporter.metrics.exporter import SelfMetrics
 from grafana.generate import FOLDER, files, promql, thresholds
 from grafana.generate.colours import STATES
 from tests.dashboards.grafana import (

@@ -11,7 +11,7 @@ import yaml
 
 from grafana.generate import promql
 from tests.dashboards.grafana import Dashboard, Span
-from tests.real.programs import find_program
+from tests.support.programs import find_program
 
 FINE: Final = {
     "up": 1,

@@ -20,11 +20,11 @@ from typing import Any, Final
 import yaml
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from tests import daemon_process
-from tests.daemon_process import COMMAND, DaemonProcess, daemon_on
-from tests.notify_socket import READY, WATCHDOG, notify_socket
-from tests.web_config.certificates import authority
-from tests.web_config.site import ALICE, AS_ALICE, TLS, write
+from tests.support import daemon_process
+from tests.support.daemon_process import COMMAND, DaemonProcess, daemon_on
+from tests.support.notify_socket import READY, WATCHDOG, notify_socket
+from tests.web.web_config.certificates import authority
+from tests.web.web_config.site import ALICE, AS_ALICE, TLS, write
 
 FILE: Final = Path(__file__).with_name("system_calls.txt")
 _PATHS: Final = ("/metrics", "/", "/config", "/discover", "/-/ready", "/probe?target=by-name")

@@ -17,10 +17,10 @@ from kubernetes_validate import (  # type: ignore[import-untyped]
 from packaging.version import Version
 
 from exporter import __version__
-from exporter.commands.listen_address import DEFAULT_PORT
 from exporter.config import Config, load_config
-from exporter.shard import Shard
-from exporter.web.server import WebState, make_app
+from exporter.fleet.sharding import Shard
+from exporter.system.listen_address import DEFAULT_PORT
+from exporter.web.routes import WebState, make_app
 from tests.deploy.manifests import (
     CONTAINER,
     FOLDER,

@@ -18,8 +18,8 @@ import yaml
 
 from exporter.cli import make_parser
 from exporter.commands import run
-from exporter.file_limit import SPARE_FILES
-from tests.real.programs import find_program
+from exporter.system.file_limit import SPARE_FILES
+from tests.support.programs import find_program
 
 ROOT: Final = Path(__file__).parents[2]
 UNIT: Final = ROOT / "deploy/systemd/axis-ntp-exporter.service"

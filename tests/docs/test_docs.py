@@ -15,21 +15,21 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from exporter.checkup.documents import documents as checked_documents
-from exporter.checkup.examine import Checkup
+from exporter.check.documents import documents as checked_documents
+from exporter.check.examine import Checkup
 from exporter.cli import COMMANDS, make_parser
 from exporter.config import Module
-from exporter.config.load import KNOWN_KEYS
-from exporter.desired_state.change import Case
-from exporter.desired_state.finding import Finding, Result
-from exporter.desired_state.report import documents
-from exporter.device import Device, Target
-from exporter.door import Door, gather
-from exporter.metrics import DEVICE_METRICS
-from exporter.self_metrics import SelfMetrics
+from exporter.config.loader import KNOWN_KEYS
+from exporter.configure.apply import Case
+from exporter.configure.outcome import Finding, Result
+from exporter.configure.report import documents
+from exporter.devices.device import Device, Target
+from exporter.fleet.client_factory import Door, gather
+from exporter.metrics.catalogue import DEVICE_METRICS
+from exporter.metrics.exporter import SelfMetrics
 from exporter.vapix.client import NtpClient
+from exporter.vapix.connection import Session
 from exporter.vapix.errors import REASONS, DeviceError
-from exporter.vapix.session import Session
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -15,8 +15,8 @@ from typing import Final
 import pytest
 
 from exporter import __version__
-from tests import daemon_process
-from tests.daemon_process import daemon
+from tests.support import daemon_process
+from tests.support.daemon_process import daemon
 
 ROOT: Final = Path(__file__).parents[2]
 NAME: Final = f"axis_ntp_exporter-{__version__}"
@@ -105,7 +105,7 @@ def test_the_sdist_is_the_project_and_nothing_else(packages: Packages) -> None:
 def test_the_wheel_is_the_package_and_nothing_else(packages: Packages) -> None:
     held = {name for name in packages.in_wheel() if ".dist-info/" not in name}
     assert held == {name for name in packages.in_sdist() if name.startswith("exporter/")}
-    assert {"exporter/py.typed", "exporter/web/server.py"} <= held
+    assert {"exporter/py.typed", "exporter/web/routes.py"} <= held
     assert {Path(name).suffix for name in held} >= {".py", ".html"}
 
 
@@ -121,7 +121,9 @@ def test_the_sdists_tests_are_found_by_what_it_holds_alone(
         archive.extractall(tmp_path, filter="data")
     found = python("-m", "pytest", "--collect-only", "-q", "-n0", folder=tmp_path / NAME)
     assert "error" not in found.splitlines()[-1]
-    quick = python("-m", "pytest", "-q", "-n0", "tests/test_durations.py", folder=tmp_path / NAME)
+    quick = python(
+        "-m", "pytest", "-q", "-n0", "tests/system/test_durations.py", folder=tmp_path / NAME
+    )
     assert "passed" in quick.splitlines()[-1]
 
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from yarl import URL
 
 from exporter.vapix import ntp
-from exporter.vapix.auth import Authenticator, Credentials, Policy
 from exporter.vapix.client import Endpoint, NtpClient
-from exporter.vapix.session import open_session
+from exporter.vapix.connection import open_session
+from exporter.vapix.http_auth import Authenticator, Credentials, Policy
 from exporter.vapix.tls import TlsSettings, make_ssl_context
-from tests.real.apache import Apache
-from tests.real.apache_config import PASSWORD, USERNAME
+from tests.support.apache import Apache
+from tests.support.apache_config import PASSWORD, USERNAME
 
 
 @dataclass(frozen=True)

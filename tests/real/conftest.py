@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.real.apache import Apache, running_apache
-from tests.real.apache_config import ApacheSettings
-from tests.real.programs import enter_on_free_ports
+from tests.support.apache import Apache, running_apache
+from tests.support.apache_config import ApacheSettings
+from tests.support.programs import enter_on_free_ports
 
 StartApache = Callable[[ApacheSettings], Apache]
 

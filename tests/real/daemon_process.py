@@ -1,7 +1,7 @@
 """The exporter as its users run it: the command, a config file, a process of its own.
 
 It blocks, and is started and watched like the real programs beside it; tests whose devices are
-simulated in their own loop, which blocking would stop, have `tests/daemon_process.py`.
+simulated in their own loop, which blocking would stop, have `tests/support/daemon_process.py`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-from tests.real.programs import LOOPBACK, HttpReply, Program, http_get, running, wait_until
+from tests.support.programs import LOOPBACK, HttpReply, Program, http_get, running, wait_until
 
 _PROJECT: Final = Path(__file__).parents[2]
 _LISTENING: Final = re.compile(rf"event=web\.listening address={re.escape(LOOPBACK)}:(\d+)")

@@ -7,13 +7,13 @@ import time
 
 import pytest
 
-from exporter.vapix.auth import Policy
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import Unauthorized
-from tests.real.apache import Request
-from tests.real.apache_config import BASIC_TOO, PASSWORD, ApacheSettings
+from exporter.vapix.http_auth import Policy
 from tests.real.client import ClientSettings, client_of
 from tests.real.conftest import StartApache
+from tests.support.apache import Request
+from tests.support.apache_config import BASIC_TOO, PASSWORD, ApacheSettings
 
 
 async def polled(client: NtpClient, times: int) -> None:

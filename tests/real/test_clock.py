@@ -8,18 +8,18 @@ from statistics import median
 
 import pytest
 
-from exporter.clock import Offset
-from exporter.device_clock import DeviceClock
-from exporter.host_clock import HostClock, steady_ns
+from exporter.clock.estimator import DeviceClock
+from exporter.clock.host import HostClock, steady_ns
+from exporter.clock.http_time import observations, observe
+from exporter.clock.offset import Offset
 from exporter.vapix.client import NtpClient
-from exporter.vapix.sighting import observations, observe
 from exporter.vapix.tls import TlsSettings
-from tests.real.apache import Apache
-from tests.real.apache_config import ApacheSettings
 from tests.real.certificates import self_signed
 from tests.real.client import ClientSettings, client_of
 from tests.real.conftest import StartApache
-from tests.real.programs import faked_wall_clock
+from tests.support.apache import Apache
+from tests.support.apache_config import ApacheSettings
+from tests.support.programs import faked_wall_clock
 
 THIS_YEAR = time.gmtime().tm_year
 ANY_CERTIFICATE = ClientSettings(tls=TlsSettings(insecure_skip_verify=True))

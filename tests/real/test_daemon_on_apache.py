@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.real.apache import Apache
-from tests.real.apache_config import PASSWORD, USERNAME, ApacheSettings
 from tests.real.conftest import StartApache
 from tests.real.daemon_process import DaemonProcess, running_daemon
-from tests.real.programs import wait_until
+from tests.support.apache import Apache
+from tests.support.apache_config import PASSWORD, USERNAME, ApacheSettings
+from tests.support.programs import wait_until
 
 
 @pytest.fixture

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from tests.background import event_loop, in_background
 from tests.real.daemon_process import running_daemon
-from tests.real.prometheus import prometheus_on
+from tests.support.background import event_loop, in_background
+from tests.support.prometheus import prometheus_on
 
 
 def multi_target(exporter: str) -> dict[str, Any]:

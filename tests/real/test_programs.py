@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.real.programs import (
+from tests.support.programs import (
     LOOPBACK,
     PortTaken,
     Program,

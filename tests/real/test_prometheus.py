@@ -11,12 +11,12 @@ from typing import Any, Final
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from tests.real.apache import Apache, running_apache
-from tests.real.apache_config import NTP_INFO, PASSWORD, USERNAME, ApacheSettings
 from tests.real.certificates import Certificate, self_signed
 from tests.real.daemon_process import DaemonProcess, running_daemon
-from tests.real.programs import enter_on_free_ports
-from tests.real.prometheus import Prometheus, promtool_check_metrics, running_prometheus
+from tests.support.apache import Apache, running_apache
+from tests.support.apache_config import NTP_INFO, PASSWORD, USERNAME, ApacheSettings
+from tests.support.programs import enter_on_free_ports
+from tests.support.prometheus import Prometheus, promtool_check_metrics, running_prometheus
 
 # One daemon and one Prometheus for all tests of the module.
 pytestmark = pytest.mark.xdist_group("prometheus")

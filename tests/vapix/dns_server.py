@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from exporter.vapix.resolver import (
+from exporter.vapix.dns import (
     AresDns,
 )
 

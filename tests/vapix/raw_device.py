@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import pytest
 from yarl import URL
 
-from exporter.reading import Reading
 from exporter.vapix import errors
-from exporter.vapix.auth import Authenticator, Credentials
 from exporter.vapix.client import Endpoint, NtpClient
-from exporter.vapix.session import open_session
+from exporter.vapix.connection import open_session
+from exporter.vapix.http_auth import Authenticator, Credentials
+from exporter.vapix.reading import Reading
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 

@@ -7,12 +7,12 @@ from typing import Any, Final
 
 import pytest
 
-from exporter.vapix.resolver import (
+from exporter.vapix.dns import (
     Answer,
     CachingResolver,
     LookupFailed,
 )
-from tests.fake_time import FakeTimeLoop, run_in_fake_time
+from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 
 FIRST, SECOND = "192.0.2.1", "192.0.2.2"
 ANY: Final = socket.AF_UNSPEC

@@ -12,14 +12,14 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from exporter.vapix import errors
-from exporter.vapix.auth import Authenticator, Credentials
 from exporter.vapix.client import Endpoint, NtpClient
+from exporter.vapix.connection import open_session
+from exporter.vapix.http_auth import Authenticator, Credentials
 from exporter.vapix.ntp_configuration import (
     InvalidConfiguration,
     NtpClientConfiguration,
     set_configuration,
 )
-from exporter.vapix.session import open_session
 
 ADDRESS = URL("http://camera.example/axis-cgi/ntp.cgi")
 GOOD = '{"apiVersion": "1.0", "data": {"client": {"enabled": true}}}'

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from exporter.vapix.resolver import (
+from exporter.vapix.dns import (
     LOOKUP_SECONDS,
     Answer,
     CachingResolver,

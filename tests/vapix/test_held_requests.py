@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from exporter.hold import SHORTEST_HOLD_NS, Hold
-from exporter.host_clock import steady_ns
+from exporter.clock.host import steady_ns
 from exporter.vapix.client import NtpClient
+from exporter.vapix.hold import SHORTEST_HOLD_NS, Hold
 from tests.vapix.raw_device import answer, at_once, client_of, read_request
 
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.reading import NtpClientReading, Reading
 from exporter.vapix import ntp
 from exporter.vapix.errors import ApiError, DeviceError, Forbidden, InvalidResponse, Unsupported
+from exporter.vapix.reading import NtpClientReading, Reading
 
 FIELD_EXAMPLE = {
     "enabled": True,

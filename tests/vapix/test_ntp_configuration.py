@@ -2,7 +2,6 @@
 
 import pytest
 
-from exporter.reading import NtpClientReading
 from exporter.vapix.ntp import Answer, decode_info
 from exporter.vapix.ntp_configuration import (
     InvalidConfiguration,
@@ -12,6 +11,7 @@ from exporter.vapix.ntp_configuration import (
     present_configuration,
     unreadable_parameters,
 )
+from exporter.vapix.reading import NtpClientReading
 
 CURRENT = NtpClientReading(static_servers_max=2, minpoll=6, maxpoll=10)
 

@@ -5,7 +5,7 @@ from unittest.mock import Mock
 
 import pytest
 
-from exporter.vapix.session import GuardedConnection, _OnePiece
+from exporter.vapix.connection import GuardedConnection, _OnePiece
 from tests.vapix.raw_device import answer, at_once, client_of, servers_max
 
 BODY = b'{"method": "getNTPInfo", "apiVersion": "1.0"}'

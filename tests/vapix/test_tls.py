@@ -10,9 +10,9 @@ import trustme
 from yarl import URL
 
 from exporter.vapix import errors, ntp
-from exporter.vapix.auth import Authenticator
 from exporter.vapix.client import Endpoint, NtpClient
-from exporter.vapix.session import open_session
+from exporter.vapix.connection import open_session
+from exporter.vapix.http_auth import Authenticator
 from exporter.vapix.tls import TlsSettings, make_ssl_context
 from tests.real.certificates import Certificate
 from tests.vapix.tls_device import (

@@ -5,10 +5,10 @@ import socket
 
 import pytest
 
-from exporter.device import Device, Target
-from exporter.hold import Hold
-from exporter.poller import poll_once
+from exporter.devices.device import Device, Target
+from exporter.polling.poller import poll_once
 from exporter.vapix import errors
+from exporter.vapix.hold import Hold
 from exporter.vapix.tls import TlsSettings
 from tests.vapix.tls_device import Behaviour, client_of, device_that, drain, explanation, failure_of
 

@@ -1,0 +1,63 @@
+"""What is told of checked devices: an object each, for a program. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from exporter.check.examine import Checkup
+from exporter.check.report import belief
+from exporter.vapix.errors import DeviceError
+from exporter.vapix.reading import NtpClientReading
+
+
+def documents(checkups: Sequence[Checkup]) -> list[dict[str, Any]]:
+    """An object for each device, as `--json` prints them; `None` is what is not known."""
+    return [_document(checkup) for checkup in checkups]
+
+
+def _document(checkup: Checkup) -> dict[str, Any]:
+    device, state, offset = checkup.device, checkup.device.state, checkup.offset
+    return {
+        "device": device.target.name,
+        "address": device.target.address,
+        "labels": dict(device.target.labels),
+        "checked": checkup.checked,
+        "fine": checkup.fine,
+        "scheme": checkup.module.scheme,
+        "answered": state.answered,
+        "seconds": state.last_poll_seconds,
+        "error": _error(state.error),
+        "tls": _tls(checkup),
+        "authentication": device.client.scheme,
+        "api_version": None if state.reading is None else state.reading.api_version,
+        "client": _client(state.client),
+        "clock": None if offset is None else offset._asdict(),
+        "mismatches": state.mismatches,
+        "troubles": [trouble._asdict() for trouble in checkup.troubles],
+    }
+
+
+def _error(error: DeviceError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {"reason": error.reason, "code": error.code, "message": str(error)}
+
+
+def _tls(checkup: Checkup) -> dict[str, Any] | None:
+    certificate = checkup.certificate
+    if certificate is None:
+        return None
+    verified, why = belief(checkup, certificate)
+    return {
+        "verified": verified,
+        "why": why,
+        "subject": certificate.subject,
+        "fingerprint_sha256": certificate.fingerprint_sha256,
+    }
+
+
+def _client(client: NtpClientReading | None) -> dict[str, Any] | None:
+    if client is None:
+        return None
+    return {**client._asdict(), "active_servers": client.active_servers}

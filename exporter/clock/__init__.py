@@ -1,0 +1,1 @@
+"""Measure a device's clock from outside: interval arithmetic, no I/O."""

@@ -1,0 +1,82 @@
+"""When within a second to poll, so that a `Date` cut to seconds tells the most. Pure.
+
+A `Date` says only whether the device's clock had reached a full second k when it was read. Asked
+in the middle of the interval that holds the clock, it halves the interval. Asked where the
+interval leaves no doubt about the answer, it shows a clock that has jumped out of it: LOW shows a
+jump backward, HIGH one forward. docs/clock.md tells why the order of aims is as it is.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Final, NamedTuple
+
+from exporter.clock.offset import SECOND_NS, Estimate
+
+WIDE_NS: Final = 20_000_000
+"""While there is more than this to gain, halvings go on between checks."""
+
+TOO_WIDE_TO_CHECK_NS: Final = 200_000_000
+"""While there is more than this to gain, nothing is checked: it would show little."""
+
+LATER_IN_A_ROW: Final = 5
+"""After so many halvings in a row that all said "later", the upper end is checked."""
+
+POINT_SUFFICES_NS: Final = 600 * SECOND_NS
+"""While a reading in microseconds is younger than this, halving adds nothing."""
+
+
+class Aim(Enum):
+    """Where in the interval the device's full second is to fall."""
+
+    LOW = "low"
+    MIDDLE = "middle"
+    HIGH = "high"
+
+
+class Aiming(NamedTuple):
+    """The present aim, and how many halvings in a row said "later"."""
+
+    aim: Aim = Aim.MIDDLE
+    later_in_a_row: int = 0
+
+
+def next_aiming(last: Aiming, *, said_later: bool, gain_ns: int) -> Aiming:
+    """The aim after a poll that left `gain_ns` of the interval for halvings to take away.
+
+    `said_later`: the device's clock had passed the middle. A check of the lower end follows
+    everything that a clock set back would pass unnoticed, so that it is seen within two polls.
+    """
+    if gain_ns > TOO_WIDE_TO_CHECK_NS:
+        return Aiming(Aim.MIDDLE)
+    if last.aim is Aim.LOW:
+        return last._replace(aim=Aim.MIDDLE if gain_ns > WIDE_NS else Aim.HIGH)
+    if last.aim is Aim.HIGH or not said_later:
+        return Aiming(Aim.LOW)
+    later = last.later_in_a_row + 1
+    if later >= LATER_IN_A_ROW:
+        return Aiming(Aim.HIGH)
+    return Aiming(Aim.MIDDLE if gain_ns > WIDE_NS else Aim.LOW, later)
+
+
+def shift_ns(aim: Aim, expected: Estimate, send_ns: int, round_trip_ns: int) -> int:
+    """How much later than `send_ns` (steady) to send, 0 to under one second.
+
+    `expected` is the estimate for that time, `round_trip_ns` what a round trip takes.
+    """
+    if aim is Aim.MIDDLE:
+        return -(send_ns + round_trip_ns // 2 + expected.middle_ns) % SECOND_NS
+    if aim is Aim.LOW:
+        return _into(_LOW_WINDOW, (send_ns + expected.low_ns) % SECOND_NS)
+    return _into(_HIGH_WINDOW, (send_ns + round_trip_ns + expected.high_ns) % SECOND_NS)
+
+
+# Where in the device's second a check falls, just after it for LOW and just before it for HIGH:
+# as close as the jitter of a poll lets us come, for a smaller jump passes unnoticed.
+_LOW_WINDOW: Final = (3_000_000, 30_000_000)
+_HIGH_WINDOW: Final = (970_000_000, 997_000_000)
+
+
+def _into(window: tuple[int, int], phase_ns: int) -> int:
+    start, end = window
+    return 0 if start <= phase_ns < end else ((start + end) // 2 - phase_ns) % SECOND_NS

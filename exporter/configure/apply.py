@@ -1,0 +1,106 @@
+"""Reading devices and changing them: one at a time here, many at once elsewhere."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Final
+
+from exporter.configure.audit import AuditLog
+from exporter.configure.outcome import (
+    Finding,
+    Result,
+    final_finding,
+    first_finding,
+    second_finding,
+)
+from exporter.configure.plan import Plan
+from exporter.devices.device import Device
+from exporter.system.signals import unless
+from exporter.vapix.errors import DeviceError
+from exporter.vapix.ntp_configuration import set_configuration
+
+LOOK_AGAIN_AFTER_SECONDS: Final = (1.0, 3.0)
+"""A device that reads back different is read again, so long after: it may have been too early."""
+
+_NOTHING_EXPECTED: Final = Finding(Result.NOTHING_EXPECTED, "the config has no `expect` for it")
+_NOT_READ: Final = Finding(Result.NOT_STARTED, "it was not read")
+_AS_IT_WAS: Final = "nothing was sent that changes it: it is as it was"
+_UNDER_WAY: Final = "the change was under way when this ended: old or new is not known"
+
+
+@dataclass(slots=True)
+class Case:
+    """A device and how it stands with it: true at any moment, whenever it is interrupted."""
+
+    device: Device
+    finding: Finding = _NOT_READ
+
+
+async def look(device: Device) -> Finding:
+    """Read a device, if anything is expected of it, and compare."""
+    expect = device.state.expect
+    if not expect.named():
+        return _NOTHING_EXPECTED
+    return first_finding(expect, await device.ask(device.client.get_info))
+
+
+async def compare(case: Case) -> None:
+    """Find out what has to change on a device; changes nothing."""
+    case.finding = await look(case.device)
+
+
+def await_change(case: Case) -> None:
+    """From here on the device is as it was until `change` says otherwise."""
+    case.finding = replace(case.finding, result=Result.NOT_STARTED, reason=_AS_IT_WAS)
+
+
+async def change(case: Case, audit: AuditLog | None, stop: asyncio.Event) -> None:
+    """Read a device again, set what differed, read it back.
+
+    Once the change is sent, only cancellation ends this before the device was read back; before
+    that, `stop` does. Raises `AuditFailed`: then nothing more may be changed.
+    """
+    shown = case.finding.plan
+    fresh = await unless(stop, look(case.device))
+    if shown is None or fresh is None or stop.is_set():
+        return
+    checked = second_finding(shown, fresh)
+    if checked.result is not Result.DIFFERENT:
+        case.finding = replace(checked, plan=checked.plan or shown)
+        return
+    if audit is not None:
+        await audit.append("intended", case.device.target, shown.before, shown.after)
+    case.finding = replace(checked, result=Result.UNCERTAIN, reason=_UNDER_WAY)
+    case.finding = await _changed(case.device, shown)
+    if audit is not None:
+        await _note_outcome(case, audit, shown)
+
+
+async def _changed(device: Device, plan: Plan) -> Finding:
+    answer = await device.ask(lambda: set_configuration(device.client, plan.after, plan.current))
+    error = answer if isinstance(answer, DeviceError) else None
+    # Whatever it answered: only what is read back tells what it is now.
+    finding = await _read_back(device, plan, error)
+    for seconds in LOOK_AGAIN_AFTER_SECONDS:
+        if finding.result is not Result.READ_BACK_DIFFERENT:
+            break
+        await asyncio.sleep(seconds)
+        finding = await _read_back(device, plan, error)
+    return finding
+
+
+async def _read_back(device: Device, plan: Plan, error: DeviceError | None) -> Finding:
+    return final_finding(plan, error, await device.ask(device.client.get_info))
+
+
+async def _note_outcome(case: Case, audit: AuditLog, plan: Plan) -> None:
+    finding = case.finding
+    await audit.append(
+        "outcome",
+        case.device.target,
+        plan.before,
+        finding.found,
+        result=finding.result.value,
+        reason=finding.reason,
+    )

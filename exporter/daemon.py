@@ -1,0 +1,133 @@
+"""The composition root: wires config, fleet, poller and web together, starts and stops them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from exporter import __version__
+from exporter.clock.host import HostClock
+from exporter.config import Config
+from exporter.fleet.reconciler import Roster
+from exporter.fleet.registry import Fleet
+from exporter.fleet.reloader import PROBLEMS, Keeper
+from exporter.fleet.sharding import WHOLE, Shard
+from exporter.metrics.exporter import SelfMetrics
+from exporter.metrics.exposition import Exposition
+from exporter.polling.poller import Poller
+from exporter.system.background import in_background
+from exporter.system.files import Digests
+from exporter.system.process import keep_what_is_there
+from exporter.system.signals import on_hangup, stop_signals
+from exporter.system.systemd import NOBODY, ServiceManager
+from exporter.vapix.connection import open_session
+from exporter.web.listener import CannotServe, WebSettings, serving
+from exporter.web.routes import WebState, make_app
+
+SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
+
+_log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class AutoReload:
+    """Which config file is looked at for changes, and how often; `loaded` is its checksum."""
+
+    file: Path
+    interval_seconds: float
+    loaded: Digests
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the command line says of the daemon: what it serves where, which devices it polls.
+
+    `load` reads the config anew, and raises `ConfigError`.
+    """
+
+    web: WebSettings
+    load: Callable[[], Config]
+    shard: Shard = WHOLE
+    auto_reload: AutoReload | None = None
+    manager: ServiceManager = NOBODY
+
+
+class StartFailed(Exception):
+    """The daemon could not start; `str()` says why."""
+
+
+async def run_daemon(config: Config, settings: Settings) -> None:
+    """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads.
+
+    Raises `StartFailed` when an address cannot be listened on, a secret file or the web-config not
+    be used, or the devices are too many for the limit on open files.
+    """
+    with stop_signals() as stop:
+        async with running(config, settings), settings.manager.supervising():
+            keep_what_is_there()
+            await stop.wait()
+            _log.info("exporter.stopping")
+    _log.info("exporter.stopped")
+
+
+@asynccontextmanager
+async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]]:
+    """The daemon's parts, started in their order and stopped in the reverse.
+
+    Yields the URLs that it listens on, as `http://host:port`. Raises as `run_daemon`.
+    """
+    metrics, host, exposition, fleet = SelfMetrics(), HostClock(), Exposition(), Fleet()
+    async with open_session() as session, AsyncExitStack() as stack:
+        poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
+        stack.push_async_callback(poller.stop)
+        metrics.polls_in_flight.set_function(lambda: poller.in_flight)
+        roster = Roster(fleet, session, poller, exposition)
+        keeper = Keeper(settings.load, settings.shard, roster, metrics, settings.manager)
+        _start(keeper, config)
+        stack.push_async_callback(keeper.stop)
+        state = WebState(
+            fleet, exposition, metrics.registry, host, keeper, poller, settings.web.telemetry_path
+        )
+        urls = await stack.enter_async_context(_serving(state, settings.web))
+        _announce(fleet, settings.shard)
+        await stack.enter_async_context(in_background(keeper.keep_files()))
+        if (auto := settings.auto_reload) is not None:
+            watch = keeper.keep_config(auto.file, auto.interval_seconds, auto.loaded)
+            await stack.enter_async_context(in_background(watch))
+        stack.enter_context(on_hangup(keeper.reload))
+        yield urls
+
+
+def _start(keeper: Keeper, config: Config) -> None:
+    try:
+        keeper.start(config)
+    except PROBLEMS as problem:
+        raise StartFailed(str(problem)) from problem
+
+
+@asynccontextmanager
+async def _serving(state: WebState, settings: WebSettings) -> AsyncIterator[list[str]]:
+    async with AsyncExitStack() as stack:
+        try:
+            urls = await stack.enter_async_context(serving(make_app(state), settings))
+        except CannotServe as problem:
+            raise StartFailed(str(problem)) from problem
+        yield urls
+
+
+def _announce(fleet: Fleet, shard: Shard) -> None:
+    _log.info("exporter.started", version=__version__, devices=len(fleet), shard=str(shard))
+    shortest = min((device.target.interval_seconds for device in fleet), default=None)
+    if shortest is not None and shortest < SHORTEST_POLITE_INTERVAL_SECONDS:
+        _log.warning(
+            "config.interval_short",
+            interval_seconds=shortest,
+            advice=f"devices bear a poll every {SHORTEST_POLITE_INTERVAL_SECONDS:g} s at most",
+        )
+    if not len(fleet):
+        _log.warning("config.no_devices")

@@ -1,0 +1,1 @@
+"""Make the running devices match the config."""

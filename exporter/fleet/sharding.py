@@ -1,0 +1,43 @@
+"""Which devices are this instance's, where several divide one config file."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from exporter.polling.schedule import stable_hash
+
+_SPELLING: Final = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Instance `index`, from 0, of `count`."""
+
+    index: int
+    count: int
+
+    def __str__(self) -> str:
+        """As on the command line: `0/3`."""
+        return f"{self.index}/{self.count}"
+
+    def owns(self, name: str) -> bool:
+        """Whether a device belongs here: one instance owns it, by the hash of its name.
+
+        The hash is that of Prometheus's `hashmod`, so that its relabelling can divide alike.
+        """
+        return stable_hash(name) % self.count == self.index
+
+
+WHOLE: Final = Shard(0, 1)
+"""One instance that polls every device."""
+
+
+def parse_shard(text: str) -> Shard:
+    """Read `I/N`. Raises `ValueError`."""
+    found = _SPELLING.fullmatch(text)
+    shard = Shard(int(found[1]), int(found[2])) if found else None
+    if shard is None or not shard.index < shard.count:
+        raise ValueError(f"{text!r} is no shard I/N with I from 0 to N-1, such as 0/3")
+    return shard

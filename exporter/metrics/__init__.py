@@ -1,0 +1,1 @@
+"""Turn device states into Prometheus series."""

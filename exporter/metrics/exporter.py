@@ -1,0 +1,130 @@
+"""The exporter's own series: is it well, and does it keep its schedule."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Metric,
+    disable_created_metrics,
+)
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from exporter import __version__
+from exporter.clock.host import kernel_says_synchronized
+
+PREFIX: Final = "axis_ntp_exporter_"
+_BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+
+
+class SelfMetrics:
+    """The `axis_ntp_exporter_*`, `process_*` and `python_*` series on a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        build_info = self._gauge("build_info", "1; the exporter's version.", "version")
+        build_info.labels(version=__version__).set(1)
+        self.devices = self._gauge("devices", "Devices that this exporter polls.")
+        self.polls_in_flight = self._gauge("polls_in_flight", "Polls open now.")
+        self._lateness = _Seconds(
+            "poll_lateness_seconds", "How long after it was due a poll began.", self.registry
+        )
+        self._latency = _Seconds(
+            "poll_latency_seconds", "How long a poll took, well or not.", self.registry
+        )
+        self._reload_successful = self._gauge(
+            "config_last_reload_successful", "1 if the last attempt to load the config succeeded."
+        )
+        self._reload_time = self._gauge(
+            "config_last_reload_success_timestamp_seconds",
+            "When the config was last loaded, Unix time.",
+        )
+        self._sd_failures = Counter(
+            f"{PREFIX}sd_refresh_failures",
+            "Refreshes of a discovery source that failed, or left a target out.",
+            ("mechanism", "source"),
+            registry=self.registry,
+        )
+        self.registry.register(_HostClockCollector())
+
+    def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
+        return Gauge(f"{PREFIX}{name}", text, labels, registry=self.registry)
+
+    def poll_started(self, lateness_seconds: float) -> None:
+        """A poll began that long after it was due."""
+        self._lateness.observe(max(0.0, lateness_seconds))
+
+    def poll_ended(self, latency_seconds: float) -> None:
+        """A poll took that long."""
+        self._latency.observe(latency_seconds)
+
+    def config_failed(self) -> None:
+        """An attempt to load the config has failed."""
+        self._reload_successful.set(0)
+
+    def config_loaded(self) -> None:
+        """The config was loaded just now."""
+        self._reload_successful.set(1)
+        self._reload_time.set_to_current_time()
+
+    def sd_refreshed(self, mechanism: str, source: str, *, failed: bool) -> None:
+        """A discovery source was asked; `failed` if not all that it has could be taken."""
+        self._sd_failures.labels(mechanism, source).inc(failed)
+
+    def sd_ended(self, mechanism: str, sources: Iterable[str]) -> None:
+        """Discovery sources are no more."""
+        for source in sources:
+            self._sd_failures.remove(mechanism, source)
+
+
+class _Seconds(Collector):
+    """A histogram that costs a poll next to nothing.
+
+    prometheus-client's is made for many threads: two of them took a twentieth of a poll's CPU.
+    """
+
+    def __init__(self, name: str, text: str, registry: CollectorRegistry) -> None:
+        self._name = f"{PREFIX}{name}"
+        self._text = text
+        self._counts = [0] * (len(_BOUNDS_SECONDS) + 1)
+        self._sum = 0.0
+        registry.register(self)
+
+    def observe(self, seconds: float) -> None:
+        """Count one more."""
+        self._counts[bisect_left(_BOUNDS_SECONDS, seconds)] += 1
+        self._sum += seconds
+
+    def collect(self) -> Iterator[Metric]:
+        """The family, each bucket with all that are below it."""
+        bounds = [*map(str, _BOUNDS_SECONDS), "+Inf"]
+        buckets = [*zip(bounds, map(float, accumulate(self._counts)), strict=True)]
+        yield HistogramMetricFamily(self._name, self._text, buckets, self._sum)
+
+
+class _HostClockCollector(Collector):
+    """Asks the kernel at each scrape; no sample where it has no word on its clock."""
+
+    def collect(self) -> Iterator[Metric]:
+        family = GaugeMetricFamily(
+            f"{PREFIX}host_clock_synchronized",
+            "1 if this host's kernel holds its own clock for synchronized (adjtimex).",
+        )
+        synchronized = kernel_says_synchronized()
+        if synchronized is not None:
+            family.add_metric([], float(synchronized))
+            yield family

@@ -1,0 +1,1 @@
+"""Decide when each device is polled."""

@@ -1,0 +1,1 @@
+"""The host and the process: files, signals, logs, terminal, text."""

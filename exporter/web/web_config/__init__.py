@@ -1,0 +1,1 @@
+"""Prometheus's web-config: TLS and basic auth for the web side."""

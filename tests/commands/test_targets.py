@@ -1,0 +1,97 @@
+"""Which devices a command is about, and what is told if it is none."""
+
+import argparse
+from typing import Any
+
+import pytest
+
+from exporter.commands.targets import UsageError, add_selection, chosen_devices, selector
+from exporter.config import Config
+
+CONFIG = Config.model_validate(
+    {
+        "devices": [
+            {"address": "192.0.2.1", "name": "lobby", "labels": {"site": "hq", "floor": "1"}},
+            {"address": "192.0.2.2", "name": "gate", "labels": {"site": "hq"}},
+            {"address": "192.0.2.3", "labels": {"site": "shop"}},
+            {"address": "192.0.2.4", "name": "192.0.2.1", "labels": {}},
+            {"address": "192.0.2.5", "name": 'Tür "1" {x}/y\n[b]', "labels": {}},
+            {"address": "192.0.2.5", "name": "same address"},
+        ]
+    }
+)
+
+
+def chosen(*words: str) -> list[str]:
+    parser = argparse.ArgumentParser()
+    add_selection(parser)
+    arguments = parser.parse_intermixed_args(words)
+    devices = chosen_devices(CONFIG, arguments.devices, arguments.selectors)
+    return [device.label for device in devices]
+
+
+EVERY = ["lobby", "gate", "192.0.2.3", "192.0.2.1", 'Tür "1" {x}/y\n[b]', "same address"]
+
+
+@pytest.mark.parametrize(
+    ("words", "labels"),
+    [
+        ([], EVERY),
+        (["lobby"], ["lobby"]),
+        (["gate", "lobby", "gate"], ["lobby", "gate"]),
+        (["192.0.2.2"], ["gate"]),
+        (["192.0.2.3"], ["192.0.2.3"]),
+        (["192.0.2.1"], ["192.0.2.1"]),  # a name goes before an address
+        (["192.0.2.5"], EVERY[-2:]),
+        (['Tür "1" {x}/y\n[b]'], ['Tür "1" {x}/y\n[b]']),
+        (["--site=hq"], ["lobby", "gate"]),
+        (["--site", "hq", "--selector", "floor=1"], ["lobby"]),
+        (["--selector=site=hq", "--selector=floor="], ["gate"]),
+        (["--selector=device=gate"], ["gate"]),
+        (["lobby", "--site=hq"], ["lobby"]),
+        (["lobby", "--site=hq", "gate"], ["lobby", "gate"]),
+    ],
+)
+def test_devices_are_chosen_by_name_address_and_label(words: list[str], labels: list[str]) -> None:
+    assert chosen(*words) == labels
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (["lobb"], "no device has the name or address 'lobb' (did you mean 'lobby'?)"),
+        (["lobby", "x\ny"], r"no device has the name or address 'x\\ny'"),
+        (["192.0.2.2:80"], "no device has the name or address '192.0.2.2:80'"),
+        (["--site=HQ"], "no device has site=HQ; there is hq, shop"),
+        (["--selector=sit=hq"], "no device has sit=hq: no device has a label 'sit'"),
+        (["--site=hq", "--site=shop"], "no device has site=hq and site=shop"),
+        (["lobby", "gate", "--selector=floor=1"], "device 'gate' has not floor=1"),
+        (["lobby", "--site=shop"], "device 'lobby' has not site=shop"),
+    ],
+)
+def test_what_chooses_nothing_is_a_usage_error(words: list[str], problem: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        chosen(*words)
+    assert str(caught.value).startswith(problem)
+
+
+def test_a_config_without_devices_is_one() -> None:
+    with pytest.raises(UsageError, match="the config has no devices"):
+        chosen_devices(Config(), [], [])
+
+
+def test_of_many_values_a_few_are_told() -> None:
+    devices = [{"address": f"192.0.2.{n}", "labels": {"site": f"s{n}"}} for n in range(10)]
+    config: Any = Config.model_validate({"devices": devices})
+    with pytest.raises(UsageError, match="there is s0, s1, s2, s3, s4, s5, s6, s7, …"):
+        chosen_devices(config, [], [("site", "x")])
+
+
+@pytest.mark.parametrize("text", ["", "site", "=hq"])
+def test_what_is_no_label_and_value_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is no LABEL=VALUE"):
+        selector(text)
+
+
+def test_a_value_may_hold_an_equals_sign() -> None:
+    assert selector("note=a=b") == ("note", "a=b")

@@ -1,0 +1,187 @@
+"""The config file: what is read, and every error word for word with its path."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from exporter.config import ConfigError, config_text, load_config, parse_config
+from exporter.config.loader import KNOWN_KEYS
+from tests.config.documents import load, problems
+
+FINGERPRINT = ":".join(["ab"] * 32)
+
+
+def test_the_defaults_are_those_of_the_contract() -> None:
+    config = load("devices: [{address: 192.168.0.90}]")
+    assert config.global_.interval == 60
+    assert config.global_.timeout == 10
+    assert config.global_.concurrency == 1000
+    assert config.module("default").scheme == "https"
+    assert config.module("default").auth.scheme == "auto"
+    assert config.devices[0].label == "192.168.0.90"
+
+
+def test_a_whole_config_is_read() -> None:
+    config = load(
+        f"""
+        global: {{interval: 30s, timeout: 5s, concurrency: 8}}
+        modules:
+          default: {{}}
+          old:
+            scheme: http
+            auth: {{scheme: digest, username: root, password: pass}}
+            interval: 5m
+            timeout: 1m30s
+          pinned:
+            tls_config: {{fingerprint_sha256: "{FINGERPRINT}", server_name: x, min_version: TLS10}}
+        devices:
+          - {{address: "[::1]:8080", name: "lobby \\"1/2\\"", module: old, labels: {{floor: 03}}}}
+        """
+    )
+    old, pinned = config.module("old"), config.module("pinned")
+    assert (old.scheme, old.interval, old.timeout) == ("http", 300, 90)
+    assert old.auth.credentials() is not None
+    assert pinned.tls_config.fingerprint_sha256 == bytes([0xAB] * 32)
+    assert config.devices[0].labels == {"floor": "03"}
+    assert config.devices[0].label == 'lobby "1/2"'
+
+
+def test_a_devices_expectation_is_laid_over_its_modules() -> None:
+    config = load(
+        """
+        modules: {default: {expect: {enabled: true, minpoll: 6, static_servers: [a, b]}}}
+        devices: [{address: d, expect: {minpoll: 4}}, {address: e}]
+        """
+    )
+    first, second = (config.expect(device).named() for device in config.devices)
+    assert first == second | {"minpoll": 4}
+    assert (second["enabled"], second["minpoll"]) == (True, 6)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["192.168.0.90", "camera.example", "camera.example:443", "[::1]", "[fe80::1]:80", "::1", "a_b"],
+)
+def test_an_address_is_host_or_host_and_port(address: str) -> None:
+    assert load(f"devices: [{{address: '{address}'}}]").devices[0].address == address
+
+
+def test_a_variable_that_is_no_utf_8_is_told() -> None:
+    found = problems("devices: [{address: a, labels: {site: '${BAD}'}}]", BAD="a\udcffb")
+    assert found == ["devices[0].labels.site: the environment variable BAD is not UTF-8 text"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("root\n\n", "must be one line without control characters"),
+        ("ro\0ot", "must be one line without control characters"),
+        ("a:b", "must not contain a colon: HTTP authentication cannot carry it"),
+        ("", "is empty"),
+    ],
+)
+def test_a_name_in_a_file_is_checked_like_one_in_the_config(
+    content: str, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "name").write_text(content)
+    found = problems("modules: {m: {auth: {username_file: name, password: x}}}", tmp_path)
+    assert len(found) == 1
+    assert found[0].startswith(f"modules.m.auth: {tmp_path / 'name'}")
+    assert found[0].endswith(problem)
+
+
+@pytest.mark.parametrize(
+    "pattern", ["**.yaml", "a*.json", "sd/*.*.yml", "a.JSON", "b/*.YML", "*.YAML", "a?[0-9].json"]
+)
+def test_files_are_named_as_prometheus_takes_them(pattern: str) -> None:
+    config = load(f"file_sd_configs: [{{files: ['{pattern}']}}]", Path("/x"))
+    assert config.file_sd_configs[0].files == (Path("/x", pattern),)
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("http://a/b?site=x&token=t0k3n", "http://a/b?site=x&token=<secret>"),
+        ("http://a/b?api-Key=t0k3n&x=y#z", "http://a/b?api-Key=<secret>&x=y#z"),
+        ("http://a/b?x_auth=t0k3n;y=t0k", "http://a/b?x_auth=<secret>;y=t0k"),
+        ("http://a/token=1?site=x", "http://a/token=1?site=x"),
+    ],
+)
+def test_what_a_urls_query_hands_over_as_a_secret_does_not_show(url: str, shown: str) -> None:
+    config = load(f"http_sd_configs: [{{url: '{url}'}}]")
+    assert config.http_sd_configs[0].url == url
+    assert f"url: {shown}\n" in config_text(config)
+
+
+def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("p\n\n")
+    file = tmp_path / "config.yaml"
+    file.write_text("modules: {default: {auth: {username: root, password_file: pw}}}")
+    credentials = load_config(file, {}).module("default").auth.credentials()
+    assert credentials is not None
+    assert credentials.password == "p\n", "one trailing newline is not part of the password"
+
+
+def test_a_password_may_come_from_the_environment() -> None:
+    config = load("modules: {m: {auth: {username: root, password: '${PW}'}}}", PW="a$$b${c}")
+    credentials = config.module("m").auth.credentials()
+    assert credentials is not None
+    assert credentials.password == "a$$b${c}"
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    missing = tmp_path / "config.yaml"
+    with pytest.raises(ConfigError, match="cannot be read: No such file or directory"):
+        load_config(missing, {})
+    missing.write_bytes(b"a: \xff")
+    with pytest.raises(ConfigError, match="is not UTF-8 text"):
+        load_config(missing, {})
+    missing.write_text("a: [")
+    with pytest.raises(ConfigError, match=r"config\.yaml: line 2, column 1: "):
+        load_config(missing, {})
+
+
+def test_an_empty_password_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "password").touch()
+    (told,) = problems("modules: {m: {auth: {username: a, password_file: password}}}", tmp_path)
+    assert told == f"modules.m.auth: {tmp_path / 'password'} is empty"
+
+
+PIPES = ["auth: {username: a, password_file: pipe}", "tls_config: {ca_file: pipe}"]
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("section", PIPES)
+def test_a_pipe_is_no_file_to_wait_for(section: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (told,) = problems(f"modules: {{m: {{{section}}}}}", tmp_path)
+    assert told.endswith(f"cannot read {tmp_path / 'pipe'}: not a regular file")
+
+
+def test_a_broken_certificate_file_is_told(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    found = problems("modules: {m: {tls_config: {ca_file: ca.pem}}}", tmp_path)
+    assert found == [
+        "modules.m.tls_config: the certificate files cannot be used: NO_CERTIFICATE_OR_CRL_FOUND"
+    ]
+
+
+EXAMPLE = Path(__file__).parents[2] / "config.example.yaml"
+
+
+def test_the_example_config_loads() -> None:
+    assert len(load_config(EXAMPLE, {"AXIS_PASSWORD": "x"}).devices) == 3
+
+
+def test_the_example_config_shows_every_key() -> None:
+    text = EXAMPLE.read_text()
+    missing = [key for key in KNOWN_KEYS if not re.search(rf"\b{key}:", text)]
+    assert missing == []
+
+
+def test_devices_without_a_module_share_one_default() -> None:
+    config = parse_config({"devices": [{"address": "a"}, {"address": "b"}]}, {}, Path())
+    assert config.module("default") is config.module("default")
+    assert config.expect(config.devices[0]) == config.expect(config.devices[1])

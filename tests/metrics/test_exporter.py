@@ -1,0 +1,32 @@
+"""The exporter's own histograms, against prometheus-client's."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+
+from exporter.metrics.exporter import SelfMetrics
+
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+NAME = "axis_ntp_exporter_poll_latency_seconds"
+seconds = st.lists(st.one_of(st.floats(0, 100), st.sampled_from(BOUNDS)), max_size=30)
+
+
+@pytest.mark.parametrize("render", [generate_latest, generate_openmetrics])
+@given(taken=seconds)
+def test_a_histogram_is_told_as_prometheus_client_tells_it(
+    render: Callable[[CollectorRegistry], bytes], taken: list[float]
+) -> None:
+    ours, registry = SelfMetrics(), CollectorRegistry()
+    theirs = Histogram(
+        NAME, "How long a poll took, well or not.", buckets=BOUNDS, registry=registry
+    )
+    for each in taken:
+        ours.poll_ended(each)
+        theirs.observe(each)
+    lines = render(ours.registry).decode().splitlines()
+    expected = render(registry).decode().splitlines()
+    assert [line for line in lines if NAME in line] == [line for line in expected if NAME in line]

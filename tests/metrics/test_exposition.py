@@ -1,0 +1,177 @@
+"""From states to samples: every series of the catalogue, and absent beats wrong."""
+
+import pytest
+
+from exporter.config import Expect
+from exporter.config.labels import RESERVED_LABELS
+from exporter.metrics.catalogue import DEVICE_METRICS
+from exporter.metrics.exposition import Exposition
+from exporter.vapix.errors import PollTimeout, Unauthorized
+from exporter.vapix.reading import NtpClientReading
+from tests.support.exposed_devices import (
+    CLIENT,
+    NOW,
+    OTHER,
+    device,
+    exposed,
+    names,
+    read,
+    samples,
+    values,
+)
+from tests.support.outcomes import outcome
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("axis_ntp_up", 1),
+        ("axis_ntp_client_present", 1),
+        ("axis_ntp_server_present", 0),
+        ("axis_ntp_client_enabled", 1),
+        ("axis_ntp_nts_enabled", 0),
+        ("axis_ntp_synced", 1),
+        ("axis_ntp_time_offset_seconds", -0.01234),
+        ("axis_ntp_time_to_next_sync_seconds", 44),
+        ("axis_ntp_poll_interval_min_seconds", 64),
+        ("axis_ntp_poll_interval_max_seconds", 1024),
+        ("axis_ntp_static_servers_max", 5),
+        ("axis_ntp_active_servers", 2),
+        ("axis_ntp_polls_total", 1),
+        ("axis_ntp_poll_failures_total", 0),
+        ("axis_ntp_consecutive_failures", 0),
+        ("axis_ntp_last_poll_timestamp_seconds", 1000.25),
+        ("axis_ntp_last_success_timestamp_seconds", 1000.25),
+        ("axis_ntp_poll_duration_seconds", 0.25),
+    ],
+)
+def test_a_good_poll_gives_the_sample_with_the_devices_labels(name: str, value: float) -> None:
+    found = samples(device(read(CLIENT), site="hq"))
+    assert values(found, name) == [({"device": "lobby", "site": "hq"}, value)]
+
+
+def test_servers_are_counted_by_source() -> None:
+    found = samples(device(read(CLIENT)))
+    counts = {labels["source"]: value for labels, value in values(found, "axis_ntp_servers")}
+    assert counts == {"static": 1, "advertised": 2, "nts_ke": 0}
+
+
+def test_every_server_is_named_with_whether_it_is_in_force() -> None:
+    found = values(samples(device(read(CLIENT))), "axis_ntp_server_info")
+    listed = {(label["server"], label["source"], label["active"]): value for label, value in found}
+    assert listed == {
+        ("10.0.0.1", "static", "false"): 1,
+        ("10.0.0.2", "advertised", "true"): 1,
+        ("10.0.0.3", "advertised", "true"): 1,
+    }
+
+
+def test_the_client_is_described() -> None:
+    found = values(samples(device(read(CLIENT))), "axis_ntp_client_info")
+    assert found == [({"device": "lobby", "servers_source": "dhcp", "api_version": "1.5"}, 1)]
+
+
+def test_before_the_first_poll_only_the_counters_stand_at_zero() -> None:
+    assert samples(device()) == {
+        ("axis_ntp_clock_steps_total", frozenset({("device", "lobby")})): 0,
+        ("axis_ntp_polls_total", frozenset({("device", "lobby")})): 0,
+        ("axis_ntp_poll_failures_total", frozenset({("device", "lobby")})): 0,
+    }
+
+
+def test_what_the_device_did_not_say_has_no_sample() -> None:
+    found = samples(device(read(NtpClientReading())))
+    assert names(found) == {
+        "axis_ntp_up",
+        "axis_ntp_client_present",
+        "axis_ntp_server_present",
+        "axis_ntp_client_info",
+        "axis_ntp_clock_steps_total",
+        "axis_ntp_polls_total",
+        "axis_ntp_poll_failures_total",
+        "axis_ntp_consecutive_failures",
+        "axis_ntp_last_poll_timestamp_seconds",
+        "axis_ntp_last_success_timestamp_seconds",
+        "axis_ntp_poll_duration_seconds",
+    }
+
+
+def test_without_a_client_section_its_series_are_absent() -> None:
+    found = samples(device(read(None)))
+    assert values(found, "axis_ntp_client_present") == [({"device": "lobby"}, 0)]
+    assert "axis_ntp_client_info" not in names(found)
+
+
+def test_after_a_failed_poll_the_readings_series_vanish_and_the_polls_stay() -> None:
+    found = samples(device(read(CLIENT), Unauthorized("HTTP 401", 401)))
+    assert names(found) == {
+        "axis_ntp_up",
+        "axis_ntp_clock_steps_total",
+        "axis_ntp_polls_total",
+        "axis_ntp_poll_failures_total",
+        "axis_ntp_api_errors_total",
+        "axis_ntp_last_error",
+        "axis_ntp_consecutive_failures",
+        "axis_ntp_last_poll_timestamp_seconds",
+        "axis_ntp_last_success_timestamp_seconds",
+        "axis_ntp_poll_duration_seconds",
+    }
+    assert values(found, "axis_ntp_up") == [({"device": "lobby"}, 0)]
+    error = {"device": "lobby", "reason": "unauthorized", "code": "401"}
+    assert values(found, "axis_ntp_last_error") == [(error, 1)]
+    assert values(found, "axis_ntp_api_errors_total") == [(error, 1)]
+
+
+def test_after_a_recovery_the_count_of_errors_stays_and_the_last_error_goes() -> None:
+    found = samples(device(PollTimeout("late"), read(CLIENT)))
+    error = {"device": "lobby", "reason": "timeout", "code": ""}
+    assert values(found, "axis_ntp_api_errors_total") == [(error, 1)]
+    assert "axis_ntp_last_error" not in names(found)
+
+
+def test_a_deviating_device_names_the_parameters() -> None:
+    subject = device()
+    subject.state.expect = Expect.model_validate({"enabled": False, "minpoll": 6, "maxpoll": 9})
+    subject.state.record(outcome(1000.0, 0.25, read(CLIENT)))
+    found = samples(subject)
+    assert values(found, "axis_ntp_config_compliant") == [({"device": "lobby"}, 0)]
+    parameters = {lb["parameter"] for lb, _ in values(found, "axis_ntp_config_mismatch")}
+    assert parameters == {"enabled", "maxpoll"}
+
+
+def test_a_device_as_expected_is_compliant_until_a_poll_fails() -> None:
+    subject = device()
+    subject.state.expect = Expect.model_validate({"enabled": True})
+    subject.state.record(outcome(1000.0, 0.25, read(CLIENT)))
+    assert values(samples(subject), "axis_ntp_config_compliant") == [({"device": "lobby"}, 1)]
+    assert "axis_ntp_config_mismatch" not in names(samples(subject))
+    subject.state.record(outcome(1060.0, 0.25, PollTimeout("late")))
+    assert "axis_ntp_config_compliant" not in names(samples(subject))
+
+
+def test_without_an_expectation_there_is_no_compliance() -> None:
+    assert "axis_ntp_config_compliant" not in names(samples(device(read(CLIENT))))
+
+
+def test_the_labels_of_the_catalogue_are_reserved() -> None:
+    own = {label for metric in DEVICE_METRICS for label in metric.labels}
+    assert own | {"device"} <= RESERVED_LABELS
+
+
+def test_names_follow_prometheus_conventions() -> None:
+    for metric in DEVICE_METRICS:
+        assert metric.name.startswith("axis_ntp_")
+        assert (metric.kind == "counter") == metric.name.endswith("_total")
+        assert metric.help.endswith(".")
+
+
+@pytest.mark.parametrize("field", NtpClientReading._fields)
+def test_a_change_of_any_one_field_is_told(field: str) -> None:
+    subject = device(read(CLIENT))
+    exposition = Exposition()
+    exposition.refresh(subject)
+    changed = CLIENT._replace(**{field: getattr(OTHER, field)})
+    assert changed != CLIENT
+    subject.state.record(outcome(2000.0, 0.25, read(changed)))
+    exposition.refresh(subject)
+    assert b"".join(exposition.pieces(NOW, openmetrics=False)).decode() == exposed(subject)

@@ -1,0 +1,84 @@
+"""Many devices in pieces: each family once, each device as of one moment."""
+
+from exporter.clock.http_time import Sighting
+from exporter.clock.offset import SECOND_NS
+from exporter.metrics.catalogue import DEVICE_METRICS
+from exporter.metrics.exposition import DEVICES_IN_A_PIECE, Exposition
+from exporter.vapix.errors import PollTimeout
+from tests.support.exposed_devices import (
+    CLIENT,
+    NOW,
+    device,
+    exposed,
+    read,
+)
+from tests.support.outcomes import outcome
+
+MANY = 2 * DEVICES_IN_A_PIECE + 1
+
+
+def test_a_fleet_of_many_pieces_has_each_family_once_and_every_device() -> None:
+    devices = [device(read(CLIENT), name=f"camera-{n}") for n in range(DEVICES_IN_A_PIECE * 2 + 1)]
+    text = exposed(*devices)
+    assert text.count("# TYPE axis_ntp_up gauge\n") == 1
+    assert text.count("\naxis_ntp_up{") == len(devices)
+
+
+def test_a_scrape_under_way_sees_one_state_of_a_device() -> None:
+    subject = device(read(CLIENT))
+    exposition = Exposition()
+    exposition.refresh(subject)
+    pieces = exposition.pieces(NOW, openmetrics=False)
+    first = next(pieces) + next(pieces)
+    subject.state.record(outcome(2000.0, 0.25, PollTimeout("late")))
+    exposition.refresh(subject)
+    text = (first + b"".join(pieces)).decode()
+    assert 'axis_ntp_up{device="lobby"} 1.0' in text
+    assert 'axis_ntp_polls_total{device="lobby"} 1.0' in text
+    assert "axis_ntp_last_error" not in text
+
+
+def test_each_of_many_devices_is_told_as_it_was_at_one_moment() -> None:
+    seen = Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
+    exposition, devices = Exposition(), [device(name=f"d{n}") for n in range(MANY)]
+    for each in devices:
+        each.state.record(outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
+        exposition.refresh(each)
+    pieces = exposition.pieces(NOW, openmetrics=False)
+    text = next(pieces)
+    devices[-1].state.record(outcome(2000.0, 0.25, PollTimeout("late")))
+    exposition.refresh(devices[-1])
+    told = [
+        line for line in (text + b"".join(pieces)).decode().splitlines() if f'"d{MANY - 1}"' in line
+    ]
+    told_down = any(line.startswith("axis_ntp_up{") and line.endswith(" 0.0") for line in told)
+    told_clock = any(line.startswith("axis_ntp_clock_offset_seconds{") for line in told)
+    assert told_down is not told_clock
+
+
+def test_a_piece_is_a_thousand_devices_at_most() -> None:
+    exposition = Exposition()
+    for number in range(MANY):
+        exposition.refresh(device(read(CLIENT), name=f"d{number}"))
+    pieces = [*exposition.pieces(NOW, openmetrics=False)]
+    assert max(piece.count(b'{device="') for piece in pieces) <= 3 * 1000
+    assert len(pieces) > MANY / 1000 * len(DEVICE_METRICS) / 2
+
+
+def test_an_offset_and_its_uncertainty_are_of_one_moment_whatever_comes_between() -> None:
+    subject = device()
+    seen = Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
+    subject.state.record(outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
+    exposition = Exposition()
+    exposition.refresh(subject)
+    at_once = b"".join(exposition.pieces(NOW, openmetrics=False)).decode()
+    text = ""
+    for number, piece in enumerate(exposition.pieces(NOW, openmetrics=False)):
+        text += piece.decode()
+        later = Sighting(number * SECOND_NS, number * SECOND_NS + 1, "nonsense")
+        subject.state.record(
+            outcome(1060.0, 0.25, PollTimeout("late"), sightings=(later,) * (number % 2))
+        )
+    assert [line for line in text.splitlines() if "clock_offset" in line] == [
+        line for line in at_once.splitlines() if "clock_offset" in line
+    ]

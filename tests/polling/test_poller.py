@@ -1,0 +1,189 @@
+"""The scrape loop, in fake time: no test waits, every second is counted."""
+
+import asyncio
+from itertools import pairwise
+from typing import Any
+from unittest.mock import Mock
+
+import pytest
+
+from exporter.polling.poller import Poller
+from exporter.polling.schedule import first_wait
+from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
+from tests.support.polled_devices import EPOCH, Observer, StubClient, device, host_clock, poll_for
+
+
+def test_a_device_is_polled_once_per_interval_in_its_own_rhythm() -> None:
+    client = StubClient()
+    poll_for(600, [device(client)])
+    due = first_wait("lobby", 60.0, EPOCH)
+    assert client.started == pytest.approx([due + 60 * n for n in range(10)], abs=0.01)
+
+
+def test_first_polls_of_a_fleet_are_spread_over_the_interval() -> None:
+    clients = [StubClient() for _ in range(600)]
+    poll_for(60, [device(client, f"camera-{n}") for n, client in enumerate(clients)])
+    starts = sorted(client.started[0] for client in clients)
+    assert all(len(client.started) == 1 for client in clients)
+    assert max(b - a for a, b in pairwise(starts)) < 2
+
+
+def test_a_slow_device_is_never_polled_twice_at_once_and_keeps_its_rhythm() -> None:
+    client = StubClient(seconds=90)
+    poll_for(1200, [device(client, interval=60, timeout=300)])
+    assert client.most_open == 1
+    due = first_wait("lobby", 60.0, EPOCH)
+    assert client.started == pytest.approx([due + 120 * n for n in range(10)], abs=0.01)
+
+
+def test_hung_devices_delay_no_other() -> None:
+    hung = [StubClient(seconds=1e9) for _ in range(20)]
+    well = [StubClient() for _ in range(80)]
+    devices = [device(client, f"camera-{n}") for n, client in enumerate(hung + well)]
+    observer = poll_for(600, devices)
+    assert all(len(client.started) == 10 for client in well)
+    assert max(observer.lateness) < 0.01
+
+
+def test_a_poll_ends_at_its_deadline() -> None:
+    hung = device(StubClient(seconds=1e9), timeout=7.5)
+    observer = poll_for(60 + 8, [hung])
+    assert observer.latency == pytest.approx([7.5], abs=0.01)
+    assert hung.state.error is not None
+    assert hung.state.error.reason == "timeout"
+    assert str(hung.state.error) == "no complete answer within 7.5 s: connecting"
+
+
+def test_no_more_polls_than_concurrency_are_open_and_the_rest_wait_their_turn() -> None:
+    most = 0
+    clients = [StubClient(seconds=3) for _ in range(30)]
+
+    async def watch(poller: Poller) -> None:
+        nonlocal most
+        for _ in range(12_000):
+            most = max(most, poller.in_flight)
+            await asyncio.sleep(0.01)
+
+    devices = [device(client, f"camera-{n}") for n, client in enumerate(clients)]
+    poll_for(0, devices, concurrency=2, then=watch)
+    assert most == 2
+    assert all(client.started for client in clients)
+
+
+def test_waiting_for_a_slot_counts_as_lateness_not_as_latency() -> None:
+    clients = [StubClient(seconds=5), StubClient(seconds=5)]
+    devices = [
+        device(client, name, interval=10) for client, name in zip(clients, "ab", strict=True)
+    ]
+    observer = poll_for(100, devices, concurrency=1)
+    assert max(observer.lateness) > 1
+    assert max(observer.latency) == pytest.approx(5, abs=0.01)
+
+
+def test_the_next_poll_is_told_in_unix_time() -> None:
+    polled = device(StubClient())
+    poll_for(61, [polled])
+    due = first_wait("lobby", 60.0, EPOCH)
+    assert polled.state.next_poll_unix == pytest.approx(EPOCH + due + 60, abs=0.01)
+    assert polled.state.last_poll_unix == pytest.approx(EPOCH + due + 0.1, abs=0.01)
+
+
+def test_stopping_cancels_open_polls_and_records_nothing_of_them() -> None:
+    hung = device(StubClient(seconds=1e9), timeout=1e6)
+    client: Any = hung.client
+    poll_for(61, [hung])
+    assert client.open == 0
+    assert hung.state.polls == 0
+
+
+def test_a_device_that_is_removed_before_its_poll_has_begun_leaves_its_slot_to_others() -> None:
+    clients = {name: StubClient(seconds=0.1) for name in ("gone", "stays")}
+    gone, stays = (device(client, name) for name, client in clients.items())
+
+    async def remove_at_once(poller: Poller) -> None:
+        poller.poll_soon(gone, 0)
+        # The timer falls due within this turn of the loop, and so does a reload.
+        asyncio.get_running_loop().call_later(0, poller.remove, gone)
+        await asyncio.sleep(1)
+        assert poller.in_flight == 0
+        await poller.poll_now(stays)
+
+    poll_for(0, [gone, stays], concurrency=1, then=remove_at_once)
+    assert len(clients["stays"].started) == 1
+
+
+def test_whoever_listens_is_told_of_a_device_at_its_start_and_after_each_poll() -> None:
+    subject = device(StubClient())
+    observer = poll_for(300, [subject])
+    assert observer.changes == [subject] * 6
+
+
+def test_a_slot_that_falls_free_is_taken_at_once() -> None:
+    clients = [StubClient(seconds=5) for _ in range(3)]
+    devices = [
+        device(client, name, interval=3600) for client, name in zip(clients, "abc", strict=True)
+    ]
+
+    async def all_fall_due(poller: Poller) -> None:
+        for each in devices:
+            poller.poll_soon(each, 0)
+        await asyncio.sleep(15.5)
+
+    poll_for(0, devices, concurrency=1, then=all_fall_due)
+    assert sorted(client.started for client in clients) == [[0.0], [5.0], [10.0]]
+
+
+def test_a_device_that_is_removed_during_its_poll_is_told_of_no_more() -> None:
+    client = StubClient(seconds=50)
+    gone = device(client, timeout=100)
+
+    async def remove_it(poller: Poller) -> None:
+        poller.poll_soon(gone, 0)
+        await asyncio.sleep(1)
+        poller.remove(gone)
+        await asyncio.sleep(100)
+        assert poller.in_flight == client.open == 0
+
+    observer = poll_for(0, [gone], then=remove_it)
+    assert observer.changes == [gone] * 2  # at its start, and when a poll was to be soon
+    assert len(client.started) == 1
+
+
+def test_a_fault_in_the_account_of_a_poll_costs_the_device_no_later_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = Mock(side_effect=[ZeroDivisionError, *[None] * 4])
+    monkeypatch.setattr("exporter.polling.poller.record_and_tell", record)
+    client = StubClient()
+    poll_for(300, [device(client)], concurrency=1)
+    assert len(client.started) == 5
+
+
+def test_a_listener_that_fails_costs_the_device_no_later_poll() -> None:
+    client = StubClient()
+    faulty = Mock(side_effect=[None, ZeroDivisionError, *[None] * 5])
+
+    async def main(loop: FakeTimeLoop) -> None:
+        poller = Poller(1, Observer(), faulty, host_clock(loop))
+        poller.start(device(client))
+        await asyncio.sleep(300)
+        await poller.stop()
+
+    run_in_fake_time(main)
+    assert len(client.started) == 5
+
+
+def test_stopping_begins_no_poll_that_waits_for_its_turn() -> None:
+    clients = [StubClient(seconds=5) for _ in range(3)]
+    devices = [device(client, name) for client, name in zip(clients, "abc", strict=True)]
+
+    async def all_fall_due(poller: Poller) -> None:
+        for each in devices:
+            poller.poll_soon(each, 0)
+        await asyncio.sleep(1)
+        await poller.stop()
+        assert len(asyncio.all_tasks()) == 1
+        await asyncio.sleep(10)
+
+    poll_for(0, devices, concurrency=1, then=all_fall_due)
+    assert [len(client.started) for client in clients] == [1, 0, 0]

@@ -1,0 +1,88 @@
+"""The scrape loop, in fake time: what it logs, on the edges only."""
+
+import asyncio
+
+import pytest
+from structlog.testing import capture_logs
+
+from exporter.polling.poller import Poller
+from exporter.vapix.errors import Unauthorized, UnexpectedStatus
+from exporter.vapix.reading import Reading
+from tests.support.polled_devices import READING, ClockedClient, StubClient, device, poll_for
+
+
+def test_an_internal_error_fails_the_poll_and_the_loop_goes_on() -> None:
+    client = StubClient(result=ZeroDivisionError("ours"))
+    broken = device(client)
+    with capture_logs() as logs:
+        poll_for(300, [broken])
+    assert len(client.started) == 5
+    assert broken.state.error is not None
+    assert broken.state.error.reason == "internal"
+    assert {log["event"] for log in logs} == {"poll.internal_error", "device.failed"}
+    assert all(log["exc_info"] for log in logs if log["event"] == "poll.internal_error")
+
+
+def test_a_failure_is_logged_once_and_the_recovery_with_its_length() -> None:
+    client = StubClient(result=Unauthorized("HTTP 401: wrong", 401))
+    polled = device(client)
+
+    async def recover(_poller: Poller) -> None:
+        client.result = READING
+        await asyncio.sleep(120)
+
+    with capture_logs() as logs:
+        poll_for(300, [polled], then=recover)
+    assert logs == [
+        {
+            "event": "device.failed",
+            "log_level": "warning",
+            "device": "lobby",
+            "address": "lobby.example",
+            "reason": "unauthorized",
+            "code": "401",
+            "error": "HTTP 401: wrong",
+        },
+        {
+            "event": "device.recovered",
+            "log_level": "info",
+            "device": "lobby",
+            "address": "lobby.example",
+            "down_seconds": 300.0,
+        },
+    ]
+
+
+def test_a_second_reason_of_one_outage_is_logged_too_but_each_only_once() -> None:
+    client = StubClient(result=Unauthorized("wrong", 401))
+
+    async def flap(_poller: Poller) -> None:
+        for _ in range(3):
+            client.result = UnexpectedStatus("HTTP 503", 503)
+            await asyncio.sleep(60)
+            client.result = Unauthorized("wrong", 401)
+            await asyncio.sleep(60)
+
+    with capture_logs() as logs:
+        poll_for(60, [device(client)], then=flap)
+    assert [log["reason"] for log in logs] == ["unauthorized", "http_status"]
+
+
+def test_a_field_that_was_left_out_is_logged_once_a_device() -> None:
+    odd = Reading("1.0", None, server_present=False, invalid_fields=(("minpoll", "too much"),))
+    with capture_logs() as logs:
+        poll_for(600, [device(StubClient(result=odd))])
+    assert [(log["event"], log["field"]) for log in logs] == [("device.field_left_out", "minpoll")]
+
+
+def test_a_step_is_logged_on_its_edge() -> None:
+    client = ClockedClient(0.0)
+
+    async def step(_poller: Poller) -> None:
+        client.offset_seconds = 30.0
+        await asyncio.sleep(300)
+
+    with capture_logs() as logs:
+        poll_for(1200, [device(client)], then=step)
+    assert [log["event"] for log in logs] == ["device.clock_stepped"]
+    assert logs[0]["seconds"] == pytest.approx(30, abs=1)

@@ -1,0 +1,193 @@
+"""The installed command `configure` as a subprocess, on simulated devices of the test's own."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import yaml
+
+from exporter.simulator.device import SimulatedDevice
+from exporter.simulator.fleet import Fleet, ServedFleet, build_fleet, serve_fleet
+from tests.support.daemon_process import PATIENCE_SECONDS
+
+COMMAND = Path(sys.executable).with_name("axis-ntp-exporter")
+
+WANTED = {"enabled": True, "maxpoll": 12, "static_servers": ["10.0.0.1", "10.0.0.2"]}
+"""What the sites of these tests expect: two parameters of a healthy simulated device differ."""
+
+DIFFERENCES = [
+    {"parameter": "maxpoll", "now": 10, "wanted": 12},
+    {
+        "parameter": "static_servers",
+        "now": ["192.0.2.123", "192.0.2.124"],
+        "wanted": ["10.0.0.1", "10.0.0.2"],
+    },
+]
+"""Those two, as the command tells them."""
+
+SET = "setNTPClientConfiguration"
+GET = "getNTPInfo"
+
+
+@dataclass
+class Run:
+    """A running or ended command; `out` and `err` grow while it runs."""
+
+    process: asyncio.subprocess.Process
+    output: dict[str, bytearray] = field(
+        default_factory=lambda: {"out": bytearray(), "err": bytearray()}
+    )
+
+    @property
+    def code(self) -> int:
+        assert self.process.returncode is not None
+        return self.process.returncode
+
+    @property
+    def out(self) -> str:
+        return self.output["out"].decode()
+
+    @property
+    def err(self) -> str:
+        return self.output["err"].decode()
+
+    @property
+    def documents(self) -> dict[str, Any]:
+        """What `--json` printed, by device."""
+        return {each["device"]: each for each in json.loads(self.out)}
+
+    @property
+    def results(self) -> dict[str, str]:
+        return {name: each["result"] for name, each in self.documents.items()}
+
+    def signal(self, number: signal.Signals = signal.SIGINT) -> None:
+        self.process.send_signal(number)
+
+    async def until(self, met: Callable[[], bool]) -> None:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not met():
+                assert self.process.returncode is None, f"it ended:\n{self.out}{self.err}"
+                await asyncio.sleep(0.02)
+
+
+@dataclass
+class Site:
+    """A served fleet with the config of it, and the folder for files."""
+
+    served: ServedFleet
+    config: dict[str, Any]
+    folder: Path
+
+    @property
+    def devices(self) -> list[SimulatedDevice]:
+        return self.served.fleet.devices
+
+    @property
+    def audit_file(self) -> Path:
+        return self.folder / "audit"
+
+    @property
+    def audit(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.audit_file.read_text().splitlines()]
+
+    def write_config(self) -> Path:
+        file = self.folder / "config.yaml"
+        file.write_text(yaml.safe_dump(self.config))
+        return file
+
+    @asynccontextmanager
+    async def configuring(
+        self,
+        *words: str,
+        command: Path = COMMAND,
+        environment: Mapping[str, str] = MappingProxyType({}),
+    ) -> AsyncIterator[Run]:
+        """`configure` while it runs; it has ended when the context has."""
+        file = f"--config.file={self.write_config()}"
+        async with running(
+            "configure", file, *words, command=command, environment=environment
+        ) as run:
+            yield run
+
+    async def configure(self, *words: str, **environment: str) -> Run:
+        """`configure` to its end."""
+        async with self.configuring(*words, environment=environment) as run:
+            pass
+        return run
+
+
+@asynccontextmanager
+async def running(
+    *words: str,
+    command: Path = COMMAND,
+    environment: Mapping[str, str] = MappingProxyType({}),
+    typed: bytes = b"",
+    folder: Path | None = None,
+) -> AsyncIterator[Run]:
+    """The command while it runs, `typed` on its standard input; ended when the context has."""
+    process = await asyncio.create_subprocess_exec(
+        command,
+        *words,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, **environment},
+        cwd=folder,
+    )
+    run = Run(process)
+    assert process.stdin is not None
+    process.stdin.write(typed)
+    process.stdin.close()
+    readers = [
+        asyncio.create_task(_collect(stream, run.output[name]))
+        for name, stream in (("out", process.stdout), ("err", process.stderr))
+    ]
+    try:
+        yield run
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await asyncio.gather(process.wait(), *readers)
+
+
+async def _collect(stream: asyncio.StreamReader | None, into: bytearray) -> None:
+    assert stream is not None
+    while chunk := await stream.read(65_536):
+        into += chunk
+
+
+@asynccontextmanager
+async def site(
+    fleet: Fleet | int, folder: Path, *, timeout: str = "5s", expect: object = None
+) -> AsyncIterator[Site]:
+    """A fleet (or so many healthy devices) whose module expects `WANTED`, or `expect`."""
+    built = build_fleet(fleet) if isinstance(fleet, int) else fleet
+    async with serve_fleet(built) as served:
+        config = served.exporter_config(interval="1s", timeout=timeout)
+        config["modules"]["default"]["expect"] = WANTED if expect is None else expect
+        yield Site(served, config, folder)
+
+
+def asked(device: SimulatedDevice, method: str = SET) -> int:
+    """How often the API's method was called."""
+    return device.requests.api_methods[method]
+
+
+def is_new(device: SimulatedDevice) -> bool:
+    there = device.client.configuration
+    return (there.maxpoll, there.static_servers) == (12, ["10.0.0.1", "10.0.0.2"])
+
+
+def is_old(device: SimulatedDevice) -> bool:
+    there = device.client.configuration
+    return (there.maxpoll, there.static_servers) == (10, ["192.0.2.123", "192.0.2.124"])

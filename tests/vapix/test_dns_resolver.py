@@ -1,0 +1,207 @@
+"""Names: kept for their lifetime, never in each other's way. No sockets, a time of its own."""
+
+import asyncio
+import socket
+
+import pytest
+
+from exporter.vapix.dns import (
+    LANE_WIDTH,
+    LONGEST_KEPT_SECONDS,
+    SHORTEST_KEPT_SECONDS,
+    CachingResolver,
+    LookupFailed,
+)
+from tests.support.fake_time import FakeTimeLoop
+from tests.vapix.stub_dns import (
+    ANY,
+    FIRST,
+    SECOND,
+    StubDns,
+    answer,
+    failure,
+    hosts,
+    play,
+)
+
+
+def test_an_address_comes_in_the_form_that_aiohttp_wants() -> None:
+    async def scenario(_: FakeTimeLoop, _dns: StubDns, resolver: CachingResolver) -> None:
+        flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+        assert await resolver.resolve("cam", 8080) == [
+            {
+                "hostname": "cam",
+                "host": FIRST,
+                "port": 8080,
+                "family": socket.AF_INET,
+                "proto": 0,
+                "flags": flags,
+            }
+        ]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize(
+    ("lifetime_seconds", "kept_seconds"),
+    [
+        (0, SHORTEST_KEPT_SECONDS),
+        (60, 60),
+        (86_400, LONGEST_KEPT_SECONDS),
+    ],
+)
+def test_an_answer_is_kept_for_its_lifetime_within_bounds(
+    lifetime_seconds: float, kept_seconds: float
+) -> None:
+    async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        await hosts(resolver)
+        await asyncio.sleep(kept_seconds - 1)
+        await hosts(resolver)
+        assert len(dns.asked) == 1
+        await asyncio.sleep(1)
+        await hosts(resolver)
+        await asyncio.sleep(0)
+        assert len(dns.asked) == 2
+        assert loop.time() == kept_seconds
+
+    play(scenario, StubDns(answer(FIRST, lifetime_seconds=lifetime_seconds)))
+
+
+def test_after_its_lifetime_an_answer_serves_at_once_and_is_renewed_behind_it() -> None:
+    async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        await hosts(resolver)
+        await asyncio.sleep(60)
+        dns.answer, dns.delay_seconds = answer(SECOND), 3
+        asked_at = loop.time()
+        assert await hosts(resolver) == [FIRST]
+        assert await hosts(resolver) == [FIRST]
+        assert loop.time() == asked_at
+        await asyncio.sleep(3.1)
+        assert await hosts(resolver) == [SECOND]
+        assert len(dns.asked) == 2
+
+    play(scenario)
+
+
+def test_polls_of_one_name_share_one_lookup() -> None:
+    async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        found = await asyncio.gather(*(hosts(resolver) for _ in range(50)))
+        assert found == [[FIRST]] * 50
+        assert dns.asked == ["cam"]
+
+    play(scenario, StubDns(answer(FIRST), delay_seconds=1))
+
+
+def test_the_families_of_a_name_are_looked_up_apart() -> None:
+    async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        for family in (ANY, socket.AF_INET, ANY, socket.AF_INET):
+            await resolver.resolve("cam", family=family)
+        assert dns.asked == ["cam", "cam"]
+
+    play(scenario)
+
+
+def test_a_poll_that_runs_into_its_deadline_ends_its_own_waiting_only() -> None:
+    async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        patient = asyncio.create_task(hosts(resolver))
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await hosts(resolver)
+        assert loop.time() == 1
+        assert await patient == [FIRST]
+        assert dns.asked == ["cam"]
+
+    play(scenario, StubDns(answer(FIRST), delay_seconds=2))
+
+
+def test_what_a_lookup_finds_is_kept_though_nobody_waits_for_it_any_more() -> None:
+    async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(1):
+                await hosts(resolver)
+        await asyncio.sleep(2)
+        assert await hosts(resolver) == [FIRST]
+        assert dns.asked == ["cam"]
+
+    play(scenario, StubDns(answer(FIRST), delay_seconds=2))
+
+
+def test_so_many_lookups_run_at_once_and_the_next_wait_for_their_turn() -> None:
+    async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        names = [f"cam{number}" for number in range(2 * LANE_WIDTH)]
+        found = await asyncio.gather(*(hosts(resolver, name) for name in names))
+        assert found == [[FIRST]] * len(names)
+        assert dns.most_under_way == LANE_WIDTH
+        assert dns.asked == names
+        assert loop.time() == 2
+
+    play(scenario, StubDns(answer(FIRST), delay_seconds=1))
+
+
+def test_names_that_nobody_asks_for_any_more_are_forgotten() -> None:
+    async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        for day in range(5):
+            await asyncio.gather(*(hosts(resolver, f"cam{day}-{n}") for n in range(1000)))
+            await asyncio.sleep(86_400)
+        assert len(dns.asked) == 5000
+        assert len(resolver._entries) <= 2000
+
+    play(scenario)
+
+
+def test_a_name_whose_lookup_is_under_way_is_not_forgotten() -> None:
+    async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        names = [f"cam{number}" for number in range(1100)]
+        found = await asyncio.gather(*(hosts(resolver, name) for name in names + names))
+        assert found == [[FIRST]] * 2200
+        assert dns.asked == names
+
+    play(scenario, StubDns(answer(FIRST), delay_seconds=0.1))
+
+
+def test_a_fault_of_ours_is_not_taken_for_the_dnss() -> None:
+    async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        with pytest.raises(ZeroDivisionError):
+            await resolver.resolve("cam")
+        dns.answer = answer(FIRST)
+        assert await hosts(resolver) == [FIRST]
+
+    play(scenario, StubDns(ZeroDivisionError()))
+
+
+def test_closing_ends_lookups_and_tells_the_polls_that_wait() -> None:
+    async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        poll = asyncio.create_task(failure(resolver))
+        await asyncio.sleep(1)
+        await resolver.close()
+        assert await poll == "the resolver is closed"
+        assert (loop.time(), dns.under_way, dns.closed) == (1, 0, True)
+        assert await failure(resolver, "other") == "the resolver is closed"
+
+    play(scenario, StubDns(answer(FIRST), delay_seconds=4))
+
+
+@pytest.mark.parametrize("name", ["cam", "cam.example.", "a_b.example", "a" * 63, "xn--re-fka.se"])
+def test_what_can_be_a_name_is_looked_up(name: str) -> None:
+    async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        assert await hosts(resolver, name) == [FIRST]
+        assert dns.asked == [name]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "fe80::1%lo"])
+def test_an_ip_address_is_its_own_answer(address: str) -> None:
+    async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
+        own, other = socket.AF_INET, socket.AF_INET6
+        if ":" in address:
+            own, other = other, own
+        results = await resolver.resolve(address, 443)
+        assert [(found["host"], found["port"], found["family"]) for found in results] == [
+            (address, 443, own)
+        ]
+        with pytest.raises(LookupFailed, match="not of the family"):
+            await resolver.resolve(address, family=other)
+        assert dns.asked == []
+
+    play(scenario)

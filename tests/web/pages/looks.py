@@ -1,0 +1,60 @@
+"""What tests see of a page in the browser."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+
+from tests.support.programs import wait_until
+from tests.web.pages.browser import Browser
+
+
+def find(browser: Browser, selector: str) -> WebElement:
+    return browser.driver.find_element(By.CSS_SELECTOR, selector)
+
+
+def active(browser: Browser) -> WebElement:
+    """The element that has the focus."""
+    return browser.driver.switch_to.active_element
+
+
+def names(browser: Browser) -> list[str]:
+    """The devices that are shown."""
+    shown: list[str] = browser.script(
+        "return [...document.querySelectorAll('[data-row]')].map(link => link.textContent)"
+    )
+    return shown
+
+
+def until_shown(browser: Browser, text: str) -> None:
+    """Wait until the page says of how many devices it shows that."""
+    _until_text(browser, "#shown", text)
+
+
+def until_heading(browser: Browser, text: str) -> None:
+    """Wait until it is the page with that heading."""
+    _until_text(browser, "h1", text)
+
+
+def until_first(browser: Browser, *wanted: str) -> None:
+    """Wait until these devices are shown first."""
+    wait_until(
+        lambda: names(browser)[: len(wanted)] == list(wanted),
+        f"{wanted} come first",
+        lambda: str(names(browser)[:10]),
+    )
+
+
+def _until_text(browser: Browser, selector: str, text: str) -> None:
+    def said() -> str:
+        # In one step: an element that is found may be gone with its page before it is read.
+        return str(browser.script(f"return document.querySelector('{selector}')?.textContent"))
+
+    wait_until(lambda: text in said(), f"the page says {text}", said)
+
+
+def of_role(browser: Browser, *roles: str) -> list[dict[str, Any]]:
+    """What a screen reader takes for that."""
+    return [node for node in browser.accessibility_tree() if node["role"]["value"] in roles]

@@ -1,0 +1,59 @@
+"""Photographs the status pages of a demo run for the docs: `make picture`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import yaml
+
+from exporter.config import parse_config
+from exporter.config.yaml_loader import parse_yaml
+from exporter.daemon import Settings, running
+from exporter.simulator.fleet import build_fleet, serve_fleet
+from exporter.web.listener import WebSettings
+from tests.support.programs import LOOPBACK
+from tests.web.pages.browser import open_browser
+
+INTERVAL: Final = "5s"
+SECONDS: Final = 200.0
+"""So long the fleet is polled before: a chart wants some polls."""
+
+
+@asynccontextmanager
+async def demo() -> AsyncIterator[str]:
+    """The demo, polled more often; its URL."""
+    async with serve_fleet(build_fleet(20, "demo")) as served:
+        text = yaml.safe_dump(served.exporter_config(interval=INTERVAL))
+        config = parse_config(parse_yaml(text), {}, Path())
+        settings = Settings(WebSettings(((LOOPBACK, 0),)), load=lambda: config)
+        async with running(config, settings) as urls:
+            yield urls[0]
+
+
+def take(url: str, profile: Path, folder: Path) -> None:
+    """The fleet in light, a device in dark."""
+    with open_browser(profile) as browser:
+        browser.size(1200, 800)
+        browser.open(url)
+        browser.photograph(folder / "status.png", 2200)
+        browser.prefer("dark")
+        browser.open(f"{url}/device/dock-4")
+        browser.photograph(folder / "device.png", 1500)
+
+
+async def main(folder: Path) -> None:
+    """Take them once the fleet was polled for a while."""
+    with TemporaryDirectory() as profile:
+        async with demo() as url:
+            await asyncio.sleep(SECONDS)
+            await asyncio.to_thread(take, url, Path(profile), folder)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

@@ -1,0 +1,70 @@
+"""A fleet that stands as a test wants it, behind the daemon's own web application."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+from exporter.clock.host import HostClock, HostTime
+from exporter.clock.http_time import Sighting
+from exporter.devices.device import Device, Target
+from exporter.fleet.registry import Fleet
+from exporter.metrics.exposition import Exposition
+from exporter.vapix.errors import DeviceError, Unauthorized
+from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.web.routes import WebState, make_app
+from tests.support.outcomes import outcome
+
+NOW_UNIX = 1_000_000_000.0
+NOW = HostTime(0, round(NOW_UNIX * 1e9))
+SYNCED = NtpClientReading(
+    enabled=True,
+    synced=True,
+    offset_seconds=-0.0123,
+    servers_source="static",
+    static_servers=("192.0.2.1", "192.0.2.2"),
+)
+HOST = HostClock(steady=lambda: NOW.steady_ns, unix=lambda: NOW.unix_ns)
+
+
+def device(name: str, address: str = "", **labels: str) -> Device:
+    """A device that was never polled."""
+    nobody: Any = None
+    return Device(Target(name, address or f"{name}.example", labels, 60, 10), nobody)
+
+
+def polled(
+    subject: Device,
+    result: NtpClientReading | DeviceError | None = SYNCED,
+    *,
+    ago: float = 10.0,
+    date: str = "",
+) -> Device:
+    """The same device, polled once more; `date` is what its answer said of the time."""
+    reading = (
+        result if isinstance(result, DeviceError) else Reading("1.5", result, server_present=False)
+    )
+    seen = (Sighting(-1_000_000, 0, date),) if date else ()
+    subject.state.record(outcome(NOW_UNIX - ago - 0.5, 0.5, reading, sightings=seen))
+    return subject
+
+
+def fleet(fine: int = 250) -> list[Device]:
+    """One device in trouble, one not polled yet, some fine ones."""
+    gate = polled(device("gate", site="hq"), Unauthorized("HTTP 401: no", 401))
+    return [gate, device("new"), *(polled(device(f"camera-{n}", site="port")) for n in range(fine))]
+
+
+def app_of(devices: Iterable[Device]) -> web.Application:
+    """The daemon's web application over these devices."""
+    fleet, nothing = Fleet(devices), Any
+    keeper: Any = nothing
+    poller: Any = nothing
+    exposition = Exposition()
+    for each in fleet:
+        exposition.refresh(each)
+    state = WebState(fleet, exposition, CollectorRegistry(), HOST, keeper, poller, "/metrics")
+    return make_app(state)

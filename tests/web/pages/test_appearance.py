@@ -1,0 +1,60 @@
+"""Light and dark, wide and narrow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from exporter.vapix.errors import Unauthorized
+from exporter.web.pages.assets import device_url
+from tests.web.pages.browser import Browser
+from tests.web.pages.conftest import Site
+from tests.web.pages.looks import find, of_role
+from tests.web.pages.site import device, fleet, polled
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+CONTRASTS = Path(__file__).with_name("contrasts.js").read_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_text_stands_out_in_light_and_dark(
+    browser: Browser, pages: list[str], scheme: Literal["light", "dark"]
+) -> None:
+    browser.prefer(scheme)
+    for url in pages:
+        browser.open(url)
+        found = browser.script(CONTRASTS)
+        assert len(found) > 3
+        assert [text for ratio, text in found if ratio < 4.5] == []
+
+
+def test_the_schemes_differ(browser: Browser, serve: Site) -> None:
+    url, seen = serve(device("lobby")), set()
+    for scheme in ("light", "dark"):
+        browser.prefer(scheme)
+        browser.open(url)
+        seen.add(find(browser, "body").value_of_css_property("background-color"))
+    assert len(seen) == 2
+
+
+@pytest.mark.parametrize("width", [320, 768, 1280])
+def test_no_width_makes_a_page_scroll_sideways(
+    browser: Browser, pages: list[str], serve: Site, width: int
+) -> None:
+    long = polled(device("x" * 300, site="y" * 300), Unauthorized("z" * 200, 401))
+    browser.size(width, 800)
+    for url in [*pages, serve(long), serve(long) + device_url("x" * 300)]:
+        browser.open(url)
+        assert browser.script("return document.documentElement.scrollWidth") <= width
+
+
+def test_a_narrow_page_is_read_aloud_as_the_same_table(browser: Browser, serve: Site) -> None:
+    browser.size(320, 800)
+    browser.open(serve(*fleet(3)))
+    assert len(of_role(browser, "table")) == 1
+    assert len(of_role(browser, "rowheader")) == 5
+    assert find(browser, "#sort-clock").is_displayed()

@@ -1,0 +1,197 @@
+"""The status pages over HTTP: names in URLs, texts of others, what is not there."""
+
+import html
+import re
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from typing import Any
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from hypothesis import given
+from hypothesis import strategies as st
+from yarl import URL
+
+from exporter.config.expect import Expect
+from exporter.devices.device import Device
+from exporter.vapix.errors import ApiError, Unauthorized
+from exporter.web.pages.assets import device_url
+from tests.web.pages.site import SYNCED, app_of, device, polled
+
+Client = TestClient[Any, Any]
+Serve = Callable[..., Any]
+
+NAMES = [
+    "lobby",
+    "a/b",
+    "/",
+    '"x"',
+    "{y}",
+    "%2F",
+    "a%b",
+    "日本",
+    ".",
+    "..",
+    "../config",
+    "two words",
+    "two\nlines",
+    "who?",
+    "#1",
+    "a&b=c;d",
+    "<script>alert(1)</script>",
+    "'",
+    "\\",
+    "+",
+    "é",
+]
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Serves devices until the test ends."""
+    async with AsyncExitStack() as stack:
+
+        async def start(*devices: Device) -> Client:
+            return await stack.enter_async_context(TestClient(TestServer(app_of(devices))))
+
+        yield start
+
+
+async def get(client: Client, url: str) -> tuple[int, str]:
+    # Encoded: what a browser would send is sent as it is.
+    async with client.get(URL(url, encoded=True)) as response:
+        assert response.content_type == "text/html"
+        return response.status, await response.text()
+
+
+def heading(page: str) -> str:
+    [found] = re.findall(r"<h1[^>]*>(.*?)</h1>", page, re.DOTALL)
+    return html.unescape(found)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_a_device_of_any_name_is_linked_and_found(serve: Serve, name: str) -> None:
+    client = await serve(polled(device(name)), device("another"))
+    links = re.findall(r'<a data-row href="([^"]*)"', (await get(client, "/"))[1])
+    [url] = [html.unescape(link) for link in links if "another" not in link]
+    assert url == device_url(name)
+    status, page = await get(client, url)
+    assert (status, heading(page)) == (200, name)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_a_devices_url_stays_one_step_below_device(name: str) -> None:
+    url = device_url(name)
+    assert url.isascii()
+    if name not in (".", ".."):
+        assert re.fullmatch(r"/device/[^/?#]+", url)
+
+
+async def test_a_slash_that_a_proxy_has_decoded_is_understood(serve: Serve) -> None:
+    client = await serve(device("hall/north/1"))
+    assert heading((await get(client, "/device/hall/north/1"))[1]) == "hall/north/1"
+
+
+@pytest.mark.parametrize(
+    "url", ["/device/nobody", "/device/%3Cb%3E", "/device?name=x", "/device", "/device/"]
+)
+async def test_a_device_that_is_not_there_is_not_found_and_there_is_a_way_back(
+    serve: Serve, url: str
+) -> None:
+    status, page = await get(await serve(device("lobby")), url)
+    assert status == 404
+    assert '<a href="/">All devices</a>' in page
+    assert "<b>" not in page
+
+
+async def test_a_device_is_found_by_its_name_only(serve: Serve) -> None:
+    assert (await get(await serve(device("lobby", "192.0.2.1")), "/device/192.0.2.1"))[0] == 404
+
+
+async def test_a_parameter_without_a_meaning_is_a_bad_request_that_says_so(serve: Serve) -> None:
+    status, page = await get(await serve(), "/?sort=<b>")
+    assert status == 400
+    assert "sort is none of state, device" in page
+    assert '<a href="/">All devices</a>' in page
+
+
+async def test_pages_are_asked_for_anew_and_their_files_kept(serve: Serve) -> None:
+    client = await serve(device("lobby"))
+    async with client.get("/") as response:
+        assert response.headers["Cache-Control"] == "no-cache"
+        page = await response.text()
+    files = re.findall(r'(?:src|href)="(/static/[^"]+)"', page)
+    assert {file.rpartition("/")[2] for file in files} == {"status.css", "status.js", "icon.svg"}
+    for file in files:
+        async with client.get(file) as response:
+            assert response.status == 200
+            assert "immutable" in response.headers["Cache-Control"]
+            assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+@pytest.mark.parametrize("path", ["/static/0/status.css", "/static/0/..%2Fserver.py"])
+async def test_a_file_that_is_none_is_not_found(serve: Serve, path: str) -> None:
+    async with (await serve()).get(URL(path, encoded=True)) as response:
+        assert response.status == 404
+
+
+@pytest.mark.parametrize("url", ["/", "/device/lobby", "/device/nobody", "/?page=0"])
+async def test_no_page_has_a_script_or_a_style_in_it(serve: Serve, url: str) -> None:
+    _, page = await get(await serve(polled(device("lobby"))), url)
+    assert re.findall(r"<script(.*?)>(.*?)</script>", page) == [
+        (f' src="{re.search(r"/static/[^/]+/status.js", page)[0]}" defer', "")  # type: ignore[index]
+    ]
+    assert "<style" not in page
+    assert not re.findall(r"\s(?:style|on\w+)=", page)
+
+
+def text(page: str) -> str:
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
+
+
+async def test_a_devices_page_tells_everything(serve: Serve) -> None:
+    lobby = polled(device("lobby", "192.0.2.9", site="hq"), ApiError("API error 1000: x", 1000))
+    lobby.state.expect = Expect(nts_enabled=True)
+    polled(lobby, SYNCED._replace(minpoll=6, maxpoll=10, nts_enabled=False))
+    lobby.state.next_poll_unix = 1_000_000_042.0
+    said = text((await get(await serve(lobby), "/device/lobby"))[1])
+    for words in (
+        "192.0.2.9 site=hq",
+        "synchronized, but not as expected: nts_enabled",
+        "See the difference with `axis-ntp-exporter configure`",
+        "The last 2 polls",
+        "Every 1m Timeout 10s Last poll 10s ago It took 500 ms Last good poll 10s ago",
+        "Next poll in 42s Polls 2 Failed 1",
+        "Minus this host's unknown Steps seen 0",
+        "Offset to its server -12.300 ms",
+        "Its poll interval 1m4s to 17m4s",
+        "As expected no: nts_enabled",
+        "Next synchronization not said",
+        "192.0.2.1 static yes 192.0.2.2 static yes",
+        "Reason Code Polls api_error 1000 1",
+        "2001-09-09 01:46:30 10s ago ✓ answered 500 ms",
+        "2001-09-09 01:46:30 10s ago ✕ api_error 1000 500 ms",
+    ):
+        assert words in said
+
+
+async def test_a_device_that_fails_tells_what_happened_and_what_to_do(serve: Serve) -> None:
+    gate = polled(device("gate"), Unauthorized("HTTP 401: <i>no</i>", 401))
+    _, page = await get(await serve(gate), "/device/gate")
+    said = text(page)
+    assert "unauthorized 401 HTTP 401: <i>no</i> Correct username and password" in said
+    assert "Failed in a row 1" in said
+    assert "NTP client, as it says" not in said
+    assert "<i>" not in page
+
+
+async def test_a_device_that_was_never_polled_has_a_page(serve: Serve) -> None:
+    said = text((await get(await serve(device("new")), "/device/new"))[1])
+    assert "not polled yet" in said
+    assert "Each poll" not in said
+    assert "Last poll not yet" in said
+
+
+async def test_the_series_of_a_device_are_linked_by_its_name(serve: Serve) -> None:
+    _, page = await get(await serve(device("a&b c")), device_url("a&b c"))
+    assert 'href="/probe?target=a%26b+c"' in page

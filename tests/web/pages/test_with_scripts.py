@@ -1,0 +1,112 @@
+"""What the script adds to the status pages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from selenium.webdriver.common.keys import Keys
+
+from exporter.vapix.errors import PollTimeout
+from exporter.web.pages.assets import device_url
+from tests.support.programs import wait_until
+from tests.web.pages.browser import Browser
+from tests.web.pages.conftest import Site
+from tests.web.pages.looks import active, find, names, until_first, until_shown
+from tests.web.pages.site import fleet, polled
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+FAST = "const slow = setInterval; window.setInterval = (f, ms) => slow(f, ms / 40);"
+
+
+@pytest.fixture
+def hasty(browser: Browser) -> Iterator[Browser]:
+    """A browser in which the pages' own timer ticks forty times as fast."""
+    added = browser.command("Page.addScriptToEvaluateOnNewDocument", source=FAST)
+    yield browser
+    browser.command("Page.removeScriptToEvaluateOnNewDocument", **added)
+
+
+def test_the_filter_works_while_one_types_and_the_address_follows(
+    browser: Browser, serve: Site
+) -> None:
+    browser.open(serve(*fleet()))
+    find(browser, "#q").send_keys("camera-24")
+    until_shown(browser, "1 to 11 of 11 devices, out of 252")
+    assert browser.driver.current_url.endswith("/?q=camera-24")
+    assert active(browser).get_attribute("id") == "q"
+    find(browser, "#q").send_keys(Keys.BACKSPACE * 20)
+    until_shown(browser, "252 devices")
+    assert browser.driver.current_url.endswith("/")
+
+
+def test_a_link_that_is_followed_while_one_types_keeps_what_was_typed(
+    browser: Browser, serve: Site
+) -> None:
+    browser.open(serve(*fleet()))
+    # In one step: a person who is faster than the pause that the script waits for.
+    browser.script(
+        "const q = document.getElementById('q'); q.value = 'camera-24';"
+        "q.dispatchEvent(new Event('input', {bubbles: true}));"
+        "document.getElementById('sort-device').click()"
+    )
+    until_shown(browser, "1 to 11 of 11 devices, out of 252")
+    assert find(browser, "#q").get_attribute("value") == "camera-24"
+
+
+def test_links_swap_the_list_and_the_way_back_leads_back(browser: Browser, serve: Site) -> None:
+    browser.open(serve(*fleet()))
+    browser.script("window.same = true")
+    find(browser, "#sort-device").click()
+    until_first(browser, "camera-0")
+    find(browser, "#page-next").click()
+    until_shown(browser, "101 to 200")
+    assert browser.script("return window.same")
+    browser.driver.back()
+    until_shown(browser, "1 to 100")
+    assert find(browser, "[name=sort]").get_attribute("value") == "device"
+
+
+def test_a_refresh_shows_what_is_new_and_keeps_focus_and_filter(
+    hasty: Browser, serve: Site
+) -> None:
+    devices = fleet()
+    hasty.open(serve(*devices) + "/?q=camera-1")
+    link = f"[href='{device_url('camera-11')}']"
+    # In one step: the link is another one after each refresh.
+    hasty.script("document.querySelector(arguments[0]).focus()", link)
+    polled(devices[2 + 12], PollTimeout("no complete answer"))
+    until_first(hasty, "camera-12")
+    assert hasty.script("return document.activeElement.textContent") == "camera-11"
+    assert find(hasty, "#q").get_attribute("value") == "camera-1"
+
+
+def test_updates_can_be_paused_and_stay_so_on_the_next_page(hasty: Browser, serve: Site) -> None:
+    devices = fleet(3)
+    url = serve(*devices)
+    hasty.open(url)
+    find(hasty, "#pause").click()
+    hasty.open(url)
+    assert find(hasty, "#pause").get_attribute("aria-pressed") == "true"
+    hasty.script("window.asked = 0; window.fetch = () => { window.asked++; }")
+    hasty.driver.set_script_timeout(5)
+    hasty.driver.execute_async_script("slow(arguments[0], 1000)")
+    assert hasty.script("return window.asked") == 0
+    hasty.open(url)
+    polled(devices[0])
+    find(hasty, "#pause").click()
+    until_first(hasty, "new")
+
+
+def test_an_exporter_that_is_gone_is_told_and_what_was_known_stays(
+    browser: Browser, serve: Site
+) -> None:
+    browser.open(serve(*fleet(3)))
+    browser.script("window.fetch = () => Promise.reject(new TypeError('Failed to fetch'))")
+    find(browser, "#q").send_keys("x")
+    wait_until(
+        lambda: "Not up to date" in str(browser.script("return document.body.textContent")),
+        "the page says it is outdated",
+    )
+    assert len(names(browser)) == 5

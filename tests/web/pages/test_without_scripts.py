@@ -1,0 +1,50 @@
+"""The status pages in Chromium with its scripts switched off."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.web.pages.browser import Browser
+from tests.web.pages.conftest import Site
+from tests.web.pages.looks import find, names, until_first, until_heading, until_shown
+from tests.web.pages.site import fleet
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+
+@pytest.fixture
+def plain(browser: Browser) -> Browser:
+    browser.allow_scripts(allowed=False)
+    return browser
+
+
+def test_without_scripts_the_form_filters(plain: Browser, serve: Site) -> None:
+    plain.open(serve(*fleet()))
+    find(plain, "#q").send_keys("camera-24")
+    find(plain, "#filter button").click()
+    until_shown(plain, "1 to 11 of 11 devices, out of 252")
+    find(plain, "#state").send_keys("in trouble")
+    find(plain, "#filter button").click()
+    until_shown(plain, "No device is like that.")
+
+
+def test_without_scripts_links_sort_turn_pages_and_choose_a_state(
+    plain: Browser, serve: Site
+) -> None:
+    plain.open(serve(*fleet()))
+    until_first(plain, "gate", "new", "camera-0")
+    find(plain, "#sort-device").click()
+    until_first(plain, "camera-0", "camera-1")
+    find(plain, "#page-next").click()
+    until_first(plain, "camera-100")
+    find(plain, "#tile-bad").click()
+    until_first(plain, "gate")
+    assert len(names(plain)) == 1
+    find(plain, "[data-row]").click()
+    until_heading(plain, "gate")
+
+
+def test_without_scripts_nothing_is_offered_that_needs_them(plain: Browser, serve: Site) -> None:
+    plain.open(serve(*fleet()))
+    assert not find(plain, "#pause").is_displayed()
+    assert find(plain, "#filter button").is_displayed()

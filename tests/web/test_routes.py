@@ -1,0 +1,184 @@
+"""The endpoints of the contract, over a real socket."""
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from typing import Any
+
+import aiohttp
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+from prometheus_client import CollectorRegistry
+from prometheus_client.openmetrics import parser
+
+from exporter.clock.host import HostClock
+from exporter.clock.http_time import Sighting
+from exporter.devices.device import Device, Target
+from exporter.fleet.registry import Fleet
+from exporter.metrics.exposition import Exposition
+from exporter.vapix.errors import Unauthorized
+from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.web.routes import WebState, make_app
+from tests.support.outcomes import outcome
+
+NOW = 2000.0
+parse_openmetrics: Any = parser.text_string_to_metric_families
+Client = TestClient[Any, Any]
+
+
+def device(name: str, **labels: str) -> Device:
+    return Device(Target(name, f"{name}.example", labels, 60, 10), Any)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def lobby() -> Device:
+    return device("lobby", site="<hq>")
+
+
+class StubKeeper:
+    has_all_devices = True
+
+
+@pytest.fixture
+async def client(lobby: Device) -> AsyncIterator[Client]:
+    fleet = Fleet([lobby, device('gate "<script>"')])
+    host = HostClock(steady=lambda: 0, unix=lambda: round(NOW * 1e9))
+    exposition = Exposition()
+    for each in fleet:
+        exposition.refresh(each)
+    keeper: Any = StubKeeper()
+    nobody: Any = None
+    app = make_app(
+        WebState(fleet, exposition, CollectorRegistry(), host, keeper, nobody, "/metrics")
+    )
+    # auto_decompress off: the tests look at what really travels.
+    async with TestClient(TestServer(app), auto_decompress=False) as client:
+        yield client
+
+
+def poll(device: Device, result: Any) -> None:
+    device.state.record(outcome(NOW - 10.5, 0.5, result))
+
+
+async def get(
+    client: Client, path: str, accept: str = "", encoding: str = "identity"
+) -> tuple[aiohttp.ClientResponse, bytes]:
+    headers = {"Accept": accept, "Accept-Encoding": encoding}
+    response = await client.get(path, headers=headers)
+    return response, await response.read()
+
+
+async def test_healthy_is_200_while_alive(client: Client) -> None:
+    response, _ = await get(client, "/-/healthy")
+    assert response.status == 200
+
+
+async def test_ready_is_503_until_every_device_was_polled_well_or_not(
+    client: Client, lobby: Device
+) -> None:
+    assert (await get(client, "/-/ready"))[0].status == 503
+    poll(lobby, Reading("1.0", None, server_present=False))
+    assert (await get(client, "/-/ready"))[0].status == 503
+    fleet: Fleet = next(iter(client.server.app.values())).fleet  # type: ignore[attr-defined]
+    for each in fleet:
+        if each is not lobby:
+            poll(each, Unauthorized("x", 401))
+    assert (await get(client, "/-/ready"))[0].status == 200
+
+
+async def test_metrics_are_text_by_default(client: Client) -> None:
+    response, body = await get(client, "/metrics")
+    assert response.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert b'axis_ntp_polls_total{device="lobby",site="<hq>"} 0.0\n' in body
+
+
+async def test_metrics_are_openmetrics_where_that_is_accepted(client: Client) -> None:
+    accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
+    response, body = await get(client, "/metrics", accept)
+    assert response.headers["Content-Type"].startswith(
+        "application/openmetrics-text; version=1.0.0"
+    )
+    assert body.endswith(b"# EOF\n")
+    families = {family.name for family in parse_openmetrics(body.decode())}
+    assert "axis_ntp_polls" in families
+
+
+async def test_metrics_are_gzipped_where_that_is_accepted(client: Client) -> None:
+    response, body = await get(client, "/metrics", encoding="gzip")
+    assert response.headers["Content-Encoding"] == "gzip"
+    assert b"axis_ntp_polls_total" in gzip.decompress(body)
+
+
+@pytest.mark.parametrize(
+    "accept",
+    ["", "x", "*/*;q=x", "text/html", "\xff", "a;;=,;", "application/openmetrics-text;version=x"],
+)
+async def test_an_odd_accept_header_gets_text(client: Client, accept: str) -> None:
+    response, _ = await get(client, "/metrics", accept)
+    assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
+
+
+async def test_the_status_page_escapes_what_files_and_devices_say(
+    client: Client, lobby: Device
+) -> None:
+    poll(lobby, Unauthorized("HTTP 401: <img src=x>", 401))
+    response, body = await get(client, "/")
+    page = body.decode()
+    assert response.status == 200
+    assert response.headers["Content-Type"] == "text/html; charset=utf-8"
+    assert page.count("<script") == 1  # ours
+    assert "<img src=x" not in page
+    assert "gate &#34;&lt;script&gt;&#34;" in page
+    assert "site=&lt;hq&gt;" in page
+
+
+async def test_the_status_page_tells_state_offset_and_servers(
+    client: Client, lobby: Device
+) -> None:
+    reading = NtpClientReading(
+        enabled=True,
+        synced=True,
+        offset_seconds=-0.0123,
+        servers_source="static",
+        static_servers=("10.0.0.1", "10.0.0.2"),
+    )
+    poll(lobby, Reading("1.0", reading, server_present=False))
+    page = (await get(client, "/"))[1].decode()
+    for words in ("synchronized", "-12.300 ms", "10.0.0.1, 10.0.0.2", "10s ago", "not polled yet"):
+        assert words in page
+
+
+@pytest.mark.parametrize("path", ["/nowhere", "/-/nothing", "/metrics/x"])
+async def test_an_unknown_path_is_not_found(client: Client, path: str) -> None:
+    assert (await get(client, path))[0].status == 404
+
+
+async def test_pages_may_load_nothing_from_elsewhere(client: Client) -> None:
+    response, _ = await get(client, "/")
+    policy = response.headers["Content-Security-Policy"]
+    assert policy.startswith("default-src 'none'; script-src 'self';")
+    assert "unsafe" not in policy
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+
+
+async def test_a_clock_that_is_off_is_told_whatever_the_device_says(
+    client: Client, lobby: Device
+) -> None:
+    reading = Reading("1.0", NtpClientReading(enabled=True, synced=True), server_present=False)
+    # The page's host has 0 on its steady clock at 2000 s Unix; the device is 30 s ahead.
+    sighting = Sighting(0, 1, "Thu, 01 Jan 1970 00:33:50 GMT")
+    lobby.state.record(outcome(NOW, 0.5, reading, sightings=(sighting,)))
+    page = (await get(client, "/"))[1].decode()
+    assert "synchronized, but its clock is off" in page
+    assert "+30.500 s ± 500.000 ms" in page
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/"])
+async def test_who_asks_for_the_head_gets_no_body(path: str, client: Client) -> None:
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    head, _, rest = (await reader.read()).partition(b"\r\n\r\n")
+    writer.close()
+    assert head.startswith(b"HTTP/1.1 200 ")
+    assert rest.startswith(b"HTTP/1.1 200 ")

@@ -1,0 +1,35 @@
+"""deploy/web-config.example.yml: what it says is so, by our word and Prometheus's."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import bcrypt
+import pytest
+
+from exporter.web.web_config.schema import load_web_config
+from tests.web.web_config.certificates import authority
+from tests.web.web_config.test_load import promtool_accepts
+
+EXAMPLE = Path(__file__).parents[3] / "deploy/web-config.example.yml"
+
+
+@pytest.fixture
+def example(tmp_path: Path) -> Path:
+    """The example with the files that it names."""
+    authority(tmp_path).file.rename(tmp_path / "client-ca.pem")
+    return Path(shutil.copy(EXAMPLE, tmp_path))
+
+
+def test_promtool_accepts_the_example(example: Path) -> None:
+    assert promtool_accepts(example)
+
+
+def test_we_accept_the_example(example: Path) -> None:
+    assert str(load_web_config(example)) == "TLS, 1 user"
+
+
+def test_the_examples_password_is_what_it_says(example: Path) -> None:
+    hashed = load_web_config(example).basic_auth_users["prometheus"].get_secret_value()
+    assert bcrypt.checkpw(b"change me", hashed.encode())

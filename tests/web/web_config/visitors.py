@@ -1,0 +1,25 @@
+"""Who visits a web side over TLS."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import aiohttp
+
+from tests.web.web_config.site import TLS, Site
+
+
+def with_tls(**more: Any) -> dict[str, Any]:
+    return {"tls_server_config": TLS["tls_server_config"] | more}
+
+
+REQUIRED = with_tls(client_auth_type="RequireAndVerifyClientCert", client_ca_file="ca.pem")
+
+
+async def is_let_in(visited: Site, tls: ssl.SSLContext) -> bool:
+    try:
+        status, _ = await visited.get(tls=tls)
+    except aiohttp.ClientError:
+        return False
+    return status == 200
