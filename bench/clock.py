@@ -15,7 +15,7 @@ from yarl import URL
 from bench.table import Row, at_most
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostClock, steady_ns
-from exporter.clock.http_time import observations
+from exporter.clock.http_time import clock_samples
 from exporter.clock.offset import SECOND_NS, Offset
 from exporter.simulator.certificates import make_identity
 from exporter.simulator.device import SimulatedDevice
@@ -24,7 +24,7 @@ from exporter.vapix import ntp
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import Session, open_session
 from exporter.vapix.hold import Hold
-from exporter.vapix.http_auth import Authenticator, Credentials
+from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.tls import TlsSettings, make_ssl_context
 from tests.real.client import client_of
 from tests.support.apache import running_apache
@@ -61,7 +61,7 @@ async def loopback(case: str, polls: int, bar_seconds: float, *, secure: bool) -
             await client.get_info(hold)
             sightings = client.take_sightings()
             ready_after_ns = sightings[0].sent_ns - begun_ns - hold.held_ns
-            clock.take_poll(observations(sightings, time.gmtime().tm_year), ready_after_ns)
+            clock.take_poll(clock_samples(sightings, time.gmtime().tm_year), ready_after_ns)
             offset = clock.offset(host.now()) or offset
             missed += abs(offset.seconds - TRUE_OFFSET_SECONDS) > offset.uncertainty_seconds
     return _row(case, offset.uncertainty_seconds, bar_seconds, missed)
@@ -70,7 +70,7 @@ async def loopback(case: str, polls: int, bar_seconds: float, *, secure: bool) -
 def _client(session: Session, address: str, *, secure: bool) -> NtpClient:
     context = make_ssl_context(TlsSettings(insecure_skip_verify=True)) if secure else None
     url = URL(f"{'https' if secure else 'http'}://{address}{ntp.PATH}")
-    credentials = Credentials("root", "pass")
+    credentials = DeviceCredentials("root", "pass")
     return NtpClient(
         session, Endpoint(url, context), Authenticator("auto", credentials, secure=secure)
     )
@@ -113,7 +113,7 @@ async def apache() -> Row:
             async with client_of(device) as client:
                 await client.get_info()
                 clock = DeviceClock()
-                seen = observations(client.take_sightings(), time.gmtime().tm_year)
+                seen = clock_samples(client.take_sightings(), time.gmtime().tm_year)
                 clock.take_poll(seen, None)
                 offset = clock.offset(HostClock().now()) or Offset(0.0, math.inf)
             widest = max(widest, offset.uncertainty_seconds)

@@ -18,13 +18,13 @@ from prometheus_client.registry import Collector
 
 from bench.table import Row, at_most
 from exporter.clock.host import HostClock, HostTime
-from exporter.clock.http_time import Sighting
-from exporter.devices.device import Device, Target
-from exporter.devices.state import Outcome
+from exporter.clock.http_time import ResponseTimes
+from exporter.devices.device import Device, DeviceTarget
+from exporter.devices.state import PollOutcome
 from exporter.fleet.registry import Fleet
-from exporter.metrics.exporter import SelfMetrics
+from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.exposition import Exposition
-from exporter.system.process import collect_seldom, keep_what_is_there
+from exporter.system.process import collect_seldom, freeze_existing_objects
 from exporter.vapix.reading import NtpClientReading, Reading
 from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import FleetQuery
@@ -53,7 +53,7 @@ def rows() -> Iterator[Row]:
     for openmetrics in (False, True):
         yield _speedup(exposition, registry, now, openmetrics=openmetrics)
     del registry
-    keep_what_is_there()
+    freeze_existing_objects()
     for path, mark in _PAGES.items():
         yield uvloop.run(_hold_up(devices, exposition, path, mark))
     yield uvloop.run(_slowest_page(devices))
@@ -61,13 +61,15 @@ def rows() -> Iterator[Row]:
 
 def _device(number: int) -> Device:
     """A healthy device that was polled once."""
-    target = Target(f"camera-{number:05}", f"10.0.{number >> 8}.{number & 255}", _LABELS, 60, 10)
+    target = DeviceTarget(
+        f"camera-{number:05}", f"10.0.{number >> 8}.{number & 255}", _LABELS, 60, 10
+    )
     nobody: Any = None
     device = Device(target, nobody)
     now = HostClock().now()
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now.unix_seconds))
-    seen = Sighting(now.steady_ns - 1_000_000, now.steady_ns, date)
-    device.state.record(Outcome(now, 12_000_000, _READING, (seen,)))
+    seen = ResponseTimes(now.steady_ns - 1_000_000, now.steady_ns, date)
+    device.state.record(PollOutcome(now, 12_000_000, _READING, (seen,)))
     device.state.next_poll_unix = now.unix_seconds + 60
     return device
 
@@ -145,7 +147,7 @@ def _best_of(work: Callable[[], bytes]) -> float:
 
 async def _hold_up(devices: list[Device], exposition: Exposition, path: str, mark: str) -> Row:
     """Fetch over HTTP, gzip included, and see how late a timer gets meanwhile."""
-    registry, host = SelfMetrics().registry, HostClock()
+    registry, host = ExporterMetrics().registry, HostClock()
     nobody: Any = None
     state = WebState(Fleet(devices), exposition, registry, host, nobody, nobody, "/metrics")
     runner = web.AppRunner(make_app(state), access_log=None)

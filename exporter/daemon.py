@@ -13,18 +13,18 @@ import structlog
 from exporter import __version__
 from exporter.clock.host import HostClock
 from exporter.config import Config
-from exporter.fleet.reconciler import Roster
+from exporter.fleet.reconciler import Reconciler
 from exporter.fleet.registry import Fleet
-from exporter.fleet.reloader import PROBLEMS, Keeper
-from exporter.fleet.sharding import WHOLE, Shard
-from exporter.metrics.exporter import SelfMetrics
+from exporter.fleet.reloader import PROBLEMS, ConfigReloader
+from exporter.fleet.sharding import ALL_DEVICES, Shard
+from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
 from exporter.system.background import in_background
 from exporter.system.files import Digests
-from exporter.system.process import keep_what_is_there
+from exporter.system.process import freeze_existing_objects
 from exporter.system.signals import on_hangup, stop_signals
-from exporter.system.systemd import NOBODY, ServiceManager
+from exporter.system.systemd import NO_SERVICE_MANAGER, ServiceManager
 from exporter.vapix.connection import open_session
 from exporter.web.listener import CannotServe, WebSettings, serving
 from exporter.web.routes import WebState, make_app
@@ -52,9 +52,9 @@ class Settings:
 
     web: WebSettings
     load: Callable[[], Config]
-    shard: Shard = WHOLE
+    shard: Shard = ALL_DEVICES
     auto_reload: AutoReload | None = None
-    manager: ServiceManager = NOBODY
+    manager: ServiceManager = NO_SERVICE_MANAGER
 
 
 class StartFailed(Exception):
@@ -69,7 +69,7 @@ async def run_daemon(config: Config, settings: Settings) -> None:
     """
     with stop_signals() as stop:
         async with running(config, settings), settings.manager.supervising():
-            keep_what_is_there()
+            freeze_existing_objects()
             await stop.wait()
             _log.info("exporter.stopping")
     _log.info("exporter.stopped")
@@ -81,31 +81,33 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
 
     Yields the URLs that it listens on, as `http://host:port`. Raises as `run_daemon`.
     """
-    metrics, host, exposition, fleet = SelfMetrics(), HostClock(), Exposition(), Fleet()
+    metrics, host, exposition, fleet = ExporterMetrics(), HostClock(), Exposition(), Fleet()
     async with open_session() as session, AsyncExitStack() as stack:
         poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
         stack.push_async_callback(poller.stop)
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
-        roster = Roster(fleet, session, poller, exposition)
-        keeper = Keeper(settings.load, settings.shard, roster, metrics, settings.manager)
-        _start(keeper, config)
-        stack.push_async_callback(keeper.stop)
+        reconciler = Reconciler(fleet, session, poller, exposition)
+        reloader = ConfigReloader(
+            settings.load, settings.shard, reconciler, metrics, settings.manager
+        )
+        _start(reloader, config)
+        stack.push_async_callback(reloader.stop)
         state = WebState(
-            fleet, exposition, metrics.registry, host, keeper, poller, settings.web.telemetry_path
+            fleet, exposition, metrics.registry, host, reloader, poller, settings.web.telemetry_path
         )
         urls = await stack.enter_async_context(_serving(state, settings.web))
         _announce(fleet, settings.shard)
-        await stack.enter_async_context(in_background(keeper.keep_files()))
+        await stack.enter_async_context(in_background(reloader.keep_files()))
         if (auto := settings.auto_reload) is not None:
-            watch = keeper.keep_config(auto.file, auto.interval_seconds, auto.loaded)
+            watch = reloader.keep_config(auto.file, auto.interval_seconds, auto.loaded)
             await stack.enter_async_context(in_background(watch))
-        stack.enter_context(on_hangup(keeper.reload))
+        stack.enter_context(on_hangup(reloader.reload))
         yield urls
 
 
-def _start(keeper: Keeper, config: Config) -> None:
+def _start(reloader: ConfigReloader, config: Config) -> None:
     try:
-        keeper.start(config)
+        reloader.start(config)
     except PROBLEMS as problem:
         raise StartFailed(str(problem)) from problem
 

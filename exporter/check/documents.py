@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from exporter.check.examine import Checkup
+from exporter.check.examine import DeviceCheck
 from exporter.check.report import belief
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.reading import NtpClientReading
 
 
-def documents(checkups: Sequence[Checkup]) -> list[dict[str, Any]]:
+def documents(checkups: Sequence[DeviceCheck]) -> list[dict[str, Any]]:
     """An object for each device, as `--json` prints them; `None` is what is not known."""
     return [_document(checkup) for checkup in checkups]
 
 
-def _document(checkup: Checkup) -> dict[str, Any]:
+def _document(checkup: DeviceCheck) -> dict[str, Any]:
     device, state, offset = checkup.device, checkup.device.state, checkup.offset
     return {
         "device": device.target.name,
@@ -34,7 +34,7 @@ def _document(checkup: Checkup) -> dict[str, Any]:
         "client": _client(state.client),
         "clock": None if offset is None else offset._asdict(),
         "mismatches": state.mismatches,
-        "troubles": [trouble._asdict() for trouble in checkup.troubles],
+        "troubles": [trouble._asdict() for trouble in checkup.issues],
     }
 
 
@@ -44,7 +44,7 @@ def _error(error: DeviceError | None) -> dict[str, Any] | None:
     return {"reason": error.reason, "code": error.code, "message": str(error)}
 
 
-def _tls(checkup: Checkup) -> dict[str, Any] | None:
+def _tls(checkup: DeviceCheck) -> dict[str, Any] | None:
     certificate = checkup.certificate
     if certificate is None:
         return None

@@ -8,17 +8,17 @@ from typing import Final
 
 from exporter.clock.host import HostClock
 from exporter.clock.offset import Offset
-from exporter.config import Module
+from exporter.config import ModuleConfig
 from exporter.devices.device import Device
-from exporter.devices.health import Trouble, troubles
-from exporter.devices.state import Outcome
+from exporter.devices.health import Issue, diagnose
+from exporter.devices.state import PollOutcome
 from exporter.polling.poller import poll_once
 from exporter.vapix.certificate import Certificate
 from exporter.vapix.hold import Hold
 
 
 @dataclass(slots=True)
-class Checkup:
+class DeviceCheck:
     """A device, how it is asked, and what one poll has shown; nothing before that has ended.
 
     `by_flags`: the command line says how it is asked, no config does. `certificate` is the last
@@ -26,11 +26,11 @@ class Checkup:
     """
 
     device: Device
-    module: Module
+    module: ModuleConfig
     by_flags: bool = False
     certificate: Certificate | None = None
     offset: Offset | None = None
-    troubles: list[Trouble] = field(default_factory=list)
+    issues: list[Issue] = field(default_factory=list)
 
     @property
     def checked(self) -> bool:
@@ -40,10 +40,10 @@ class Checkup:
     @property
     def fine(self) -> bool:
         """Whether there is nothing to be done."""
-        return self.checked and not self.troubles
+        return self.checked and not self.issues
 
 
-_examined: Final[ContextVar[Checkup]] = ContextVar("examined")
+_examined: Final[ContextVar[DeviceCheck]] = ContextVar("examined")
 
 
 def notice(certificate: Certificate) -> None:
@@ -51,20 +51,20 @@ def notice(certificate: Certificate) -> None:
     _examined.get().certificate = certificate
 
 
-async def examine(checkup: Checkup, host: HostClock) -> None:
+async def examine(checkup: DeviceCheck, host: HostClock) -> None:
     """Poll the device once, and judge it. Raises nothing but cancellation."""
     device = checkup.device
     _examined.set(checkup)
     began_ns = host.steady_ns()
     result, sightings = await poll_once(device, Hold())
     ended = host.now()
-    device.state.record(Outcome(ended, ended.steady_ns - began_ns, result, tuple(sightings)))
+    device.state.record(PollOutcome(ended, ended.steady_ns - began_ns, result, tuple(sightings)))
     checkup.offset = device.state.clock_offset(ended)
-    found = troubles(device.state, checkup.offset)
-    checkup.troubles = [_with_pin(trouble, checkup) for trouble in found]
+    found = diagnose(device.state, checkup.offset)
+    checkup.issues = [_with_pin(trouble, checkup) for trouble in found]
 
 
-def _with_pin(trouble: Trouble, checkup: Checkup) -> Trouble:
+def _with_pin(trouble: Issue, checkup: DeviceCheck) -> Issue:
     """Advice on a certificate that is not believed, with what it takes to believe it."""
     error, certificate = checkup.device.state.last_error, checkup.certificate
     is_on_tls = trouble.level == "bad" and error is not None and error.reason == "tls"
@@ -77,7 +77,7 @@ def _with_pin(trouble: Trouble, checkup: Checkup) -> Trouble:
     return trouble._replace(advice=f"{advice}.")
 
 
-def _how_to_pin(pin: str, checkup: Checkup) -> str:
+def _how_to_pin(pin: str, checkup: DeviceCheck) -> str:
     if checkup.by_flags:
         instead = " instead of --ca-file" if checkup.module.tls_config.ca_file else ""
         return f"add --fingerprint-sha256={pin}{instead} to pin it"

@@ -9,13 +9,13 @@ from exporter.clock.host import HostTime
 from exporter.clock.offset import (
     MAX_AGE_NS,
     SECOND_NS,
+    ClockSample,
     Estimate,
-    Observation,
     Offset,
-    combine,
+    intersect,
     offset_at,
 )
-from exporter.clock.phase import POINT_SUFFICES_NS, Aiming, next_aiming, shift_ns
+from exporter.clock.phase import POINT_SUFFICES_NS, PhaseState, next_phase_state, shift_ns
 from exporter.vapix.hold import SHORTEST_HOLD_NS
 
 POLLS_KEPT: Final = 4
@@ -46,7 +46,7 @@ class DeviceClock:
         self.steps = 0
         self.last_step_seconds: float | None = None
         self._estimate: Estimate | None = None
-        self._aiming = Aiming()
+        self._aiming = PhaseState()
         self._point_at_ns: int | None = None
         self._round_trip_ns = 0
         self._ready_after_ns: tuple[int, ...] = ()
@@ -63,7 +63,7 @@ class DeviceClock:
             return longest
         return longest + min(longest // 2, LONGEST_RESERVE_NS)
 
-    def take_poll(self, observations: Sequence[Observation], ready_after_ns: int | None) -> None:
+    def take_poll(self, observations: Sequence[ClockSample], ready_after_ns: int | None) -> None:
         """Take in what a poll has shown; nothing if it showed nothing.
 
         `ready_after_ns`: how long after it began its request could leave; `None` if no answer came.
@@ -75,9 +75,9 @@ class DeviceClock:
             # Only the first of a poll's requests was sent at the moment aimed at.
             self._take(seen, aimed=seen is observations[0])
 
-    def _take(self, seen: Observation, *, aimed: bool) -> None:
+    def _take(self, seen: ClockSample, *, aimed: bool) -> None:
         before = self._estimate
-        self._estimate, step_ns = combine(before, seen)
+        self._estimate, step_ns = intersect(before, seen)
         if step_ns is not None:
             self._take_step(step_ns)
         elif aimed and before is not None:
@@ -89,15 +89,15 @@ class DeviceClock:
     def _take_step(self, step_ns: int) -> None:
         self.steps += 1
         self.last_step_seconds = step_ns / SECOND_NS
-        self._aiming = Aiming()
+        self._aiming = PhaseState()
         # The point of before says nothing of a clock that has jumped since.
         self._point_at_ns = None
 
-    def _take_aim(self, after: Estimate, seen: Observation) -> None:
+    def _take_aim(self, after: Estimate, seen: ClockSample) -> None:
         said_later = after.low_ns == seen.low_ns
         # What is left above the round trip, below which no halving gets.
         gain_ns = 0 if self._has_fresh_point(seen.at_ns) else after.width_ns - seen.round_trip_ns
-        self._aiming = next_aiming(self._aiming, said_later=said_later, gain_ns=gain_ns)
+        self._aiming = next_phase_state(self._aiming, said_later=said_later, gain_ns=gain_ns)
 
     def _has_fresh_point(self, now_ns: int) -> bool:
         return self._point_at_ns is not None and now_ns - self._point_at_ns < POINT_SUFFICES_NS

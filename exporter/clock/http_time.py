@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from exporter.clock.offset import SECOND_NS, Observation
+from exporter.clock.offset import SECOND_NS, ClockSample
 
 _NONCE_TIME: Final = re.compile(r"[A-Za-z0-9+/]{11}=")
 _MONTHS: Final = (
@@ -46,7 +46,7 @@ _CENTURY: Final = 100
 _SHORT_YEAR_HORIZON: Final = 50
 
 
-class Sighting(NamedTuple):
+class ResponseTimes(NamedTuple):
     """One HTTP answer's clock readings, and the steady nanoseconds around the exchange.
 
     `sent_ns`: the request had not left before; `received_ns`: the answer's head had come.
@@ -58,13 +58,13 @@ class Sighting(NamedTuple):
     nonces: tuple[str, ...] = ()
 
 
-def observations(sightings: Iterable[Sighting], this_year: int) -> list[Observation]:
+def clock_samples(sightings: Iterable[ResponseTimes], this_year: int) -> list[ClockSample]:
     """What sightings tell; those that tell nothing are left out."""
-    seen = (observe(sighting, this_year) for sighting in sightings)
+    seen = (clock_sample(sighting, this_year) for sighting in sightings)
     return [each for each in seen if each is not None]
 
 
-def observe(sighting: Sighting, this_year: int) -> Observation | None:
+def clock_sample(sighting: ResponseTimes, this_year: int) -> ClockSample | None:
     """The best that a sighting tells; `None` without a readable `Date`.
 
     A nonce's time is undocumented, so it counts only where it agrees with the `Date` of the same
@@ -77,8 +77,8 @@ def observe(sighting: Sighting, this_year: int) -> Observation | None:
     for nonce in sighting.nonces:
         device_us = nonce_time_us(nonce)
         if device_us is not None and _agrees(device_us * 1_000, second, slack_ns):
-            return Observation.point(device_us, sighting.sent_ns, sighting.received_ns)
-    return Observation.window(second, sighting.sent_ns, sighting.received_ns)
+            return ClockSample.point(device_us, sighting.sent_ns, sighting.received_ns)
+    return ClockSample.window(second, sighting.sent_ns, sighting.received_ns)
 
 
 def _agrees(device_ns: int, second: int, slack_ns: int) -> bool:

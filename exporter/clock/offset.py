@@ -29,7 +29,7 @@ def drift_ns(elapsed_ns: int) -> int:
     return abs(elapsed_ns) * DRIFT_ALLOWANCE_PPM // 1_000_000 + 1
 
 
-class Observation(NamedTuple):
+class ClockSample(NamedTuple):
     """What one answer tells: theta was within the interval at some moment up to `at_ns`.
 
     `round_trip_ns` lies between the moments just before the request was sent and just after the
@@ -43,13 +43,13 @@ class Observation(NamedTuple):
     is_point: bool
 
     @classmethod
-    def point(cls, device_us: int, sent_ns: int, received_ns: int) -> Observation:
+    def point(cls, device_us: int, sent_ns: int, received_ns: int) -> ClockSample:
         """A device's time to the microsecond, Unix, taken between two steady moments."""
         device_ns = device_us * 1_000
         return cls._spanning(device_ns, _TIME_RESOLUTION_NS, sent_ns, received_ns)
 
     @classmethod
-    def window(cls, device_second: int, sent_ns: int, received_ns: int) -> Observation:
+    def window(cls, device_second: int, sent_ns: int, received_ns: int) -> ClockSample:
         """A device's time cut to whole seconds, Unix, taken between two steady moments."""
         device_ns = device_second * SECOND_NS
         return cls._spanning(device_ns, SECOND_NS, sent_ns, received_ns)
@@ -57,7 +57,7 @@ class Observation(NamedTuple):
     @classmethod
     def _spanning(
         cls, device_ns: int, resolution_ns: int, sent_ns: int, received_ns: int
-    ) -> Observation:
+    ) -> ClockSample:
         round_trip = received_ns - sent_ns
         drift = drift_ns(round_trip)
         low = device_ns - received_ns - drift
@@ -88,7 +88,7 @@ class Estimate(NamedTuple):
         return Estimate(self.low_ns - drift, self.high_ns + drift, steady_ns)
 
 
-def combine(before: Estimate | None, seen: Observation) -> tuple[Estimate, int | None]:
+def intersect(before: Estimate | None, seen: ClockSample) -> tuple[Estimate, int | None]:
     """The estimate after an observation, and the step of the clock it shows, if it shows one.
 
     Intervals intersect. Where they do not, the clock has jumped: the step in nanoseconds is
@@ -104,7 +104,7 @@ def combine(before: Estimate | None, seen: Observation) -> tuple[Estimate, int |
     return Estimate(low, high, seen.at_ns), None
 
 
-def _afresh(seen: Observation) -> Estimate:
+def _afresh(seen: ClockSample) -> Estimate:
     return Estimate(seen.low_ns, seen.high_ns, seen.at_ns)
 
 

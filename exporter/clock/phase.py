@@ -26,7 +26,7 @@ POINT_SUFFICES_NS: Final = 600 * SECOND_NS
 """While a reading in microseconds is younger than this, halving adds nothing."""
 
 
-class Aim(Enum):
+class SamplePhase(Enum):
     """Where in the interval the device's full second is to fall."""
 
     LOW = "low"
@@ -34,39 +34,39 @@ class Aim(Enum):
     HIGH = "high"
 
 
-class Aiming(NamedTuple):
+class PhaseState(NamedTuple):
     """The present aim, and how many halvings in a row said "later"."""
 
-    aim: Aim = Aim.MIDDLE
+    aim: SamplePhase = SamplePhase.MIDDLE
     later_in_a_row: int = 0
 
 
-def next_aiming(last: Aiming, *, said_later: bool, gain_ns: int) -> Aiming:
+def next_phase_state(last: PhaseState, *, said_later: bool, gain_ns: int) -> PhaseState:
     """The aim after a poll that left `gain_ns` of the interval for halvings to take away.
 
     `said_later`: the device's clock had passed the middle. A check of the lower end follows
     everything that a clock set back would pass unnoticed, so that it is seen within two polls.
     """
     if gain_ns > TOO_WIDE_TO_CHECK_NS:
-        return Aiming(Aim.MIDDLE)
-    if last.aim is Aim.LOW:
-        return last._replace(aim=Aim.MIDDLE if gain_ns > WIDE_NS else Aim.HIGH)
-    if last.aim is Aim.HIGH or not said_later:
-        return Aiming(Aim.LOW)
+        return PhaseState(SamplePhase.MIDDLE)
+    if last.aim is SamplePhase.LOW:
+        return last._replace(aim=SamplePhase.MIDDLE if gain_ns > WIDE_NS else SamplePhase.HIGH)
+    if last.aim is SamplePhase.HIGH or not said_later:
+        return PhaseState(SamplePhase.LOW)
     later = last.later_in_a_row + 1
     if later >= LATER_IN_A_ROW:
-        return Aiming(Aim.HIGH)
-    return Aiming(Aim.MIDDLE if gain_ns > WIDE_NS else Aim.LOW, later)
+        return PhaseState(SamplePhase.HIGH)
+    return PhaseState(SamplePhase.MIDDLE if gain_ns > WIDE_NS else SamplePhase.LOW, later)
 
 
-def shift_ns(aim: Aim, expected: Estimate, send_ns: int, round_trip_ns: int) -> int:
+def shift_ns(aim: SamplePhase, expected: Estimate, send_ns: int, round_trip_ns: int) -> int:
     """How much later than `send_ns` (steady) to send, 0 to under one second.
 
     `expected` is the estimate for that time, `round_trip_ns` what a round trip takes.
     """
-    if aim is Aim.MIDDLE:
+    if aim is SamplePhase.MIDDLE:
         return -(send_ns + round_trip_ns // 2 + expected.middle_ns) % SECOND_NS
-    if aim is Aim.LOW:
+    if aim is SamplePhase.LOW:
         return _into(_LOW_WINDOW, (send_ns + expected.low_ns) % SECOND_NS)
     return _into(_HIGH_WINDOW, (send_ns + round_trip_ns + expected.high_ns) % SECOND_NS)
 

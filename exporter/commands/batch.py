@@ -11,12 +11,12 @@ import structlog
 
 from exporter.commands.targets import UsageError
 from exporter.config import Config
-from exporter.config.schema import Device as DeviceConfig
+from exporter.config.schema import DeviceConfig
 from exporter.devices.device import Device
-from exporter.fleet.client_factory import open_doors
-from exporter.fleet.reconciler import make_device, wanted_devices
-from exporter.fleet.sharding import WHOLE
-from exporter.system.file_limit import TooManyConnections, make_room_for
+from exporter.fleet.client_factory import build_client_factories
+from exporter.fleet.reconciler import build_device_specs, make_device
+from exporter.fleet.sharding import ALL_DEVICES
+from exporter.system.file_limit import TooManyConnections, raise_file_limit
 from exporter.system.signals import Interruption
 from exporter.vapix.certificate import Notice
 from exporter.vapix.connection import open_session
@@ -43,15 +43,15 @@ async def opened(
     """
     modules = {device.module: config.module(device.module) for device in chosen}
     try:
-        doors = open_doors(modules, {})
-        make_room_for(min(concurrency, len(chosen)))
+        doors = build_client_factories(modules, {})
+        raise_file_limit(min(concurrency, len(chosen)))
     except (OSError, ValueError, TooManyConnections) as problem:
         raise UsageError(str(problem)) from None
     if notice is not None:
         for door in doors.values():
             door.notice_certificates(notice)
     alone = config.model_copy(update={"devices": tuple(chosen)})
-    wanted = wanted_devices(alone, (), doors, WHOLE)
+    wanted = build_device_specs(alone, (), doors, ALL_DEVICES)
     async with open_session() as session:
         yield [make_device(each, session) for each in wanted.values()]
 

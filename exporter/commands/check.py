@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import uvloop
 
 from exporter.check.documents import documents
-from exporter.check.examine import Checkup, examine, notice
+from exporter.check.examine import DeviceCheck, examine, notice
 from exporter.check.report import summary, table
 from exporter.clock.host import HostClock
 from exporter.commands.arguments import DEFAULT_CONFIG_FILE, add_config_file, positive_count
@@ -22,9 +22,9 @@ from exporter.commands.job import FINE, NOT_FINE, not_all_found, run_job
 from exporter.commands.targets import UsageError, add_selection, chosen_devices, loaded_config
 from exporter.commands.unconfigured import add_device_flags, config_of_flags, is_by_flags
 from exporter.config import Config
-from exporter.config.schema import Device as DeviceConfig
+from exporter.config.schema import DeviceConfig
 from exporter.system.signals import Interruption, interruptions
-from exporter.system.terminal import print_lines, print_tables, progress, tell
+from exporter.system.terminal import print_lines, print_tables, progress, warn
 
 MOST_AT_ONCE: Final = 200
 """More at once is no faster, and each waits for the others: its clock would look less certain."""
@@ -93,16 +93,16 @@ def _require_address(arguments: argparse.Namespace) -> None:
     if not arguments.devices:
         example = "axis-ntp-exporter check 192.168.0.90 --username root"
         raise UsageError(f"there is no {DEFAULT_CONFIG_FILE}; without a config: {example}")
-    tell(f"check: there is no {DEFAULT_CONFIG_FILE}: taking each DEVICE for an address")
+    warn(f"check: there is no {DEFAULT_CONFIG_FILE}: taking each DEVICE for an address")
 
 
-async def _check(order: _Order, at_once: int | None) -> list[Checkup]:
+async def _check(order: _Order, at_once: int | None) -> list[DeviceCheck]:
     """Every device, checked unless it was interrupted before. Raises `UsageError`."""
     concurrency = at_once or min(order.config.global_.concurrency, MOST_AT_ONCE)
-    with interruptions(partial(tell, "check: interrupted")) as interruption:
+    with interruptions(partial(warn, "check: interrupted")) as interruption:
         async with opened(order.config, order.chosen, concurrency, notice) as devices:
             checkups = [
-                Checkup(device, order.config.module(entry.module), by_flags=order.by_flags)
+                DeviceCheck(device, order.config.module(entry.module), by_flags=order.by_flags)
                 for entry, device in zip(order.chosen, devices, strict=True)
             ]
             stop = interruption.stop
@@ -112,11 +112,11 @@ async def _check(order: _Order, at_once: int | None) -> list[Checkup]:
 
 
 async def _examine_all(
-    checkups: Sequence[Checkup], concurrency: int, interruption: Interruption
+    checkups: Sequence[DeviceCheck], concurrency: int, interruption: Interruption
 ) -> None:
     host = HostClock()
 
-    async def examine_once(checkup: Checkup) -> None:
+    async def examine_once(checkup: DeviceCheck) -> None:
         try:
             await examine(checkup, host)
         finally:
@@ -126,7 +126,7 @@ async def _examine_all(
         await sweep(checkups, examine_once, concurrency, interruption, advance)
 
 
-def _tell(checkups: Sequence[Checkup], arguments: argparse.Namespace) -> None:
+def _tell(checkups: Sequence[DeviceCheck], arguments: argparse.Namespace) -> None:
     told = [each for each in checkups if not (arguments.only_troubles and each.fine)]
     if arguments.json:
         print(json.dumps(documents(told), indent=2), flush=True)

@@ -17,10 +17,10 @@ from exporter.commands.batch import DEFAULT_CONCURRENCY, opened, sweep
 from exporter.commands.job import FINE, NOT_FINE, not_all_found, run_job
 from exporter.commands.targets import UsageError, add_selection, chosen_devices, loaded_config
 from exporter.config import Config
-from exporter.config.schema import Device as DeviceConfig
-from exporter.configure.apply import Case, await_change, change, compare
+from exporter.config.schema import DeviceConfig
+from exporter.configure.apply import DeviceChange, change, compare, mark_pending
 from exporter.configure.audit import AuditFailed, AuditLog, open_audit_log, operator, utc_now
-from exporter.configure.outcome import RIGHT, Result
+from exporter.configure.outcome import RIGHT, ChangeStatus
 from exporter.configure.report import (
     device_lines,
     documents,
@@ -28,7 +28,7 @@ from exporter.configure.report import (
     summary,
 )
 from exporter.system.signals import Interruption, interruptions
-from exporter.system.terminal import agrees, counted, print_lines, progress, tell
+from exporter.system.terminal import confirm, counted, print_lines, progress, warn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -95,7 +95,7 @@ async def _configure(
 ) -> int:
     with interruptions(_tell_interrupted) as interruption:
         async with opened(config, chosen, arguments.concurrency) as devices:
-            run = _Run([Case(device) for device in devices], arguments, audit, interruption)
+            run = _Run([DeviceChange(device) for device in devices], arguments, audit, interruption)
             await run.compare()
             if arguments.apply:
                 await run.apply()
@@ -104,7 +104,7 @@ async def _configure(
 
 
 def _tell_interrupted() -> None:
-    tell(
+    warn(
         "configure: interrupted: no further device is begun, a change under way is finished;"
         " interrupt again to quit at once"
     )
@@ -115,7 +115,7 @@ class _Run:
 
     def __init__(
         self,
-        cases: list[Case],
+        cases: list[DeviceChange],
         arguments: argparse.Namespace,
         audit: AuditLog | None,
         interruption: Interruption,
@@ -131,7 +131,7 @@ class _Run:
     def all_right(self) -> bool:
         """Whether every device is as expected now, some of them by comparing, and all on record."""
         results = {case.finding.result for case in self._cases}
-        was_compared = results != {Result.NOTHING_EXPECTED}
+        was_compared = results != {ChangeStatus.NOTHING_EXPECTED}
         return results <= RIGHT and was_compared and self._audit_failure is None
 
     async def compare(self) -> None:
@@ -141,18 +141,18 @@ class _Run:
 
     async def apply(self) -> None:
         """Show what differs, ask, change it."""
-        differing = [case for case in self._cases if case.finding.result is Result.DIFFERENT]
+        differing = [case for case in self._cases if case.finding.result is ChangeStatus.DIFFERENT]
         if not differing or not await self._may_change(len(differing)):
             return
         self._untold = differing
         for case in differing:
-            await_change(case)
+            mark_pending(case)
         await self._sweep("changing", differing, self._change, self._interruption)
 
     def report(self) -> None:
         """Tell how it stands now with every device that was not told of since it was read."""
         if self._audit_failure is not None:
-            tell(f"configure: stopped: {self._audit_failure}")
+            warn(f"configure: stopped: {self._audit_failure}")
         if self._arguments.json:
             print(json.dumps(documents(self._cases), indent=2), flush=True)
             return
@@ -170,9 +170,9 @@ class _Run:
             print_lines(device_lines(self._cases), stream)
             print(summary(self._cases), file=stream, flush=True)
             self._untold = []
-        return not asked or await agrees(f"Change {counted(count)}?", stop)
+        return not asked or await confirm(f"Change {counted(count)}?", stop)
 
-    async def _change(self, case: Case) -> None:
+    async def _change(self, case: DeviceChange) -> None:
         try:
             await change(case, self._audit, self._interruption.stop)
         except AuditFailed as failure:
@@ -183,11 +183,11 @@ class _Run:
     async def _sweep(
         self,
         what: str,
-        cases: Sequence[Case],
-        work: Callable[[Case], Awaitable[None]],
+        cases: Sequence[DeviceChange],
+        work: Callable[[DeviceChange], Awaitable[None]],
         interruption: Interruption,
     ) -> None:
-        async def work_once(case: Case) -> None:
+        async def work_once(case: DeviceChange) -> None:
             try:
                 await work(case)
             finally:

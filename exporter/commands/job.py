@@ -11,7 +11,7 @@ from typing import Final
 from exporter.commands.targets import UsageError
 from exporter.config import ConfigError
 from exporter.system.logs import configure_logging
-from exporter.system.terminal import tell
+from exporter.system.terminal import warn
 
 FINE: Final = 0
 NOT_FINE: Final = 1
@@ -39,5 +39,5 @@ def run_job(name: str, job: Callable[[], int]) -> int:
 
 def not_all_found(name: str) -> int:
     """The exit code where not every source of devices answered; it is told."""
-    tell(f"{name}: not every device could be found, see `discovery` above")
+    warn(f"{name}: not every device could be found, see `discovery` above")
     return NOT_FINE

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Final
 
 from exporter.config import Config, load_config
-from exporter.config.schema import Device
+from exporter.config.schema import DeviceConfig
 from exporter.discovery.once import with_discovered
-from exporter.system.terminal import tell
+from exporter.system.terminal import warn
 from exporter.system.text import escaped
 
 _FEW: Final = 8
@@ -70,13 +70,13 @@ def loaded_config(file: Path) -> tuple[Config, list[str]]:
     """
     config, problems = asyncio.run(with_discovered(load_config(file, os.environ)))
     for problem in problems:
-        tell(f"discovery: {escaped(problem)}")
+        warn(f"discovery: {escaped(problem)}")
     return config, problems
 
 
 def chosen_devices(
     config: Config, named: Sequence[str], selectors: Sequence[Selector]
-) -> tuple[Device, ...]:
+) -> tuple[DeviceConfig, ...]:
     """The devices that are named, or all, as far as every selector holds; in the config's order.
 
     Raises `UsageError` for a name that is nobody's, for one that a selector rules out, and when
@@ -115,7 +115,7 @@ def _nobody(name: str, known: Sequence[str]) -> UsageError:
     return UsageError(f"no device has the name or address {escaped(name)!r}{hint}")
 
 
-def _fits(device: Device, selectors: Sequence[Selector]) -> bool:
+def _fits(device: DeviceConfig, selectors: Sequence[Selector]) -> bool:
     labels = {**device.labels, "device": device.label}
     return all(labels.get(name, "") == value for name, value in selectors)
 

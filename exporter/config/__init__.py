@@ -4,21 +4,30 @@ from exporter.config.errors import ConfigError
 from exporter.config.expect import Expect
 from exporter.config.loader import load_config, parse_config
 from exporter.config.redacted import config_text
-from exporter.config.schema import Auth, Config, Device, FileSd, Global, HttpSd, Module, Tls
+from exporter.config.schema import (
+    AuthConfig,
+    Config,
+    DeviceConfig,
+    FileSdConfig,
+    GlobalConfig,
+    HttpSdConfig,
+    ModuleConfig,
+    TlsConfig,
+)
 from exporter.config.types import Secret
 
 __all__ = [
-    "Auth",
+    "AuthConfig",
     "Config",
     "ConfigError",
-    "Device",
+    "DeviceConfig",
     "Expect",
-    "FileSd",
-    "Global",
-    "HttpSd",
-    "Module",
+    "FileSdConfig",
+    "GlobalConfig",
+    "HttpSdConfig",
+    "ModuleConfig",
     "Secret",
-    "Tls",
+    "TlsConfig",
     "config_text",
     "load_config",
     "parse_config",

@@ -13,30 +13,30 @@ from exporter.config.errors import ConfigError, Problem, as_lines, keys_of, prob
 from exporter.config.expect import Expect, Servers
 from exporter.config.schema import (
     DEFAULT_MODULE,
-    Auth,
+    AuthConfig,
     Config,
-    Device,
-    FileSd,
-    Global,
-    HttpSd,
-    Module,
-    Tls,
+    DeviceConfig,
+    FileSdConfig,
+    GlobalConfig,
+    HttpSdConfig,
+    ModuleConfig,
+    TlsConfig,
 )
 from exporter.config.section import Section
-from exporter.config.yaml_loader import NotYaml, expand_variables, parse_yaml
+from exporter.config.yaml_loader import InvalidYaml, expand_variables, parse_yaml
 from exporter.config.yaml_tree import Tree
 
 _SECTIONS: Final[tuple[type[Section], ...]] = (
     Config,
-    Global,
-    Module,
-    Auth,
-    Tls,
-    Device,
+    GlobalConfig,
+    ModuleConfig,
+    AuthConfig,
+    TlsConfig,
+    DeviceConfig,
     Expect,
     Servers,
-    FileSd,
-    HttpSd,
+    FileSdConfig,
+    HttpSdConfig,
 )
 KNOWN_KEYS: Final = keys_of(_SECTIONS)
 
@@ -54,7 +54,7 @@ def read_tree(file: Path, *, verbatim: bool = False) -> Tree:
         raise ConfigError([f"{file}: cannot be read: {problem.strerror}"]) from None
     except UnicodeDecodeError:
         raise ConfigError([f"{file}: is not UTF-8 text"]) from None
-    except NotYaml as problem:
+    except InvalidYaml as problem:
         raise ConfigError([f"{file}: {problem}"]) from None
 
 

@@ -27,13 +27,13 @@ from exporter.config.types import (
 )
 from exporter.system.files import read_regular
 from exporter.system.tls_versions import TlsVersion
-from exporter.vapix.http_auth import Credentials, Policy
+from exporter.vapix.http_auth import DeviceCredentials, Policy
 from exporter.vapix.tls import TlsSettings, make_ssl_context
 
 DEFAULT_MODULE = "default"
 
 
-class Global(Section):
+class GlobalConfig(Section):
     """`global`: what holds where a module does not say otherwise."""
 
     interval: DurationSeconds = 60.0
@@ -41,7 +41,7 @@ class Global(Section):
     concurrency: Annotated[int, Ge(1)] = 1000
 
 
-class Auth(Section):
+class AuthConfig(Section):
     """`auth`: the account on the devices; each half inline or in a file."""
 
     scheme: Policy = "auto"
@@ -70,7 +70,7 @@ class Auth(Section):
         named = (self.username_file, self.password_file)
         return tuple(file for file in named if file is not None)
 
-    def credentials(self) -> Credentials | None:
+    def credentials(self) -> DeviceCredentials | None:
         """The account as it stands now, files read anew; `None` if there is none.
 
         Raises `ValueError`, naming the file, for one that cannot be read or is empty.
@@ -81,10 +81,12 @@ class Auth(Section):
         password = None if self.password is None else self.password.get_secret_value()
         if self.password_file is not None:
             password = _read_secret(self.password_file)
-        return None if username is None or password is None else Credentials(username, password)
+        return (
+            None if username is None or password is None else DeviceCredentials(username, password)
+        )
 
 
-class Tls(Section):
+class TlsConfig(Section):
     """`tls_config`: how a device proves who it is, and we to it."""
 
     ca_file: ReadableFile | None = None
@@ -128,12 +130,12 @@ class Tls(Section):
         )
 
 
-class Module(Section):
+class ModuleConfig(Section):
     """`modules.NAME`: how to talk to a kind of device."""
 
     scheme: Literal["http", "https"] = "https"
-    auth: Auth = Auth()
-    tls_config: Tls = Field(default_factory=Tls)
+    auth: AuthConfig = AuthConfig()
+    tls_config: TlsConfig = Field(default_factory=TlsConfig)
     interval: DurationSeconds | None = None
     timeout: DurationSeconds | None = None
     expect: Expect = Expect()
@@ -147,7 +149,7 @@ class Module(Section):
         return self
 
 
-class Device(Section):
+class DeviceConfig(Section):
     """One entry of `devices`."""
 
     address: Address
@@ -162,14 +164,14 @@ class Device(Section):
         return self.name or self.address
 
 
-class FileSd(Section):
+class FileSdConfig(Section):
     """One entry of `file_sd_configs`: files of target groups, by pattern."""
 
     files: Annotated[tuple[FilePattern, ...], Len(1)]
     refresh_interval: DurationSeconds = 60.0
 
 
-class HttpSd(Section):
+class HttpSdConfig(Section):
     """One entry of `http_sd_configs`: a server of target groups."""
 
     url: HttpUrl
@@ -179,16 +181,16 @@ class HttpSd(Section):
 class Config(Section):
     """The whole file."""
 
-    global_: Global = Field(Global(), alias="global")
-    modules: dict[str, Module] = Field(default_factory=dict, validate_default=True)
-    devices: tuple[Device, ...] = ()
-    file_sd_configs: tuple[FileSd, ...] = ()
-    http_sd_configs: tuple[HttpSd, ...] = ()
+    global_: GlobalConfig = Field(GlobalConfig(), alias="global")
+    modules: dict[str, ModuleConfig] = Field(default_factory=dict, validate_default=True)
+    devices: tuple[DeviceConfig, ...] = ()
+    file_sd_configs: tuple[FileSdConfig, ...] = ()
+    http_sd_configs: tuple[HttpSdConfig, ...] = ()
 
     @field_validator("modules")
     @classmethod
-    def _default_exists(cls, modules: dict[str, Module]) -> dict[str, Module]:
-        return modules if DEFAULT_MODULE in modules else {**modules, DEFAULT_MODULE: Module()}
+    def _default_exists(cls, modules: dict[str, ModuleConfig]) -> dict[str, ModuleConfig]:
+        return modules if DEFAULT_MODULE in modules else {**modules, DEFAULT_MODULE: ModuleConfig()}
 
     @property
     def files(self) -> tuple[Path, ...]:
@@ -197,14 +199,14 @@ class Config(Section):
         sections = (section for each in modules for section in (each.auth, each.tls_config))
         return tuple(file for section in sections for file in section.files)
 
-    def module(self, name: str) -> Module:
+    def module(self, name: str) -> ModuleConfig:
         """The module called `name`; `default` exists even where the file has none.
 
         Raises `KeyError` for a name that is not configured.
         """
         return self.modules[name]
 
-    def expect(self, device: Device) -> Expect:
+    def expect(self, device: DeviceConfig) -> Expect:
         """What is expected of a device: its own `expect` laid over its module's, key by key."""
         under = self.module(device.module).expect
         return device.expect.laid_over(under) if device.expect.named() else under

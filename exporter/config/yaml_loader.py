@@ -13,7 +13,7 @@ from typing import Final
 
 import yaml
 
-from exporter.config.yaml_tree import Builder, Mark, Misfit, Tree, events_of
+from exporter.config.yaml_tree import Builder, Mark, Tree, YamlError, events_of
 
 _VARIABLE: Final = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<broken>\{))")
 
@@ -22,7 +22,7 @@ _QUOTED: Final = re.compile(r"""(['"]).*\w.*\1""")
 """What PyYAML without libyaml quotes of a document. It may be a part of a password."""
 
 
-class NotYaml(ValueError):
+class InvalidYaml(ValueError):
     """A document that is not YAML or gives a key twice; `str()` says where and what."""
 
 
@@ -34,13 +34,13 @@ def parse_yaml(document: str, *, verbatim: bool = False) -> Tree:
     """
     try:
         return Builder(verbatim=verbatim).take_all(events_of(document))
-    except Misfit as misfit:
-        raise NotYaml(f"{_place(misfit.mark)}{misfit}") from None
+    except YamlError as misfit:
+        raise InvalidYaml(f"{_place(misfit.mark)}{misfit}") from None
     except yaml.MarkedYAMLError as problem:
         said = _QUOTED.sub("…", problem.problem or problem.context or "not YAML")
-        raise NotYaml(f"{_place(problem.problem_mark)}{said}") from None
+        raise InvalidYaml(f"{_place(problem.problem_mark)}{said}") from None
     except yaml.YAMLError as problem:
-        raise NotYaml(f"not YAML: {getattr(problem, 'reason', 'cannot be read')}") from None
+        raise InvalidYaml(f"not YAML: {getattr(problem, 'reason', 'cannot be read')}") from None
 
 
 def _place(mark: Mark | None) -> str:

@@ -43,7 +43,7 @@ class Boolean(str):
     __slots__ = ()
 
 
-class Misfit(Exception):
+class YamlError(Exception):
     """What YAML allows and a config cannot have; `mark` says where."""
 
     def __init__(self, problem: str, mark: Mark) -> None:
@@ -102,7 +102,7 @@ class Builder:
     def _document(self, event: yaml.DocumentStartEvent) -> None:
         self._documents += 1
         if self._documents > 1:
-            raise Misfit("a second document begins: a file holds one", event.start_mark)
+            raise YamlError("a second document begins: a file holds one", event.start_mark)
 
     def _scalar(self, event: yaml.ScalarEvent) -> None:
         _refuse_tag(event)
@@ -116,7 +116,7 @@ class Builder:
             return _MERGE if value == "<<" else value
         if not value and not self._verbatim and self._is_in_braces():
             # The rest of a password with a comma in it looks so: it is neither dropped nor shown.
-            raise Misfit(
+            raise YamlError(
                 "a key in braces has nothing behind it: a text with a comma must be quoted",
                 event.start_mark,
             )
@@ -131,14 +131,14 @@ class Builder:
     def _alias(self, event: yaml.AliasEvent) -> None:
         node = self._anchors.get(event.anchor)
         if node is None:
-            raise Misfit(
+            raise YamlError(
                 "an alias of what has no anchor before it: a value that begins with * must be "
                 "quoted",
                 event.start_mark,
             )
         self._repeated += node.size
         if self._repeated > MOST_REPEATED_VALUES:
-            raise Misfit(f"aliases repeat over {MOST_REPEATED_VALUES} values", event.start_mark)
+            raise YamlError(f"aliases repeat over {MOST_REPEATED_VALUES} values", event.start_mark)
         self._check_depth(event, node.depth)
         self._put(event, node)
 
@@ -146,7 +146,7 @@ class Builder:
         _refuse_tag(event)
         self._check_depth(event, 1)
         if self._open and self._open[-1].wants_key:
-            raise Misfit("a key must be a single text", event.start_mark)
+            raise YamlError("a key must be a single text", event.start_mark)
         self._open.append(_Open(event, isinstance(event, yaml.MappingStartEvent)))
 
     def _end(self, _: yaml.CollectionEndEvent) -> None:
@@ -160,13 +160,13 @@ class Builder:
         if not self._open:
             self.tree = node.tree
         elif self._open[-1].wants_key and not isinstance(node.tree, str):
-            raise Misfit("a key must be a single text", event.start_mark)
+            raise YamlError("a key must be a single text", event.start_mark)
         else:
             self._open[-1].add(node, event.start_mark)
 
     def _check_depth(self, event: yaml.NodeEvent, more: int) -> None:
         if len(self._open) + more > DEEPEST_NESTING:
-            raise Misfit(f"nests deeper than {DEEPEST_NESTING} levels", event.start_mark)
+            raise YamlError(f"nests deeper than {DEEPEST_NESTING} levels", event.start_mark)
 
     def _mapping(self, ended: _Open) -> dict[str, Any]:
         own: dict[str, Any] = {}
@@ -174,7 +174,7 @@ class Builder:
             ended.values[::2], ended.values[1::2], ended.marks[::2], strict=True
         ):
             if key in own:
-                raise Misfit(_given_twice(key, ended.event), mark)
+                raise YamlError(_given_twice(key, ended.event), mark)
             own[key] = value
         made = _merged(own.pop(_MERGE), ended.event) | own if _MERGE in own else own
         return made if self._verbatim else {k: v for k, v in made.items() if v is not None}
@@ -193,7 +193,7 @@ class Builder:
 
 def _refuse_tag(event: yaml.ScalarEvent | yaml.CollectionStartEvent) -> None:
     if event.tag is not None:
-        raise Misfit("a value that begins with ! must be quoted", event.start_mark)
+        raise YamlError("a value that begins with ! must be quoted", event.start_mark)
 
 
 def _given_twice(key: str, mapping: yaml.CollectionStartEvent) -> str:
@@ -208,7 +208,7 @@ def _merged(sources: object, mapping: yaml.CollectionStartEvent) -> dict[str, An
     merged: dict[str, Any] = {}
     for source in sources if isinstance(sources, list) else [sources]:
         if not isinstance(source, dict):
-            raise Misfit("<< must have a mapping or a list of them", mapping.start_mark)
+            raise YamlError("<< must have a mapping or a list of them", mapping.start_mark)
         for key, value in source.items():
             merged.setdefault(key, value)
     return merged

@@ -8,11 +8,11 @@ from typing import Final
 
 from exporter.configure.audit import AuditLog
 from exporter.configure.outcome import (
-    Finding,
-    Result,
-    final_finding,
-    first_finding,
-    second_finding,
+    ChangeResult,
+    ChangeStatus,
+    result_of_change,
+    result_of_first_read,
+    result_of_second_read,
 )
 from exporter.configure.plan import Plan
 from exporter.devices.device import Device
@@ -23,39 +23,41 @@ from exporter.vapix.ntp_configuration import set_configuration
 LOOK_AGAIN_AFTER_SECONDS: Final = (1.0, 3.0)
 """A device that reads back different is read again, so long after: it may have been too early."""
 
-_NOTHING_EXPECTED: Final = Finding(Result.NOTHING_EXPECTED, "the config has no `expect` for it")
-_NOT_READ: Final = Finding(Result.NOT_STARTED, "it was not read")
+_NOTHING_EXPECTED: Final = ChangeResult(
+    ChangeStatus.NOTHING_EXPECTED, "the config has no `expect` for it"
+)
+_NOT_READ: Final = ChangeResult(ChangeStatus.NOT_STARTED, "it was not read")
 _AS_IT_WAS: Final = "nothing was sent that changes it: it is as it was"
 _UNDER_WAY: Final = "the change was under way when this ended: old or new is not known"
 
 
 @dataclass(slots=True)
-class Case:
+class DeviceChange:
     """A device and how it stands with it: true at any moment, whenever it is interrupted."""
 
     device: Device
-    finding: Finding = _NOT_READ
+    finding: ChangeResult = _NOT_READ
 
 
-async def look(device: Device) -> Finding:
+async def look(device: Device) -> ChangeResult:
     """Read a device, if anything is expected of it, and compare."""
     expect = device.state.expect
     if not expect.named():
         return _NOTHING_EXPECTED
-    return first_finding(expect, await device.ask(device.client.get_info))
+    return result_of_first_read(expect, await device.ask(device.client.get_info))
 
 
-async def compare(case: Case) -> None:
+async def compare(case: DeviceChange) -> None:
     """Find out what has to change on a device; changes nothing."""
     case.finding = await look(case.device)
 
 
-def await_change(case: Case) -> None:
+def mark_pending(case: DeviceChange) -> None:
     """From here on the device is as it was until `change` says otherwise."""
-    case.finding = replace(case.finding, result=Result.NOT_STARTED, reason=_AS_IT_WAS)
+    case.finding = replace(case.finding, result=ChangeStatus.NOT_STARTED, reason=_AS_IT_WAS)
 
 
-async def change(case: Case, audit: AuditLog | None, stop: asyncio.Event) -> None:
+async def change(case: DeviceChange, audit: AuditLog | None, stop: asyncio.Event) -> None:
     """Read a device again, set what differed, read it back.
 
     Once the change is sent, only cancellation ends this before the device was read back; before
@@ -65,36 +67,36 @@ async def change(case: Case, audit: AuditLog | None, stop: asyncio.Event) -> Non
     fresh = await unless(stop, look(case.device))
     if shown is None or fresh is None or stop.is_set():
         return
-    checked = second_finding(shown, fresh)
-    if checked.result is not Result.DIFFERENT:
+    checked = result_of_second_read(shown, fresh)
+    if checked.result is not ChangeStatus.DIFFERENT:
         case.finding = replace(checked, plan=checked.plan or shown)
         return
     if audit is not None:
         await audit.append("intended", case.device.target, shown.before, shown.after)
-    case.finding = replace(checked, result=Result.UNCERTAIN, reason=_UNDER_WAY)
+    case.finding = replace(checked, result=ChangeStatus.UNCERTAIN, reason=_UNDER_WAY)
     case.finding = await _changed(case.device, shown)
     if audit is not None:
         await _note_outcome(case, audit, shown)
 
 
-async def _changed(device: Device, plan: Plan) -> Finding:
+async def _changed(device: Device, plan: Plan) -> ChangeResult:
     answer = await device.ask(lambda: set_configuration(device.client, plan.after, plan.current))
     error = answer if isinstance(answer, DeviceError) else None
     # Whatever it answered: only what is read back tells what it is now.
     finding = await _read_back(device, plan, error)
     for seconds in LOOK_AGAIN_AFTER_SECONDS:
-        if finding.result is not Result.READ_BACK_DIFFERENT:
+        if finding.result is not ChangeStatus.READ_BACK_DIFFERENT:
             break
         await asyncio.sleep(seconds)
         finding = await _read_back(device, plan, error)
     return finding
 
 
-async def _read_back(device: Device, plan: Plan, error: DeviceError | None) -> Finding:
-    return final_finding(plan, error, await device.ask(device.client.get_info))
+async def _read_back(device: Device, plan: Plan, error: DeviceError | None) -> ChangeResult:
+    return result_of_change(plan, error, await device.ask(device.client.get_info))
 
 
-async def _note_outcome(case: Case, audit: AuditLog, plan: Plan) -> None:
+async def _note_outcome(case: DeviceChange, audit: AuditLog, plan: Plan) -> None:
     finding = case.finding
     await audit.append(
         "outcome",

@@ -13,7 +13,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 
-from exporter.devices.device import Target
+from exporter.devices.device import DeviceTarget
 from exporter.vapix.ntp_configuration import NtpClientConfiguration
 
 Clock = Callable[[], datetime]
@@ -51,7 +51,7 @@ class AuditLog:
     async def append(
         self,
         event: str,
-        target: Target,
+        target: DeviceTarget,
         before: NtpClientConfiguration,
         after: NtpClientConfiguration | None,
         **more: str | None,

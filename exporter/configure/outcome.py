@@ -25,7 +25,7 @@ from exporter.vapix.ntp_configuration import NtpClientConfiguration, present_con
 from exporter.vapix.reading import NtpClientReading, Reading
 
 
-class Result(StrEnum):
+class ChangeStatus(StrEnum):
     """In a word, how it stands with a device."""
 
     NOTHING_EXPECTED = "nothing_expected"
@@ -39,7 +39,9 @@ class Result(StrEnum):
     UNCERTAIN = "uncertain"
 
 
-RIGHT: Final = frozenset({Result.NOTHING_EXPECTED, Result.ALREADY_RIGHT, Result.SET})
+RIGHT: Final = frozenset(
+    {ChangeStatus.NOTHING_EXPECTED, ChangeStatus.ALREADY_RIGHT, ChangeStatus.SET}
+)
 """The results of a device that leaves nothing to be done."""
 
 _REFUSALS: Final = (ApiError, Forbidden, Unauthorized, Unsupported)
@@ -50,14 +52,14 @@ _INTERNAL_ERROR: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class ChangeResult:
     """How it stands with a device, and why, in a sentence.
 
     `plan` once it was read; `left` is what was still different when it was read back as `found`;
     `error` what the device's answer failed with.
     """
 
-    result: Result
+    result: ChangeStatus
     reason: str | None = None
     plan: Plan | None = None
     left: tuple[Difference, ...] = ()
@@ -65,19 +67,21 @@ class Finding:
     error: DeviceError | None = None
 
 
-def first_finding(expect: Expect, answer: Reading | DeviceError) -> Finding:
+def result_of_first_read(expect: Expect, answer: Reading | DeviceError) -> ChangeResult:
     """What follows from reading a device; nothing has been sent that changes it."""
     if isinstance(answer, DeviceError):
         said_no = isinstance(answer, _REFUSALS)
-        result = Result.REFUSED if said_no else Result.UNREACHABLE
-        return Finding(result, str(answer), error=answer)
+        result = ChangeStatus.REFUSED if said_no else ChangeStatus.UNREACHABLE
+        return ChangeResult(result, str(answer), error=answer)
     plan = make_plan(expect, answer)
     if plan.problems:
-        return Finding(Result.REFUSED, f"not sent: {'; '.join(plan.problems)}", plan)
-    return Finding(Result.DIFFERENT if plan.differences else Result.ALREADY_RIGHT, None, plan)
+        return ChangeResult(ChangeStatus.REFUSED, f"not sent: {'; '.join(plan.problems)}", plan)
+    return ChangeResult(
+        ChangeStatus.DIFFERENT if plan.differences else ChangeStatus.ALREADY_RIGHT, None, plan
+    )
 
 
-def second_finding(shown: Plan, fresh: Finding) -> Finding:
+def result_of_second_read(shown: Plan, fresh: ChangeResult) -> ChangeResult:
     """What follows from reading a device once more before it is changed.
 
     Only the change that was shown is made: not one of a device that is another by now.
@@ -86,10 +90,12 @@ def second_finding(shown: Plan, fresh: Finding) -> Finding:
     if plan is None or not plan.differences or alike(plan.before, shown.before):
         return fresh
     reason = "not sent: its configuration has changed since it was first read; run again"
-    return Finding(Result.REFUSED, reason, plan)
+    return ChangeResult(ChangeStatus.REFUSED, reason, plan)
 
 
-def final_finding(plan: Plan, error: DeviceError | None, back: Reading | DeviceError) -> Finding:
+def result_of_change(
+    plan: Plan, error: DeviceError | None, back: Reading | DeviceError
+) -> ChangeResult:
     """What follows from a change: how its request ended (`None`: well), and what was read back."""
     if isinstance(back, DeviceError):
         return _unseen(plan, error, back)
@@ -98,21 +104,23 @@ def final_finding(plan: Plan, error: DeviceError | None, back: Reading | DeviceE
     left = differences_left(plan, back.client)
     if not left:
         reason = None if error is None else f"it reads back right, though asking ended in: {error}"
-        return Finding(Result.SET, reason, plan, found=found)
+        return ChangeResult(ChangeStatus.SET, reason, plan, found=found)
     if isinstance(error, _REFUSALS):
         moved = "" if unmoved else "; it is no longer as it was, though"
-        return Finding(Result.REFUSED, f"{error}{moved}", plan, left, found, error)
+        return ChangeResult(ChangeStatus.REFUSED, f"{error}{moved}", plan, left, found, error)
     asked = "it accepted the change" if error is None else f"asking ended in: {error}"
     made = "it is as it was" if unmoved else "it is neither as it was nor as wanted"
-    return Finding(Result.READ_BACK_DIFFERENT, f"{asked}; {made}", plan, left, found, error)
+    return ChangeResult(
+        ChangeStatus.READ_BACK_DIFFERENT, f"{asked}; {made}", plan, left, found, error
+    )
 
 
-def _unseen(plan: Plan, error: DeviceError | None, back: DeviceError) -> Finding:
+def _unseen(plan: Plan, error: DeviceError | None, back: DeviceError) -> ChangeResult:
     if error is not None and _was_not_carried_out(error):
-        return Finding(Result.REFUSED, str(error), plan, error=error)
+        return ChangeResult(ChangeStatus.REFUSED, str(error), plan, error=error)
     asked = "it accepted the change" if error is None else f"asking ended in: {error}"
     reason = f"{asked}; it could not be read back: {back}"
-    return Finding(Result.UNCERTAIN, reason, plan, error=error or back)
+    return ChangeResult(ChangeStatus.UNCERTAIN, reason, plan, error=error or back)
 
 
 def _was_not_carried_out(error: DeviceError) -> bool:

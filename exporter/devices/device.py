@@ -20,7 +20,7 @@ _log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
+class DeviceTarget:
     """A device as the config has it, module and global settings applied."""
 
     name: str
@@ -38,7 +38,7 @@ class Device:
     outage's errors, and the fields of answers that were left out since the start.
     """
 
-    target: Target
+    target: DeviceTarget
     client: NtpClient
     state: DeviceState = field(default_factory=DeviceState)
     told_reasons: frozenset[str] = frozenset()

@@ -11,12 +11,12 @@ from typing import Final, Literal, NamedTuple
 from exporter.clock.offset import Offset
 from exporter.devices.state import DeviceState, ErrorKind
 from exporter.vapix.errors import (
-    AlwaysStale,
-    CertificateNotBelieved,
+    CertificateNotTrusted,
     DeviceError,
     FactoryNew,
     NoAccount,
     NoCommonScheme,
+    NonceAlwaysStale,
 )
 from exporter.vapix.reading import NtpClientReading
 
@@ -27,7 +27,7 @@ SKEW_SECONDS: Final = 0.5
 """A clock that is certainly further off than this wants a look: AxisNTPClockSkew's warning."""
 
 
-class Trouble(NamedTuple):
+class Issue(NamedTuple):
     """One thing that is wrong: `bad` if nothing is known of the device's NTP, else a `warning`.
 
     `what` goes into a table's cell; `advice` is one sentence on what to do.
@@ -38,7 +38,7 @@ class Trouble(NamedTuple):
     advice: str
 
 
-def troubles(state: DeviceState, offset: Offset | None) -> list[Trouble]:
+def diagnose(state: DeviceState, offset: Offset | None) -> list[Issue]:
     """Everything that is wrong with a device, the gravest first; nothing before its first poll.
 
     `offset` is its clock seen from outside, now; `None` while unknown.
@@ -66,52 +66,52 @@ _ADVICE: Final = {
 }
 
 _ADVICE_ON: Final[dict[type[DeviceError], str]] = {
-    CertificateNotBelieved: (
+    CertificateNotTrusted: (
         "Set tls_config to fit the device's certificate: ca_file, or fingerprint_sha256."
     ),
     NoAccount: "Give the username and password of an administrator on the device.",
     NoCommonScheme: "Use https, or let the device offer Digest and auth.scheme answer it.",
-    AlwaysStale: "Restart the device; if that does not help, update its firmware.",
+    NonceAlwaysStale: "Restart the device; if that does not help, update its firmware.",
     FactoryNew: "Set the device's first password, in its web page.",
 }
 """Where an error's reason alone does not tell what to do."""
 
 
-def _failure(error: ErrorKind, said: DeviceError | None) -> Trouble:
+def _failure(error: ErrorKind, said: DeviceError | None) -> Issue:
     # A device that owes an answer fails otherwise than it last did.
     kind = type(said) if said is not None and said.reason == error.reason else DeviceError
     advice = _ADVICE_ON.get(kind) or _ADVICE[error.reason]
-    return Trouble("bad", f"{error.reason} {error.code}".strip(), advice)
+    return Issue("bad", f"{error.reason} {error.code}".strip(), advice)
 
 
-def _reading_troubles(state: DeviceState) -> Iterator[Trouble]:
+def _reading_troubles(state: DeviceState) -> Iterator[Issue]:
     if state.client is None:
         what, advice = "no NTP client", "Update the device's firmware: it reports no NTP client."
-        yield Trouble("warning", what, advice)
+        yield Issue("warning", what, advice)
     else:
         yield from _client_troubles(state.client)
     if state.mismatches:
         differs = ", ".join(state.mismatches)
         advice = "See the difference with `axis-ntp-exporter configure`; --apply sets it right."
-        yield Trouble("warning", f"not as expected: {differs}", advice)
+        yield Issue("warning", f"not as expected: {differs}", advice)
 
 
-def _client_troubles(client: NtpClientReading) -> Iterator[Trouble]:
+def _client_troubles(client: NtpClientReading) -> Iterator[Issue]:
     if not client.enabled:
         what = "disabled" if client.enabled is False else "does not say whether it is enabled"
-        yield Trouble("warning", f"NTP client {what}", "Enable the device's NTP client.")
+        yield Issue("warning", f"NTP client {what}", "Enable the device's NTP client.")
     elif not client.synced:
         unsaid = "does not say whether it is synchronized"
         advice = "See that the device can reach its NTP servers, and that they answer."
         if client.active_server_count == 0:
             advice = "Give the device NTP servers: it has none."
-        yield Trouble("warning", unsaid if client.synced is None else "not synchronized", advice)
+        yield Issue("warning", unsaid if client.synced is None else "not synchronized", advice)
     if client.offset_seconds is not None and abs(client.offset_seconds) > OFFSET_SECONDS:
         advice = "See whether its NTP servers agree, and whether the network delays their answers."
-        yield Trouble("warning", "far off its NTP server", advice)
+        yield Issue("warning", "far off its NTP server", advice)
 
 
-def _clock_troubles(offset: Offset | None) -> Iterator[Trouble]:
+def _clock_troubles(offset: Offset | None) -> Iterator[Issue]:
     if offset is not None and abs(offset.seconds) - offset.uncertainty_seconds > SKEW_SECONDS:
         advice = "Compare its NTP servers with this host's: one of the two clocks is wrong."
-        yield Trouble("warning", "its clock is off", advice)
+        yield Issue("warning", "its clock is off", advice)

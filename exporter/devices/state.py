@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime
-from exporter.clock.http_time import Sighting, observations
+from exporter.clock.http_time import ResponseTimes, clock_samples
 from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect
 from exporter.devices.compliance import mismatches
@@ -19,7 +19,7 @@ MAX_ERROR_KINDS = 64
 """How many (reason, code) a device may open: its codes are its own to choose, memory is ours."""
 
 
-class Outcome(NamedTuple):
+class PollOutcome(NamedTuple):
     """How a poll ended, and when: a reading, or an error.
 
     `sightings` are the HTTP answers it got, oldest first. `held_ns`, for how long its request was
@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
     ended: HostTime
     duration_ns: int
     result: Reading | DeviceError
-    sightings: tuple[Sighting, ...] = ()
+    sightings: tuple[ResponseTimes, ...] = ()
     held_ns: int = 0
 
     @property
@@ -134,7 +134,7 @@ class DeviceState:
         self.expect = expect
         self._compare()
 
-    def record(self, outcome: Outcome) -> None:
+    def record(self, outcome: PollOutcome) -> None:
         """Take in how a poll ended."""
         ended, result = outcome.ended, outcome.result
         self.polls += 1
@@ -156,7 +156,7 @@ class DeviceState:
         self.last_success_unix = self.last_poll_unix
         self._show(reading)
 
-    def _record_failure(self, outcome: Outcome, error: DeviceError) -> None:
+    def _record_failure(self, outcome: PollOutcome, error: DeviceError) -> None:
         self.up = False
         self.failures += 1
         self.consecutive_failures = (self.consecutive_failures or 0) + 1
@@ -180,8 +180,8 @@ class DeviceState:
         self.mismatches = mismatches(self.expect, self.client) if expected else None
         self.compliant = None if self.mismatches is None else not self.mismatches
 
-    def _record_clock(self, outcome: Outcome) -> None:
-        seen = observations(outcome.sightings, outcome.ended.year)
+    def _record_clock(self, outcome: PollOutcome) -> None:
+        seen = clock_samples(outcome.sightings, outcome.ended.year)
         self.clock.take_poll(seen, outcome.ready_after_ns)
 
     def _bounded(self, kind: ErrorKind) -> ErrorKind:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
-from exporter.config import Config
-from exporter.config import Device as Entry
+from exporter.config import Config, DeviceConfig
 
 
 class Source(NamedTuple):
@@ -16,17 +15,19 @@ class Source(NamedTuple):
     name: str
 
 
-class Admission(NamedTuple):
+class AcceptedTargets(NamedTuple):
     """The devices that got in, and for each source what is wrong with those that did not."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[DeviceConfig, ...]
     problems: Mapping[Source, tuple[str, ...]]
 
 
-def admit(config: Config, found: Mapping[Source, Sequence[Entry]]) -> Admission:
+def accept_targets(
+    config: Config, found: Mapping[Source, Sequence[DeviceConfig]]
+) -> AcceptedTargets:
     """Let in what can be polled; configured names come first, then sources in their order."""
     owners = {entry.label: "the config" for entry in config.devices}
-    admitted: list[Entry] = []
+    admitted: list[DeviceConfig] = []
     problems = {}
     for source, entries in found.items():
         refused = []
@@ -37,10 +38,10 @@ def admit(config: Config, found: Mapping[Source, Sequence[Entry]]) -> Admission:
                 owners[entry.label] = source.name
                 admitted.append(entry)
         problems[source] = tuple(refused)
-    return Admission(tuple(admitted), problems)
+    return AcceptedTargets(tuple(admitted), problems)
 
 
-def _problem(entry: Entry, config: Config, owners: Mapping[str, str]) -> str | None:
+def _problem(entry: DeviceConfig, config: Config, owners: Mapping[str, str]) -> str | None:
     if entry.module not in config.modules:
         return f"target {entry.address!r}: there is no module {entry.module!r}"
     if owner := owners.get(entry.label):

@@ -15,7 +15,7 @@ LARGEST_BYTES: Final = 64 * 1024 * 1024
 _GONE: Final = (FileNotFoundError, NotADirectoryError)
 
 
-class Unreadable(ValueError):
+class UnreadableFile(ValueError):
     """A file that tells nothing; `str()` says why."""
 
 
@@ -47,14 +47,14 @@ def read_text(file: Path) -> str:
     try:
         return _read(file).decode()
     except OSError as problem:
-        raise Unreadable(f"cannot be read: {problem.strerror}") from None
+        raise UnreadableFile(f"cannot be read: {problem.strerror}") from None
     except UnicodeDecodeError:
-        raise Unreadable("is not UTF-8 text") from None
+        raise UnreadableFile("is not UTF-8 text") from None
 
 
 def _read(file: Path) -> bytes:
     with open_regular(file) as opened:
         content = opened.read(LARGEST_BYTES + 1)
     if len(content) > LARGEST_BYTES:
-        raise Unreadable(f"is larger than {LARGEST_BYTES} bytes")
+        raise UnreadableFile(f"is larger than {LARGEST_BYTES} bytes")
     return content

@@ -11,10 +11,10 @@ from typing import Final, NamedTuple, Protocol
 
 import aiohttp
 
-from exporter.config import Config, FileSd, HttpSd
+from exporter.config import Config, FileSdConfig, HttpSdConfig
 from exporter.config.types import shown_url
 from exporter.discovery.file_sd import LARGEST_BYTES, matches, matching, read_text
-from exporter.discovery.patience import Patience
+from exporter.discovery.patience import HungCallGuard
 from exporter.discovery.target_groups import Targets, read_groups
 
 PATIENCE_SECONDS: Final = 30.0
@@ -23,7 +23,7 @@ PATIENCE_SECONDS: Final = 30.0
 _JSON_SUFFIXES: Final = (".json", ".JSON")
 
 
-class Refreshed(NamedTuple):
+class RefreshResult(NamedTuple):
     """What a source has told: its targets, or `None` and why there are none to be had."""
 
     source: str
@@ -31,7 +31,7 @@ class Refreshed(NamedTuple):
     problem: str = ""
 
 
-class NothingTold(Exception):
+class RefreshFailed(Exception):
     """A refresh that does not even know its sources; `str()` says why."""
 
 
@@ -43,48 +43,48 @@ class Mechanism(Protocol):
     origins: tuple[str, ...]
     """What it asks, as the operator wrote it: sources by another name while none are known."""
 
-    async def refresh(self) -> list[Refreshed]:
+    async def refresh(self) -> list[RefreshResult]:
         """Every source that there is, each with what it tells now. Raises `NothingTold`."""
 
     def covers(self, source: str) -> bool:
         """Whether this source is one of those that it asks."""
 
 
-def mechanisms(config: Config) -> dict[FileSd | HttpSd, Mechanism]:
+def mechanisms(config: Config) -> dict[FileSdConfig | HttpSdConfig, Mechanism]:
     """Every mechanism of a config, by its section, in the config's order."""
-    found: dict[FileSd | HttpSd, Mechanism] = {}
-    found.update((section, Files(section)) for section in config.file_sd_configs)
-    found.update((section, Server(section)) for section in config.http_sd_configs)
+    found: dict[FileSdConfig | HttpSdConfig, Mechanism] = {}
+    found.update((section, FileSD(section)) for section in config.file_sd_configs)
+    found.update((section, HTTPSD(section)) for section in config.http_sd_configs)
     return found
 
 
-class Files:
+class FileSD:
     """Files by pattern; each is a source of its own."""
 
     name = "file"
 
-    def __init__(self, config: FileSd, patience_seconds: float = PATIENCE_SECONDS) -> None:
+    def __init__(self, config: FileSdConfig, patience_seconds: float = PATIENCE_SECONDS) -> None:
         self.interval_seconds = config.refresh_interval
         self.origins: tuple[str, ...] = tuple(map(_shown, config.files))
         self._patterns = config.files
-        self._patience = Patience(self._read_all, patience_seconds)
+        self._patience = HungCallGuard(self._read_all, patience_seconds)
 
-    async def refresh(self) -> list[Refreshed]:
+    async def refresh(self) -> list[RefreshResult]:
         """Read every file that there is."""
         try:
             return await self._patience.result()
         except TimeoutError:
-            raise NothingTold(
+            raise RefreshFailed(
                 "the files could not be read in time: does their disk hang?"
             ) from None
         except OSError as problem:
-            raise NothingTold(f"{problem.filename}: {problem.strerror}") from None
+            raise RefreshFailed(f"{problem.filename}: {problem.strerror}") from None
 
     def covers(self, source: str) -> bool:
         """Whether a pattern finds this file."""
         return any(matches(Path(source), pattern) for pattern in self._patterns)
 
-    def _read_all(self) -> list[Refreshed]:
+    def _read_all(self) -> list[RefreshResult]:
         return [_read(file) for file in matching(self._patterns)]
 
 
@@ -93,20 +93,20 @@ def _shown(file: Path) -> str:
     return os.fsencode(file).decode(errors="replace")
 
 
-def _read(file: Path) -> Refreshed:
+def _read(file: Path) -> RefreshResult:
     try:
         targets = read_groups(read_text(file), is_json=file.suffix in _JSON_SUFFIXES)
     except ValueError as problem:
-        return Refreshed(_shown(file), None, str(problem))
-    return Refreshed(_shown(file), targets)
+        return RefreshResult(_shown(file), None, str(problem))
+    return RefreshResult(_shown(file), targets)
 
 
-class Server:
+class HTTPSD:
     """An HTTP server that answers with target groups as JSON."""
 
     name = "http"
 
-    def __init__(self, config: HttpSd) -> None:
+    def __init__(self, config: HttpSdConfig) -> None:
         self.interval_seconds = config.refresh_interval
         self._url = config.url
         self._source = shown_url(config.url)
@@ -116,7 +116,7 @@ class Server:
         """Whether this is the server."""
         return source == self._source
 
-    async def refresh(self) -> list[Refreshed]:
+    async def refresh(self) -> list[RefreshResult]:
         """Ask the server."""
         try:
             document = await self._fetch()
@@ -126,8 +126,8 @@ class Server:
         except (aiohttp.ClientError, ValueError) as error:
             problem = _told(error)
         else:
-            return [Refreshed(self._source, targets)]
-        return [Refreshed(self._source, None, problem)]
+            return [RefreshResult(self._source, targets)]
+        return [RefreshResult(self._source, None, problem)]
 
     async def _fetch(self) -> str:
         timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)

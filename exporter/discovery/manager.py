@@ -7,11 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 
-from exporter.config import Config, FileSd, HttpSd
-from exporter.config import Device as Entry
+from exporter.config import Config, DeviceConfig, FileSdConfig, HttpSdConfig
 from exporter.discovery.admission import Source
-from exporter.discovery.http_sd import Mechanism, NothingTold, Refreshed, mechanisms
-from exporter.metrics.exporter import SelfMetrics
+from exporter.discovery.http_sd import Mechanism, RefreshFailed, RefreshResult, mechanisms
+from exporter.metrics.exporter import ExporterMetrics
 
 _log = structlog.get_logger()
 
@@ -25,14 +24,14 @@ class Discovery:
     `changed` is called when they are other ones; it returns who was refused and why.
     """
 
-    def __init__(self, metrics: SelfMetrics, changed: Callable[[], Refusals]) -> None:
+    def __init__(self, metrics: ExporterMetrics, changed: Callable[[], Refusals]) -> None:
         self._metrics = metrics
         self._changed = changed
-        self._watches: dict[FileSd | HttpSd, _Watch] = {}
+        self._watches: dict[FileSdConfig | HttpSdConfig, _Watch] = {}
 
-    def found(self, config: Config) -> dict[Source, tuple[Entry, ...]]:
+    def found(self, config: Config) -> dict[Source, tuple[DeviceConfig, ...]]:
         """What every source of a config told last, in its order."""
-        found: dict[Source, tuple[Entry, ...]] = {}
+        found: dict[Source, tuple[DeviceConfig, ...]] = {}
         for section, mechanism in mechanisms(config).items():
             found.update(self._last_told(section, mechanism))
         return found
@@ -54,15 +53,15 @@ class Discovery:
             watch.stop()
         self._forget(source for watch in ended for source in watch.found)
 
-    def _begun(self, section: FileSd | HttpSd, mechanism: Mechanism) -> _Watch:
+    def _begun(self, section: FileSdConfig | HttpSdConfig, mechanism: Mechanism) -> _Watch:
         """A new watch that knows what others were told by the sources that it asks from now on."""
         found = self._last_told(section, mechanism)
         told = {s: p for each in self._watches.values() for s, p in each.told.items() if s in found}
         return _Watch(mechanism, found, told, self._take, self._break)
 
     def _last_told(
-        self, section: FileSd | HttpSd, mechanism: Mechanism
-    ) -> dict[Source, tuple[Entry, ...]]:
+        self, section: FileSdConfig | HttpSdConfig, mechanism: Mechanism
+    ) -> dict[Source, tuple[DeviceConfig, ...]]:
         if (watch := self._watches.get(section)) is not None:
             return watch.found
         # A section that says anew how its sources are asked has told nothing yet itself.
@@ -83,7 +82,7 @@ class Discovery:
             watch.stop()
         await asyncio.gather(*(w.task for w in watches.values()), return_exceptions=True)
 
-    def _take(self, watch: _Watch, refreshed: list[Refreshed]) -> None:
+    def _take(self, watch: _Watch, refreshed: list[RefreshResult]) -> None:
         """Take in what a mechanism's sources told, and tell what was wrong."""
         before = watch.found
         watch.take(refreshed)
@@ -103,7 +102,7 @@ class Discovery:
         for each in failed:
             self._account(watch, each, ())
 
-    def _account(self, watch: _Watch, told: Refreshed, refused: tuple[str, ...]) -> None:
+    def _account(self, watch: _Watch, told: RefreshResult, refused: tuple[str, ...]) -> None:
         source = watch.source(told)
         left_out = told.targets.problems if told.targets else (told.problem,)
         problems = (*left_out, *refused)
@@ -132,9 +131,9 @@ class _Watch:
     def __init__(
         self,
         mechanism: Mechanism,
-        found: Mapping[Source, tuple[Entry, ...]],
+        found: Mapping[Source, tuple[DeviceConfig, ...]],
         told: Mapping[Source, tuple[str, ...]],
-        take: Callable[[_Watch, list[Refreshed]], None],
+        take: Callable[[_Watch, list[RefreshResult]], None],
         broken: Callable[[_Watch, Exception], None],
     ) -> None:
         self.mechanism = mechanism
@@ -144,11 +143,11 @@ class _Watch:
         self._take, self._broken = take, broken
         self.task = asyncio.get_running_loop().create_task(self._ask())
 
-    def source(self, told: Refreshed) -> Source:
+    def source(self, told: RefreshResult) -> Source:
         """Who has told this."""
         return Source(self.mechanism.name, told.source)
 
-    def take(self, refreshed: list[Refreshed]) -> None:
+    def take(self, refreshed: list[RefreshResult]) -> None:
         """Keep what each source told; of a broken one, what it told last."""
         before, self.found = self.found, {}
         for each in refreshed:
@@ -156,10 +155,10 @@ class _Watch:
             self.found[self.source(each)] = last if each.targets is None else each.targets.entries
         self.has_told = True
 
-    def failed(self, problem: str) -> list[Refreshed]:
+    def failed(self, problem: str) -> list[RefreshResult]:
         """A round in which no source told anything."""
         names = [source.name for source in self.found] or self.mechanism.origins
-        return [Refreshed(name, None, problem) for name in names]
+        return [RefreshResult(name, None, problem) for name in names]
 
     def stop(self) -> None:
         """Ask no more."""
@@ -173,8 +172,8 @@ class _Watch:
                 self._broken(self, fault)
             await asyncio.sleep(self.mechanism.interval_seconds)
 
-    async def _round(self) -> list[Refreshed]:
+    async def _round(self) -> list[RefreshResult]:
         try:
             return await self.mechanism.refresh()
-        except NothingTold as problem:
+        except RefreshFailed as problem:
             return self.failed(str(problem))

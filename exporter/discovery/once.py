@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from exporter.config import Config
-from exporter.config import Device as Entry
-from exporter.discovery.admission import Source, admit
-from exporter.discovery.http_sd import Mechanism, NothingTold, Refreshed, mechanisms
+from exporter.config import Config, DeviceConfig
+from exporter.discovery.admission import Source, accept_targets
+from exporter.discovery.http_sd import Mechanism, RefreshFailed, RefreshResult, mechanisms
 
 
 async def with_discovered(config: Config) -> tuple[Config, list[str]]:
     """The config with the devices that its sources tell of, and what was wrong with any."""
-    found: dict[Source, tuple[Entry, ...]] = {}
+    found: dict[Source, tuple[DeviceConfig, ...]] = {}
     problems: list[str] = []
     asked = list(mechanisms(config).values())
     answers = await asyncio.gather(*map(_asked, asked))
@@ -22,15 +21,15 @@ async def with_discovered(config: Config) -> tuple[Config, list[str]]:
             found[source] = told.targets.entries if told.targets else ()
             left_out = told.targets.problems if told.targets else (told.problem,)
             problems.extend(f"{told.source}: {problem}" for problem in left_out)
-    admission = admit(config, found)
+    admission = accept_targets(config, found)
     for source, refused in admission.problems.items():
         problems.extend(f"{source.name}: {problem}" for problem in refused)
     devices = (*config.devices, *admission.entries)
     return config.model_copy(update={"devices": devices}), problems
 
 
-async def _asked(mechanism: Mechanism) -> list[Refreshed]:
+async def _asked(mechanism: Mechanism) -> list[RefreshResult]:
     try:
         return await mechanism.refresh()
-    except NothingTold as problem:
-        return [Refreshed(origin, None, str(problem)) for origin in mechanism.origins]
+    except RefreshFailed as problem:
+        return [RefreshResult(origin, None, str(problem)) for origin in mechanism.origins]

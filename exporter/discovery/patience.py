@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Patience(Generic[T]):
+class HungCallGuard(Generic[T]):
     """Has `work` done in a thread of its own, one at a time, that keeps no process from ending."""
 
     def __init__(self, work: Callable[[], T], seconds: float) -> None:

@@ -8,7 +8,7 @@ from annotated_types import MaxLen
 from pydantic import FailFast, Field, TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from exporter.config import Device as Entry
+from exporter.config import DeviceConfig
 from exporter.config.loader import problems_of
 from exporter.config.section import NullIsUnset
 from exporter.config.yaml_loader import parse_yaml
@@ -44,7 +44,7 @@ _GROUPS: Final = TypeAdapter(Annotated[tuple[Group, ...], FailFast()])
 class Targets(NamedTuple):
     """The devices of some target groups, and what is wrong with those that were left out."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[DeviceConfig, ...]
     problems: tuple[str, ...] = ()
 
 
@@ -59,13 +59,13 @@ def read_groups(document: str, *, is_json: bool) -> Targets:
 
 
 def _devices(groups: tuple[Group, ...]) -> Targets:
-    entries: list[Entry] = []
+    entries: list[DeviceConfig] = []
     problems: list[str] = []
     left_out = 0
     for group in groups:
         for target in group.targets:
             try:
-                entries.append(Entry.model_validate(_entry(target, group.labels)))
+                entries.append(DeviceConfig.model_validate(_entry(target, group.labels)))
             except ValidationError as invalid:
                 left_out += 1
                 if left_out <= _MOST_PROBLEMS:

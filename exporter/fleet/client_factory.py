@@ -8,44 +8,44 @@ from typing import NamedTuple
 
 from yarl import URL
 
-from exporter.config import Auth, Module, Tls
+from exporter.config import AuthConfig, ModuleConfig, TlsConfig
 from exporter.system.addresses import split_address
 from exporter.system.files import digest
 from exporter.vapix import ntp
 from exporter.vapix.certificate import Notice, notice_certificates
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import Session
-from exporter.vapix.http_auth import Authenticator, Credentials
+from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.tls import make_ssl_context
 
 
-class Material(NamedTuple):
+class ClientSettings(NamedTuple):
     """All that a door is made of, its files as they stand: equal material, the same door."""
 
     scheme: str
-    auth: Auth
-    credentials: Credentials | None
-    tls: Tls
+    auth: AuthConfig
+    credentials: DeviceCredentials | None
+    tls: TlsConfig
     tls_digests: tuple[bytes, ...]
 
 
-def gather(module: Module) -> Material:
+def read_client_settings(module: ModuleConfig) -> ClientSettings:
     """What the door of a module is made of now.
 
     Raises `OSError` or `ValueError`, naming the file, for one that cannot be read.
     """
     tls = module.tls_config
     digests = tuple(digest(file) for file in tls.files)
-    return Material(module.scheme, module.auth, module.auth.credentials(), tls, digests)
+    return ClientSettings(module.scheme, module.auth, module.auth.credentials(), tls, digests)
 
 
-class Door:
+class ClientFactory:
     """One account, one TLS context.
 
     Raises `OSError` or `ValueError`, naming the file, for certificates that cannot be used.
     """
 
-    def __init__(self, material: Material) -> None:
+    def __init__(self, material: ClientSettings) -> None:
         self.material = material
         secure = material.scheme == "https"
         self._tls = _tls_context(material.tls) if secure else None
@@ -66,11 +66,13 @@ class Door:
         return NtpClient(session, endpoint, authenticator)
 
 
-Doors = Mapping[str, Door]
+ClientFactories = Mapping[str, ClientFactory]
 """The doors of a config's modules, by name."""
 
 
-def open_doors(modules: Mapping[str, Module], there: Doors) -> Doors:
+def build_client_factories(
+    modules: Mapping[str, ModuleConfig], there: ClientFactories
+) -> ClientFactories:
     """A door for each module: the one that is there where its material is still the same.
 
     Raises `OSError` or `ValueError`, naming the file, for one that cannot be read or used.
@@ -78,7 +80,9 @@ def open_doors(modules: Mapping[str, Module], there: Doors) -> Doors:
     return {name: _door(module, there.get(name)) for name, module in modules.items()}
 
 
-def reopened(modules: Mapping[str, Module], there: Doors) -> tuple[Doors, Mapping[str, str]]:
+def rebuild_changed_factories(
+    modules: Mapping[str, ModuleConfig], there: ClientFactories
+) -> tuple[ClientFactories, Mapping[str, str]]:
     """The doors with their files as they are now, and what is wrong with them, by module.
 
     A door whose files cannot be used stays as it was: the others do not wait for it.
@@ -92,12 +96,12 @@ def reopened(modules: Mapping[str, Module], there: Doors) -> tuple[Doors, Mappin
     return doors, problems
 
 
-def _door(module: Module, there: Door | None) -> Door:
-    material = gather(module)
-    return there if there is not None and there.material == material else Door(material)
+def _door(module: ModuleConfig, there: ClientFactory | None) -> ClientFactory:
+    material = read_client_settings(module)
+    return there if there is not None and there.material == material else ClientFactory(material)
 
 
-def _tls_context(tls: Tls) -> ssl.SSLContext:
+def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
     try:
         return make_ssl_context(tls.settings())
     except ssl.SSLError as problem:

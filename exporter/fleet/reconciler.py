@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from exporter.config import Config, Expect
-from exporter.config import Device as Entry
-from exporter.devices.device import Device, Target
+from exporter.config import Config, DeviceConfig, Expect
+from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import DeviceState
-from exporter.fleet.client_factory import Door, Doors
+from exporter.fleet.client_factory import ClientFactories, ClientFactory
 from exporter.fleet.registry import Fleet
 from exporter.fleet.sharding import Shard
 from exporter.metrics.exposition import Exposition
@@ -23,36 +22,36 @@ RETRIES_PER_SECOND: Final = 500
 """So many devices are tried with new credentials in a second, not all in one moment."""
 
 
-class Wanted(NamedTuple):
+class DeviceSpec(NamedTuple):
     """A device as it is to be."""
 
-    target: Target
-    door: Door
+    target: DeviceTarget
+    door: ClientFactory
     expect: Expect
 
 
-def wanted_devices(
-    config: Config, discovered: Iterable[Entry], doors: Doors, shard: Shard
-) -> dict[str, Wanted]:
+def build_device_specs(
+    config: Config, discovered: Iterable[DeviceConfig], doors: ClientFactories, shard: Shard
+) -> dict[str, DeviceSpec]:
     """Every device that this shard owns, by name, the configured ones first."""
     entries = [*config.devices, *discovered]
     owned = (entry for entry in entries if shard.owns(entry.label))
     return {entry.label: _wanted(config, entry, doors[entry.module]) for entry in owned}
 
 
-def _wanted(config: Config, entry: Entry, door: Door) -> Wanted:
+def _wanted(config: Config, entry: DeviceConfig, door: ClientFactory) -> DeviceSpec:
     module = config.module(entry.module)
-    target = Target(
+    target = DeviceTarget(
         name=entry.label,
         address=entry.address,
         labels=entry.labels,
         interval_seconds=module.interval or config.global_.interval,
         timeout_seconds=module.timeout or config.global_.timeout,
     )
-    return Wanted(target, door, config.expect(entry))
+    return DeviceSpec(target, door, config.expect(entry))
 
 
-def make_device(wanted: Wanted, session: Session) -> Device:
+def make_device(wanted: DeviceSpec, session: Session) -> Device:
     """A device of which nothing is known yet."""
     client = wanted.door.client(wanted.target.address, session)
     return Device(wanted.target, client, DeviceState(expect=wanted.expect))
@@ -66,7 +65,7 @@ class Changes(NamedTuple):
     changed: int
 
 
-class Roster:
+class Reconciler:
     """Keeps the fleet, its polls and its series at what is wanted."""
 
     def __init__(
@@ -76,9 +75,9 @@ class Roster:
         self._session = session
         self._poller = poller
         self._exposition = exposition
-        self._wanted: dict[str, Wanted] = {}
+        self._wanted: dict[str, DeviceSpec] = {}
 
-    def update(self, wanted: Mapping[str, Wanted]) -> Changes:
+    def update(self, wanted: Mapping[str, DeviceSpec]) -> Changes:
         """Make the devices those of `wanted`, at once and without an error on the way."""
         before, self._wanted = self._wanted, dict(wanted)
         stays = {name for name in before if name in wanted and _is_same(before[name], wanted[name])}
@@ -100,7 +99,7 @@ class Roster:
         """How many polls may be open at once."""
         self._poller.concurrency = concurrency
 
-    def _add(self, wanted: Wanted) -> None:
+    def _add(self, wanted: DeviceSpec) -> None:
         device = make_device(wanted, self._session)
         self._fleet.add(device)
         self._poller.start(device)
@@ -111,7 +110,7 @@ class Roster:
         self._exposition.remove(device)
         device.client.close()
 
-    def _change(self, before: Wanted, wanted: Wanted) -> None:
+    def _change(self, before: DeviceSpec, wanted: DeviceSpec) -> None:
         device = self._fleet[wanted.target.name]
         device.target = wanted.target
         device.state.expect_now(wanted.expect)
@@ -121,13 +120,13 @@ class Roster:
         if wanted.target.interval_seconds != before.target.interval_seconds:
             self._poller.restart(device)
 
-    def _enter(self, wanted: Wanted, delay_seconds: float) -> None:
+    def _enter(self, wanted: DeviceSpec, delay_seconds: float) -> None:
         device = self._fleet[wanted.target.name]
         device.client.close()
         device.client = wanted.door.client(wanted.target.address, self._session)
         self._poller.poll_soon(device, delay_seconds)
 
 
-def _is_same(before: Wanted, wanted: Wanted) -> bool:
+def _is_same(before: DeviceSpec, wanted: DeviceSpec) -> bool:
     """Whether it is the same device: at another address it is another one."""
     return before.target.address == wanted.target.address

@@ -10,16 +10,19 @@ from typing import Final
 
 import structlog
 
-from exporter.config import Config, ConfigError
-from exporter.config import Device as Entry
+from exporter.config import Config, ConfigError, DeviceConfig
 from exporter.discovery import Discovery
-from exporter.discovery.admission import admit
+from exporter.discovery.admission import accept_targets
 from exporter.discovery.manager import Refusals
-from exporter.fleet.client_factory import Doors, open_doors, reopened
-from exporter.fleet.reconciler import Changes, Roster, wanted_devices
+from exporter.fleet.client_factory import (
+    ClientFactories,
+    build_client_factories,
+    rebuild_changed_factories,
+)
+from exporter.fleet.reconciler import Changes, Reconciler, build_device_specs
 from exporter.fleet.sharding import Shard
-from exporter.metrics.exporter import SelfMetrics
-from exporter.system.file_limit import TooManyConnections, make_room_for
+from exporter.metrics.exporter import ExporterMetrics
+from exporter.system.file_limit import TooManyConnections, raise_file_limit
 from exporter.system.files import Digests, digests
 from exporter.system.systemd import ServiceManager
 
@@ -36,25 +39,25 @@ class ReloadFailed(Exception):
     """The config was not taken; the one before it stays in force. `str()` says why."""
 
 
-class Keeper:
+class ConfigReloader:
     """Puts configs into force. `load` reads the config file, and raises one of `PROBLEMS`."""
 
     def __init__(
         self,
         load: Callable[[], Config],
         shard: Shard,
-        roster: Roster,
-        metrics: SelfMetrics,
+        reconciler: Reconciler,
+        metrics: ExporterMetrics,
         manager: ServiceManager,
     ) -> None:
         self._load = load
         self._shard = shard
-        self._roster = roster
+        self._roster = reconciler
         self._metrics = metrics
         self._manager = manager
         self._config = Config()
-        self._doors: Doors = {}
-        self._admitted: Sequence[Entry] = ()
+        self._doors: ClientFactories = {}
+        self._admitted: Sequence[DeviceConfig] = ()
         self._loads_begun = 0
         self._refusal: str | None = None
         self._lock = asyncio.Lock()
@@ -67,7 +70,7 @@ class Keeper:
 
     def start(self, config: Config) -> None:
         """Put the first config into force. Raises one of `PROBLEMS`."""
-        self._put_into_force(config, open_doors(config.modules, {}))
+        self._put_into_force(config, build_client_factories(config.modules, {}))
         self._metrics.config_loaded()
 
     @property
@@ -151,7 +154,7 @@ class Keeper:
         """Open doors anew whose files have changed; what is wrong with files, by module."""
         async with self._lock:
             modules, there = self._config.modules, self._doors
-            doors, problems = await asyncio.to_thread(reopened, modules, there)
+            doors, problems = await asyncio.to_thread(rebuild_changed_factories, modules, there)
             if doors != there:
                 # Not with what discovery has by now: that may be more than can be taken.
                 changes = self._update(self._config, doors, self._admitted)
@@ -160,11 +163,11 @@ class Keeper:
         return problems
 
     async def _take(self, config: Config) -> Changes:
-        doors = await asyncio.to_thread(open_doors, config.modules, self._doors)
+        doors = await asyncio.to_thread(build_client_factories, config.modules, self._doors)
         return self._put_into_force(config, doors)
 
-    def _put_into_force(self, config: Config, doors: Doors) -> Changes:
-        admission = admit(config, self._discovery.found(config))
+    def _put_into_force(self, config: Config, doors: ClientFactories) -> Changes:
+        admission = accept_targets(config, self._discovery.found(config))
         changes = self._update(config, doors, admission.entries)
         self._config, self._doors = config, doors
         self._roster.limit_polls(config.global_.concurrency)
@@ -173,7 +176,7 @@ class Keeper:
 
     def _devices_were_found(self) -> Refusals:
         """Take in what discovery has now; a fleet too large for us stays as it was."""
-        admission = admit(self._config, self._discovery.found(self._config))
+        admission = accept_targets(self._config, self._discovery.found(self._config))
         try:
             changes = self._update(self._config, self._doors, admission.entries)
         except TooManyConnections as problem:
@@ -182,9 +185,11 @@ class Keeper:
             _log.info("discovery.devices_changed", **changes._asdict())
         return admission.problems
 
-    def _update(self, config: Config, doors: Doors, discovered: Sequence[Entry]) -> Changes:
-        wanted = wanted_devices(config, discovered, doors, self._shard)
-        make_room_for(len(wanted))
+    def _update(
+        self, config: Config, doors: ClientFactories, discovered: Sequence[DeviceConfig]
+    ) -> Changes:
+        wanted = build_device_specs(config, discovered, doors, self._shard)
+        raise_file_limit(len(wanted))
         self._metrics.devices.set(len(wanted))
         self._admitted = discovered
         return self._roster.update(wanted)

@@ -30,7 +30,7 @@ class Shard:
         return stable_hash(name) % self.count == self.index
 
 
-WHOLE: Final = Shard(0, 1)
+ALL_DEVICES: Final = Shard(0, 1)
 """One instance that polls every device."""
 
 

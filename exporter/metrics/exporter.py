@@ -27,7 +27,7 @@ PREFIX: Final = "axis_ntp_exporter_"
 _BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
-class SelfMetrics:
+class ExporterMetrics:
     """The `axis_ntp_exporter_*`, `process_*` and `python_*` series on a registry of their own."""
 
     def __init__(self) -> None:

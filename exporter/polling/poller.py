@@ -10,10 +10,10 @@ from collections.abc import Callable, Coroutine
 from typing import Any, NamedTuple, Protocol, cast
 
 from exporter.clock.host import HostClock
-from exporter.clock.http_time import Sighting
+from exporter.clock.http_time import ResponseTimes
 from exporter.clock.offset import SECOND_NS
 from exporter.devices.device import Device
-from exporter.devices.state import Outcome
+from exporter.devices.state import PollOutcome
 from exporter.polling.schedule import first_wait, following_turn, may_shift
 from exporter.polling.transitions import record_and_tell
 from exporter.vapix.errors import DeviceError
@@ -207,7 +207,7 @@ class Poller:
             duration_ns = ended.steady_ns - began_ns - hold.held_ns
             self._observer.poll_ended(duration_ns / SECOND_NS)
             record_and_tell(
-                device, Outcome(ended, duration_ns, result, tuple(sightings), hold.held_ns)
+                device, PollOutcome(ended, duration_ns, result, tuple(sightings), hold.held_ns)
             )
         finally:
             self._free_slot(device)
@@ -226,7 +226,9 @@ def _planned(device: Device, turn: float, now: float) -> _Turn:
     return _Turn(device, turn, max(turn, now))
 
 
-async def poll_once(device: Device, hold: Hold) -> tuple[Reading | DeviceError, list[Sighting]]:
+async def poll_once(
+    device: Device, hold: Hold
+) -> tuple[Reading | DeviceError, list[ResponseTimes]]:
     """Ask a device once, within its timeout over everything; what its answers showed too.
 
     For as long as its request waits for `hold`, the timeout waits too. Raises nothing but

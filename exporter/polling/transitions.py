@@ -8,7 +8,7 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from exporter.devices.device import Device
-from exporter.devices.state import ErrorKind, Outcome
+from exporter.devices.state import ErrorKind, PollOutcome
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.reading import Reading
 
@@ -18,7 +18,7 @@ _log = structlog.get_logger()
 _stdlib = logging.getLogger(__name__)
 
 
-def record_and_tell(device: Device, outcome: Outcome) -> None:
+def record_and_tell(device: Device, outcome: PollOutcome) -> None:
     """Record how a poll ended, and tell what that changes."""
     stepped_before = device.state.clock.last_step_seconds is not None
     if isinstance(outcome.result, DeviceError):
@@ -42,7 +42,7 @@ def _tell(device: Device) -> FilteringBoundLogger:
     return logger
 
 
-def _log_poll(device: Device, outcome: Outcome) -> None:
+def _log_poll(device: Device, outcome: PollOutcome) -> None:
     _log.debug(
         "poll.ended",
         device=device.target.name,
@@ -63,7 +63,7 @@ def _log_failure(device: Device, error: DeviceError) -> None:
         )
 
 
-def _log_recovery(device: Device, outcome: Outcome) -> None:
+def _log_recovery(device: Device, outcome: PollOutcome) -> None:
     if device.state.down_since_steady is not None:
         down_seconds = round(outcome.began_steady_seconds - device.state.down_since_steady, 3)
         _tell(device).info("device.recovered", down_seconds=down_seconds)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from exporter.simulator.ntp_client import NtpClient
+from exporter.simulator.ntp_client import SimulatedNtpClient
 from exporter.simulator.parameters import InvalidParameterError
 
 MAXIMUM_BODY_BYTES = 65_536
@@ -31,7 +31,7 @@ GET_VERSIONS = "getSupportedVersions"
 SET_CONFIGURATION = "setNTPClientConfiguration"
 
 
-class ApiError(Exception):
+class ApiFault(Exception):
     """An error of the API: its code, and for 4004 the sub code of the parameter."""
 
     def __init__(self, code: int, sub_code: int | None = None) -> None:
@@ -51,7 +51,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ApiAnswer:
     """HTTP status, JSON document, and the method that was asked for (None if unreadable)."""
 
     status: int
@@ -80,7 +80,7 @@ class NtpApi:
         "versions",
     )
 
-    def __init__(self, client: NtpClient) -> None:
+    def __init__(self, client: SimulatedNtpClient) -> None:
         self.client = client
         self.versions = client.firmware.api_versions
         self.strict_versions = False
@@ -92,7 +92,7 @@ class NtpApi:
 
     def answer(
         self, body: bytes, content_type: str | None, host_nanoseconds: int, hook: CallHook
-    ) -> Answer:
+    ) -> ApiAnswer:
         """Carry out one request read at that host time; errors become answers too."""
         call: Call | None = None
         version = _highest(self.versions)
@@ -101,27 +101,27 @@ class NtpApi:
             version = self._negotiate(call)
             hook(call)
             data = self._perform(call, host_nanoseconds)
-        except ApiError as error:
+        except ApiFault as error:
             echo = call.echo if call else {}
             document = {"apiVersion": version, **echo, "error": _describe(error)}
             status = 500 if error.code == INTERNAL_ERROR else 200
-            return Answer(status, document, call.method if call else None)
-        return Answer(200, {"apiVersion": version, **call.echo, "data": data}, call.method)
+            return ApiAnswer(status, document, call.method if call else None)
+        return ApiAnswer(200, {"apiVersion": version, **call.echo, "data": data}, call.method)
 
     def _negotiate(self, call: Call) -> str:
         """Choose the version to answer as; getSupportedVersions needs none to be named."""
         if call.method == GET_VERSIONS:
             return _highest(self.versions)
         if call.version is None:
-            raise ApiError(MISSING_PARAMETER)
+            raise ApiFault(MISSING_PARAMETER)
         if call.version in self.versions and self.strict_versions:
             return str(call.version)
         if self.strict_versions:
-            raise ApiError(UNSUPPORTED_VERSION)
+            raise ApiFault(UNSUPPORTED_VERSION)
         asked = _as_numbers(call.version)
         fitting = [v for v in self.versions if asked and _serves(_as_numbers(v), asked)]
         if not fitting:
-            raise ApiError(UNSUPPORTED_VERSION)
+            raise ApiFault(UNSUPPORTED_VERSION)
         return _highest(tuple(fitting))
 
     def _perform(self, call: Call, host_nanoseconds: int) -> dict[str, object]:
@@ -131,7 +131,7 @@ class NtpApi:
             return {"apiVersions": list(self.versions)}
         if call.method == SET_CONFIGURATION:
             return self._configure(call.parameters, host_nanoseconds)
-        raise ApiError(NO_SUCH_METHOD)
+        raise ApiFault(NO_SUCH_METHOD)
 
     def _info(self, host_nanoseconds: int) -> dict[str, object]:
         """Answer getNTPInfo: a client section and a server section, each only if there is one."""
@@ -146,15 +146,15 @@ class NtpApi:
     def _configure(self, parameters: object, host_nanoseconds: int) -> dict[str, object]:
         """Answer setNTPClientConfiguration: empty data, or 4003, or 4004 with a sub code."""
         if parameters is None or parameters == {}:
-            raise ApiError(MISSING_PARAMETER)
+            raise ApiFault(MISSING_PARAMETER)
         if not isinstance(parameters, dict):
-            raise ApiError(INVALID_PARAMETER)
+            raise ApiFault(INVALID_PARAMETER)
         if not parameters.keys() >= self.required_parameters:
-            raise ApiError(MISSING_PARAMETER)
+            raise ApiFault(MISSING_PARAMETER)
         try:
             self.client.configure(parameters, host_nanoseconds)
         except InvalidParameterError as error:
-            raise ApiError(INVALID_PARAMETER, error.sub_code) from None
+            raise ApiFault(INVALID_PARAMETER, error.sub_code) from None
         return {}
 
 
@@ -162,23 +162,23 @@ def _parse(body: bytes, content_type: str | None) -> Call:
     """Read a request: its content type first, then its size, then its JSON, then its shape."""
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
-        raise ApiError(INVALID_REQUEST)
+        raise ApiFault(INVALID_REQUEST)
     if len(body) > MAXIMUM_BODY_BYTES:
-        raise ApiError(BODY_TOO_LARGE)
+        raise ApiFault(BODY_TOO_LARGE)
     try:
         document = json.loads(body)
     except (ValueError, RecursionError):
-        raise ApiError(INVALID_JSON) from None
+        raise ApiFault(INVALID_JSON) from None
     if not isinstance(document, dict):
-        raise ApiError(INVALID_REQUEST)
+        raise ApiFault(INVALID_REQUEST)
     method = document.get("method")
     if not isinstance(method, str):
-        raise ApiError(MISSING_PARAMETER if method is None else INVALID_PARAMETER)
+        raise ApiFault(MISSING_PARAMETER if method is None else INVALID_PARAMETER)
     echo = {name: document[name] for name in ("context", "method") if name in document}
     return Call(method, document.get("apiVersion"), document.get("params"), echo)
 
 
-def _describe(error: ApiError) -> dict[str, object]:
+def _describe(error: ApiFault) -> dict[str, object]:
     description: dict[str, object] = {"code": error.code, "message": MESSAGES[error.code]}
     if error.sub_code is not None:
         description["details"] = {"subCode": error.sub_code}

@@ -15,7 +15,7 @@ _MICROSECONDS = 1_000_000
 _NEXT_NONCE_SECONDS = 30
 
 
-class Outcome(enum.Enum):
+class AuthResult(enum.Enum):
     """What becomes of a request."""
 
     GRANTED = enum.auto()
@@ -28,24 +28,24 @@ class Outcome(enum.Enum):
 class Verdict:
     """An outcome, with the value of the Authentication-Info header, if there is to be one."""
 
-    outcome: Outcome
+    outcome: AuthResult
     authentication_info: str | None = None
 
 
-GRANTED = Verdict(Outcome.GRANTED)
-REFUSED = Verdict(Outcome.REFUSED)
-STALE = Verdict(Outcome.STALE)
+GRANTED = Verdict(AuthResult.GRANTED)
+REFUSED = Verdict(AuthResult.REFUSED)
+STALE = Verdict(AuthResult.STALE)
 
 
 @dataclass(frozen=True, slots=True)
-class Challenge:
+class ChallengeOffer:
     """One scheme that is offered. `algorithm` "" is not written and means MD5 (RFC 2617)."""
 
     scheme: str
     algorithm: str = ""
     qop: bool = False
 
-    def accepts(self, credentials: digest.Credentials) -> bool:
+    def accepts(self, credentials: digest.DigestAccount) -> bool:
         """Whether these Digest credentials answer this challenge.
 
         A client may leave out the qop that was offered (RFC 2617, section 3.2.2), but not use one
@@ -73,25 +73,25 @@ class Policy:
     """What a device asks for. No challenges: it lets everybody in."""
 
     description: str
-    http: tuple[Challenge, ...]
-    https: tuple[Challenge, ...]
+    http: tuple[ChallengeOffer, ...]
+    https: tuple[ChallengeOffer, ...]
     one_header: bool = False
 
-    def challenges(self, *, secure: bool) -> tuple[Challenge, ...]:
+    def challenges(self, *, secure: bool) -> tuple[ChallengeOffer, ...]:
         """Tell what is offered, over TLS or without."""
         return self.https if secure else self.http
 
 
-_BASIC = Challenge("Basic")
-_MD5 = Challenge("Digest", "MD5", qop=True)
-_SHA256 = Challenge("Digest", "SHA-256", qop=True)
-_NO_ALGORITHM = Challenge("Digest", "", qop=True)
-_NO_QOP = Challenge("Digest", "MD5")
-_RFC2069 = Challenge("Digest")
-_UNKNOWN = Challenge("Digest", "SHA-512-256", qop=True)
+_BASIC = ChallengeOffer("Basic")
+_MD5 = ChallengeOffer("Digest", "MD5", qop=True)
+_SHA256 = ChallengeOffer("Digest", "SHA-256", qop=True)
+_NO_ALGORITHM = ChallengeOffer("Digest", "", qop=True)
+_NO_QOP = ChallengeOffer("Digest", "MD5")
+_RFC2069 = ChallengeOffer("Digest")
+_UNKNOWN = ChallengeOffer("Digest", "SHA-512-256", qop=True)
 
 
-def _both(description: str, *challenges: Challenge, one_header: bool = False) -> Policy:
+def _both(description: str, *challenges: ChallengeOffer, one_header: bool = False) -> Policy:
     """Make a policy that is the same over HTTP and HTTPS."""
     return Policy(description, challenges, challenges, one_header)
 
@@ -191,7 +191,7 @@ class Gatekeeper:
         return GRANTED if right and scheme.lower() == "basic" else REFUSED
 
     def _judge_digest(
-        self, credentials: digest.Credentials, request: Request, microseconds: int
+        self, credentials: digest.DigestAccount, request: Request, microseconds: int
     ) -> Verdict:
         """Check password first, nonce last: only so "stale" can mean that the password is fine."""
         # Names of algorithms are compared without case but hashed under our spelling.
@@ -207,7 +207,7 @@ class Gatekeeper:
         return self._judge_nonce(credentials, account_hash, microseconds)
 
     def _judge_nonce(
-        self, credentials: digest.Credentials, account_hash: str, microseconds: int
+        self, credentials: digest.DigestAccount, account_hash: str, microseconds: int
     ) -> Verdict:
         born = digest.nonce_microseconds(credentials.nonce, self._secret, self.realm)
         if born is None:
@@ -217,7 +217,9 @@ class Gatekeeper:
             return STALE
         is_last = age >= self.nonce_lifetime_seconds - _NEXT_NONCE_SECONDS
         next_nonce = self._new_nonce(microseconds) if is_last else None
-        return Verdict(Outcome.GRANTED, _authentication_info(credentials, account_hash, next_nonce))
+        return Verdict(
+            AuthResult.GRANTED, _authentication_info(credentials, account_hash, next_nonce)
+        )
 
     def _new_nonce(self, microseconds: int) -> str:
         shifted = microseconds + self.nonce_shift_microseconds
@@ -232,7 +234,7 @@ class Gatekeeper:
 
 
 def _authentication_info(
-    credentials: digest.Credentials, account_hash: str, next_nonce: str | None
+    credentials: digest.DigestAccount, account_hash: str, next_nonce: str | None
 ) -> str | None:
     """Write Authentication-Info (RFC 7616, section 3.5); without qop there is no rspauth."""
     following = [f'nextnonce="{next_nonce}"'] if next_nonce else []

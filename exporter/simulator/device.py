@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Unpack
 
-from exporter.simulator.authentication import Outcome, Verdict
+from exporter.simulator.authentication import AuthResult, Verdict
 from exporter.simulator.clock import NANOSECONDS
-from exporter.simulator.device_state import DeviceState, Parts
+from exporter.simulator.device_state import Parts, SimulatedState
 from exporter.simulator.faults import HEALTHY, find_fault
 from exporter.simulator.request_log import SeenRequest
 from exporter.simulator.wire import (
@@ -24,7 +24,7 @@ SERVER = "Apache/2.4.68 (Unix) OpenSSL/3.0.17"
 _NANOSECONDS_PER_MICROSECOND = 1_000
 
 
-class SimulatedDevice(DeviceState):
+class SimulatedDevice(SimulatedState):
     """A simulated Axis device: `handle` answers requests, `fault` says what is wrong with it.
 
     Takes the keywords of `DeviceState` and `fault`, a name in `faults.FAULTS` or None. Raises
@@ -75,8 +75,8 @@ class SimulatedDevice(DeviceState):
         microseconds = device_nanoseconds // _NANOSECONDS_PER_MICROSECOND
         verdict = self.gatekeeper.judge(self.policy, request, microseconds)
         verdict = fault.judge(self, request, verdict)
-        if verdict.outcome is not Outcome.GRANTED:
-            stale = verdict.outcome is Outcome.STALE
+        if verdict.outcome is not AuthResult.GRANTED:
+            stale = verdict.outcome is AuthResult.STALE
             challenges = self.gatekeeper.challenge(self.policy, request, microseconds, stale=stale)
             return fault.rewrite_challenge(html_reply(401, challenges)), False, None
         reply, api_method = self._serve(request, verdict)

@@ -6,7 +6,7 @@ from typing import TypedDict, Unpack
 from exporter.simulator.api import NtpApi
 from exporter.simulator.authentication import POLICIES, Gatekeeper
 from exporter.simulator.clock import SimulatedClock
-from exporter.simulator.ntp_client import CURRENT_FIRMWARE, Firmware, NtpClient
+from exporter.simulator.ntp_client import CURRENT_FIRMWARE, Firmware, SimulatedNtpClient
 from exporter.simulator.request_log import RequestLog
 from exporter.simulator.wire import DateStyle
 
@@ -33,7 +33,7 @@ class Parts(Access, total=False):
     firmware: Firmware
 
 
-class DeviceState:
+class SimulatedState:
     """The parts of one device, each of which may be changed at any time.
 
     `mac` (12 hex digits) follows from the name, and the realm from it. `gatekeeper` holds the
@@ -58,7 +58,7 @@ class DeviceState:
         self.name = name
         self.mac = f"b8a44f{zlib.crc32(name.encode()) & 0xFFFFFF:06x}"
         self.clock = parts.get("clock") or SimulatedClock()
-        self.client = NtpClient(name, self.clock, parts.get("firmware", CURRENT_FIRMWARE))
+        self.client = SimulatedNtpClient(name, self.clock, parts.get("firmware", CURRENT_FIRMWARE))
         self.api = NtpApi(self.client)
         realm = f"AXIS_{self.mac.upper()}"
         username = parts.get("username", DEFAULT_USERNAME)

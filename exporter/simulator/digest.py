@@ -26,7 +26,7 @@ HASHES: Mapping[str, Callable[[str], str]] = {"MD5": _md5, "SHA-256": _sha256}
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class DigestAccount:
     """What stands in an `Authorization: Digest` header (RFC 7616, section 3.4).
 
     Without `qop` the digest is that of RFC 2069, and `nc` and `cnonce` are empty.
@@ -43,7 +43,7 @@ class Credentials:
     cnonce: str
 
 
-def parse_credentials(authorization: str) -> Credentials | None:
+def parse_credentials(authorization: str) -> DigestAccount | None:
     """Read the value of an Authorization header; None if it isn't a whole Digest one."""
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() != "digest":
@@ -55,7 +55,7 @@ def parse_credentials(authorization: str) -> Credentials | None:
     if not found.keys() >= {"username", "realm", "nonce", "uri", "response"}:
         return None
     found.setdefault("algorithm", "MD5")
-    return Credentials(**{name: found.get(name, "") for name in Credentials.__slots__})
+    return DigestAccount(**{name: found.get(name, "") for name in DigestAccount.__slots__})
 
 
 def _unescape(quoted: str) -> str:
@@ -67,7 +67,7 @@ def hash_account(algorithm: str, username: str, realm: str, password: str) -> st
     return HASHES[algorithm](f"{username}:{realm}:{password}")
 
 
-def expected_response(account_hash: str, credentials: Credentials, method: str) -> str:
+def expected_response(account_hash: str, credentials: DigestAccount, method: str) -> str:
     """Compute the `response` that the right password gives; without a method, `rspauth`.
 
     RFC 7616, sections 3.4.1 and 3.5; without qop, RFC 2069, section 2.1.2.

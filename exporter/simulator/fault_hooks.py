@@ -5,9 +5,9 @@ import secrets
 from collections.abc import Callable
 from dataclasses import replace
 
-from exporter.simulator.api import INVALID_PARAMETER, SET_CONFIGURATION, ApiError, Call
-from exporter.simulator.authentication import REFUSED, STALE, Outcome, Verdict
-from exporter.simulator.device_state import DeviceState
+from exporter.simulator.api import INVALID_PARAMETER, SET_CONFIGURATION, ApiFault, Call
+from exporter.simulator.authentication import REFUSED, STALE, AuthResult, Verdict
+from exporter.simulator.device_state import SimulatedState
 from exporter.simulator.wire import DateStyle, Delivery, Reply, Request
 
 FAULT_DRIFT_PPM = 50.0
@@ -30,7 +30,7 @@ def undo_nothing() -> None:
     """Put nothing back."""
 
 
-def change_nothing(_device: DeviceState) -> Undo:
+def change_nothing(_device: SimulatedState) -> Undo:
     """Leave the device as it is."""
     return undo_nothing
 
@@ -40,7 +40,7 @@ def let_pass(_request: Request) -> Reply | None:
     return None
 
 
-def agree(_device: DeviceState, _request: Request, verdict: Verdict) -> Verdict:
+def agree(_device: SimulatedState, _request: Request, verdict: Verdict) -> Verdict:
     """Leave the verdict as it is."""
     return verdict
 
@@ -72,7 +72,7 @@ def changed(target: object, **values: object) -> Undo:
     return undo
 
 
-def after_restart(device: DeviceState, undo: Undo) -> Undo:
+def after_restart(device: SimulatedState, undo: Undo) -> Undo:
     """Let the NTP client start again with what was just changed, and again at the end."""
     device.client.restart()
 
@@ -83,17 +83,17 @@ def after_restart(device: DeviceState, undo: Undo) -> Undo:
     return undo_and_restart
 
 
-def not_synced(device: DeviceState) -> Undo:
+def not_synced(device: SimulatedState) -> Undo:
     """Let no time server answer since the last restart."""
     return after_restart(device, changed(device.client, servers_answer=False))
 
 
-def client_disabled(device: DeviceState) -> Undo:
+def client_disabled(device: SimulatedState) -> Undo:
     """Switch the NTP client off, and restart."""
     return after_restart(device, changed(device.client.configuration, enabled=False))
 
 
-def no_servers(device: DeviceState) -> Undo:
+def no_servers(device: SimulatedState) -> Undo:
     """Take away every time server, and restart."""
     undo = changed(
         device.client.configuration,
@@ -105,7 +105,7 @@ def no_servers(device: DeviceState) -> Undo:
     return after_restart(device, undo)
 
 
-def server_dead(device: DeviceState) -> Undo:
+def server_dead(device: SimulatedState) -> Undo:
     """Silence the time servers after a synchronisation, and let the clock drift."""
     device.client.synchronise(device.clock.host_nanoseconds())
     undo_drift = changed(device.clock, drift_ppm=FAULT_DRIFT_PPM)
@@ -118,29 +118,29 @@ def server_dead(device: DeviceState) -> Undo:
     return undo
 
 
-def stepped(device: DeviceState) -> Undo:
+def stepped(device: SimulatedState) -> Undo:
     """Put the clock forward, after a synchronisation."""
     device.client.synchronise(device.clock.host_nanoseconds())
     device.clock.step(FAULT_STEP_SECONDS)
     return lambda: device.clock.step(-FAULT_STEP_SECONDS)
 
 
-def with_date_style(style: DateStyle) -> Callable[[DeviceState], Undo]:
+def with_date_style(style: DateStyle) -> Callable[[SimulatedState], Undo]:
     """Write the Date header in that style."""
     return lambda device: changed(device, date_style=style)
 
 
-def refuse(_device: DeviceState, _request: Request, _verdict: Verdict) -> Verdict:
+def refuse(_device: SimulatedState, _request: Request, _verdict: Verdict) -> Verdict:
     """Refuse everybody."""
     return REFUSED
 
 
-def call_stale(_device: DeviceState, _request: Request, verdict: Verdict) -> Verdict:
+def call_stale(_device: SimulatedState, _request: Request, verdict: Verdict) -> Verdict:
     """Call the nonce of everybody with the right password stale."""
-    return STALE if verdict.outcome is Outcome.GRANTED else verdict
+    return STALE if verdict.outcome is AuthResult.GRANTED else verdict
 
 
-def refuse_from_set_on(device: DeviceState, request: Request, verdict: Verdict) -> Verdict:
+def refuse_from_set_on(device: SimulatedState, request: Request, verdict: Verdict) -> Verdict:
     """Change the password as soon as somebody tries to set anything."""
     if SET_CONFIGURATION.encode() not in request.body:
         return verdict
@@ -192,7 +192,7 @@ def failing(code: int) -> Callable[[Call], None]:
     """Answer every call with that error."""
 
     def fail(_call: Call) -> None:
-        raise ApiError(code)
+        raise ApiFault(code)
 
     return fail
 
@@ -202,6 +202,6 @@ def failing_set(sub_code: int) -> Callable[[Call], None]:
 
     def fail(call: Call) -> None:
         if call.method == SET_CONFIGURATION:
-            raise ApiError(INVALID_PARAMETER, sub_code)
+            raise ApiFault(INVALID_PARAMETER, sub_code)
 
     return fail

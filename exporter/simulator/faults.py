@@ -7,7 +7,7 @@ from exporter.simulator import fault_hooks as hooks
 from exporter.simulator.api import INTERNAL_ERROR, MESSAGES, UNSUPPORTED_VERSION, Call
 from exporter.simulator.authentication import Verdict
 from exporter.simulator.clock import NANOSECONDS
-from exporter.simulator.device_state import DeviceState
+from exporter.simulator.device_state import SimulatedState
 from exporter.simulator.wire import HTML, DateStyle, Delivery, Reply, Request, html_reply
 
 ELSEWHERE = "http://192.0.2.1/elsewhere"
@@ -33,9 +33,9 @@ class Fault:
 
     name: str
     description: str
-    begin: Callable[[DeviceState], hooks.Undo] = hooks.change_nothing
+    begin: Callable[[SimulatedState], hooks.Undo] = hooks.change_nothing
     intercept: Callable[[Request], Reply | None] = hooks.let_pass
-    judge: Callable[[DeviceState, Request, Verdict], Verdict] = hooks.agree
+    judge: Callable[[SimulatedState, Request, Verdict], Verdict] = hooks.agree
     rewrite_challenge: Callable[[Reply], Reply] = hooks.as_it_is
     instead: Callable[[Request], Reply | None] = hooks.let_pass
     call: Callable[[Call], None] = hooks.carry_out

@@ -35,7 +35,7 @@ class FleetError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class SimulatedFleet:
     """Devices with their labels, the scheme they are served by, and the account that they share."""
 
     members: Sequence[Member]
@@ -60,13 +60,13 @@ def build_fleet(
     scheme: str = "http",
     host_nanoseconds: HostClock = time.time_ns,
     **access: Unpack[Access],
-) -> Fleet:
+) -> SimulatedFleet:
     """Make the first `count` devices of a scenario; `access` holds for all that have no own.
 
     Raises UnknownScenarioError, UnknownFaultError, or KeyError for an unknown policy.
     """
     members = find_scenario(scenario).members(Maker(access, host_nanoseconds))
-    return Fleet(
+    return SimulatedFleet(
         members=tuple(itertools.islice(members, count)),
         scheme=scheme,
         username=access.get("username", DEFAULT_USERNAME),
@@ -78,7 +78,7 @@ def build_fleet(
 class ServedFleet:
     """A fleet that is being served; `addresses` (`host:port`) are in the order of its members."""
 
-    fleet: Fleet
+    fleet: SimulatedFleet
     addresses: Sequence[str]
 
     def address(self, name: str) -> str:
@@ -114,7 +114,7 @@ def _literal(texts: Mapping[str, str]) -> dict[str, str]:
 
 @asynccontextmanager
 async def serve_fleet(
-    fleet: Fleet,
+    fleet: SimulatedFleet,
     *,
     host: str = "127.0.0.1",
     port: int = 0,
@@ -140,7 +140,7 @@ async def serve_fleet(
 
 
 async def _listen(
-    server: DeviceServer, fleet: Fleet, places: Sequence[tuple[str, int]], spread: str
+    server: DeviceServer, fleet: SimulatedFleet, places: Sequence[tuple[str, int]], spread: str
 ) -> list[str]:
     """Open the sockets and give the addresses, in the order of the members."""
     contexts = _contexts(fleet)
@@ -172,7 +172,7 @@ def _places(count: int, host: str, port: int, spread: str) -> list[tuple[str, in
     return [(str(first + index), port) for index in range(count)]
 
 
-def _contexts(fleet: Fleet) -> Iterator[ssl.SSLContext | None]:
+def _contexts(fleet: SimulatedFleet) -> Iterator[ssl.SSLContext | None]:
     """Give the TLS contexts of the devices in turn; None for each over plain HTTP."""
     if fleet.scheme != "https":
         return itertools.repeat(None)

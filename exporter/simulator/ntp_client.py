@@ -33,7 +33,7 @@ OLD_FIRMWARE = Firmware(
 )
 
 
-class NtpClient:
+class SimulatedNtpClient:
     """The NTP client of one device.
 
     It measures the clock at each synchronisation but doesn't steer it: the clock does what the test

@@ -13,7 +13,7 @@ class TooManyConnections(Exception):
     """The hard limit on open files is too low; `str()` says what is needed and what to do."""
 
 
-def make_room_for(connections: int) -> None:
+def raise_file_limit(connections: int) -> None:
     """Raise the soft limit to the hard one. Raises `TooManyConnections` if that is too low."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:

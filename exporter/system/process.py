@@ -17,7 +17,7 @@ def collect_seldom() -> None:
     gc.set_threshold(*_THRESHOLDS)
 
 
-def keep_what_is_there() -> None:
+def freeze_existing_objects() -> None:
     """Take what exists now, config and devices, out of every later collection."""
     gc.collect()
     gc.freeze()

@@ -95,5 +95,5 @@ def watchdog_seconds(environment: Mapping[str, str], process_id: int) -> float |
     return int(microseconds) / 1e6 if is_number and int(microseconds) else None
 
 
-NOBODY: Final = ServiceManager({}, 0)
+NO_SERVICE_MANAGER: Final = ServiceManager({}, 0)
 """Who runs a daemon that was started by hand."""

@@ -23,21 +23,21 @@ Advance = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class Span:
     """A part of a line in one style, as rich names them; `""` is plain."""
 
     text: str
     style: str = ""
 
 
-Line = tuple[Piece, ...]
+Line = tuple[Span, ...]
 
 
 class Table(NamedTuple):
     """What there is to say of one thing: a title, and rows of a name and a text each."""
 
     title: Line
-    rows: tuple[tuple[str, Piece], ...]
+    rows: tuple[tuple[str, Span], ...]
 
 
 NAME_WIDTH: Final = 11
@@ -75,14 +75,14 @@ def print_tables(tables: Iterable[Table], stream: TextIO) -> None:
         grid.add_column(width=NAME_WIDTH, no_wrap=True)
         grid.add_column(overflow="fold")
         for name, piece in table.rows:
-            grid.add_row(_text(Piece(name, "dim")), _text(piece))
+            grid.add_row(_text(Span(name, "dim")), _text(piece))
         console.print(Padding(grid, (0, 0, 0, 2)))
 
 
 def _as_lines(table: Table) -> Iterator[Line]:
     yield table.title
     for name, piece in table.rows:
-        yield Piece(f"  {name:<{NAME_WIDTH}}  "), piece
+        yield Span(f"  {name:<{NAME_WIDTH}}  "), piece
 
 
 def _console(stream: TextIO) -> Console:
@@ -91,7 +91,7 @@ def _console(stream: TextIO) -> Console:
     return Console(file=stream, force_terminal=True, highlight=False)
 
 
-def _text(*pieces: Piece) -> Text:
+def _text(*pieces: Span) -> Text:
     from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
 
     return Text.assemble(*((piece.text, piece.style) for piece in pieces))
@@ -118,14 +118,14 @@ def progress(what: str, total: int, stream: TextIO) -> Iterator[Advance]:
             bar.stop()
 
 
-def tell(text: str) -> None:
+def warn(text: str) -> None:
     """A line on standard error, for whoever is still there."""
     with suppress(OSError):
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
 
-async def agrees(question: str, stop: asyncio.Event) -> bool:
+async def confirm(question: str, stop: asyncio.Event) -> bool:
     """Whether the person at the terminal answers yes; no if `stop` is set first.
 
     A terminal that is gone says no.
@@ -138,7 +138,7 @@ async def agrees(question: str, stop: asyncio.Event) -> bool:
         sys.stderr.flush()
         answer = await unless(stop, _line_of(sys.stdin))
     if not answer:
-        tell("")
+        warn("")
     return (answer or "").strip().lower() in ("y", "yes")
 
 

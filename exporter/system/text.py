@@ -8,6 +8,6 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
-def called(name: str, address: str) -> str:
+def display_name(name: str, address: str) -> str:
     """What a device is called: `lobby (192.168.0.90)`, or its address alone if that is its name."""
     return escaped(name) if name == address else f"{escaped(name)} ({escaped(address)})"

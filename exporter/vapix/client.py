@@ -13,10 +13,10 @@ import aiohttp
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from exporter.clock.http_time import Sighting
+from exporter.clock.http_time import ResponseTimes
 from exporter.system.text import escaped
 from exporter.vapix import errors, ntp
-from exporter.vapix.connection import AnswerTooLong, Exchange, Session, current_exchange
+from exporter.vapix.connection import Exchange, ResponseTooLong, Session, current_exchange
 from exporter.vapix.hold import Hold
 from exporter.vapix.http_auth import Authenticator, nonces_of
 from exporter.vapix.reading import Reading
@@ -36,7 +36,7 @@ class Endpoint:
     server_name: str | None = None
 
 
-class HttpAnswer(NamedTuple):
+class HttpResponse(NamedTuple):
     """A device's answer; `body` is `None` if it was over the limit and not read to its end."""
 
     status: int
@@ -68,7 +68,7 @@ class NtpClient:
         self._endpoint = endpoint
         self._authenticator = authenticator
         self._api_version = ntp.FIRST_API_VERSION
-        self._sightings: list[Sighting] = []
+        self._sightings: list[ResponseTimes] = []
         self._hold = Hold()
         self._exchange = Exchange(self._hold)
         self._is_calling = False
@@ -94,7 +94,7 @@ class NtpClient:
         if not self._is_calling:
             self._exchange.close_connection()
 
-    def take_sightings(self) -> list[Sighting]:
+    def take_sightings(self) -> list[ResponseTimes]:
         """What the answers since the last call have shown of the device's clock, oldest first.
 
         One for each HTTP answer, whatever its status: a 401 tells the time too.
@@ -113,7 +113,7 @@ class NtpClient:
             await self._call_once(ntp.encode_request(ntp.GET_SUPPORTED_VERSIONS, None))
         )
 
-    async def call(self, method: str, params: dict[str, Any] | None = None) -> ntp.Answer:
+    async def call(self, method: str, params: dict[str, Any] | None = None) -> ntp.NtpAnswer:
         """Call a method in a version that the device supports, negotiated on error 4001."""
         try:
             return await self._call_once(ntp.encode_request(method, self._api_version, params))
@@ -133,7 +133,7 @@ class NtpClient:
         except (errors.Unsupported, errors.ApiError):
             raise refusal from None
 
-    async def _call_once(self, request: bytes) -> ntp.Answer:
+    async def _call_once(self, request: bytes) -> ntp.NtpAnswer:
         answer = await self._authenticated(request)
         _raise_for_status(answer)
         if answer.body is None:
@@ -141,7 +141,7 @@ class NtpClient:
             raise errors.InvalidResponse(f"the answer is larger than {limit} bytes")
         return ntp.decode_answer(answer.body)
 
-    async def _authenticated(self, request: bytes) -> HttpAnswer:
+    async def _authenticated(self, request: bytes) -> HttpResponse:
         """Send a request until the device takes our credentials or they are spent."""
         refusals = 0
         while (answer := await self._delivered(request)).status == _UNAUTHORIZED:
@@ -152,7 +152,7 @@ class NtpClient:
         self._authenticator.accepted(answer.headers.get("Authentication-Info"))
         return answer
 
-    async def _delivered(self, request: bytes) -> HttpAnswer:
+    async def _delivered(self, request: bytes) -> HttpResponse:
         """Send a request; again while kept connections turn out to be closed.
 
         All three methods may be sent twice: they read, or set the whole state. A new connection
@@ -167,7 +167,7 @@ class NtpClient:
                 if not self._exchange.reused:
                     raise
 
-    async def _answer_to(self, request: bytes) -> HttpAnswer:
+    async def _answer_to(self, request: bytes) -> HttpResponse:
         """One HTTP request and its answer."""
         endpoint = self._endpoint
         authorization = self._authenticator.authorization("POST", ntp.PATH)
@@ -192,15 +192,15 @@ class NtpClient:
             if self._closed:
                 self._exchange.close_connection()
 
-    async def _read(self, response: aiohttp.ClientResponse) -> HttpAnswer:
+    async def _read(self, response: aiohttp.ClientResponse) -> HttpResponse:
         exchange, headers = self._exchange, response.headers
         exchange.head_came()
         if exchange.sent_ns:
             times = (exchange.sent_ns, exchange.received_ns)
-            self._sightings.append(Sighting(*times, headers.get("Date"), nonces_of(headers)))
+            self._sightings.append(ResponseTimes(*times, headers.get("Date"), nonces_of(headers)))
         body = await _read_body(response)
         exchange.end()
-        return HttpAnswer(response.status, headers, body)
+        return HttpResponse(response.status, headers, body)
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
@@ -217,7 +217,7 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
 
 
 @contextmanager
-def _factory_state_told(answer: HttpAnswer) -> Iterator[None]:
+def _factory_state_told(answer: HttpResponse) -> Iterator[None]:
     try:
         yield
     except errors.Unauthorized as refusal:
@@ -227,7 +227,7 @@ def _factory_state_told(answer: HttpAnswer) -> Iterator[None]:
         raise errors.FactoryNew(f"{refusal}; {hint}", refusal.code) from None
 
 
-def _raise_for_status(answer: HttpAnswer) -> None:
+def _raise_for_status(answer: HttpResponse) -> None:
     status = answer.status
     if status == _OK:
         return
@@ -252,7 +252,7 @@ def _translated(problem: aiohttp.ClientError) -> errors.DeviceError:
             return _tls_failed(problem)
         case aiohttp.ClientConnectorError():
             return errors.ConnectFailed(f"no connection: {_said(problem.os_error)}")
-        case AnswerTooLong():
+        case ResponseTooLong():
             return errors.InvalidResponse(str(problem))
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():
             message = "the device closed the connection before its answer was complete"
@@ -269,7 +269,7 @@ def _tls_failed(
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
         # Whole, for its end is what to do; what it quotes is of the config.
         why = escaped(str(problem.certificate_error))
-        return errors.CertificateNotBelieved(f"TLS failed: {why}")
+        return errors.CertificateNotTrusted(f"TLS failed: {why}")
     return errors.TlsFailed(f"TLS failed: {_said(problem.os_error)}")
 
 

@@ -64,7 +64,7 @@ _NO_ANSWERS: Final[deque[Any]] = deque(maxlen=0)
 """What waits on every connection that rests."""
 
 
-class AnswerTooLong(aiohttp.ClientError):
+class ResponseTooLong(aiohttp.ClientError):
     """The device has sent more than any answer needs, or sent without having been asked."""
 
 
@@ -128,7 +128,7 @@ class GuardedConnection(ResponseHandler):
             self._cut()
 
     def _cut(self) -> None:
-        problem = AnswerTooLong("the device sends more than it was asked for")
+        problem = ResponseTooLong("the device sends more than it was asked for")
         self.set_exception(problem)
         if self._payload is not None:
             self._payload.set_exception(problem)

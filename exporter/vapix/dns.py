@@ -71,7 +71,7 @@ class LookupFailed(OSError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DnsAnswer:
     """A name's addresses, the best first, and how long they hold: its lifetime in seconds."""
 
     addresses: tuple[Address, ...]
@@ -81,7 +81,7 @@ class Answer:
 class Dns(Protocol):
     """Who looks names up: nothing kept, nothing shared."""
 
-    async def look_up(self, name: str, family: socket.AddressFamily) -> Answer:
+    async def look_up(self, name: str, family: socket.AddressFamily) -> DnsAnswer:
         """The addresses of that family, or of both for `AF_UNSPEC`. Raises `LookupFailed`."""
 
     async def close(self) -> None:
@@ -97,7 +97,7 @@ class AresDns:
     def __init__(self, nameservers: Sequence[str] | None = None) -> None:
         self._resolver = aiodns.DNSResolver(nameservers, timeout=_FIRST_TRY_SECONDS, tries=_TRIES)
 
-    async def look_up(self, name: str, family: socket.AddressFamily) -> Answer:
+    async def look_up(self, name: str, family: socket.AddressFamily) -> DnsAnswer:
         """The addresses of `name`. Raises `LookupFailed`, after up to 15 s if nobody answers."""
         try:
             found = await self._resolver.getaddrinfo(name, family, type=socket.SOCK_STREAM)
@@ -111,7 +111,7 @@ class AresDns:
         await self._resolver.close()
 
 
-def _answer_of(found: AddrInfoResult) -> Answer:
+def _answer_of(found: AddrInfoResult) -> DnsAnswer:
     """What c-ares found; it holds as long as its shortest-lived record."""
     if not found.nodes:
         raise LookupFailed("the DNS answered without an address")
@@ -119,7 +119,7 @@ def _answer_of(found: AddrInfoResult) -> Answer:
         (node.addr[0].decode("ascii"), socket.AddressFamily(node.family)) for node in found.nodes
     )
     lifetimes = [node.ttl for node in found.nodes] + [cname.ttl for cname in found.cnames]
-    return Answer(addresses, min(lifetimes))
+    return DnsAnswer(addresses, min(lifetimes))
 
 
 @dataclass(slots=True, eq=False)
@@ -137,7 +137,7 @@ class _Entry:
     failing_since: float | None = None
     lookup: asyncio.Task[None] | None = None
 
-    def answered(self, answer: Answer, now: float) -> None:
+    def answered(self, answer: DnsAnswer, now: float) -> None:
         kept = min(max(answer.lifetime_seconds, SHORTEST_KEPT_SECONDS), LONGEST_KEPT_SECONDS)
         self.addresses = answer.addresses
         self.due = now + kept
@@ -230,7 +230,7 @@ class CachingResolver(AbstractResolver):
         finally:
             entry.lookup = None
 
-    async def _answer(self, host: str, family: socket.AddressFamily, *, failing: bool) -> Answer:
+    async def _answer(self, host: str, family: socket.AddressFamily, *, failing: bool) -> DnsAnswer:
         lane = self._failing_lane if failing else self._lane
         try:
             async with asyncio.timeout(LOOKUP_SECONDS), lane:

@@ -92,7 +92,7 @@ class TlsFailed(DeviceError):
     reason = "tls"
 
 
-class CertificateNotBelieved(TlsFailed):
+class CertificateNotTrusted(TlsFailed):
     """The device's certificate is not what the settings ask for."""
 
 
@@ -122,7 +122,7 @@ class NoCommonScheme(Unauthorized):
     """The device offers no scheme that may be answered. Config or device must allow one."""
 
 
-class AlwaysStale(Unauthorized):
+class NonceAlwaysStale(Unauthorized):
     """The device takes the password, but none of its own nonces. The device's to mend."""
 
 

@@ -18,9 +18,9 @@ from typing import Final, Literal
 from multidict import CIMultiDictProxy
 
 from exporter.vapix.errors import (
-    AlwaysStale,
     NoAccount,
     NoCommonScheme,
+    NonceAlwaysStale,
     Unauthorized,
     printable,
 )
@@ -47,7 +47,7 @@ _BARE_SCHEME: Final = re.compile(rf"\s*({_TOKEN})(?:\s+\S+)?\s*")
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class DeviceCredentials:
     """An account on a device. Neither name nor password is in its `repr`."""
 
     username: str = field(repr=False)
@@ -102,7 +102,7 @@ def _next_nonces(authentication_info: str | None) -> tuple[str, ...]:
     return tuple(info.params["nextnonce"] for info in infos if "nextnonce" in info.params)
 
 
-class DigestAnswers:
+class DigestAuth:
     """The answers to one Digest challenge (RFC 7616 section 3.4), with its nonce reused.
 
     The client nonce stays the same for the challenge's life, as `-sess` algorithms need it,
@@ -114,7 +114,7 @@ class DigestAnswers:
     __slots__ = ("_cnonce", "_count", "_fixed", "_hash", "_nonce", "_secret", "_with_qop")
 
     def __init__(
-        self, challenge: Challenge, credentials: Credentials, cnonce: str | None = None
+        self, challenge: Challenge, credentials: DeviceCredentials, cnonce: str | None = None
     ) -> None:
         params = challenge.params
         name = params.get("algorithm", "MD5").lower()
@@ -155,14 +155,14 @@ def _resource(algorithm: Callable[[bytes], hashlib._Hash], method: str, uri: str
     return algorithm(f"{method}:{uri}".encode()).hexdigest()
 
 
-class BasicAnswers:
+class BasicAuth:
     """The answer to a Basic challenge (RFC 7617), in UTF-8."""
 
     scheme: Final = "basic"
 
     __slots__ = ("_authorization",)
 
-    def __init__(self, credentials: Credentials) -> None:
+    def __init__(self, credentials: DeviceCredentials) -> None:
         pair = f"{credentials.username}:{credentials.password}"
         self._authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
 
@@ -183,18 +183,20 @@ class Authenticator:
 
     __slots__ = ("_answers", "_credentials", "_policy", "_secure")
 
-    def __init__(self, policy: Policy, credentials: Credentials | None, *, secure: bool) -> None:
+    def __init__(
+        self, policy: Policy, credentials: DeviceCredentials | None, *, secure: bool
+    ) -> None:
         self._policy = policy
         self._credentials = credentials
         self._secure = secure
-        self._answers: DigestAnswers | BasicAnswers | None = None
+        self._answers: DigestAuth | BasicAuth | None = None
         self.forget()
 
     def forget(self) -> None:
         """Start anew: wait for a challenge, unless Basic is prescribed and allowed."""
         self._answers = None
         if self._policy == "basic" and self._secure and self._credentials is not None:
-            self._answers = BasicAnswers(self._credentials)
+            self._answers = BasicAuth(self._credentials)
 
     @property
     def scheme(self) -> str | None:
@@ -238,13 +240,13 @@ class Authenticator:
             raise Unauthorized("HTTP 401: the device refused the username or password", 401)
         if refusals > STALE_RETRIES:
             problem = "the device takes the password but calls every nonce of its own stale"
-            raise AlwaysStale(f"HTTP 401: {problem}", 401)
+            raise NonceAlwaysStale(f"HTTP 401: {problem}", 401)
 
     @staticmethod
-    def _answers_to(chosen: Challenge, credentials: Credentials) -> DigestAnswers | BasicAnswers:
+    def _answers_to(chosen: Challenge, credentials: DeviceCredentials) -> DigestAuth | BasicAuth:
         if chosen.scheme == "digest":
-            return DigestAnswers(chosen, credentials)
-        return BasicAnswers(credentials)
+            return DigestAuth(chosen, credentials)
+        return BasicAuth(credentials)
 
     def _choose(self, challenges: list[Challenge]) -> Challenge | None:
         """The strongest challenge that policy and connection allow to answer."""
@@ -289,7 +291,7 @@ def _is_sendable(text: str) -> bool:
     return text.isprintable()
 
 
-def _fixed_fields(credentials: Credentials, params: Mapping[str, str]) -> str:
+def _fixed_fields(credentials: DeviceCredentials, params: Mapping[str, str]) -> str:
     fields = [f'Digest username="{_escape(credentials.username)}"']
     fields.append(f'realm="{_escape(params["realm"])}"')
     if "algorithm" in params:

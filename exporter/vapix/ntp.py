@@ -36,7 +36,7 @@ _LARGEST_SECONDS: Final = 2**25
 _LARGEST_OFFSET_MILLISECONDS: Final = 1e13
 
 
-class Answer(NamedTuple):
+class NtpAnswer(NamedTuple):
     """An answer without an error: the version it names and its `data`."""
 
     api_version: str | None
@@ -64,7 +64,7 @@ def _envelope(method: str, api_version: str | None) -> dict[str, Any]:
     return {"method": method} | ({} if api_version is None else {"apiVersion": api_version})
 
 
-def decode_answer(body: bytes) -> Answer:
+def decode_answer(body: bytes) -> NtpAnswer:
     """Tell an answer's data from its error (reference, "Return value").
 
     Raises the `DeviceError` of the API's error code, or `InvalidResponse` if `body` is not
@@ -76,7 +76,7 @@ def decode_answer(body: bytes) -> Answer:
     data = document.get("data")
     if not isinstance(data, dict):
         raise InvalidResponse(f"the answer's data is {_kind(data)}, not an object")
-    return Answer(_api_version(document.get("apiVersion")), data)
+    return NtpAnswer(_api_version(document.get("apiVersion")), data)
 
 
 def decode_error(error: object) -> DeviceError:
@@ -103,7 +103,7 @@ def find_error(body: bytes) -> DeviceError | None:
     return decode_error(document["error"]) if "error" in document else None
 
 
-def decode_info(answer: Answer) -> Reading:
+def decode_info(answer: NtpAnswer) -> Reading:
     """What getNTPInfo says; a field of the wrong type or out of its range is left out.
 
     Raises `InvalidResponse` for a `client` section that is no object and for an answer of
@@ -123,7 +123,7 @@ def decode_info(answer: Answer) -> Reading:
     )
 
 
-def decode_supported_versions(answer: Answer) -> tuple[str, ...]:
+def decode_supported_versions(answer: NtpAnswer) -> tuple[str, ...]:
     """What getSupportedVersions says, without what is no version. Raises `InvalidResponse`."""
     listed = answer.data.get("apiVersions")
     if not isinstance(listed, list):

@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector
 from exporter.clock.host import HostClock
 from exporter.config import config_text
 from exporter.fleet.registry import Fleet
-from exporter.fleet.reloader import Keeper, ReloadFailed
+from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
 from exporter.web.metrics_endpoint import Encoder, stream_series
@@ -45,7 +45,7 @@ class WebState:
     exposition: Exposition
     own_series: Collector
     host: HostClock
-    keeper: Keeper
+    reloader: ConfigReloader
     poller: Poller
     telemetry_path: str
 
@@ -87,14 +87,14 @@ async def _healthy(_request: web.Request) -> web.Response:
 
 async def _ready(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    if state.keeper.has_all_devices and state.fleet.all_polled:
+    if state.reloader.has_all_devices and state.fleet.all_polled:
         return web.Response(text="axis-ntp-exporter is ready.\n")
     return web.Response(status=503, text="Not every device was polled yet.\n")
 
 
 async def _reload(request: web.Request) -> web.Response:
     try:
-        await request.app[STATE].keeper.reload()
+        await request.app[STATE].reloader.reload()
     except ReloadFailed as failure:
         return web.Response(status=500, text=f"The config was not loaded:\n{failure}\n")
     return web.Response(text="The config was loaded.\n")
@@ -127,7 +127,7 @@ async def _discover(request: web.Request) -> web.Response:
 
 async def _config(request: web.Request) -> web.Response:
     # Of ten thousand devices half a second's work.
-    text = await asyncio.to_thread(config_text, request.app[STATE].keeper.config)
+    text = await asyncio.to_thread(config_text, request.app[STATE].reloader.config)
     return web.Response(text=text)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 import yaml
 
 from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME
-from exporter.simulator.fleet import Fleet, ServedFleet, serve_fleet
+from exporter.simulator.fleet import ServedFleet, SimulatedFleet, serve_fleet
 from exporter.simulator.scenarios import Member
 from tests.alerting.alertmanager import Alertmanager, running_alertmanager
 from tests.alerting.inbox import Inbox, Key, receiving
@@ -100,7 +100,7 @@ class Exporter:
 class Site:
     """Everything, running; the rules were in force a moment after `started` (monotonic)."""
 
-    fleet: Fleet
+    fleet: SimulatedFleet
     exporter: Exporter
     prometheus: Prometheus
     alertmanager: Alertmanager
@@ -156,7 +156,7 @@ def running_site(
     members: Sequence[Member], folder: Path, *, jitter_seconds: float = 0
 ) -> Iterator[Site]:
     """Run a site with these devices until the block ends; the network delays each by so much."""
-    fleet = Fleet(tuple(members), "http", DEFAULT_USERNAME, DEFAULT_PASSWORD)
+    fleet = SimulatedFleet(tuple(members), "http", DEFAULT_USERNAME, DEFAULT_PASSWORD)
     inbox = Inbox()
     with ExitStack() as stack:
         loop = stack.enter_context(event_loop())

@@ -11,7 +11,7 @@ from typing import Final
 import pytest
 
 from exporter.metrics.catalogue import DEVICE_METRICS
-from exporter.metrics.exporter import SelfMetrics
+from exporter.metrics.exporter import ExporterMetrics
 from tests.alerting.rules import ROOT, RULE_TESTS, RULES, Alert, alerts, load, recorded, rules
 from tests.support.programs import find_program
 from tests.support.prometheus import PACKAGE
@@ -106,7 +106,7 @@ def test_a_runbook_tells_what_how_to_see_what_to_do_and_when_it_is_wrong(name: s
 
 def catalogue() -> set[str]:
     """Every series that the exporter may show, those of histograms by their parts."""
-    own = list(SelfMetrics().registry.collect())
+    own = list(ExporterMetrics().registry.collect())
     histograms = [family.name for family in own if family.type == "histogram"]
     parts = {f"{name}_{part}" for name in histograms for part in ("bucket", "sum", "count")}
     return {metric.name for metric in DEVICE_METRICS} | {family.name for family in own} | parts

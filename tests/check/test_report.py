@@ -6,13 +6,13 @@ from typing import Any, cast
 import pytest
 
 from exporter.check.documents import documents
-from exporter.check.examine import Checkup
+from exporter.check.examine import DeviceCheck
 from exporter.check.report import summary, table
 from exporter.clock.offset import Offset
-from exporter.config import Module
-from exporter.devices.device import Device, Target
-from exporter.devices.health import troubles
-from exporter.fleet.client_factory import Door, gather
+from exporter.config import ModuleConfig
+from exporter.devices.device import Device, DeviceTarget
+from exporter.devices.health import diagnose
+from exporter.fleet.client_factory import ClientFactory, read_client_settings
 from exporter.vapix import errors
 from exporter.vapix.certificate import Certificate
 from exporter.vapix.connection import Session
@@ -28,14 +28,16 @@ CLIENT = NtpClientReading(
 )
 
 
-def checkup(result: Reading | errors.DeviceError | None, **settings: Any) -> Checkup:
-    module = Module.model_validate(settings.pop("module", {}))
-    client = Door(gather(module)).client("192.0.2.9", cast("Session", None))
+def checkup(result: Reading | errors.DeviceError | None, **settings: Any) -> DeviceCheck:
+    module = ModuleConfig.model_validate(settings.pop("module", {}))
+    client = ClientFactory(read_client_settings(module)).client("192.0.2.9", cast("Session", None))
     name = settings.pop("name", "gate")
-    made = Checkup(Device(Target(name, "192.0.2.9", {}, 60, 10), client), module, **settings)
+    made = DeviceCheck(
+        Device(DeviceTarget(name, "192.0.2.9", {}, 60, 10), client), module, **settings
+    )
     if result is not None:
         made.device.state.record(outcome(1_800_000_000.0, 0.0431, result))
-        made.troubles = troubles(made.device.state, made.offset)
+        made.issues = diagnose(made.device.state, made.offset)
     return made
 
 
@@ -43,11 +45,11 @@ def reading(client: NtpClientReading | None, version: str | None = "1.5") -> Rea
     return Reading(version, client, server_present=False)
 
 
-def plain(made: Checkup) -> dict[str, str]:
+def plain(made: DeviceCheck) -> dict[str, str]:
     return {name: piece.text for name, piece in table(made).rows}
 
 
-def told(checkups: list[Checkup]) -> list[str]:
+def told(checkups: list[DeviceCheck]) -> list[str]:
     return ["".join(piece.text for piece in line) for line in summary(checkups)]
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime
 from exporter.clock.offset import DRIFT_ALLOWANCE_PPM, SECOND_NS, Estimate
-from exporter.clock.phase import Aim, Aiming, next_aiming, shift_ns
+from exporter.clock.phase import PhaseState, SamplePhase, next_phase_state, shift_ns
 from tests.support.simulated_time import Look, Poller, Truth, see_date, see_nonce
 
 SEEDS = range(200)
@@ -302,26 +302,26 @@ def test_a_shift_is_always_under_a_second() -> None:
 
 def test_the_middle_of_the_interval_meets_the_devices_full_second() -> None:
     expected = Estimate(100_000_000, 200_000_000, 0)
-    shift = shift_ns(Aim.MIDDLE, expected, send_ns=7 * SECOND_NS, round_trip_ns=10_000_000)
+    shift = shift_ns(SamplePhase.MIDDLE, expected, send_ns=7 * SECOND_NS, round_trip_ns=10_000_000)
     read_ns = 7 * SECOND_NS + shift + 5_000_000
     assert (read_ns + 150_000_000) % SECOND_NS == 0
 
 
 def test_a_check_falls_just_beside_the_full_second() -> None:
     expected = Estimate(-10_000_000, 10_000_000, 0)
-    low = shift_ns(Aim.LOW, expected, send_ns=0, round_trip_ns=0)
-    high = shift_ns(Aim.HIGH, expected, send_ns=0, round_trip_ns=0)
+    low = shift_ns(SamplePhase.LOW, expected, send_ns=0, round_trip_ns=0)
+    high = shift_ns(SamplePhase.HIGH, expected, send_ns=0, round_trip_ns=0)
     assert 3_000_000 <= (low - 10_000_000) % SECOND_NS < 30_000_000
     assert 970_000_000 <= (high + 10_000_000) % SECOND_NS < 997_000_000
 
 
 def test_a_check_of_the_lower_end_follows_whatever_a_clock_set_back_would_pass() -> None:
-    for before in Aim:
-        after = next_aiming(Aiming(before), said_later=False, gain_ns=10_000_000)
-        assert after.aim is Aim.LOW or before is Aim.LOW
+    for before in SamplePhase:
+        after = next_phase_state(PhaseState(before), said_later=False, gain_ns=10_000_000)
+        assert after.aim is SamplePhase.LOW or before is SamplePhase.LOW
 
 
 def test_a_wide_interval_is_only_halved() -> None:
-    for before in Aim:
-        after = next_aiming(Aiming(before), said_later=True, gain_ns=500_000_000)
-        assert after == Aiming(Aim.MIDDLE)
+    for before in SamplePhase:
+        after = next_phase_state(PhaseState(before), said_later=True, gain_ns=500_000_000)
+        assert after == PhaseState(SamplePhase.MIDDLE)

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.clock.http_time import Sighting, nonce_time_us, observe, parse_date
-from exporter.clock.offset import SECOND_NS, Observation
+from exporter.clock.http_time import ResponseTimes, clock_sample, nonce_time_us, parse_date
+from exporter.clock.offset import SECOND_NS, ClockSample
 
 THIS_YEAR = 2026
 NOON = calendar.timegm((2026, 11, 22, 12, 0, 0))
@@ -20,8 +20,8 @@ def nonce(device_us: int, tail: str = "0a1b2c3d4e5f") -> str:
     return base64.b64encode(device_us.to_bytes(8, "little", signed=True)).decode() + tail
 
 
-def sighting(date: str | None = DATE, *nonces: str) -> Sighting:
-    return Sighting(SENT, RECEIVED, date, nonces)
+def sighting(date: str | None = DATE, *nonces: str) -> ResponseTimes:
+    return ResponseTimes(SENT, RECEIVED, date, nonces)
 
 
 @pytest.mark.parametrize(
@@ -95,33 +95,33 @@ def test_a_nonce_of_another_kind_is_ignored(odd: str) -> None:
 @given(st.text(max_size=60))
 def test_any_nonce_is_survived(text: str) -> None:
     nonce_time_us(text)
-    observe(sighting(DATE, text), THIS_YEAR)
+    clock_sample(sighting(DATE, text), THIS_YEAR)
 
 
 def test_a_nonce_that_agrees_with_the_date_is_a_point() -> None:
-    seen = observe(sighting(DATE, nonce(NOON * 1_000_000 + 654_321)), THIS_YEAR)
-    assert seen == Observation.point(NOON * 1_000_000 + 654_321, SENT, RECEIVED)
+    seen = clock_sample(sighting(DATE, nonce(NOON * 1_000_000 + 654_321)), THIS_YEAR)
+    assert seen == ClockSample.point(NOON * 1_000_000 + 654_321, SENT, RECEIVED)
 
 
 @pytest.mark.parametrize("off_us", [-20_000, 1_019_999])
 def test_a_nonce_agrees_within_its_second_and_the_round_trip(off_us: int) -> None:
-    seen = observe(sighting(DATE, nonce(NOON * 1_000_000 + off_us)), THIS_YEAR)
+    seen = clock_sample(sighting(DATE, nonce(NOON * 1_000_000 + off_us)), THIS_YEAR)
     assert seen is not None
     assert seen.is_point
 
 
 @pytest.mark.parametrize("off_us", [-20_001, 1_020_001, 3_600_000_000, -(2**62), 2**62])
 def test_a_nonce_that_disagrees_with_the_date_is_not_believed(off_us: int) -> None:
-    seen = observe(sighting(DATE, nonce(NOON * 1_000_000 + off_us)), THIS_YEAR)
-    assert seen == Observation.window(NOON, SENT, RECEIVED)
+    seen = clock_sample(sighting(DATE, nonce(NOON * 1_000_000 + off_us)), THIS_YEAR)
+    assert seen == ClockSample.window(NOON, SENT, RECEIVED)
 
 
 def test_of_several_nonces_the_one_that_agrees_counts() -> None:
     good = nonce(NOON * 1_000_000 + 1)
-    seen = observe(sighting(DATE, "x", nonce(0), good), THIS_YEAR)
-    assert seen == Observation.point(NOON * 1_000_000 + 1, SENT, RECEIVED)
+    seen = clock_sample(sighting(DATE, "x", nonce(0), good), THIS_YEAR)
+    assert seen == ClockSample.point(NOON * 1_000_000 + 1, SENT, RECEIVED)
 
 
 @pytest.mark.parametrize("date", [None, "nonsense"])
 def test_without_a_date_nothing_is_believed(date: str | None) -> None:
-    assert observe(sighting(date, nonce(NOON * 1_000_000)), THIS_YEAR) is None
+    assert clock_sample(sighting(date, nonce(NOON * 1_000_000)), THIS_YEAR) is None

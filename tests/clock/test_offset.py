@@ -12,9 +12,9 @@ from exporter.clock.offset import (
     DRIFT_ALLOWANCE_PPM,
     MAX_AGE_NS,
     SECOND_NS,
+    ClockSample,
     Estimate,
-    Observation,
-    combine,
+    intersect,
     offset_at,
 )
 from tests.support.simulated_time import Truth, see_date, see_nonce
@@ -24,14 +24,14 @@ seconds = st.floats(min_value=-1e9, max_value=1e9)
 
 
 def test_a_point_is_as_wide_as_its_round_trip() -> None:
-    seen = Observation.point(device_us=5_000_000, sent_ns=1 * SECOND_NS, received_ns=1_010 * MS)
+    seen = ClockSample.point(device_us=5_000_000, sent_ns=1 * SECOND_NS, received_ns=1_010 * MS)
     assert seen.low_ns == pytest.approx(5 * SECOND_NS - 1_010 * MS, abs=2000)
     assert seen.high_ns == pytest.approx(4 * SECOND_NS, abs=3000)
     assert seen.is_point
 
 
 def test_a_window_is_a_second_wider() -> None:
-    seen = Observation.window(device_second=5, sent_ns=1 * SECOND_NS, received_ns=1_010 * MS)
+    seen = ClockSample.window(device_second=5, sent_ns=1 * SECOND_NS, received_ns=1_010 * MS)
     assert seen.low_ns == pytest.approx(5 * SECOND_NS - 1_010 * MS, abs=2000)
     assert seen.high_ns == pytest.approx(5 * SECOND_NS, abs=3000)
     assert not seen.is_point
@@ -39,8 +39,8 @@ def test_a_window_is_a_second_wider() -> None:
 
 def test_intervals_intersect() -> None:
     before = Estimate(0, 500 * MS, at_ns=0)
-    seen = Observation(300 * MS, 900 * MS, 1 * SECOND_NS, 0, is_point=False)
-    after, step = combine(before, seen)
+    seen = ClockSample(300 * MS, 900 * MS, 1 * SECOND_NS, 0, is_point=False)
+    after, step = intersect(before, seen)
     assert step is None
     assert after.low_ns == 300 * MS
     assert after.high_ns == pytest.approx(500 * MS, abs=MS)
@@ -54,16 +54,16 @@ def test_an_interval_widens_by_the_drift_that_is_possible() -> None:
 
 def test_intervals_that_do_not_meet_are_a_step_and_a_fresh_start() -> None:
     before = Estimate(-5 * MS, 5 * MS, at_ns=0)
-    seen = Observation(2_990 * MS, 3_010 * MS, 1 * SECOND_NS, 0, is_point=True)
-    after, step = combine(before, seen)
+    seen = ClockSample(2_990 * MS, 3_010 * MS, 1 * SECOND_NS, 0, is_point=True)
+    after, step = intersect(before, seen)
     assert after == Estimate(2_990 * MS, 3_010 * MS, 1 * SECOND_NS)
     assert step == pytest.approx(3 * SECOND_NS, abs=MS)
 
 
 def test_an_estimate_that_is_too_old_is_forgotten_without_a_step() -> None:
     before = Estimate(0, 0, at_ns=0)
-    seen = Observation(SECOND_NS, SECOND_NS, MAX_AGE_NS + 1, 0, is_point=True)
-    after, step = combine(before, seen)
+    seen = ClockSample(SECOND_NS, SECOND_NS, MAX_AGE_NS + 1, 0, is_point=True)
+    after, step = intersect(before, seen)
     assert step is None
     assert after.low_ns == SECOND_NS
     assert offset_at(before, HostTime(MAX_AGE_NS + 1, 0)) is None
@@ -77,8 +77,8 @@ def test_setting_the_hosts_clock_moves_the_offset_and_counts_no_step() -> None:
     moved = offset_at(before, HostTime(steady_ns=0, unix_ns=103 * SECOND_NS))
     assert moved is not None
     assert moved.seconds == -3
-    seen = Observation(100 * SECOND_NS, 100 * SECOND_NS, SECOND_NS, 0, is_point=True)
-    assert combine(before, seen)[1] is None
+    seen = ClockSample(100 * SECOND_NS, 100 * SECOND_NS, SECOND_NS, 0, is_point=True)
+    assert intersect(before, seen)[1] is None
 
 
 @pytest.mark.parametrize("apart_seconds", [60, -60])
@@ -99,8 +99,8 @@ def test_the_time_between_the_readings_of_the_hosts_clocks_is_added() -> None:
 @pytest.mark.parametrize("device_year_seconds", [0, 4_294_967_295, 253_402_300_799])
 def test_a_device_in_another_century_is_measured_all_the_same(device_year_seconds: int) -> None:
     unix_ns = 1_790_000_000 * SECOND_NS
-    seen = Observation.window(device_year_seconds, sent_ns=0, received_ns=MS)
-    offset = offset_at(combine(None, seen)[0], HostTime(MS, unix_ns))
+    seen = ClockSample.window(device_year_seconds, sent_ns=0, received_ns=MS)
+    offset = offset_at(intersect(None, seen)[0], HostTime(MS, unix_ns))
     assert offset is not None
     truth = device_year_seconds + 0.5 - 1_790_000_000
     assert offset.seconds == pytest.approx(truth, abs=0.51)
@@ -131,7 +131,7 @@ def test_the_truth_is_inside_at_every_poll_and_no_step_is_seen_where_there_is_no
         now = sent + round(round_trip * SECOND_NS)
         read = sent + round(round_trip * fraction * SECOND_NS)
         see = see_nonce if with_nonce else see_date
-        estimate, step = combine(estimate, see(read + truth.at(read), sent, now))
+        estimate, step = intersect(estimate, see(read + truth.at(read), sent, now))
         assert step is None
         assert estimate.low_ns <= truth.at(now) <= estimate.high_ns
         between = estimate.at(now + round(pause * SECOND_NS / 2))
@@ -159,7 +159,7 @@ def test_the_truth_is_inside_whatever_the_steps_that_nonces_can_show(
             truth.steps[sent] = round(sizes[number // 6] * SECOND_NS)
         now = sent + rng.randint(0, 20 * MS)
         read = rng.randint(sent, now)
-        estimate, step = combine(estimate, see_nonce(read + truth.at(read), sent, now))
+        estimate, step = intersect(estimate, see_nonce(read + truth.at(read), sent, now))
         counted += step is not None
         assert estimate.low_ns <= truth.at(now) <= estimate.high_ns
     assert counted == len(sizes)

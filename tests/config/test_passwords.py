@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from exporter.config import ConfigError, config_text
-from exporter.config.yaml_loader import NotYaml
+from exporter.config.yaml_loader import InvalidYaml
 from tests.config.documents import load, problems
 
 
@@ -37,7 +37,7 @@ BLUNDERS = (
 def told_of(document: str) -> str:
     try:
         config = load(document)
-    except (NotYaml, ConfigError) as problem:
+    except (InvalidYaml, ConfigError) as problem:
         return str(problem)
     return f"{config!r} {config_text(config)}"
 

@@ -10,14 +10,14 @@ import pytest
 from exporter.config import Expect
 from exporter.configure.apply import (
     LOOK_AGAIN_AFTER_SECONDS,
-    Case,
-    await_change,
+    DeviceChange,
     change,
     compare,
+    mark_pending,
 )
 from exporter.configure.audit import AuditFailed, AuditLog
-from exporter.configure.outcome import Result
-from exporter.devices.device import Device, Target
+from exporter.configure.outcome import ChangeStatus
+from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import DeviceState
 from exporter.vapix.client import NtpClient
 from exporter.vapix.reading import NtpClientReading, Reading
@@ -61,14 +61,14 @@ def script() -> Script:
     return Script()
 
 
-async def shown(script: Script) -> Case:
+async def shown(script: Script) -> DeviceChange:
     """A case that was compared and is about to be changed."""
     state = DeviceState(expect=Expect.model_validate({"maxpoll": 12}))
-    target = Target("lobby", "192.0.2.1", {}, 60.0, 10.0)
-    case = Case(Device(target, cast("NtpClient", script), state))
+    target = DeviceTarget("lobby", "192.0.2.1", {}, 60.0, 10.0)
+    case = DeviceChange(Device(target, cast("NtpClient", script), state))
     await compare(case)
-    assert case.finding.result is Result.DIFFERENT
-    await_change(case)
+    assert case.finding.result is ChangeStatus.DIFFERENT
+    mark_pending(case)
     script.done.clear()
     return case
 
@@ -81,7 +81,7 @@ async def test_it_is_read_noted_set_read_back_and_noted(script: Script) -> None:
     case = await shown(script)
     await change(case, log(script), asyncio.Event())
     assert script.done == ["read", "intended", "set", "read", "outcome"]
-    assert case.finding.result is Result.SET
+    assert case.finding.result is ChangeStatus.SET
 
 
 async def test_what_cannot_be_noted_is_not_set(script: Script) -> None:
@@ -90,7 +90,7 @@ async def test_what_cannot_be_noted_is_not_set(script: Script) -> None:
     with pytest.raises(AuditFailed):
         await change(case, log(script), asyncio.Event())
     assert script.done == ["read", "intended"]
-    assert case.finding.result is Result.NOT_STARTED
+    assert case.finding.result is ChangeStatus.NOT_STARTED
 
 
 async def test_stopped_while_it_is_read_it_is_not_begun(script: Script) -> None:
@@ -98,7 +98,7 @@ async def test_stopped_while_it_is_read_it_is_not_begun(script: Script) -> None:
     script.when_read = stop.set
     await change(case, log(script), stop)
     assert script.done == ["read"]
-    assert case.finding.result is Result.NOT_STARTED
+    assert case.finding.result is ChangeStatus.NOT_STARTED
 
 
 async def test_stopped_once_it_is_begun_it_is_finished(script: Script) -> None:
@@ -106,7 +106,7 @@ async def test_stopped_once_it_is_begun_it_is_finished(script: Script) -> None:
     script.when_set = stop.set
     await change(case, log(script), stop)
     assert script.done == ["read", "intended", "set", "read", "outcome"]
-    assert case.finding.result is Result.SET
+    assert case.finding.result is ChangeStatus.SET
 
 
 async def test_it_is_uncertain_from_the_request_on(script: Script) -> None:
@@ -114,7 +114,7 @@ async def test_it_is_uncertain_from_the_request_on(script: Script) -> None:
     results = []
     script.when_set = lambda: results.append(case.finding.result)
     await change(case, None, asyncio.Event())
-    assert results == [Result.UNCERTAIN]
+    assert results == [ChangeStatus.UNCERTAIN]
 
 
 async def test_what_reads_back_different_is_read_again(
@@ -133,7 +133,7 @@ async def test_what_reads_back_different_is_read_again(
     await change(case, None, asyncio.Event())
     assert waits == list(LOOK_AGAIN_AFTER_SECONDS)
     assert script.done == ["read", "set", "read", "read", "read"]
-    assert case.finding.result is Result.SET
+    assert case.finding.result is ChangeStatus.SET
 
 
 async def test_a_fault_of_ours_while_setting_is_read_back_too(
@@ -147,5 +147,5 @@ async def test_a_fault_of_ours_while_setting_is_read_back_too(
     monkeypatch.setattr("exporter.configure.apply.LOOK_AGAIN_AFTER_SECONDS", ())
     await change(case, None, asyncio.Event())
     assert script.done == ["read", "set", "read"]
-    assert case.finding.result is Result.READ_BACK_DIFFERENT
+    assert case.finding.result is ChangeStatus.READ_BACK_DIFFERENT
     assert "internal error" in str(case.finding.reason)

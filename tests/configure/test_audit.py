@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 
 from exporter.configure.audit import AuditFailed, open_audit_log, operator
-from exporter.devices.device import Target
+from exporter.devices.device import DeviceTarget
 from exporter.vapix.ntp_configuration import NtpClientConfiguration
 
-TARGET = Target('lobby "1"\n', "192.0.2.1", {}, 60.0, 10.0)
+TARGET = DeviceTarget('lobby "1"\n', "192.0.2.1", {}, 60.0, 10.0)
 BEFORE = NtpClientConfiguration(enabled=False, static_servers=("a",))
 AFTER = NtpClientConfiguration(enabled=True, static_servers=("a",))
 WHO = {"user": "ada"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import build_fleet
-from exporter.simulator.ntp_client import NtpClient
+from exporter.simulator.ntp_client import SimulatedNtpClient
 from tests.support.command_process import asked, is_old, site
 
 NOTING_WHAT_IS_ON_DISK = """#!{python}
@@ -57,7 +57,7 @@ def intended(file: Path, device: SimulatedDevice) -> list[dict[str, Any]]:
     return [each for each in lines if (each["event"], each["device"]) == ("intended", device.name)]
 
 
-class Looking(NtpClient):
+class Looking(SimulatedNtpClient):
     """A device's NTP client that looks at the disk when it is changed."""
 
     seen: Callable[[], None]

@@ -6,10 +6,10 @@ import pytest
 
 from exporter.config import Expect
 from exporter.configure.outcome import (
-    Result,
-    final_finding,
-    first_finding,
-    second_finding,
+    ChangeStatus,
+    result_of_change,
+    result_of_first_read,
+    result_of_second_read,
 )
 from exporter.configure.plan import Plan, make_plan
 from exporter.vapix.errors import (
@@ -46,28 +46,28 @@ def plan() -> Plan:
 @pytest.mark.parametrize(
     ("answer", "result"),
     [
-        (BEFORE, Result.DIFFERENT),
-        (AFTER, Result.ALREADY_RIGHT),
-        (reading(minpoll=None), Result.REFUSED),
-        (Unauthorized("HTTP 401", 401), Result.REFUSED),
-        (Unsupported("HTTP 404", 404), Result.REFUSED),
-        (api_error(1000), Result.REFUSED),
-        (UnexpectedStatus("HTTP 503", 503), Result.UNREACHABLE),
-        (NameNotResolved("no"), Result.UNREACHABLE),
-        (ConnectFailed("no"), Result.UNREACHABLE),
-        (PollTimeout("no"), Result.UNREACHABLE),
-        (Disconnected("no"), Result.UNREACHABLE),
-        (InvalidResponse("no"), Result.UNREACHABLE),
+        (BEFORE, ChangeStatus.DIFFERENT),
+        (AFTER, ChangeStatus.ALREADY_RIGHT),
+        (reading(minpoll=None), ChangeStatus.REFUSED),
+        (Unauthorized("HTTP 401", 401), ChangeStatus.REFUSED),
+        (Unsupported("HTTP 404", 404), ChangeStatus.REFUSED),
+        (api_error(1000), ChangeStatus.REFUSED),
+        (UnexpectedStatus("HTTP 503", 503), ChangeStatus.UNREACHABLE),
+        (NameNotResolved("no"), ChangeStatus.UNREACHABLE),
+        (ConnectFailed("no"), ChangeStatus.UNREACHABLE),
+        (PollTimeout("no"), ChangeStatus.UNREACHABLE),
+        (Disconnected("no"), ChangeStatus.UNREACHABLE),
+        (InvalidResponse("no"), ChangeStatus.UNREACHABLE),
     ],
 )
 def test_what_is_read_decides_what_is_to_be_done(
-    answer: Reading | DeviceError, result: Result
+    answer: Reading | DeviceError, result: ChangeStatus
 ) -> None:
-    assert first_finding(EXPECT, answer).result is result
+    assert result_of_first_read(EXPECT, answer).result is result
 
 
 def test_what_must_not_be_sent_is_told_with_every_reason() -> None:
-    finding = first_finding(EXPECT, reading(minpoll=None, maxpoll=None))
+    finding = result_of_first_read(EXPECT, reading(minpoll=None, maxpoll=None))
     assert finding.reason == (
         "not sent: minpoll: the device does not report it, so it does not know it; "
         "maxpoll: the device does not report it, so it does not know it"
@@ -75,27 +75,30 @@ def test_what_must_not_be_sent_is_told_with_every_reason() -> None:
 
 
 def test_only_the_change_that_was_shown_is_made(plan: Plan) -> None:
-    fresh = first_finding(EXPECT, BEFORE)
-    assert second_finding(plan, fresh) is fresh
-    other = second_finding(plan, first_finding(EXPECT, OTHER))
-    assert other.result is Result.REFUSED
+    fresh = result_of_first_read(EXPECT, BEFORE)
+    assert result_of_second_read(plan, fresh) is fresh
+    other = result_of_second_read(plan, result_of_first_read(EXPECT, OTHER))
+    assert other.result is ChangeStatus.REFUSED
     assert other.reason == (
         "not sent: its configuration has changed since it was first read; run again"
     )
-    unreported = first_finding(EXPECT, reading(enabled=None))
-    assert second_finding(plan, unreported).result is Result.REFUSED
-    elsewhere = first_finding(EXPECT, reading(enabled=False))
-    assert second_finding(plan, elsewhere).result is Result.REFUSED
+    unreported = result_of_first_read(EXPECT, reading(enabled=None))
+    assert result_of_second_read(plan, unreported).result is ChangeStatus.REFUSED
+    elsewhere = result_of_first_read(EXPECT, reading(enabled=False))
+    assert result_of_second_read(plan, elsewhere).result is ChangeStatus.REFUSED
 
 
 def test_servers_in_another_order_are_no_other_configuration() -> None:
     listed, reordered = reading(static_servers=("a", "b")), reading(static_servers=("B", "a"))
-    fresh = first_finding(EXPECT, reordered)
-    assert second_finding(make_plan(EXPECT, listed), fresh) is fresh
+    fresh = result_of_first_read(EXPECT, reordered)
+    assert result_of_second_read(make_plan(EXPECT, listed), fresh) is fresh
 
 
 def test_whoever_was_put_right_meanwhile_is_right(plan: Plan) -> None:
-    assert second_finding(plan, first_finding(EXPECT, AFTER)).result is Result.ALREADY_RIGHT
+    assert (
+        result_of_second_read(plan, result_of_first_read(EXPECT, AFTER)).result
+        is ChangeStatus.ALREADY_RIGHT
+    )
 
 
 REFUSAL = api_error(4004, None, 8)
@@ -107,78 +110,83 @@ HTTP_500 = api_error(1000)
 @pytest.mark.parametrize(
     ("error", "back", "result", "reason"),
     [
-        (None, AFTER, Result.SET, None),
-        (LOST, AFTER, Result.SET, "it reads back right, though asking ended in: closed"),
-        (REFUSAL, AFTER, Result.SET, f"it reads back right, though asking ended in: {REFUSAL}"),
+        (None, AFTER, ChangeStatus.SET, None),
+        (LOST, AFTER, ChangeStatus.SET, "it reads back right, though asking ended in: closed"),
+        (
+            REFUSAL,
+            AFTER,
+            ChangeStatus.SET,
+            f"it reads back right, though asking ended in: {REFUSAL}",
+        ),
         (
             None,
             BEFORE,
-            Result.READ_BACK_DIFFERENT,
+            ChangeStatus.READ_BACK_DIFFERENT,
             "it accepted the change; it is as it was",
         ),
         (
             None,
             OTHER,
-            Result.READ_BACK_DIFFERENT,
+            ChangeStatus.READ_BACK_DIFFERENT,
             "it accepted the change; it is neither as it was nor as wanted",
         ),
         (
             LATE,
             BEFORE,
-            Result.READ_BACK_DIFFERENT,
+            ChangeStatus.READ_BACK_DIFFERENT,
             "asking ended in: late; it is as it was",
         ),
-        (REFUSAL, BEFORE, Result.REFUSED, str(REFUSAL)),
-        (REFUSAL, OTHER, Result.REFUSED, f"{REFUSAL}; it is no longer as it was, though"),
-        (HTTP_500, BEFORE, Result.REFUSED, str(HTTP_500)),
+        (REFUSAL, BEFORE, ChangeStatus.REFUSED, str(REFUSAL)),
+        (REFUSAL, OTHER, ChangeStatus.REFUSED, f"{REFUSAL}; it is no longer as it was, though"),
+        (HTTP_500, BEFORE, ChangeStatus.REFUSED, str(HTTP_500)),
         (
             UnexpectedStatus("HTTP 503", 503),
             BEFORE,
-            Result.READ_BACK_DIFFERENT,
+            ChangeStatus.READ_BACK_DIFFERENT,
             "asking ended in: HTTP 503; it is as it was",
         ),
         (
             None,
             LOST,
-            Result.UNCERTAIN,
+            ChangeStatus.UNCERTAIN,
             "it accepted the change; it could not be read back: closed",
         ),
         (
             LATE,
             LATE,
-            Result.UNCERTAIN,
+            ChangeStatus.UNCERTAIN,
             "asking ended in: late; it could not be read back: late",
         ),
         (
             HTTP_500,
             LOST,
-            Result.UNCERTAIN,
+            ChangeStatus.UNCERTAIN,
             f"asking ended in: {HTTP_500}; it could not be read back: closed",
         ),
         (
             UnexpectedStatus("HTTP 502", 502),
             LOST,
-            Result.UNCERTAIN,
+            ChangeStatus.UNCERTAIN,
             "asking ended in: HTTP 502; it could not be read back: closed",
         ),
-        (Unauthorized("HTTP 401", 401), Unauthorized("x", 401), Result.REFUSED, "HTTP 401"),
-        (Forbidden("HTTP 403", 403), LOST, Result.REFUSED, "HTTP 403"),
-        (REFUSAL, LOST, Result.REFUSED, str(REFUSAL)),
+        (Unauthorized("HTTP 401", 401), Unauthorized("x", 401), ChangeStatus.REFUSED, "HTTP 401"),
+        (Forbidden("HTTP 403", 403), LOST, ChangeStatus.REFUSED, "HTTP 403"),
+        (REFUSAL, LOST, ChangeStatus.REFUSED, str(REFUSAL)),
     ],
 )
 def test_what_is_read_back_decides_before_what_was_answered(
     plan: Plan,
     error: DeviceError | None,
     back: Reading | DeviceError,
-    result: Result,
+    result: ChangeStatus,
     reason: str | None,
 ) -> None:
-    finding = final_finding(plan, error, back)
+    finding = result_of_change(plan, error, back)
     assert (finding.result, finding.reason) == (result, reason)
 
 
 def test_what_is_still_different_is_kept_for_the_report(plan: Plan) -> None:
-    finding = final_finding(plan, None, OTHER)
+    finding = result_of_change(plan, None, OTHER)
     assert [(each.parameter, each.now, each.wanted) for each in finding.left] == [
         ("maxpoll", 11, 12)
     ]
@@ -188,4 +196,4 @@ def test_what_is_still_different_is_kept_for_the_report(plan: Plan) -> None:
 
 def test_a_parameter_that_changed_against_our_will_is_no_success(plan: Plan) -> None:
     back = reading(maxpoll=12, enabled=False)
-    assert final_finding(plan, None, back).result is Result.READ_BACK_DIFFERENT
+    assert result_of_change(plan, None, back).result is ChangeStatus.READ_BACK_DIFFERENT

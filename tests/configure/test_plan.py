@@ -13,7 +13,7 @@ from exporter.devices.compliance import mismatches
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.ntp_client import CURRENT_FIRMWARE, OLD_FIRMWARE
 from exporter.simulator.parameters import InvalidParameterError
-from exporter.vapix.ntp import Answer, decode_info
+from exporter.vapix.ntp import NtpAnswer, decode_info
 from exporter.vapix.ntp_configuration import encode_params, present_configuration
 from exporter.vapix.reading import NtpClientReading, Reading
 
@@ -36,7 +36,7 @@ SECTION = {
 
 def read(section: object = SECTION, **other: object) -> Reading:
     document = {"client": {**section, **other}} if isinstance(section, dict) else {}
-    return decode_info(Answer("1.5", document))
+    return decode_info(NtpAnswer("1.5", document))
 
 
 def without(*names: str) -> dict[str, object]:
@@ -242,7 +242,7 @@ def devices(draw: st.DrawFn) -> SimulatedDevice:
 
 
 def read_simulated(device: SimulatedDevice) -> Reading:
-    return decode_info(Answer("1.5", {"client": device.client.section(NOW_NANOSECONDS)}))
+    return decode_info(NtpAnswer("1.5", {"client": device.client.section(NOW_NANOSECONDS)}))
 
 
 def as_received(made: Plan) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from typing import Any, cast
 import pytest
 
 from exporter.config import Expect
-from exporter.configure.apply import Case
-from exporter.configure.outcome import Finding, Result, first_finding
+from exporter.configure.apply import DeviceChange
+from exporter.configure.outcome import ChangeResult, ChangeStatus, result_of_first_read
 from exporter.configure.plan import Difference
 from exporter.configure.report import (
     device_lines,
@@ -17,7 +17,7 @@ from exporter.configure.report import (
     shown,
     summary,
 )
-from exporter.devices.device import Device, Target
+from exporter.devices.device import Device, DeviceTarget
 from exporter.system.terminal import counted
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import PollTimeout
@@ -27,17 +27,17 @@ from exporter.vapix.reading import NtpClientReading, Reading
 NO_CLIENT = cast("NtpClient", None)
 
 
-def case(finding: Finding, name: str = "lobby", address: str = "192.0.2.1") -> Case:
-    target = Target(name, address, {"site": "hq"}, 60.0, 10.0)
-    return Case(Device(target, NO_CLIENT), finding)
+def case(finding: ChangeResult, name: str = "lobby", address: str = "192.0.2.1") -> DeviceChange:
+    target = DeviceTarget(name, address, {"site": "hq"}, 60.0, 10.0)
+    return DeviceChange(Device(target, NO_CLIENT), finding)
 
 
-def found(expected: dict[str, Any], **client: Any) -> Finding:
+def found(expected: dict[str, Any], **client: Any) -> ChangeResult:
     reading = Reading("1.5", NtpClientReading(**client), server_present=False)
-    return first_finding(Expect.model_validate(expected), reading)
+    return result_of_first_read(Expect.model_validate(expected), reading)
 
 
-def text(*cases: Case) -> str:
+def text(*cases: DeviceChange) -> str:
     lines = device_lines(cases)
     return "\n".join("".join(piece.text for piece in line) for line in lines)
 
@@ -73,11 +73,14 @@ def test_a_device_that_differs_is_told_parameter_by_parameter() -> None:
 
 
 def test_a_device_without_a_name_is_told_by_its_address_once() -> None:
-    assert text(case(Finding(Result.ALREADY_RIGHT), "192.0.2.1")) == "192.0.2.1: already right"
+    assert (
+        text(case(ChangeResult(ChangeStatus.ALREADY_RIGHT), "192.0.2.1"))
+        == "192.0.2.1: already right"
+    )
 
 
 def test_a_reason_stands_behind_the_result() -> None:
-    assert text(case(Finding(Result.UNREACHABLE, "late"))) == (
+    assert text(case(ChangeResult(ChangeStatus.UNREACHABLE, "late"))) == (
         "lobby (192.0.2.1): unreachable: late"
     )
 
@@ -85,7 +88,9 @@ def test_a_reason_stands_behind_the_result() -> None:
 def test_what_is_read_back_different_is_told_as_it_is_now() -> None:
     left = (Difference("maxpoll", 11, 12),)
     back = NtpClientConfiguration(maxpoll=11)
-    finding = Finding(Result.READ_BACK_DIFFERENT, "it accepted the change", None, left, back)
+    finding = ChangeResult(
+        ChangeStatus.READ_BACK_DIFFERENT, "it accepted the change", None, left, back
+    )
     assert text(case(finding)).endswith(
         "read back different: it accepted the change\n  maxpoll: 11 → 12"
     )
@@ -95,7 +100,7 @@ def test_what_was_refused_and_done_in_part_is_told_as_it_is_now() -> None:
     finding = found({"minpoll": 4, "maxpoll": 12}, minpoll=6, maxpoll=10)
     left = (Difference("maxpoll", 10, 12),)
     back = NtpClientConfiguration(minpoll=4, maxpoll=10)
-    refused = replace(finding, result=Result.REFUSED, reason="no", left=left, found=back)
+    refused = replace(finding, result=ChangeStatus.REFUSED, reason="no", left=left, found=back)
     assert text(case(refused)) == "lobby (192.0.2.1): refused: no\n  maxpoll: 10 → 12"
 
 
@@ -108,13 +113,13 @@ def test_a_change_that_leaves_no_server_is_warned_of() -> None:
 
 
 def test_a_name_cannot_forge_a_line_nor_colour_a_terminal() -> None:
-    told = text(case(Finding(Result.SET, "a\r\nb"), "x\n\x1b[2Jfake: set", "192.0.2.1"))
+    told = text(case(ChangeResult(ChangeStatus.SET, "a\r\nb"), "x\n\x1b[2Jfake: set", "192.0.2.1"))
     assert told == r"x\n\x1b[2Jfake: set (192.0.2.1): set: a\r\nb"
 
 
 def test_the_summary_counts_the_results() -> None:
-    results = [Result.SET, Result.REFUSED, Result.SET, Result.ALREADY_RIGHT]
-    assert summary([case(Finding(each)) for each in results]) == (
+    results = [ChangeStatus.SET, ChangeStatus.REFUSED, ChangeStatus.SET, ChangeStatus.ALREADY_RIGHT]
+    assert summary([case(ChangeResult(each)) for each in results]) == (
         "4 devices: 1 already right, 2 set, 1 refused"
     )
     assert counted(1) == "1 device"
@@ -123,28 +128,32 @@ def test_the_summary_counts_the_results() -> None:
 @pytest.mark.parametrize(
     ("results", "applying", "told"),
     [
-        ([Result.SET, Result.ALREADY_RIGHT], True, "Every device is as expected."),
-        ([Result.NOTHING_EXPECTED, Result.ALREADY_RIGHT], False, "Every device is as expected."),
+        ([ChangeStatus.SET, ChangeStatus.ALREADY_RIGHT], True, "Every device is as expected."),
         (
-            [Result.NOTHING_EXPECTED],
+            [ChangeStatus.NOTHING_EXPECTED, ChangeStatus.ALREADY_RIGHT],
+            False,
+            "Every device is as expected.",
+        ),
+        (
+            [ChangeStatus.NOTHING_EXPECTED],
             False,
             "Nothing was compared: the config has no `expect` for any of them.",
         ),
         (
-            [Result.DIFFERENT, Result.NOT_STARTED],
+            [ChangeStatus.DIFFERENT, ChangeStatus.NOT_STARTED],
             False,
             "Nothing was changed. --apply changes what is different.",
         ),
-        ([Result.DIFFERENT, Result.REFUSED], True, "Nothing was changed."),
-        ([Result.SET, Result.NOT_STARTED], True, "Not finished: run it again."),
-        ([Result.SET, Result.UNCERTAIN], True, "Not finished: run it again."),
-        ([Result.SET, Result.UNREACHABLE], True, "Not every device is as expected."),
+        ([ChangeStatus.DIFFERENT, ChangeStatus.REFUSED], True, "Nothing was changed."),
+        ([ChangeStatus.SET, ChangeStatus.NOT_STARTED], True, "Not finished: run it again."),
+        ([ChangeStatus.SET, ChangeStatus.UNCERTAIN], True, "Not finished: run it again."),
+        ([ChangeStatus.SET, ChangeStatus.UNREACHABLE], True, "Not every device is as expected."),
     ],
 )
 def test_the_last_line_says_what_to_do_next(
-    results: list[Result], *, applying: bool, told: str
+    results: list[ChangeStatus], *, applying: bool, told: str
 ) -> None:
-    assert next_step([case(Finding(each)) for each in results], applying=applying) == told
+    assert next_step([case(ChangeResult(each)) for each in results], applying=applying) == told
 
 
 def test_a_program_gets_everything_about_a_device() -> None:
@@ -169,5 +178,5 @@ def test_a_program_gets_everything_about_a_device() -> None:
 
 def test_a_program_gets_the_reason_as_the_metrics_have_it() -> None:
     error = PollTimeout("late")
-    [document] = documents([case(Finding(Result.UNREACHABLE, str(error), error=error))])
+    [document] = documents([case(ChangeResult(ChangeStatus.UNREACHABLE, str(error), error=error))])
     assert document["error"] == {"reason": "timeout", "code": None}

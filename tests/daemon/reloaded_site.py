@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from exporter.simulator.fleet import Fleet, build_fleet, serve_fleet
+from exporter.simulator.fleet import SimulatedFleet, build_fleet, serve_fleet
 from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 
 POLLS = "axis_ntp_polls_total"
@@ -30,7 +30,7 @@ class Site:
     """A daemon on a simulated fleet, and the config file that it is reloaded from."""
 
     def __init__(
-        self, fleet: Fleet, config: dict[str, Any], running: DaemonProcess, folder: Path
+        self, fleet: SimulatedFleet, config: dict[str, Any], running: DaemonProcess, folder: Path
     ) -> None:
         self.fleet = fleet
         self.config = config

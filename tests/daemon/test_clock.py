@@ -9,7 +9,7 @@ from statistics import median
 import pytest
 
 from exporter.clock.host import kernel_says_synchronized
-from exporter.simulator.fleet import Fleet, build_fleet, serve_fleet
+from exporter.simulator.fleet import SimulatedFleet, build_fleet, serve_fleet
 from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 from tests.support.programs import faked_wall_clock
 
@@ -19,7 +19,7 @@ STEPS = "axis_ntp_clock_steps_total"
 POLLS = "axis_ntp_polls_total"
 
 
-def assert_truth_inside(found: Scrape, fleet: Fleet) -> None:
+def assert_truth_inside(found: Scrape, fleet: SimulatedFleet) -> None:
     uncertainty = found.by_device(UNCERTAINTY)
     for name, offset in found.by_device(OFFSET).items():
         truth = fleet.device(name).clock.offset_seconds
@@ -36,7 +36,7 @@ async def after_another_poll(running: DaemonProcess, found: Scrape) -> Scrape:
 
 @asynccontextmanager
 async def read_every_second(
-    fleet: Fleet, folder: Path, keepalive_seconds: float = 180
+    fleet: SimulatedFleet, folder: Path, keepalive_seconds: float = 180
 ) -> AsyncIterator[DaemonProcess]:
     async with serve_fleet(fleet, keepalive_seconds=keepalive_seconds) as served:
         config = served.exporter_config(interval="1s", timeout="1s")

@@ -17,7 +17,7 @@ import pytest
 import yaml
 
 from exporter.simulator.faults import FAULTS
-from exporter.simulator.fleet import Fleet, ServedFleet, build_fleet, serve_fleet
+from exporter.simulator.fleet import ServedFleet, SimulatedFleet, build_fleet, serve_fleet
 from tests.support import daemon_process
 from tests.support.daemon_process import DaemonProcess, daemon
 
@@ -27,7 +27,7 @@ USERNAME = "root"
 OPEN_METRICS = {"Accept": "application/openmetrics-text;version=1.0.0"}
 
 
-def secrets_of(password: str, fleets: list[Fleet]) -> dict[str, str]:
+def secrets_of(password: str, fleets: list[SimulatedFleet]) -> dict[str, str]:
     """Every form in which a password could get out, by what the form is called."""
     pair = f"{USERNAME}:{password}".encode()
     forms = {
@@ -55,7 +55,7 @@ def secrets_of(password: str, fleets: list[Fleet]) -> dict[str, str]:
     return forms | {f"HA1 {ha1}": ha1 for ha1 in ha1s(password, fleets)}
 
 
-def ha1s(password: str, fleets: list[Fleet]) -> set[str]:
+def ha1s(password: str, fleets: list[SimulatedFleet]) -> set[str]:
     """What a Digest stands on (RFC 7616, section 3.4.2): as good as the password there."""
     realms = {device.gatekeeper.realm for fleet in fleets for device in fleet.devices}
     secrets = [f"{USERNAME}:{realm}:{password}".encode() for realm in realms]
@@ -72,7 +72,7 @@ class JsonDaemon(DaemonProcess):
 
 @asynccontextmanager
 async def on_fleets(
-    password: str, fleets: dict[str, Fleet], folder: Path, log_format: str
+    password: str, fleets: dict[str, SimulatedFleet], folder: Path, log_format: str
 ) -> AsyncIterator[DaemonProcess]:
     """The daemon at debug level on several fleets, one module each, all with one password."""
     async with AsyncExitStack() as stack:
@@ -118,7 +118,7 @@ async def all_that_it_tells(running: DaemonProcess) -> str:
     return "\n".join([running.text, *pages])
 
 
-def assert_hidden(password: str, fleets: list[Fleet], told: str) -> None:
+def assert_hidden(password: str, fleets: list[SimulatedFleet], told: str) -> None:
     shown = {name for name, form in secrets_of(password, fleets).items() if form in told}
     # The names alone: a test's report is a log too.
     assert not shown, f"shown: {sorted(shown)}"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from exporter.simulator.fleet import Fleet, ServedFleet, build_fleet, serve_fleet
+from exporter.simulator.fleet import ServedFleet, SimulatedFleet, build_fleet, serve_fleet
 from exporter.simulator.scenarios import Maker
 from tests.dashboards.grafana import Dashboard, Question, Span
 from tests.real.daemon_process import DaemonProcess, running_daemon
@@ -107,7 +107,7 @@ def running_site(folder: Path) -> Iterator[Site]:
         yield Site(prometheus, names, addresses, Span(start, time.time()))
 
 
-def _fleet() -> Fleet:
+def _fleet() -> SimulatedFleet:
     """The demo's, with one device more."""
     fleet = build_fleet(20, "demo")
     awkward = Maker({}).make(AWKWARD, {"site": "hq"})
@@ -123,7 +123,7 @@ def _daemon(stack: ExitStack, served: ServedFleet, folder: Path) -> DaemonProces
     return stack.enter_context(running_daemon(config, folder))
 
 
-def _await_troubles(prometheus: Prometheus, fleet: Fleet) -> None:
+def _await_troubles(prometheus: Prometheus, fleet: SimulatedFleet) -> None:
     both = 2 * len(fleet.devices)
     prometheus.wait_for(f"count(axis_ntp_up) == {both}")
     fleet.device(STEPPING).clock.step(3)
@@ -134,7 +134,7 @@ def _await_troubles(prometheus: Prometheus, fleet: Fleet) -> None:
 
 
 @contextmanager
-def _serving(fleet: Fleet) -> Iterator[ServedFleet]:
+def _serving(fleet: SimulatedFleet) -> Iterator[ServedFleet]:
     """Serve a fleet on an event loop in a thread of its own."""
     with event_loop() as loop, in_background(loop, serve_fleet(fleet)) as served:
         yield served

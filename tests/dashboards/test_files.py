@@ -15,7 +15,7 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
 from exporter.metrics.catalogue import DEVICE_METRICS
-from exporter.metrics.exporter import SelfMetrics
+from exporter.metrics.exporter import ExporterMetrics
 from grafana.generate import FOLDER, files, promql, thresholds
 from grafana.generate.colours import STATES
 from tests.dashboards.grafana import (
@@ -175,7 +175,7 @@ def test_a_dashboard_links_to_the_other_two_and_keeps_the_exporters(uid: str) ->
 
 
 def known_metrics() -> set[str]:
-    metrics = SelfMetrics()
+    metrics = ExporterMetrics()
     metrics.sd_refreshed("file", "devices.yaml", failed=False)
     own = {sample.name for family in metrics.registry.collect() for sample in family.samples}
     return {metric.name for metric in DEVICE_METRICS} | own | {"scrape_duration_seconds"}

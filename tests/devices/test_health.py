@@ -11,7 +11,7 @@ import yaml
 
 from exporter.clock.offset import Offset
 from exporter.config import Expect
-from exporter.devices.health import OFFSET_SECONDS, SKEW_SECONDS, troubles
+from exporter.devices.health import OFFSET_SECONDS, SKEW_SECONDS, diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix import errors
 from exporter.vapix.reading import NtpClientReading, Reading
@@ -32,15 +32,15 @@ def read(client: NtpClientReading | None) -> DeviceState:
 
 
 def said(state: DeviceState, offset: Offset | None = None) -> list[str]:
-    return [trouble.what for trouble in troubles(state, offset)]
+    return [trouble.what for trouble in diagnose(state, offset)]
 
 
 def test_nothing_is_wrong_with_a_device_before_its_first_poll() -> None:
-    assert troubles(DeviceState(), None) == []
+    assert diagnose(DeviceState(), None) == []
 
 
 def test_a_good_device_has_no_trouble() -> None:
-    assert troubles(read(FINE), Offset(0.4, 0.001)) == []
+    assert diagnose(read(FINE), Offset(0.4, 0.001)) == []
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_a_clock_is_off_only_beyond_its_uncertainty(seconds: float, *, is_off: b
 def test_a_failed_device_s_clock_is_judged_too() -> None:
     state = polled(errors.Unauthorized("HTTP 401", 401))
     assert said(state, Offset(9.0, 0.1)) == ["unauthorized 401", "its clock is off"]
-    assert [trouble.level for trouble in troubles(state, Offset(9.0, 0.1))] == ["bad", "warning"]
+    assert [trouble.level for trouble in diagnose(state, Offset(9.0, 0.1))] == ["bad", "warning"]
 
 
 def test_a_deviation_is_named() -> None:
@@ -82,7 +82,7 @@ def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
     kinds: list[Any] = [*errors.DeviceError.__subclasses__()]
     kind = next(each for each in kinds if getattr(each, "reason", "") == reason)
     code = (1000,) if kind is errors.ApiError else ()
-    (trouble,) = troubles(polled(kind("what happened", *code)), None)
+    (trouble,) = diagnose(polled(kind("what happened", *code)), None)
     assert re.fullmatch(r"[A-Z][^.]*(\.\d+[^.]*)*\.", trouble.advice)
 
 
@@ -91,22 +91,22 @@ def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
     [
         (errors.NoAccount("x", 401), "Give the username and password of an administrator"),
         (errors.NoCommonScheme("x", 401), "Use https, or let the device offer Digest"),
-        (errors.AlwaysStale("x", 401), "Restart the device"),
+        (errors.NonceAlwaysStale("x", 401), "Restart the device"),
         (errors.FactoryNew("x", 401), "Set the device's first password"),
-        (errors.CertificateNotBelieved("x"), "Set tls_config to fit the device's certificate"),
+        (errors.CertificateNotTrusted("x"), "Set tls_config to fit the device's certificate"),
     ],
 )
 def test_what_has_another_remedy_than_its_reason_has_its_own_advice(
     error: errors.DeviceError, advice: str
 ) -> None:
-    (trouble,) = troubles(polled(error), None)
+    (trouble,) = diagnose(polled(error), None)
     assert trouble.advice.startswith(advice)
     assert re.fullmatch(r"[A-Z][^.]*(\.\w[^.]*)*\.", trouble.advice)
 
 
 def test_a_device_that_owes_an_answer_is_told_of_that_and_not_of_its_last_error() -> None:
     state = polled(errors.FactoryNew("x", 401)).as_unanswered()
-    (trouble,) = troubles(state, None)
+    (trouble,) = diagnose(state, None)
     assert (trouble.what, trouble.advice[:23]) == ("timeout", "See whether the device ")
 
 
@@ -114,7 +114,7 @@ def test_a_device_without_servers_is_to_be_given_some() -> None:
     none = FINE._replace(
         synced=False, offset_seconds=None, servers_source="static", static_servers=()
     )
-    assert [each.advice for each in troubles(read(none), None)] == [
+    assert [each.advice for each in diagnose(read(none), None)] == [
         "Give the device NTP servers: it has none."
     ]
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from exporter.discovery.file_sd import LARGEST_BYTES, Unreadable, matches, matching, read_text
+from exporter.discovery.file_sd import LARGEST_BYTES, UnreadableFile, matches, matching, read_text
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p.yaml")
     (tmp_path / "link.yaml").symlink_to("p.yaml")
     for file in (tmp_path / "p.yaml", tmp_path / "link.yaml", Path("/dev/zero")):
-        with pytest.raises(Unreadable, match=r"^cannot be read: not a regular file$"):
+        with pytest.raises(UnreadableFile, match=r"^cannot be read: not a regular file$"):
             read_text(file)
 
 
@@ -55,13 +55,13 @@ def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     with file.open("wb") as opened:
         opened.truncate(LARGEST_BYTES + 1)
-    with pytest.raises(Unreadable, match=r"^is larger than 67108864 bytes$"):
+    with pytest.raises(UnreadableFile, match=r"^is larger than 67108864 bytes$"):
         read_text(file)
 
 
 def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
-    with pytest.raises(Unreadable, match=r"^cannot be read: No such file or directory$"):
+    with pytest.raises(UnreadableFile, match=r"^cannot be read: No such file or directory$"):
         read_text(tmp_path / "a.yaml")
     (tmp_path / "a.yaml").write_bytes(b"\xff")
-    with pytest.raises(Unreadable, match=r"^is not UTF-8 text$"):
+    with pytest.raises(UnreadableFile, match=r"^is not UTF-8 text$"):
         read_text(tmp_path / "a.yaml")

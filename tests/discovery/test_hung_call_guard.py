@@ -6,7 +6,7 @@ from threading import Event
 
 import pytest
 
-from exporter.discovery.patience import Patience
+from exporter.discovery.patience import HungCallGuard
 
 HANGS = """
 import asyncio, threading
@@ -30,7 +30,7 @@ async def test_work_that_hangs_is_given_up_and_not_begun_again_until_it_has_ende
         go_on.wait()
         return len(begun)
 
-    patience = Patience(work, 0.05)
+    patience = HungCallGuard(work, 0.05)
     for _ in range(3):
         with pytest.raises(TimeoutError):
             await patience.result()
@@ -46,7 +46,7 @@ async def test_what_the_work_raises_is_raised_and_the_next_round_begins_anew() -
     def work() -> None:
         raise problems.pop(0)
 
-    patience = Patience(work, 5)
+    patience = HungCallGuard(work, 5)
     with pytest.raises(OSError, match="a"):
         await patience.result()
     with pytest.raises(ValueError, match="b"):

@@ -9,10 +9,10 @@ from structlog.testing import capture_logs
 
 from exporter.config import Config, parse_config
 from exporter.discovery import Discovery
-from exporter.discovery.http_sd import Files, NothingTold
+from exporter.discovery.http_sd import FileSD, RefreshFailed
 from exporter.discovery.manager import Refusals
 from exporter.discovery.once import with_discovered
-from exporter.metrics.exporter import SelfMetrics
+from exporter.metrics.exporter import ExporterMetrics
 
 
 def config_on(folder: Path) -> Config:
@@ -20,7 +20,7 @@ def config_on(folder: Path) -> Config:
     return parse_config({"file_sd_configs": [sd]}, {}, folder)
 
 
-def failures(metrics: SelfMetrics, source: str) -> float | None:
+def failures(metrics: ExporterMetrics, source: str) -> float | None:
     return metrics.registry.get_sample_value(
         "axis_ntp_exporter_sd_refresh_failures_total", {"mechanism": "file", "source": source}
     )
@@ -42,7 +42,7 @@ async def test_a_fault_of_ours_is_logged_once_counted_each_time_and_ends_nothing
         well.set()
         return {}
 
-    metrics = SelfMetrics()
+    metrics = ExporterMetrics()
     with capture_logs() as logs:
         discovery = Discovery(metrics, changed)
         discovery.follow(config_on(tmp_path))
@@ -68,7 +68,7 @@ async def test_a_round_that_tells_nothing_keeps_what_was_told_last(tmp_path: Pat
     file.write_text(json.dumps([{"targets": ["10.0.0.1"]}]))
     sd = {"files": ["sd/*.json"], "refresh_interval": "10ms"}
     config = parse_config({"file_sd_configs": [sd]}, {}, tmp_path)
-    metrics = SelfMetrics()
+    metrics = ExporterMetrics()
     discovery = Discovery(metrics, dict)
     discovery.follow(config)
     async with asyncio.timeout(10):
@@ -86,9 +86,9 @@ async def test_files_that_hang_are_told_by_their_patterns_or_as_they_were_known(
     tmp_path: Path,
 ) -> None:
     section = config_on(tmp_path).file_sd_configs[0]
-    files = Files(section, patience_seconds=0)
+    files = FileSD(section, patience_seconds=0)
     assert files.origins == (str(tmp_path / "*.json"),)
-    with pytest.raises(NothingTold, match="could not be read in time"):
+    with pytest.raises(RefreshFailed, match="could not be read in time"):
         await files.refresh()
 
 
@@ -98,7 +98,7 @@ async def test_a_folder_that_cannot_be_listed_tells_nothing_and_says_why(tmp_pat
     sd = {"files": ["loop/*.json"], "refresh_interval": "10ms"}
     config = parse_config({"file_sd_configs": [sd]}, {}, tmp_path)
     problem = f"{looped}: Too many levels of symbolic links"
-    with pytest.raises(NothingTold) as caught:
-        await Files(config.file_sd_configs[0]).refresh()
+    with pytest.raises(RefreshFailed) as caught:
+        await FileSD(config.file_sd_configs[0]).refresh()
     assert str(caught.value) == problem
     assert await with_discovered(config) == (config, [f"{looped}/*.json: {problem}"])

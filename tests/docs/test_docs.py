@@ -16,17 +16,17 @@ from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
 from exporter.check.documents import documents as checked_documents
-from exporter.check.examine import Checkup
+from exporter.check.examine import DeviceCheck
 from exporter.cli import COMMANDS, make_parser
-from exporter.config import Module
+from exporter.config import ModuleConfig
 from exporter.config.loader import KNOWN_KEYS
-from exporter.configure.apply import Case
-from exporter.configure.outcome import Finding, Result
+from exporter.configure.apply import DeviceChange
+from exporter.configure.outcome import ChangeResult, ChangeStatus
 from exporter.configure.report import documents
-from exporter.devices.device import Device, Target
-from exporter.fleet.client_factory import Door, gather
+from exporter.devices.device import Device, DeviceTarget
+from exporter.fleet.client_factory import ClientFactory, read_client_settings
 from exporter.metrics.catalogue import DEVICE_METRICS
-from exporter.metrics.exporter import SelfMetrics
+from exporter.metrics.exporter import ExporterMetrics
 from exporter.vapix.client import NtpClient
 from exporter.vapix.connection import Session
 from exporter.vapix.errors import REASONS, DeviceError
@@ -70,7 +70,7 @@ def test_the_docs_list_exactly_the_catalogue() -> None:
 def test_the_docs_list_exactly_the_exporters_own_series() -> None:
     families = [
         (f"{family.name}{SUFFIX.get(family.type, '')}", family.type, family.documentation)
-        for family in SelfMetrics().registry.collect()
+        for family in ExporterMetrics().registry.collect()
         if family.name.startswith("axis_ntp_exporter_")
     ]
     labels = {
@@ -116,22 +116,24 @@ def test_the_docs_list_every_command_with_its_summary() -> None:
 
 
 def test_the_docs_tell_every_result_of_configure() -> None:
-    assert sorted(re.findall(r"^\| `(\w+)` \|.*\|.*\|$", RESULTS, re.MULTILINE)) == sorted(Result)
+    assert sorted(re.findall(r"^\| `(\w+)` \|.*\|.*\|$", RESULTS, re.MULTILINE)) == sorted(
+        ChangeStatus
+    )
 
 
 def test_the_docs_tell_every_key_of_the_documents_of_configure() -> None:
-    target = Target("gate", "192.0.2.1", {}, 60.0, 10.0)
+    target = DeviceTarget("gate", "192.0.2.1", {}, 60.0, 10.0)
     client = cast("NtpClient", None)
-    [document] = documents([Case(Device(target, client), Finding(Result.SET))])
+    [document] = documents([DeviceChange(Device(target, client), ChangeResult(ChangeStatus.SET))])
     example = json.loads(textwrap.dedent(EXAMPLE))
     assert [list(each) for each in example] == [list(document)]
 
 
 def test_the_docs_tell_every_key_of_the_documents_of_check() -> None:
-    target = Target("gate", "192.0.2.1", {}, 60.0, 10.0)
-    door = Door(gather(Module()))
+    target = DeviceTarget("gate", "192.0.2.1", {}, 60.0, 10.0)
+    door = ClientFactory(read_client_settings(ModuleConfig()))
     device = Device(target, door.client(target.address, cast("Session", None)))
-    [document] = checked_documents([Checkup(device, Module())])
+    [document] = checked_documents([DeviceCheck(device, ModuleConfig())])
     table = CHECK.partition("## For programs")[2]
     listed = [row.split(" | ")[0] for row in table.splitlines() if row.startswith("| `")]
     assert re.findall(r"`(\w+)`", " ".join(listed)) == list(document)

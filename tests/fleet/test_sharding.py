@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.commands.arguments import shard
-from exporter.fleet.sharding import WHOLE, Shard, parse_shard
+from exporter.fleet.sharding import ALL_DEVICES, Shard, parse_shard
 from exporter.polling.schedule import stable_hash
 
 
@@ -32,8 +32,8 @@ def test_shards_are_about_equally_large() -> None:
 
 
 def test_one_instance_owns_everything() -> None:
-    assert WHOLE.owns("lobby")
-    assert parse_shard(str(WHOLE)) == WHOLE
+    assert ALL_DEVICES.owns("lobby")
+    assert parse_shard(str(ALL_DEVICES)) == ALL_DEVICES
 
 
 def test_a_shard_is_spelled_i_of_n() -> None:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
-from exporter.metrics.exporter import SelfMetrics
+from exporter.metrics.exporter import ExporterMetrics
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 NAME = "axis_ntp_exporter_poll_latency_seconds"
@@ -20,7 +20,7 @@ seconds = st.lists(st.one_of(st.floats(0, 100), st.sampled_from(BOUNDS)), max_si
 def test_a_histogram_is_told_as_prometheus_client_tells_it(
     render: Callable[[CollectorRegistry], bytes], taken: list[float]
 ) -> None:
-    ours, registry = SelfMetrics(), CollectorRegistry()
+    ours, registry = ExporterMetrics(), CollectorRegistry()
     theirs = Histogram(
         NAME, "How long a poll took, well or not.", buckets=BOUNDS, registry=registry
     )

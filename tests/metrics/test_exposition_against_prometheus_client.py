@@ -9,9 +9,9 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
-from exporter.clock.http_time import Sighting
+from exporter.clock.http_time import ResponseTimes
 from exporter.devices.device import Device
-from exporter.devices.state import Outcome
+from exporter.devices.state import PollOutcome
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import UnexpectedStatus
 from exporter.vapix.reading import NtpClientReading, Reading
@@ -77,7 +77,7 @@ outcomes = st.builds(
     seconds=st.floats(0, 100),
     result=readings | faults,
     began_steady=st.floats(0, 1e6),
-    sightings=st.just(()) | st.just((Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT"),)),
+    sightings=st.just(()) | st.just((ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT"),)),
 )
 
 
@@ -111,7 +111,7 @@ def read_back(text: str, *, openmetrics: bool) -> dict[str, object]:
     st.lists(st.tuples(st.integers(0, 2), outcomes), max_size=8),
 )
 def test_whatever_happens_to_devices_it_exposes_what_prometheus_client_would(
-    named: list[tuple[str, dict[str, str]]], history: list[tuple[int, Outcome]]
+    named: list[tuple[str, dict[str, str]]], history: list[tuple[int, PollOutcome]]
 ) -> None:
     devices = [device(name=name, **labels) for name, labels in named if "name" not in labels]
     exposition = Exposition()

@@ -1,6 +1,6 @@
 """Many devices in pieces: each family once, each device as of one moment."""
 
-from exporter.clock.http_time import Sighting
+from exporter.clock.http_time import ResponseTimes
 from exporter.clock.offset import SECOND_NS
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exposition import DEVICES_IN_A_PIECE, Exposition
@@ -39,7 +39,7 @@ def test_a_scrape_under_way_sees_one_state_of_a_device() -> None:
 
 
 def test_each_of_many_devices_is_told_as_it_was_at_one_moment() -> None:
-    seen = Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
+    seen = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
     exposition, devices = Exposition(), [device(name=f"d{n}") for n in range(MANY)]
     for each in devices:
         each.state.record(outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
@@ -67,7 +67,7 @@ def test_a_piece_is_a_thousand_devices_at_most() -> None:
 
 def test_an_offset_and_its_uncertainty_are_of_one_moment_whatever_comes_between() -> None:
     subject = device()
-    seen = Sighting(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
+    seen = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
     subject.state.record(outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
     exposition = Exposition()
     exposition.refresh(subject)
@@ -75,7 +75,7 @@ def test_an_offset_and_its_uncertainty_are_of_one_moment_whatever_comes_between(
     text = ""
     for number, piece in enumerate(exposition.pieces(NOW, openmetrics=False)):
         text += piece.decode()
-        later = Sighting(number * SECOND_NS, number * SECOND_NS + 1, "nonsense")
+        later = ResponseTimes(number * SECOND_NS, number * SECOND_NS + 1, "nonsense")
         subject.state.record(
             outcome(1060.0, 0.25, PollTimeout("late"), sightings=(later,) * (number % 2))
         )

@@ -11,7 +11,7 @@ from yarl import URL
 from exporter.vapix import ntp
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import open_session
-from exporter.vapix.http_auth import Authenticator, Credentials, Policy
+from exporter.vapix.http_auth import Authenticator, DeviceCredentials, Policy
 from exporter.vapix.tls import TlsSettings, make_ssl_context
 from tests.support.apache import Apache
 from tests.support.apache_config import PASSWORD, USERNAME
@@ -35,7 +35,7 @@ async def client_of(
     secure = settings.tls is not None
     tls = None if settings.tls is None else make_ssl_context(settings.tls)
     url = URL(f"{'https' if secure else 'http'}://{apache.address}{ntp.PATH}")
-    credentials = Credentials(USERNAME, settings.password)
+    credentials = DeviceCredentials(USERNAME, settings.password)
     async with open_session() as session:
         yield NtpClient(
             session,

@@ -10,7 +10,7 @@ import pytest
 
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostClock, steady_ns
-from exporter.clock.http_time import observations, observe
+from exporter.clock.http_time import clock_sample, clock_samples
 from exporter.clock.offset import Offset
 from exporter.vapix.client import NtpClient
 from exporter.vapix.tls import TlsSettings
@@ -34,7 +34,7 @@ async def look(client: NtpClient, clock: DeviceClock) -> Offset:
     await client.get_info()
     sightings = client.take_sightings()
     ready_after_ns = sightings[0].sent_ns - begun_ns
-    clock.take_poll(observations(sightings, THIS_YEAR), ready_after_ns)
+    clock.take_poll(clock_samples(sightings, THIS_YEAR), ready_after_ns)
     offset = clock.offset(HostClock().now())
     assert offset is not None
     return offset
@@ -64,7 +64,7 @@ async def test_a_wrong_password_reads_the_clock_all_the_same(start_apache: Start
     async with client_of(apache, ClientSettings(password="wrong")) as client:
         with pytest.raises(Exception, match="HTTP 401"):
             await client.get_info()
-        seen = [observe(sighting, THIS_YEAR) for sighting in client.take_sightings()]
+        seen = [clock_sample(sighting, THIS_YEAR) for sighting in client.take_sightings()]
     assert len(seen) == 2
     assert all(each is not None and each.is_point for each in seen)
 
@@ -77,7 +77,7 @@ async def test_a_next_nonce_is_a_reading_too(start_apache: StartApache) -> None:
         await look(client, clock)
         await client.get_info()
         (sighting,) = client.take_sightings()
-    seen = observe(sighting, THIS_YEAR)
+    seen = clock_sample(sighting, THIS_YEAR)
     assert seen is not None
     assert seen.is_point
 

@@ -15,7 +15,7 @@ from typing import Any
 import yaml
 
 from exporter.simulator.device import SimulatedDevice
-from exporter.simulator.fleet import Fleet, ServedFleet, build_fleet, serve_fleet
+from exporter.simulator.fleet import ServedFleet, SimulatedFleet, build_fleet, serve_fleet
 from tests.support.daemon_process import PATIENCE_SECONDS
 
 COMMAND = Path(sys.executable).with_name("axis-ntp-exporter")
@@ -168,7 +168,7 @@ async def _collect(stream: asyncio.StreamReader | None, into: bytearray) -> None
 
 @asynccontextmanager
 async def site(
-    fleet: Fleet | int, folder: Path, *, timeout: str = "5s", expect: object = None
+    fleet: SimulatedFleet | int, folder: Path, *, timeout: str = "5s", expect: object = None
 ) -> AsyncIterator[Site]:
     """A fleet (or so many healthy devices) whose module expects `WANTED`, or `expect`."""
     built = build_fleet(fleet) if isinstance(fleet, int) else fleet

@@ -6,7 +6,7 @@ from prometheus_client.parser import text_string_to_metric_families as parse_tex
 
 from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS
-from exporter.devices.device import Device, Target
+from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import DeviceState
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import DeviceError
@@ -56,7 +56,7 @@ def device(*results: Reading | DeviceError, name: str = "lobby", **labels: str) 
     state = DeviceState()
     for result in results:
         state.record(outcome(1000.0, 0.25, result))
-    return Device(Target(name, "10.9.8.7", labels, 60, 10), Any, state)  # type: ignore[arg-type]
+    return Device(DeviceTarget(name, "10.9.8.7", labels, 60, 10), Any, state)  # type: ignore[arg-type]
 
 
 def exposed(*devices: Device, openmetrics: bool = False) -> str:

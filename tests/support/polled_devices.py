@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable
 from email.utils import formatdate
 
 from exporter.clock.host import HostClock
-from exporter.clock.http_time import Sighting
+from exporter.clock.http_time import ResponseTimes
 from exporter.clock.offset import SECOND_NS
-from exporter.devices.device import Device, Target
+from exporter.devices.device import Device, DeviceTarget
 from exporter.polling.poller import Poller
 from exporter.vapix.hold import Hold
 from exporter.vapix.reading import NtpClientReading, Reading
@@ -29,11 +29,11 @@ class StubClient:
         self.started: list[float] = []
         self.open = 0
         self.most_open = 0
-        self.sightings: list[Sighting] = []
+        self.sightings: list[ResponseTimes] = []
         self.scheme = None
         self.stage = "connecting"
 
-    def take_sightings(self) -> list[Sighting]:
+    def take_sightings(self) -> list[ResponseTimes]:
         taken, self.sightings = self.sightings, []
         return taken
 
@@ -66,7 +66,7 @@ class Observer:
 def device(
     client: StubClient, name: str = "lobby", interval: float = 60.0, timeout: float = 10.0
 ) -> Device:
-    target = Target(name, f"{name}.example", {}, interval, timeout)
+    target = DeviceTarget(name, f"{name}.example", {}, interval, timeout)
     return Device(target, client)  # type: ignore[arg-type]
 
 
@@ -119,5 +119,5 @@ class ClockedClient(StubClient):
         reading = await super().get_info(hold)
         date = formatdate(math.floor(EPOCH + sent + self.offset_seconds), usegmt=True)
         times = (round(sent * SECOND_NS), round(loop.time() * SECOND_NS))
-        self.sightings.append(Sighting(*times, date))
+        self.sightings.append(ResponseTimes(*times, date))
         return reading

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime
-from exporter.clock.offset import SECOND_NS, Observation, Offset
+from exporter.clock.offset import SECOND_NS, ClockSample, Offset
 from exporter.vapix.hold import Hold
 
 
@@ -40,12 +40,12 @@ class Look:
         return abs(self.offset.seconds - self.truth_seconds) <= self.half_width_seconds
 
 
-def see_date(device_ns: int, sent_ns: int, received_ns: int) -> Observation:
-    return Observation.window(device_ns // SECOND_NS, sent_ns, received_ns)
+def see_date(device_ns: int, sent_ns: int, received_ns: int) -> ClockSample:
+    return ClockSample.window(device_ns // SECOND_NS, sent_ns, received_ns)
 
 
-def see_nonce(device_ns: int, sent_ns: int, received_ns: int) -> Observation:
-    return Observation.point(device_ns // 1_000, sent_ns, received_ns)
+def see_nonce(device_ns: int, sent_ns: int, received_ns: int) -> ClockSample:
+    return ClockSample.point(device_ns // 1_000, sent_ns, received_ns)
 
 
 @dataclass
@@ -55,7 +55,7 @@ class Poller:
     truth: Truth
     interval_seconds: float
     rng: random.Random
-    see: Callable[[int, int, int], Observation] = see_date
+    see: Callable[[int, int, int], ClockSample] = see_date
     round_trip_seconds: tuple[float, float] = (0.0005, 0.003)
     connect_seconds: tuple[float, float] = (0.0002, 0.002)
     start_ns: int = 0

@@ -10,7 +10,7 @@ from yarl import URL
 from exporter.vapix import errors
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import open_session
-from exporter.vapix.http_auth import Authenticator, Credentials
+from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.reading import Reading
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -40,7 +40,7 @@ async def client_of(handler: Handler) -> AsyncIterator[NtpClient]:
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     url = URL(f"http://127.0.0.1:{port}/axis-cgi/ntp.cgi")
-    authenticator = Authenticator("auto", Credentials("root", "pass"), secure=False)
+    authenticator = Authenticator("auto", DeviceCredentials("root", "pass"), secure=False)
     async with server, open_session() as session:
         yield NtpClient(session, Endpoint(url), authenticator)
 

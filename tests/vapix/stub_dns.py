@@ -8,8 +8,8 @@ from typing import Any, Final
 import pytest
 
 from exporter.vapix.dns import (
-    Answer,
     CachingResolver,
+    DnsAnswer,
     LookupFailed,
 )
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
@@ -21,7 +21,7 @@ ANY: Final = socket.AF_UNSPEC
 class StubDns:
     """Answers `answer`, or raises it, after `delay_seconds`; knows what it was asked."""
 
-    def __init__(self, answer: Answer | Exception, delay_seconds: float = 0.0) -> None:
+    def __init__(self, answer: DnsAnswer | Exception, delay_seconds: float = 0.0) -> None:
         self.answer = answer
         self.delay_seconds = delay_seconds
         self.asked: list[str] = []
@@ -29,7 +29,7 @@ class StubDns:
         self.most_under_way = 0
         self.closed = False
 
-    async def look_up(self, name: str, family: socket.AddressFamily) -> Answer:
+    async def look_up(self, name: str, family: socket.AddressFamily) -> DnsAnswer:
         del family
         self.asked.append(name)
         self.under_way += 1
@@ -55,8 +55,8 @@ GONE: Final = LookupFailed("Domain name not found", no_such_name=True)
 Scenario = Callable[[FakeTimeLoop, StubDns, CachingResolver], Coroutine[Any, Any, None]]
 
 
-def answer(*addresses: str, lifetime_seconds: float = 60) -> Answer:
-    return Answer(tuple((address, socket.AF_INET) for address in addresses), lifetime_seconds)
+def answer(*addresses: str, lifetime_seconds: float = 60) -> DnsAnswer:
+    return DnsAnswer(tuple((address, socket.AF_INET) for address in addresses), lifetime_seconds)
 
 
 def play(scenario: Scenario, dns: StubDns | None = None) -> None:

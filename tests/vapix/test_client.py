@@ -14,7 +14,7 @@ from yarl import URL
 from exporter.vapix import errors
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import open_session
-from exporter.vapix.http_auth import Authenticator, Credentials
+from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.ntp_configuration import (
     InvalidConfiguration,
     NtpClientConfiguration,
@@ -47,7 +47,7 @@ def device() -> Iterator[MockedDevice]:
 
 @pytest.fixture
 async def client() -> AsyncIterator[NtpClient]:
-    authenticator = Authenticator("auto", Credentials("root", "secret"), secure=False)
+    authenticator = Authenticator("auto", DeviceCredentials("root", "secret"), secure=False)
     async with open_session() as session:
         yield NtpClient(session, Endpoint(ADDRESS), authenticator)
 

@@ -9,8 +9,8 @@ import pytest
 
 from exporter.vapix.dns import (
     LOOKUP_SECONDS,
-    Answer,
     CachingResolver,
+    DnsAnswer,
     LookupFailed,
 )
 from tests.vapix.dns_server import (
@@ -45,7 +45,7 @@ async def test_an_alias_that_is_shorter_lived_than_its_address_sets_the_lifetime
     alias = Reply((Record(CNAME, "real.example", 20), Record(A, "192.0.2.1", 60)))
     async with dns_server(cam=alias) as server, dns_of(server) as dns:
         answer = await dns.look_up("cam.example", socket.AF_INET)
-    assert answer == Answer((("192.0.2.1", socket.AF_INET),), 20)
+    assert answer == DnsAnswer((("192.0.2.1", socket.AF_INET),), 20)
 
 
 async def test_only_the_family_that_is_wanted_is_asked_for() -> None:

@@ -13,19 +13,19 @@ from exporter.vapix.errors import Unauthorized
 from exporter.vapix.http_auth import (
     Authenticator,
     Challenge,
-    Credentials,
-    DigestAnswers,
+    DeviceCredentials,
+    DigestAuth,
     Policy,
 )
 
-ROOT = Credentials("root", "correct horse")
+ROOT = DeviceCredentials("root", "correct horse")
 DIGEST = 'Digest realm="AXIS_ACCC8E012345", nonce="bm9uY2U=", algorithm=MD5, qop="auth"'
 DIGEST_SHA256 = DIGEST.replace("MD5", "SHA-256")
 BASIC = 'Basic realm="AXIS_ACCC8E012345"'
 
 
 def authenticator(
-    policy: Policy = "auto", credentials: Credentials | None = ROOT, *, secure: bool = False
+    policy: Policy = "auto", credentials: DeviceCredentials | None = ROOT, *, secure: bool = False
 ) -> Authenticator:
     return Authenticator(policy, credentials, secure=secure)
 
@@ -52,9 +52,9 @@ def test_the_examples_of_rfc_7616_are_answered_as_there(algorithm: str, response
         "nonce": "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
         "opaque": "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS",
     }
-    answers = DigestAnswers(
+    answers = DigestAuth(
         Challenge("digest", params),
-        Credentials("Mufasa", "Circle of Life"),
+        DeviceCredentials("Mufasa", "Circle of Life"),
         cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
     )
     sent = fields(answers.authorization("GET", "/dir/index.html"))
@@ -65,7 +65,7 @@ def test_the_examples_of_rfc_7616_are_answered_as_there(algorithm: str, response
 
 def test_a_challenge_without_qop_and_algorithm_is_answered_as_rfc_2069_has_it() -> None:
     params = {"realm": "testrealm@host.com", "nonce": "dcd98b7102dd2f0e8b11d0f600bfb0c093"}
-    answers = DigestAnswers(Challenge("digest", params), Credentials("Mufasa", "CircleOfLife"))
+    answers = DigestAuth(Challenge("digest", params), DeviceCredentials("Mufasa", "CircleOfLife"))
     sent = fields(answers.authorization("GET", "/dir/index.html"))
     assert sent["response"] == "1949323746fe6a43ef61f9606e7febea"
     assert not sent.keys() & {"qop", "nc", "cnonce", "algorithm"}
@@ -81,7 +81,7 @@ def test_a_session_algorithm_mixes_the_first_nonce_into_the_secret(
         return hashlib.new(hash_name, text.encode()).hexdigest()
 
     params = {"realm": "r", "nonce": "n1", "qop": "auth", "algorithm": algorithm}
-    answers = DigestAnswers(Challenge("digest", params), ROOT, cnonce="c")
+    answers = DigestAuth(Challenge("digest", params), ROOT, cnonce="c")
     answers.renew("n2")
     sent = fields(answers.authorization("POST", "/x"))
     secret = h(f"{h('root:r:correct horse')}:n1:c")
@@ -248,7 +248,7 @@ def test_a_nonce_that_died_between_polls_is_replaced_even_without_stale() -> Non
 
 
 def test_quotes_and_backslashes_in_what_is_echoed_are_escaped() -> None:
-    device = authenticator(credentials=Credentials('ro"ot\\', "p"))
+    device = authenticator(credentials=DeviceCredentials('ro"ot\\', "p"))
     device.refused(['Digest realm="a\\"b", nonce="n"'], 1)
     authorization = device.authorization("POST", "/")
     assert authorization is not None

@@ -281,7 +281,7 @@ def test_supported_versions_are_read_from_an_answer_of_any_version() -> None:
 
 def test_supported_versions_that_are_no_list_are_invalid() -> None:
     with pytest.raises(InvalidResponse, match="apiVersions is a text, not a list"):
-        ntp.decode_supported_versions(ntp.Answer(None, {"apiVersions": "1.0"}))
+        ntp.decode_supported_versions(ntp.NtpAnswer(None, {"apiVersions": "1.0"}))
 
 
 def test_the_highest_version_of_major_1_is_best() -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.vapix.ntp import Answer, decode_info
+from exporter.vapix.ntp import NtpAnswer, decode_info
 from exporter.vapix.ntp_configuration import (
     InvalidConfiguration,
     NtpClientConfiguration,
@@ -114,7 +114,7 @@ SECTION = {
 
 
 def test_what_a_device_reports_is_sent_back_as_it_was() -> None:
-    reading = decode_info(Answer("1.5", {"client": SECTION}))
+    reading = decode_info(NtpAnswer("1.5", {"client": SECTION}))
     assert reading.client is not None
     sent = encode_params(present_configuration(reading.client))
     assert {name: list(v) if isinstance(v, tuple) else v for name, v in sent.items()} == SECTION
@@ -138,5 +138,5 @@ def test_what_cannot_be_read_of_a_parameter_is_told_by_our_name_of_it(
     there: str, parameter: str, value: object
 ) -> None:
     section = {**SECTION, there: value, "timeOffset": "what cannot be set is no parameter"}
-    reading = decode_info(Answer("1.5", {"client": section}))
+    reading = decode_info(NtpAnswer("1.5", {"client": section}))
     assert list(unreadable_parameters(reading)) == [parameter]

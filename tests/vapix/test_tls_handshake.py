@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from exporter.devices.device import Device, Target
+from exporter.devices.device import Device, DeviceTarget
 from exporter.polling.poller import poll_once
 from exporter.vapix import errors
 from exporter.vapix.hold import Hold
@@ -63,7 +63,7 @@ async def test_a_handshake_that_stalls_ends_with_the_polls_deadline() -> None:
         client_of(address, TlsSettings(insecure_skip_verify=True)) as client,
     ):
         result, sightings = await poll_once(
-            Device(Target("x", address, {}, 60, 0.2), client), Hold()
+            Device(DeviceTarget("x", address, {}, 60, 0.2), client), Hold()
         )
     assert isinstance(result, errors.DeviceError)
     assert (result.reason, sightings) == ("timeout", [])

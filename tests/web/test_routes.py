@@ -12,8 +12,8 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics import parser
 
 from exporter.clock.host import HostClock
-from exporter.clock.http_time import Sighting
-from exporter.devices.device import Device, Target
+from exporter.clock.http_time import ResponseTimes
+from exporter.devices.device import Device, DeviceTarget
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import Unauthorized
@@ -27,7 +27,7 @@ Client = TestClient[Any, Any]
 
 
 def device(name: str, **labels: str) -> Device:
-    return Device(Target(name, f"{name}.example", labels, 60, 10), Any)  # type: ignore[arg-type]
+    return Device(DeviceTarget(name, f"{name}.example", labels, 60, 10), Any)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -46,10 +46,10 @@ async def client(lobby: Device) -> AsyncIterator[Client]:
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
-    keeper: Any = StubKeeper()
+    reloader: Any = StubKeeper()
     nobody: Any = None
     app = make_app(
-        WebState(fleet, exposition, CollectorRegistry(), host, keeper, nobody, "/metrics")
+        WebState(fleet, exposition, CollectorRegistry(), host, reloader, nobody, "/metrics")
     )
     # auto_decompress off: the tests look at what really travels.
     async with TestClient(TestServer(app), auto_decompress=False) as client:
@@ -166,7 +166,7 @@ async def test_a_clock_that_is_off_is_told_whatever_the_device_says(
 ) -> None:
     reading = Reading("1.0", NtpClientReading(enabled=True, synced=True), server_present=False)
     # The page's host has 0 on its steady clock at 2000 s Unix; the device is 30 s ahead.
-    sighting = Sighting(0, 1, "Thu, 01 Jan 1970 00:33:50 GMT")
+    sighting = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:33:50 GMT")
     lobby.state.record(outcome(NOW, 0.5, reading, sightings=(sighting,)))
     page = (await get(client, "/"))[1].decode()
     assert "synchronized, but its clock is off" in page

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from exporter.clock.host import HostTime
 from exporter.devices.device import Device
-from exporter.devices.health import troubles
+from exporter.devices.health import diagnose
 from exporter.devices.history import Poll
 from exporter.devices.state import DeviceState
 from exporter.system.durations import format_duration
@@ -44,7 +44,7 @@ class PollRow:
 def render_device(device: Device, now: HostTime) -> str:
     """The page of a device at that moment."""
     state = device.state
-    found = troubles(state, state.clock_offset(now))
+    found = diagnose(state, state.clock_offset(now))
     polls = list(state.history)
     return render(
         "device.html",

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 
 from exporter.clock.host import HostTime
 from exporter.devices.device import Device
-from exporter.devices.health import Trouble, troubles
+from exporter.devices.health import Issue, diagnose
 from exporter.devices.state import DeviceState
 from exporter.system.offsets import format_clock, format_offset
 from exporter.web.pages.assets import render
@@ -53,7 +53,7 @@ class Survey:
         """Look at some more devices."""
         words = query.words
         for device in devices:
-            found = troubles(device.state, device.state.clock_offset(now))
+            found = diagnose(device.state, device.state.clock_offset(now))
             level = level_of(device.state, found)
             self.counts[level] += 1
             if query.state not in (None, level) or (words and not _has(device, found, words)):
@@ -77,7 +77,7 @@ def natural_key(name: str) -> str:
     return _DIGITS.sub(lambda digits: digits[0].zfill(_DIGITS_COMPARED), name.casefold())
 
 
-def _has(device: Device, found: Sequence[Trouble], words: Iterable[str]) -> bool:
+def _has(device: Device, found: Sequence[Issue], words: Iterable[str]) -> bool:
     target = device.target
     said = (target.name, target.address, *(f"{k}={v}" for k, v in target.labels.items()))
     text = "\n".join((*said, in_words(device.state, found))).casefold()
@@ -121,7 +121,7 @@ class Row:
 def row_of(device: Device, now: HostTime) -> Row:
     """One device's row."""
     state, target = device.state, device.target
-    found = troubles(state, state.clock_offset(now))
+    found = diagnose(state, state.clock_offset(now))
     polled = state.last_poll_unix
     return Row(
         name=target.name,

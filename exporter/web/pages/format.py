@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import Final, Literal
 
-from exporter.devices.health import Trouble
+from exporter.devices.health import Issue
 from exporter.devices.state import DeviceState
 from exporter.system.durations import format_duration
 
@@ -20,14 +20,14 @@ _HOUR: Final = 3600
 _DAY: Final = 86_400
 
 
-def level_of(state: DeviceState, found: Sequence[Trouble]) -> Level:
+def level_of(state: DeviceState, found: Sequence[Issue]) -> Level:
     """How a device stands; `found` is everything that is wrong with it, the gravest first."""
     if state.last_poll_unix is None:
         return "waiting"
     return found[0].level if found else "good"
 
 
-def in_words(state: DeviceState, found: Sequence[Trouble]) -> str:
+def in_words(state: DeviceState, found: Sequence[Issue]) -> str:
     """How a device stands: `synchronized, but its clock is off`."""
     if state.last_poll_unix is None:
         return "not polled yet"

@@ -9,8 +9,8 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from exporter.clock.host import HostClock, HostTime
-from exporter.clock.http_time import Sighting
-from exporter.devices.device import Device, Target
+from exporter.clock.http_time import ResponseTimes
+from exporter.devices.device import Device, DeviceTarget
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import DeviceError, Unauthorized
@@ -33,7 +33,7 @@ HOST = HostClock(steady=lambda: NOW.steady_ns, unix=lambda: NOW.unix_ns)
 def device(name: str, address: str = "", **labels: str) -> Device:
     """A device that was never polled."""
     nobody: Any = None
-    return Device(Target(name, address or f"{name}.example", labels, 60, 10), nobody)
+    return Device(DeviceTarget(name, address or f"{name}.example", labels, 60, 10), nobody)
 
 
 def polled(
@@ -47,7 +47,7 @@ def polled(
     reading = (
         result if isinstance(result, DeviceError) else Reading("1.5", result, server_present=False)
     )
-    seen = (Sighting(-1_000_000, 0, date),) if date else ()
+    seen = (ResponseTimes(-1_000_000, 0, date),) if date else ()
     subject.state.record(outcome(NOW_UNIX - ago - 0.5, 0.5, reading, sightings=seen))
     return subject
 
@@ -61,10 +61,10 @@ def fleet(fine: int = 250) -> list[Device]:
 def app_of(devices: Iterable[Device]) -> web.Application:
     """The daemon's web application over these devices."""
     fleet, nothing = Fleet(devices), Any
-    keeper: Any = nothing
+    reloader: Any = nothing
     poller: Any = nothing
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
-    state = WebState(fleet, exposition, CollectorRegistry(), HOST, keeper, poller, "/metrics")
+    state = WebState(fleet, exposition, CollectorRegistry(), HOST, reloader, poller, "/metrics")
     return make_app(state)

@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.clock.offset import Offset
-from exporter.devices.health import troubles
+from exporter.devices.health import diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix.errors import Unauthorized
 from exporter.vapix.reading import NtpClientReading
@@ -14,7 +14,7 @@ ADVANCED = Offset(3.0, 0.001)
 
 
 def words(state: DeviceState, offset: Offset | None = None) -> tuple[str, str]:
-    found = troubles(state, offset)
+    found = diagnose(state, offset)
     return wording.level_of(state, found), wording.in_words(state, found)
 
 

@@ -55,14 +55,14 @@ class StubKeeper:
 
 
 def _empty_state() -> WebState:
-    keeper: Any = StubKeeper()
+    reloader: Any = StubKeeper()
     poller: Any = None
     return WebState(
         fleet=Fleet([]),
         exposition=Exposition(),
         own_series=CollectorRegistry(),
         host=HostClock(),
-        keeper=keeper,
+        reloader=reloader,
         poller=poller,
         telemetry_path="/metrics",
     )
