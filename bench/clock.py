@@ -23,7 +23,6 @@ from exporter.simulator.server import serve
 from exporter.vapix import ntp
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import Session, open_session
-from exporter.vapix.hold import Hold
 from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.tls import TlsSettings, make_ssl_context
 from tests.real.client import client_of
@@ -57,11 +56,10 @@ async def loopback(case: str, polls: int, bar_seconds: float, *, secure: bool) -
             aimed_ns = turn_ns + number * SECOND_NS
             aimed_ns += round(clock.shift_seconds(aimed_ns) * SECOND_NS)
             await asyncio.sleep(max(0, aimed_ns - clock.lead_ns - steady_ns()) / SECOND_NS)
-            begun_ns, hold = steady_ns(), Hold(aimed_ns)
-            await client.get_info(hold)
-            sightings = client.take_sightings()
-            ready_after_ns = sightings[0].sent_ns - begun_ns - hold.held_ns
-            clock.take_poll(clock_samples(sightings, time.gmtime().tm_year), ready_after_ns)
+            begun_ns = steady_ns()
+            _, (responses, held_ns) = await client.get_info(send_at_ns=aimed_ns)
+            ready_after_ns = responses[0].sent_ns - begun_ns - held_ns
+            clock.take_poll(clock_samples(responses, time.gmtime().tm_year), ready_after_ns)
             offset = clock.offset(host.now()) or offset
             missed += abs(offset.seconds - TRUE_OFFSET_SECONDS) > offset.uncertainty_seconds
     return _row(case, offset.uncertainty_seconds, bar_seconds, missed)
@@ -111,9 +109,9 @@ async def apache() -> Row:
     with TemporaryDirectory() as folder, running_apache(settings, Path(folder)) as device:
         for _ in range(OBSERVERS):
             async with client_of(device) as client:
-                await client.get_info()
+                _, times = await client.get_info()
                 clock = DeviceClock()
-                seen = clock_samples(client.take_sightings(), time.gmtime().tm_year)
+                seen = clock_samples(times.responses, time.gmtime().tm_year)
                 clock.take_poll(seen, None)
                 offset = clock.offset(HostClock().now()) or Offset(0.0, math.inf)
             widest = max(widest, offset.uncertainty_seconds)

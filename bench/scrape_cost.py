@@ -18,18 +18,19 @@ from prometheus_client.registry import Collector
 
 from bench.table import Row, at_most
 from exporter.clock.host import HostClock, HostTime
-from exporter.clock.http_time import ResponseTimes
+from exporter.clock.http_time import CallTimes, ResponseTimes
 from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import PollOutcome
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.exposition import Exposition
 from exporter.system.process import collect_seldom, freeze_existing_objects
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import Reading
 from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import FleetQuery
 from exporter.web.routes import WebState, make_app
 from tests.support.oracle import DeviceCollector
+from tests.support.readings import ntp_client
 
 DEVICES: Final = 10_000
 LEAST_SPEEDUP: Final = 15.0
@@ -69,7 +70,7 @@ def _device(number: int) -> Device:
     now = HostClock().now()
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now.unix_seconds))
     seen = ResponseTimes(now.steady_ns - 1_000_000, now.steady_ns, date)
-    device.state.record(PollOutcome(now, 12_000_000, _READING, (seen,)))
+    device.state.record(PollOutcome(now, 12_000_000, _READING, CallTimes((seen,))))
     device.state.next_poll_unix = now.unix_seconds + 60
     return device
 
@@ -77,7 +78,7 @@ def _device(number: int) -> Device:
 _LABELS: Final = {"site": "hq", "floor": "3"}
 _READING: Final = Reading(
     "1.3",
-    NtpClientReading(
+    ntp_client(
         enabled=True,
         nts_enabled=False,
         servers_source="static",

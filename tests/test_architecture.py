@@ -1,4 +1,4 @@
-"""The walls of the house: who may import whom, and what is known in one place only."""
+"""Which package may import which, and what only one module may know."""
 
 import ast
 import subprocess
@@ -8,6 +8,27 @@ from pathlib import Path
 import pytest
 
 PACKAGE = Path(__file__).parents[1] / "exporter"
+
+ORDER = (
+    "__main__",
+    "cli",
+    "commands",
+    "daemon",
+    "web",
+    "fleet",
+    "discovery",
+    "check",
+    "configure",
+    "polling",
+    "metrics",
+    "devices",
+    "config",
+    "vapix",
+    "system",
+    "clock",
+    "simulator",
+)
+"""Packages and top-level modules; each imports only from those after it."""
 
 
 def all_modules_after(statement: str) -> set[str]:
@@ -53,6 +74,57 @@ def module_file(name: str) -> Path | None:
     return next((f for f in files if name.startswith("exporter") and f.exists()), None)
 
 
+def imports_of(file: Path) -> set[str]:
+    """The packages and top-level modules of the project that a file imports."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "exporter":
+            names |= {f"exporter.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            names.add(node.module)
+    parts = [name.split(".") for name in names if name.startswith("exporter.")]
+    return {part[1] for part in parts} - {"__version__"}
+
+
+def test_the_top_level_has_two_modules_and_the_packages_of_the_table() -> None:
+    modules = {file.stem for file in PACKAGE.glob("*.py")}
+    packages = {file.parent.name for file in PACKAGE.glob("*/__init__.py")}
+    assert modules == {"__init__", "__main__", "cli", "daemon"}
+    assert modules | packages == {"__init__", *ORDER}
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_package_imports_only_from_those_after_it(name: str) -> None:
+    path = PACKAGE / name
+    files = path.rglob("*.py") if path.is_dir() else [path.with_suffix(".py")]
+    upward = {
+        f"{file.relative_to(PACKAGE)} imports {each}"
+        for file in files
+        for each in imports_of(file) - {name}
+        if ORDER.index(each) < ORDER.index(name)
+    }
+    assert upward == set()
+
+
+def test_no_class_name_is_used_twice() -> None:
+    places: dict[str, list[str]] = {}
+    for file in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(str(file.relative_to(PACKAGE)))
+    assert {name: where for name, where in places.items() if len(where) > 1} == {}
+
+
+def test_private_parts_of_aiohttp_are_used_in_one_module_only() -> None:
+    assert files_with("ResponseHandler)") <= {"vapix/aiohttp_internals.py", "vapix/connection.py"}
+    assert files_with("._factory") == {"vapix/aiohttp_internals.py"}
+    assert files_with("aiohttp.ClientRequest") == {"vapix/aiohttp_internals.py"}
+    for name in ("_parser", "_payload", "_buffer"):
+        assert files_with(f"self.{name} ") <= {"vapix/aiohttp_internals.py"}
+
+
 def test_the_daemon_cannot_change_a_device() -> None:
     loaded = modules_after("import exporter.commands.run")
     assert "exporter.vapix.client" in loaded
@@ -67,14 +139,14 @@ def test_check_cannot_change_a_device_either() -> None:
     assert not {file for file in reached if file.startswith("configure/")}
 
 
-def test_no_import_within_a_function_gets_the_daemon_there_either() -> None:
+def test_no_import_inside_a_function_lets_the_daemon_change_a_device() -> None:
     reached = imported_by("exporter.commands.run")
     assert {"vapix/client.py", "polling/poller.py", "web/routes.py"} <= reached
     assert "vapix/ntp_configuration.py" not in reached
     assert not {file for file in reached if file.startswith("configure/")}
 
 
-def test_the_method_that_changes_a_device_is_named_where_it_is_called_only() -> None:
+def test_one_module_names_the_method_that_changes_a_device() -> None:
     assert files_with("setNTPClientConfiguration") <= {"vapix/ntp_configuration.py"}
     assert files_with("SET_CONFIGURATION") <= {"vapix/ntp_configuration.py"}
 
@@ -86,7 +158,7 @@ def test_only_configure_changes_a_device() -> None:
     }
 
 
-def test_only_the_terminal_knows_rich() -> None:
+def test_only_the_terminal_imports_rich() -> None:
     assert files_with("from rich") == {"system/terminal.py"}
 
 
@@ -104,18 +176,18 @@ def test_rich_is_not_loaded_where_there_is_no_terminal(words: list[str], tmp_pat
     assert not {name for name in loaded if name.partition(".")[0] == "rich"}
 
 
-def test_the_daemon_knows_nothing_of_the_simulator() -> None:
+def test_the_daemon_does_not_import_the_simulator() -> None:
     loaded = modules_after("import exporter.commands.run")
     assert not {name for name in loaded if "simulator" in name}
 
 
-def test_the_simulator_knows_nothing_of_our_client() -> None:
+def test_the_simulator_imports_nothing_else_of_the_exporter() -> None:
     loaded = modules_after("import exporter.simulator.command")
     assert loaded
     assert not {name for name in loaded if "simulator" not in name}
 
 
-def test_the_version_is_told_without_loading_anything() -> None:
+def test_the_version_is_printed_without_loading_anything() -> None:
     assert modules_after("import exporter.cli") == {
         "exporter.cli",
         "exporter.system",
@@ -123,16 +195,16 @@ def test_the_version_is_told_without_loading_anything() -> None:
     }
 
 
-def test_the_healthcheck_loads_nothing_that_takes_time() -> None:
+def test_the_healthcheck_loads_no_slow_library() -> None:
     loaded = {
         name.partition(".")[0] for name in all_modules_after("import exporter.commands.healthcheck")
     }
     assert not loaded & {"aiohttp", "pydantic", "structlog", "uvloop", "yaml"}
 
 
-def test_the_wire_spelling_of_a_field_is_known_in_one_place() -> None:
-    assert files_with("timeOffset") == {"vapix/ntp.py"}
-    assert files_with("maxSupportedStaticServers") == {"vapix/ntp.py"}
+def test_one_module_knows_the_apis_names_of_a_reading() -> None:
+    assert files_with("timeOffset") == {"vapix/ntp_info.py"}
+    assert files_with("maxSupportedStaticServers") == {"vapix/ntp_info.py"}
 
 
 def test_only_the_device_client_and_discovery_open_http_sessions() -> None:

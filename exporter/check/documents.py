@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from exporter.check.examine import DeviceCheck
 from exporter.check.report import belief
 from exporter.vapix.errors import DeviceError
-from exporter.vapix.reading import NtpClientReading
+from exporter.vapix.ntp_info import NtpClientReading
 
 
 def documents(checkups: Sequence[DeviceCheck]) -> list[dict[str, Any]]:
@@ -60,4 +61,11 @@ def _tls(checkup: DeviceCheck) -> dict[str, Any] | None:
 def _client(client: NtpClientReading | None) -> dict[str, Any] | None:
     if client is None:
         return None
-    return {**client._asdict(), "active_servers": client.active_servers}
+    settings, status = client
+    return {
+        **asdict(settings),
+        "synced": status.synced,
+        "time_to_next_sync_seconds": status.time_to_next_sync_seconds,
+        "offset_seconds": status.reported_offset_seconds,
+        "active_servers": settings.active_servers,
+    }

@@ -11,10 +11,7 @@ from exporter.clock.offset import Offset
 from exporter.config import ModuleConfig
 from exporter.devices.device import Device
 from exporter.devices.health import Issue, diagnose
-from exporter.devices.state import PollOutcome
-from exporter.polling.poller import poll_once
 from exporter.vapix.certificate import Certificate
-from exporter.vapix.hold import Hold
 
 
 @dataclass(slots=True)
@@ -55,11 +52,9 @@ async def examine(checkup: DeviceCheck, host: HostClock) -> None:
     """Poll the device once, and judge it. Raises nothing but cancellation."""
     device = checkup.device
     _examined.set(checkup)
-    began_ns = host.steady_ns()
-    result, sightings = await poll_once(device, Hold())
-    ended = host.now()
-    device.state.record(PollOutcome(ended, ended.steady_ns - began_ns, result, tuple(sightings)))
-    checkup.offset = device.state.clock_offset(ended)
+    outcome = await device.poll(host)
+    device.state.record(outcome)
+    checkup.offset = device.state.clock_offset(outcome.ended)
     found = diagnose(device.state, checkup.offset)
     checkup.issues = [_with_pin(trouble, checkup) for trouble in found]
 

@@ -13,7 +13,7 @@ from exporter.system.terminal import Line, Span, Table, counted
 from exporter.system.text import display_name, escaped
 from exporter.vapix.certificate import Certificate
 from exporter.vapix.errors import printable
-from exporter.vapix.reading import NtpClientReading
+from exporter.vapix.ntp_info import NtpClientReading
 
 _STYLES: Final = {"bad": "red", "warning": "yellow"}
 _ENABLED: Final = {True: "enabled", False: "disabled", None: "does not say whether enabled"}
@@ -101,18 +101,19 @@ def _login(checkup: DeviceCheck) -> Span:
 
 def _client_rows(client: NtpClientReading) -> Iterator[Row]:
     yield "NTP client", Span(", ".join(_client_words(client)))
-    servers, source = client.active_servers, client.active_source
+    servers, source = client.settings.active_servers, client.settings.active_source
     if servers is not None and source is not None:
         listed = f" ({source.replace('_', '-')})" if servers else ""
         yield "servers", Span(printable(", ".join(servers) or "none") + listed)
 
 
 def _client_words(client: NtpClientReading) -> Iterator[str]:
-    yield _ENABLED[client.enabled]
-    yield _SYNCED[client.synced]
-    if client.offset_seconds is not None:
-        yield f"{format_offset(client.offset_seconds)} from its server"
-    if client.nts_enabled:
+    yield _ENABLED[client.settings.enabled]
+    yield _SYNCED[client.status.synced]
+    offset_seconds = client.status.reported_offset_seconds
+    if offset_seconds is not None:
+        yield f"{format_offset(offset_seconds)} from its server"
+    if client.settings.nts_enabled:
         yield "NTS"
 
 

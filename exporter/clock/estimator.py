@@ -15,8 +15,13 @@ from exporter.clock.offset import (
     intersect,
     offset_at,
 )
-from exporter.clock.phase import POINT_SUFFICES_NS, PhaseState, next_phase_state, shift_ns
-from exporter.vapix.hold import SHORTEST_HOLD_NS
+from exporter.clock.phase import (
+    POINT_SUFFICES_NS,
+    SHORTEST_HOLD_NS,
+    PhaseState,
+    next_phase_state,
+    shift_ns,
+)
 
 POLLS_KEPT: Final = 4
 """So many polls tell how long a connection takes: some may have found one that was kept."""

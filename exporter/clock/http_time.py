@@ -58,6 +58,16 @@ class ResponseTimes(NamedTuple):
     nonces: tuple[str, ...] = ()
 
 
+class CallTimes(NamedTuple):
+    """What one call of the API showed: its responses, oldest first.
+
+    `held_ns` is how long its first request waited on a ready connection for its time to leave.
+    """
+
+    responses: tuple[ResponseTimes, ...] = ()
+    held_ns: int = 0
+
+
 def clock_samples(sightings: Iterable[ResponseTimes], this_year: int) -> list[ClockSample]:
     """What sightings tell; those that tell nothing are left out."""
     seen = (clock_sample(sighting, this_year) for sighting in sightings)

@@ -19,6 +19,9 @@ WIDE_NS: Final = 20_000_000
 TOO_WIDE_TO_CHECK_NS: Final = 200_000_000
 """While there is more than this to gain, nothing is checked: it would show little."""
 
+SHORTEST_HOLD_NS: Final = 2_000_000
+"""A timer of the event loop is not more precise than this: a shorter wait is pointless."""
+
 LATER_IN_A_ROW: Final = 5
 """After so many halvings in a row that all said "later", the upper end is checked."""
 
@@ -80,3 +83,9 @@ _HIGH_WINDOW: Final = (970_000_000, 997_000_000)
 def _into(window: tuple[int, int], phase_ns: int) -> int:
     start, end = window
     return 0 if start <= phase_ns < end else ((start + end) // 2 - phase_ns) % SECOND_NS
+
+
+def hold_ns(send_at_ns: int, ready_ns: int) -> int:
+    """Return how long a request that is ready has to wait for its time to leave."""
+    wait_ns = send_at_ns - ready_ns
+    return wait_ns if wait_ns > SHORTEST_HOLD_NS else 0

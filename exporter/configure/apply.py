@@ -19,6 +19,7 @@ from exporter.devices.device import Device
 from exporter.system.signals import unless
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.ntp_configuration import set_configuration
+from exporter.vapix.ntp_info import Reading
 
 LOOK_AGAIN_AFTER_SECONDS: Final = (1.0, 3.0)
 """A device that reads back different is read again, so long after: it may have been too early."""
@@ -44,7 +45,7 @@ async def look(device: Device) -> ChangeResult:
     expect = device.state.expect
     if not expect.named():
         return _NOTHING_EXPECTED
-    return result_of_first_read(expect, await device.ask(device.client.get_info))
+    return result_of_first_read(expect, await _read(device))
 
 
 async def compare(case: DeviceChange) -> None:
@@ -80,8 +81,7 @@ async def change(case: DeviceChange, audit: AuditLog | None, stop: asyncio.Event
 
 
 async def _changed(device: Device, plan: Plan) -> ChangeResult:
-    answer = await device.ask(lambda: set_configuration(device.client, plan.after, plan.current))
-    error = answer if isinstance(answer, DeviceError) else None
+    error = await _set(device, plan)
     # Whatever it answered: only what is read back tells what it is now.
     finding = await _read_back(device, plan, error)
     for seconds in LOOK_AGAIN_AFTER_SECONDS:
@@ -92,8 +92,24 @@ async def _changed(device: Device, plan: Plan) -> ChangeResult:
     return finding
 
 
+async def _set(device: Device, plan: Plan) -> DeviceError | None:
+    timeout_seconds = device.target.timeout_seconds
+    try:
+        await set_configuration(device.client, plan.after, plan.current, timeout_seconds)
+    except DeviceError as error:
+        return error
+    return None
+
+
+async def _read(device: Device) -> Reading | DeviceError:
+    try:
+        return (await device.client.get_info(device.target.timeout_seconds)).value
+    except DeviceError as error:
+        return error
+
+
 async def _read_back(device: Device, plan: Plan, error: DeviceError | None) -> ChangeResult:
-    return result_of_change(plan, error, await device.ask(device.client.get_info))
+    return result_of_change(plan, error, await _read(device))
 
 
 async def _note_outcome(case: DeviceChange, audit: AuditLog, plan: Plan) -> None:

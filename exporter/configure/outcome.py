@@ -22,7 +22,7 @@ from exporter.vapix.errors import (
     Unsupported,
 )
 from exporter.vapix.ntp_configuration import NtpClientConfiguration, present_configuration
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import NtpClientReading, Reading
 
 
 class ChangeStatus(StrEnum):
@@ -99,7 +99,7 @@ def result_of_change(
     """What follows from a change: how its request ended (`None`: well), and what was read back."""
     if isinstance(back, DeviceError):
         return _unseen(plan, error, back)
-    found = present_configuration(back.client or NtpClientReading())
+    found = present_configuration((back.client or NtpClientReading()).settings)
     unmoved = alike(found, plan.before)
     left = differences_left(plan, back.client)
     if not left:

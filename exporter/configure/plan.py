@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from exporter.config import Expect
 from exporter.config.expect import Servers
-from exporter.devices.compliance import mismatches
+from exporter.devices.compliance import find_mismatches
 from exporter.vapix.ntp_configuration import (
     SPELLINGS,
     InvalidConfiguration,
@@ -17,7 +17,7 @@ from exporter.vapix.ntp_configuration import (
     present_configuration,
     unreadable_parameters,
 )
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import NtpClientReading, NtpSettings, Reading
 
 _NOT_IN_EVERY_FIRMWARE: Final = ("nts_enabled", "nts_ke_servers", "minpoll", "maxpoll")
 """Parameters that came later: a device that does not report one does not know it."""
@@ -41,7 +41,7 @@ class Plan:
     """
 
     expect: Expect
-    current: NtpClientReading
+    current: NtpSettings
     before: NtpClientConfiguration
     after: NtpClientConfiguration
     differences: tuple[Difference, ...]
@@ -51,17 +51,17 @@ class Plan:
     def warnings(self) -> tuple[str, ...]:
         """What somebody may not have meant, in sentences."""
         sent = {name: getattr(self.after, name) for name in SPELLINGS}
-        after = self.current._replace(**{name: v for name, v in sent.items() if v is not None})
+        after = replace(self.current, **{name: v for name, v in sent.items() if v is not None})
         idle = after.enabled and after.active_server_count == 0
         return ("no time server will be in force",) if idle else ()
 
 
 def make_plan(expect: Expect, reading: Reading) -> Plan:
     """What has to change so that a device which was just read is as expected."""
-    current = reading.client or NtpClientReading()
+    current = (reading.client or NtpClientReading()).settings
     differences = tuple(
         Difference(name, getattr(current, name), _value(getattr(expect, name)))
-        for name in mismatches(expect, reading.client)
+        for name in find_mismatches(expect, reading.client)
     )
     before = present_configuration(current)
     after = replace(before, **{each.parameter: each.wanted for each in differences})
@@ -74,11 +74,11 @@ def differences_left(plan: Plan, client: NtpClientReading | None) -> tuple[Diffe
 
     That is what is expected, and also what was to stay as it was: a change carries everything.
     """
-    found = present_configuration(client or NtpClientReading())
+    found = present_configuration((client or NtpClientReading()).settings)
     sent = (name for name in SPELLINGS if getattr(plan.after, name) is not None)
     carried = (name for name in sent if name not in plan.expect.named())
     moved = (n for n in carried if not _alike(getattr(plan.after, n), getattr(found, n)))
-    names = sorted({*mismatches(plan.expect, client), *moved})
+    names = sorted({*find_mismatches(plan.expect, client), *moved})
     return tuple(Difference(n, getattr(found, n), getattr(plan.after, n)) for n in names)
 
 

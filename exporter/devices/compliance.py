@@ -1,20 +1,21 @@
-"""Expected against actual: which parameters of a device deviate. Pure."""
+"""Compare a device's NTP settings with the expected ones. Pure."""
 
 from __future__ import annotations
 
 from exporter.config.expect import Expect, Servers
-from exporter.vapix.reading import NtpClientReading
+from exporter.vapix.ntp_info import NtpClientReading
 
 
-def mismatches(expected: Expect, client: NtpClientReading | None) -> tuple[str, ...]:
-    """The parameters that deviate, named as in `expect`, in alphabetical order.
+def find_mismatches(expect: Expect, client: NtpClientReading | None) -> tuple[str, ...]:
+    """Return the parameters that differ, named as in `expect`, in alphabetical order.
 
-    What is expected and not reported deviates, all of it where there is no client section.
+    An expected parameter that the device does not report differs; without a client section all
+    of them do.
     """
     return tuple(
         name
-        for name, wanted in sorted(expected.named().items())
-        if client is None or not _matches(wanted, getattr(client, name))
+        for name, wanted in sorted(expect.named().items())
+        if client is None or not _matches(wanted, getattr(client.settings, name))
     )
 
 
@@ -25,7 +26,7 @@ def _matches(wanted: object, actual: object) -> bool:
 
 
 def _lists_match(wanted: Servers, actual: tuple[str, ...]) -> bool:
-    # Host names know no case; whoever lists one twice has it once.
+    # Host names are not case-sensitive, and a server that is listed twice counts once.
     expected = list(dict.fromkeys(server.lower() for server in wanted.servers))
     found = [server.lower() for server in actual]
     return expected == found if wanted.ordered else set(expected) == set(found)

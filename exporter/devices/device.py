@@ -1,27 +1,20 @@
-"""A configured device: who it is, how it is asked, and what is known of it."""
+"""A configured device: its target, its client, and what its polls have shown."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
-import structlog
-
-from exporter.devices.state import DeviceState
+from exporter.clock.host import HostClock
+from exporter.devices.state import DeviceState, PollOutcome
 from exporter.vapix.client import NtpClient
-from exporter.vapix.errors import DeviceError, Internal, PollTimeout
-from exporter.vapix.hold import Hold
-
-T = TypeVar("T")
-
-_log = structlog.get_logger()
+from exporter.vapix.errors import DeviceError
+from exporter.vapix.ntp_info import Reading
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceTarget:
-    """A device as the config has it, module and global settings applied."""
+    """A device as configured, with the settings of its module and the global ones applied."""
 
     name: str
     address: str
@@ -32,43 +25,30 @@ class DeviceTarget:
 
 @dataclass(slots=True, eq=False)
 class Device:
-    """A target with the client that asks it and the state that its polls left; itself alone equal.
+    """A target, the client that polls it, and the state that its polls left. Compares by identity.
 
-    `told_reasons` and `told_fields` are what the log has said already: the reasons of this
-    outage's errors, and the fields of answers that were left out since the start.
+    `logged_reasons` are the reasons of failures logged since the device last answered,
+    `logged_fields` the invalid fields logged since the start.
     """
 
     target: DeviceTarget
     client: NtpClient
     state: DeviceState = field(default_factory=DeviceState)
-    told_reasons: frozenset[str] = frozenset()
-    told_fields: frozenset[str] = frozenset()
+    logged_reasons: frozenset[str] = frozenset()
+    logged_fields: frozenset[str] = frozenset()
 
-    async def ask(
-        self, question: Callable[[], Awaitable[T]], hold: Hold | None = None
-    ) -> T | DeviceError:
-        """What a call of the client gives, within the device's timeout over everything.
+    async def poll(self, host: HostClock, send_at_ns: int = 0) -> PollOutcome:
+        """Read the device's NTP state once; raise nothing but cancellation.
 
-        For as long as its request waits for `hold`, the timeout waits too. Raises nothing but
-        cancellation.
+        The request leaves no earlier than `send_at_ns` (steady nanoseconds). The wait for that
+        time counts neither against the device's timeout nor as the poll's duration.
         """
-        target, client = self.target, self.client
+        began_ns = host.steady_ns()
+        result: Reading | DeviceError
         try:
-            async with asyncio.timeout(target.timeout_seconds) as deadline:
-                if hold is not None:
-                    hold.deadline = deadline
-                return await question()
+            result, times = await self.client.get_info(self.target.timeout_seconds, send_at_ns)
         except DeviceError as error:
-            # It is kept until the next poll; the frames that it came through shall not be.
-            error.__cause__ = error.__context__ = None
-            return error.with_traceback(None)
-        except TimeoutError:
-            within = f"{target.timeout_seconds:g} s"
-            return PollTimeout(f"no complete answer within {within}: {client.stage}")
-        except Exception:  # noqa: BLE001 - one guard, so that no device can stop the others
-            # The last resort: whatever it is, this device's poll failed and the others go on.
-            _log.exception("poll.internal_error", device=target.name)
-            return Internal("internal error, see the exporter's log")
-        finally:
-            if hold is not None:
-                hold.deadline = None  # it knows the task, and the client knows the hold
+            # Drop the traceback: the error is stored and would keep its frames alive.
+            result, times = error.with_traceback(None), error.times
+        ended = host.now()
+        return PollOutcome(ended, ended.steady_ns - began_ns - times.held_ns, result, times)

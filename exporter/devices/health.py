@@ -18,7 +18,7 @@ from exporter.vapix.errors import (
     NoCommonScheme,
     NonceAlwaysStale,
 )
-from exporter.vapix.reading import NtpClientReading
+from exporter.vapix.ntp_info import NtpClientReading
 
 OFFSET_SECONDS: Final = 0.1
 """A device that says it is further off than this wants a look: AxisNTPOffsetHigh's warning."""
@@ -97,16 +97,21 @@ def _reading_troubles(state: DeviceState) -> Iterator[Issue]:
 
 
 def _client_troubles(client: NtpClientReading) -> Iterator[Issue]:
-    if not client.enabled:
-        what = "disabled" if client.enabled is False else "does not say whether it is enabled"
+    if not client.settings.enabled:
+        what = (
+            "disabled" if client.settings.enabled is False else "does not say whether it is enabled"
+        )
         yield Issue("warning", f"NTP client {what}", "Enable the device's NTP client.")
-    elif not client.synced:
+    elif not client.status.synced:
         unsaid = "does not say whether it is synchronized"
         advice = "See that the device can reach its NTP servers, and that they answer."
-        if client.active_server_count == 0:
+        if client.settings.active_server_count == 0:
             advice = "Give the device NTP servers: it has none."
-        yield Issue("warning", unsaid if client.synced is None else "not synchronized", advice)
-    if client.offset_seconds is not None and abs(client.offset_seconds) > OFFSET_SECONDS:
+        yield Issue(
+            "warning", unsaid if client.status.synced is None else "not synchronized", advice
+        )
+    offset_seconds = client.status.reported_offset_seconds
+    if offset_seconds is not None and abs(offset_seconds) > OFFSET_SECONDS:
         advice = "See whether its NTP servers agree, and whether the network delays their answers."
         yield Issue("warning", "far off its NTP server", advice)
 

@@ -113,7 +113,7 @@ class Reconciler:
     def _change(self, before: DeviceSpec, wanted: DeviceSpec) -> None:
         device = self._fleet[wanted.target.name]
         device.target = wanted.target
-        device.state.expect_now(wanted.expect)
+        device.state.set_expect(wanted.expect)
         if wanted.target.labels != before.target.labels:
             self._exposition.remove(device)
         self._exposition.refresh(device)

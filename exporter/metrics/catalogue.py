@@ -24,7 +24,7 @@ class DeviceMetric:
 
     `path` leads from a `DeviceState` to the metric's one value, `None` for no sample; or, where
     there is `samples`, to what those depend on: while that is equal, so are they. `of_settings`
-    tells that this depends on `NtpClientReading.settings` alone. `decimals` is how many the value
+    tells that this depends on `DeviceState.settings` alone. `decimals` is how many the value
     is told with, `None` for all that it has.
     """
 
@@ -53,12 +53,12 @@ class ClockMetric:
 
 
 def _servers(state: DeviceState) -> Iterator[Sample]:
-    for listed in state.shown.server_lists():
+    for listed in state.settings.server_lists():
         yield (listed.source,), float(len(listed.servers))
 
 
 def _server_info(state: DeviceState) -> Iterator[Sample]:
-    for listed in state.shown.server_lists():
+    for listed in state.settings.server_lists():
         active = "true" if listed.active else "false"
         for server in listed.servers:
             yield (server, listed.source, active), 1.0
@@ -99,52 +99,52 @@ DEVICE_METRICS: Final[tuple[DeviceMetric | ClockMetric, ...]] = (
     DeviceMetric(
         "axis_ntp_client_enabled",
         "1 if the device's NTP client is enabled.",
-        "shown.enabled",
+        "settings.enabled",
         of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_nts_enabled",
         "1 if the NTP client uses Network Time Security.",
-        "shown.nts_enabled",
+        "settings.nts_enabled",
         of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_synced",
         "1 if the device has synchronized since its last restart; stays 1 when its server dies.",
-        "shown.synced",
+        "status.synced",
     ),
     DeviceMetric(
         "axis_ntp_time_offset_seconds",
         "Offset to the server at the device's last NTP exchange; absent unless synced.",
-        "shown.offset_seconds",
+        "status.reported_offset_seconds",
     ),
     DeviceMetric(
         "axis_ntp_time_to_next_sync_seconds",
         "Time until the device's next synchronization attempt.",
-        "shown.time_to_next_sync_seconds",
+        "status.time_to_next_sync_seconds",
     ),
     DeviceMetric(
         "axis_ntp_poll_interval_min_seconds",
         "Shortest interval between the device's synchronization attempts, 2^minpoll.",
-        "shown.poll_interval_min_seconds",
+        "settings.poll_interval_min_seconds",
         of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_poll_interval_max_seconds",
         "Longest interval between the device's synchronization attempts, 2^maxpoll.",
-        "shown.poll_interval_max_seconds",
+        "settings.poll_interval_max_seconds",
         of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_static_servers_max",
         "How many static servers the device supports.",
-        "shown.static_servers_max",
+        "settings.static_servers_max",
         of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_servers",
         "How many servers the device lists, by source: static, advertised, nts_ke.",
-        "shown.settings",
+        "settings",
         _servers,
         ("source",),
         of_settings=True,
@@ -152,13 +152,13 @@ DEVICE_METRICS: Final[tuple[DeviceMetric | ClockMetric, ...]] = (
     DeviceMetric(
         "axis_ntp_active_servers",
         "How many of the listed servers are in force, by the API's rules.",
-        "shown.active_server_count",
+        "settings.active_server_count",
         of_settings=True,
     ),
     DeviceMetric(
         "axis_ntp_server_info",
         "1 for each server the device lists, and whether it is in force.",
-        "shown.settings",
+        "settings",
         _server_info,
         ("server", "source", "active"),
         of_settings=True,

@@ -16,6 +16,7 @@ from exporter.clock.host import HostTime
 from exporter.devices.device import Device
 from exporter.devices.state import DeviceState
 from exporter.metrics.catalogue import DEVICE_METRICS, ClockMetric, DeviceMetric, Sample
+from exporter.vapix.ntp_info import NtpSettings
 
 DEVICES_IN_A_PIECE: Final = 1000
 """So many devices' lines are joined at once: some milliseconds' work."""
@@ -82,7 +83,7 @@ class DeviceLines:
         self._device = device
         self.labels = _pairs({"device": device.target.name, **device.target.labels})
         self._values: tuple[object, ...] = (None,) * _LIVE
-        self._settings: tuple[object, ...] = ()
+        self._settings: NtpSettings | None = None
         self.texts: list[str] = [""] * len(_STATIC)
         self.refresh()
 
@@ -93,7 +94,7 @@ class DeviceLines:
         for place in compress(_LIVE_PLACES, map(is_not, values, before)):
             if values[place] != before[place]:
                 texts[place] = self._text(place, values[place])
-        if (settings := state.shown.settings) != self._settings:
+        if (settings := state.settings) != self._settings:
             for place, value in zip(_SETTINGS_PLACES, _read_settings(state), strict=True):
                 texts[place] = self._text(place, value)
         self._values, self._settings, self.texts = values, settings, texts

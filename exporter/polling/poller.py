@@ -1,56 +1,55 @@
-"""The scrape loop: every device once per interval, never twice at once, at most so many at all."""
+"""The scrape loop: poll each device once per interval, and a limited number of them at once."""
 
 from __future__ import annotations
 
 import asyncio
 import contextvars
-import inspect
 from collections import deque
-from collections.abc import Callable, Coroutine
-from typing import Any, NamedTuple, Protocol, cast
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import structlog
 
 from exporter.clock.host import HostClock
-from exporter.clock.http_time import ResponseTimes
-from exporter.clock.offset import SECOND_NS
 from exporter.devices.device import Device
-from exporter.devices.state import PollOutcome
-from exporter.polling.schedule import first_wait, following_turn, may_shift
-from exporter.polling.transitions import record_and_tell
-from exporter.vapix.errors import DeviceError
-from exporter.vapix.hold import Hold
-from exporter.vapix.reading import Reading
+from exporter.polling.schedule import PlannedPoll, first_wait, following_turn, plan_poll
+from exporter.polling.transitions import log_transitions
+
+_log = structlog.get_logger()
 
 
 class PollObserver(Protocol):
-    """Who is told of the loop's own health, in seconds."""
+    """Observes the loop's own health, in seconds."""
 
     def poll_started(self, lateness_seconds: float) -> None:
-        """A poll began that long after it was due."""
+        """A poll began this long after it was due."""
 
     def poll_ended(self, latency_seconds: float) -> None:
-        """A poll took that long."""
+        """A poll took this long."""
 
 
 StateListener = Callable[[Device], None]
-"""Who is told that a device's state has changed."""
+"""Called after a device's state has changed."""
 
 
-class _Turn(NamedTuple):
-    """A device's turn in its own rhythm, and when in that turn it is polled. Steady seconds.
-
-    `send_at_ns`: when the request is to leave, steady nanoseconds; 0 for as soon as it can.
-    """
+@dataclass(slots=True, eq=False)
+class _PolledDevice:
+    """A polled device. It waits for its `timer`, then for a slot, then for its `task` to end."""
 
     device: Device
-    turn: float
-    due: float
-    send_at_ns: int = 0
+    plan: PlannedPoll
+    timer: asyncio.TimerHandle | None = None
+    task: asyncio.Task[None] | None = None
+    again: bool = False
+    removed: bool = False
+    waiters: list[asyncio.Event] = field(default_factory=list)
 
 
 class Poller:
     """Polls devices from `start` to `stop`, on the running event loop.
 
-    A poll that is due when `concurrency` others are open waits for its turn, first come first
+    A poll that is due while `concurrency` others are in flight waits for a slot, first come, first
     served. Times are seconds on the host's steady clock.
     """
 
@@ -58,31 +57,28 @@ class Poller:
         self,
         concurrency: int,
         observer: PollObserver,
-        changed: StateListener,
+        notify: StateListener,
         host: HostClock,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._concurrency = concurrency
         self._observer = observer
-        self._changed = changed
+        self._notify = notify
         self._host = host
-        self._devices: set[Device] = set()
-        self._timers: dict[Device, tuple[asyncio.TimerHandle, _Turn]] = {}
-        self._waiting: deque[_Turn] = deque()
-        self._open: dict[Device, asyncio.Task[None]] = {}
-        self._again: set[Device] = set()
-        self._awaited: dict[Device, asyncio.Event] = {}
-        # A timer keeps its context, and a poll's holds what the poll has left.
+        self._polled: dict[Device, _PolledDevice] = {}
+        self._due: deque[_PolledDevice] = deque()
+        self._in_flight: set[_PolledDevice] = set()
+        # Timers get a clean context: that of a poll would keep its exchange alive.
         self._context = contextvars.copy_context()
 
     @property
     def in_flight(self) -> int:
-        """How many polls are open now."""
-        return len(self._open)
+        """The number of polls in flight."""
+        return len(self._in_flight)
 
     @property
     def concurrency(self) -> int:
-        """How many polls may be open at once."""
+        """The most polls in flight at once."""
         return self._concurrency
 
     @concurrency.setter
@@ -92,149 +88,121 @@ class Poller:
 
     def start(self, device: Device) -> None:
         """Poll a device from now on, first within one interval."""
-        self._devices.add(device)
-        target = device.target
-        now = self._host.now()
+        now, target = self._host.now(), device.target
         wait = first_wait(target.name, target.interval_seconds, now.unix_seconds)
-        self._schedule(device, now.steady_seconds + wait, now.steady_seconds)
+        turn = now.steady_seconds + wait
+        polled = self._polled.setdefault(device, _PolledDevice(device, PlannedPoll(turn, turn)))
+        self._set_timer(polled, self._plan(polled, turn, now.steady_seconds))
+        self._notify(device)
 
     def restart(self, device: Device) -> None:
-        """Take up a new interval; a device that is just being polled does so at its next turn."""
-        if device in self._timers:
-            self._cancel_timer(device)
+        """Apply a new interval; a device with a poll in flight or due applies it afterwards."""
+        if self._cancel_timer(self._polled[device]):
             self.start(device)
 
     def poll_soon(self, device: Device, delay_seconds: float) -> None:
-        """Poll a device once more before its next turn; then its rhythm goes on.
+        """Poll a device once more before its next turn, which stays where it is.
 
-        One that is just being polled is polled again when that has ended.
+        A device with a poll in flight is polled again when that has ended.
         """
-        if device in self._open:
-            self._again.add(device)
-        elif device in self._timers:
-            turn = self._cancel_timer(device).turn - device.target.interval_seconds
-            now = self._host.steady_seconds()
-            self._set_timer(_Turn(device, turn, now + delay_seconds), now)
+        polled = self._polled[device]
+        if polled.task is not None:
+            polled.again = True
+        elif self._cancel_timer(polled):
+            previous_turn = polled.plan.turn - device.target.interval_seconds
+            due = self._host.steady_seconds() + delay_seconds
+            self._set_timer(polled, PlannedPoll(previous_turn, due))
+            self._notify(device)
 
     async def poll_now(self, device: Device) -> None:
-        """Return when a poll has ended: the one that is open, or one that begins at once."""
-        ended = self._awaited.setdefault(device, asyncio.Event())
-        if device not in self._open:
+        """Return when a poll has ended: the one in flight, or one that begins now."""
+        polled, ended = self._polled[device], asyncio.Event()
+        polled.waiters.append(ended)
+        if polled.task is None:
             self.poll_soon(device, delay_seconds=0)
         await ended.wait()
 
     def remove(self, device: Device) -> None:
-        """Poll a device no more; a poll of it that is open is cancelled and leaves nothing."""
-        self._devices.discard(device)
-        self._again.discard(device)
-        if device in self._timers:
-            self._cancel_timer(device)
-        if (poll := self._open.get(device)) is not None:
-            self._cancel(poll, device)
-        self._tell_ended(device)
+        """Stop polling a device; cancel its poll in flight without recording anything."""
+        polled = self._polled.pop(device)
+        polled.removed = True
+        self._cancel_timer(polled)
+        if polled.task is not None:
+            polled.task.cancel()
+        self._wake_waiters(polled)
 
     async def stop(self) -> None:
-        """Remove every device; return when the last open poll has ended."""
-        polls = list(self._open.values())
-        self._waiting.clear()
-        for device in list(self._devices):
+        """Remove every device; return when the last poll in flight has ended."""
+        tasks = [polled.task for polled in self._in_flight if polled.task is not None]
+        self._due.clear()
+        for device in list(self._polled):
             self.remove(device)
-        await asyncio.gather(*polls, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _cancel(self, poll: asyncio.Task[None], device: Device) -> None:
-        poll.cancel()
-        steps = cast("Coroutine[Any, Any, None]", poll.get_coro())
-        if inspect.getcoroutinestate(steps) == inspect.CORO_CREATED:
-            self._free_slot(device)  # it will never run, and so not do that at its end
+    def _plan(self, polled: _PolledDevice, turn: float, now: float) -> PlannedPoll:
+        device = polled.device
+        return plan_poll(device.state.clock, turn, device.target.interval_seconds, now)
 
-    def _schedule(self, device: Device, turn: float, now: float) -> None:
-        self._set_timer(_planned(device, turn, now), now)
+    def _set_timer(self, polled: _PolledDevice, plan: PlannedPoll) -> None:
+        polled.plan = plan
+        polled.device.state.next_poll_unix = self._host.unix_seconds_at(plan.due)
+        wait = max(0.0, plan.due - self._host.steady_seconds())
+        polled.timer = self._loop.call_later(wait, self._fall_due, polled, context=self._context)
 
-    def _set_timer(self, turn: _Turn, now: float) -> None:
-        device, due = turn.device, turn.due
-        device.state.next_poll_unix = self._host.unix_seconds_at(due)
-        timer = self._loop.call_later(
-            max(0.0, due - now), self._fall_due, turn, context=self._context
-        )
-        self._timers[device] = (timer, turn)
-        self._changed(device)
+    def _cancel_timer(self, polled: _PolledDevice) -> bool:
+        """Cancel a device's timer; return whether there was one."""
+        timer, polled.timer = polled.timer, None
+        if timer is not None:
+            timer.cancel()
+        return timer is not None
 
-    def _cancel_timer(self, device: Device) -> _Turn:
-        timer, turn = self._timers.pop(device)
-        timer.cancel()
-        return turn
-
-    def _fall_due(self, turn: _Turn) -> None:
-        del self._timers[turn.device]
-        self._waiting.append(turn)
+    def _fall_due(self, polled: _PolledDevice) -> None:
+        polled.timer = None
+        self._due.append(polled)
         self._fill_slots()
 
     def _fill_slots(self) -> None:
-        while self._waiting and len(self._open) < self._concurrency:
-            turn = self._waiting.popleft()
-            if turn.device in self._devices:
-                self._open[turn.device] = self._loop.create_task(
-                    self._poll(turn), context=self._context.copy()
-                )
+        while self._due and len(self._in_flight) < self._concurrency:
+            polled = self._due.popleft()
+            if not polled.removed:
+                self._begin_poll(polled)
 
-    def _free_slot(self, device: Device) -> None:
-        del self._open[device]
-        self._tell_ended(device)
-        if self._waiting:
-            self._fill_slots()
+    def _begin_poll(self, polled: _PolledDevice) -> None:
+        task = self._loop.create_task(self._poll(polled), context=self._context.copy())
+        # Unlike a `finally` in the poll, a callback also runs if the task is cancelled before it
+        # has begun.
+        task.add_done_callback(lambda task: self._end_poll(polled, task), context=self._context)
+        polled.task = task
+        self._in_flight.add(polled)
 
-    def _tell_ended(self, device: Device) -> None:
-        if (ended := self._awaited.pop(device, None)) is not None:
-            ended.set()
+    async def _poll(self, polled: _PolledDevice) -> None:
+        device, plan = polled.device, polled.plan
+        self._observer.poll_started(self._host.steady_seconds() - plan.due)
+        outcome = await device.poll(self._host, plan.send_at_ns)
+        self._observer.poll_ended(outcome.duration_seconds)
+        log_transitions(device, outcome, device.state.record(outcome))
 
-    def _go_on(self, turn: _Turn) -> None:
-        device = turn.device
-        now = self._host.steady_seconds()
-        interval = device.target.interval_seconds
-        self._schedule(device, following_turn(turn.turn, interval, now), now)
-        if device in self._again:
-            self._again.discard(device)
+    def _end_poll(self, polled: _PolledDevice, task: asyncio.Task[None]) -> None:
+        self._in_flight.discard(polled)
+        polled.task = None
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            _log.error("poll.internal_error", device=polled.device.target.name, exc_info=fault)
+        if not polled.removed:
+            self._schedule_next(polled)
+        self._wake_waiters(polled)
+        self._fill_slots()
+
+    def _schedule_next(self, polled: _PolledDevice) -> None:
+        device, now = polled.device, self._host.steady_seconds()
+        turn = following_turn(polled.plan.turn, device.target.interval_seconds, now)
+        self._set_timer(polled, self._plan(polled, turn, now))
+        if polled.again:
+            polled.again = False
             self.poll_soon(device, delay_seconds=0)
+        else:
+            self._notify(device)
 
-    async def _poll(self, turn: _Turn) -> None:
-        device, host = turn.device, self._host
-        try:
-            began_ns = host.steady_ns()
-            self._observer.poll_started(began_ns / SECOND_NS - turn.due)
-            hold = Hold(turn.send_at_ns, host.steady_ns)
-            result, sightings = await poll_once(device, hold)
-            ended = host.now()
-            duration_ns = ended.steady_ns - began_ns - hold.held_ns
-            self._observer.poll_ended(duration_ns / SECOND_NS)
-            record_and_tell(
-                device, PollOutcome(ended, duration_ns, result, tuple(sightings), hold.held_ns)
-            )
-        finally:
-            self._free_slot(device)
-            if device in self._devices:
-                self._go_on(turn)
-
-
-def _planned(device: Device, turn: float, now: float) -> _Turn:
-    """When in its turn a device is polled: where that tells the most of its clock."""
-    clock = device.state.clock
-    lead = clock.lead_ns / SECOND_NS
-    send = max(turn, now + lead)
-    send += clock.shift_seconds(round(send * SECOND_NS))
-    if may_shift(max(send - turn, lead), device.target.interval_seconds):
-        return _Turn(device, turn, send - lead, round(send * SECOND_NS))
-    return _Turn(device, turn, max(turn, now))
-
-
-async def poll_once(
-    device: Device, hold: Hold
-) -> tuple[Reading | DeviceError, list[ResponseTimes]]:
-    """Ask a device once, within its timeout over everything; what its answers showed too.
-
-    For as long as its request waits for `hold`, the timeout waits too. Raises nothing but
-    cancellation.
-    """
-    # A reload may give the device another client while this one is still asking.
-    client = device.client
-    result = await device.ask(lambda: client.get_info(hold), hold)
-    return result, client.take_sightings()
+    def _wake_waiters(self, polled: _PolledDevice) -> None:
+        for waiter in polled.waiters:
+            waiter.set()
+        polled.waiters.clear()

@@ -1,4 +1,4 @@
-"""What the log tells of a device: when something changed, never how it stands."""
+"""Log what changes about a device: each change once, never the present state."""
 
 from __future__ import annotations
 
@@ -8,38 +8,57 @@ import structlog
 from structlog.typing import FilteringBoundLogger
 
 from exporter.devices.device import Device
-from exporter.devices.state import ErrorKind, PollOutcome
+from exporter.devices.state import ErrorKind, PollOutcome, Transition
 from exporter.vapix.errors import DeviceError
-from exporter.vapix.reading import Reading
+from exporter.vapix.ntp_info import Reading
 
 _log = structlog.get_logger()
 
-# Asked at every poll, so it must cost nothing: structlog would build a logger first.
-_stdlib = logging.getLogger(__name__)
+# Asked at every poll: unlike structlog's logger, it costs next to nothing.
+_stdlib_log = logging.getLogger(__name__)
 
 
-def record_and_tell(device: Device, outcome: PollOutcome) -> None:
-    """Record how a poll ended, and tell what that changes."""
-    stepped_before = device.state.clock.last_step_seconds is not None
+def log_transitions(device: Device, outcome: PollOutcome, transition: Transition) -> None:
+    """Log what a poll changed, after it was recorded."""
     if isinstance(outcome.result, DeviceError):
         _log_failure(device, outcome.result)
     else:
-        _log_recovery(device, outcome)
-        _log_left_out(device, outcome.result)
-    device.state.record(outcome)
-    if _stdlib.isEnabledFor(logging.DEBUG):
+        _log_recovery(device, transition)
+        _log_invalid_fields(device, outcome.result)
+    if transition.step_seconds is not None:
+        seconds = round(transition.step_seconds, 6)
+        _bind(device).warning("device.clock_stepped", seconds=seconds)
+    if _stdlib_log.isEnabledFor(logging.DEBUG):
         _log_poll(device, outcome)
-    step_seconds = device.state.clock.last_step_seconds
-    if step_seconds is not None and not stepped_before:
-        _tell(device).warning("device.clock_stepped", seconds=round(step_seconds, 6))
 
 
-def _tell(device: Device) -> FilteringBoundLogger:
-    """A logger of a device, made only where there is something to tell: most polls have nothing."""
+def _bind(device: Device) -> FilteringBoundLogger:
+    # Bound only when there is something to log: most polls change nothing.
     logger: FilteringBoundLogger = _log.bind(
         device=device.target.name, address=device.target.address
     )
     return logger
+
+
+def _log_failure(device: Device, error: DeviceError) -> None:
+    reason, code = ErrorKind.of(error)
+    if reason not in device.logged_reasons:
+        device.logged_reasons |= {reason}
+        fields = {"reason": reason, "error": str(error)} | ({"code": code} if code else {})
+        _bind(device).warning("device.failed", **fields)
+
+
+def _log_recovery(device: Device, transition: Transition) -> None:
+    if transition.down_seconds is not None:
+        _bind(device).info("device.recovered", down_seconds=round(transition.down_seconds, 3))
+        device.logged_reasons = frozenset()
+
+
+def _log_invalid_fields(device: Device, reading: Reading) -> None:
+    for name, problem in reading.invalid_fields:
+        if name not in device.logged_fields:
+            device.logged_fields |= {name}
+            _bind(device).warning("device.field_ignored", field=name, problem=problem)
 
 
 def _log_poll(device: Device, outcome: PollOutcome) -> None:
@@ -48,30 +67,6 @@ def _log_poll(device: Device, outcome: PollOutcome) -> None:
         device=device.target.name,
         up=isinstance(outcome.result, Reading),
         seconds=round(outcome.duration_seconds, 6),
-        answers=len(outcome.sightings),
+        responses=len(outcome.times.responses),
         scheme=device.client.scheme,
     )
-
-
-def _log_failure(device: Device, error: DeviceError) -> None:
-    kind = ErrorKind.of(error)
-    if kind.reason not in device.told_reasons:
-        device.told_reasons |= {kind.reason}
-        fields = {"reason": kind.reason, "error": str(error)}
-        _tell(device).warning(
-            "device.failed", **fields | ({"code": kind.code} if kind.code else {})
-        )
-
-
-def _log_recovery(device: Device, outcome: PollOutcome) -> None:
-    if device.state.down_since_steady is not None:
-        down_seconds = round(outcome.began_steady_seconds - device.state.down_since_steady, 3)
-        _tell(device).info("device.recovered", down_seconds=down_seconds)
-        device.told_reasons = frozenset()
-
-
-def _log_left_out(device: Device, reading: Reading) -> None:
-    for name, problem in reading.invalid_fields:
-        if name not in device.told_fields:
-            device.told_fields |= {name}
-            _tell(device).warning("device.field_left_out", field=name, problem=problem)

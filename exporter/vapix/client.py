@@ -1,27 +1,35 @@
-"""One device's ntp.cgi over HTTP: the only place where a device is spoken to."""
+"""The NTP API of one device over HTTP: the only module that sends anything to a device."""
 
 from __future__ import annotations
 
+import asyncio
 import ssl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import aiohttp
+import structlog
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from exporter.clock.http_time import ResponseTimes
+from exporter.clock.host import steady_ns
+from exporter.clock.http_time import CallTimes, ResponseTimes
 from exporter.system.text import escaped
 from exporter.vapix import errors, ntp
-from exporter.vapix.connection import Exchange, ResponseTooLong, Session, current_exchange
-from exporter.vapix.hold import Hold
+from exporter.vapix.aiohttp_internals import before_send
+from exporter.vapix.connection import Exchange, NtpCall, ResponseTooLong, Session
 from exporter.vapix.http_auth import Authenticator, nonces_of
-from exporter.vapix.reading import Reading
+from exporter.vapix.ntp_info import Reading, decode_info
 
-# At hand, for Python looks a member up by a call, at every poll.
+DEFAULT_TIMEOUT_SECONDS: Final = 10.0
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
+
+# Constants, because Python looks up a member of an enum through a function call.
 _OK: Final = HTTPStatus.OK
 _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _REDIRECTS: Final = range(300, 400)
@@ -29,7 +37,7 @@ _REDIRECTS: Final = range(300, 400)
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where a device's API is and how its connection is secured (`tls` for https only)."""
+    """The URL of a device's API, and how to secure the connection (`tls` for https only)."""
 
     url: URL
     tls: ssl.SSLContext | None = None
@@ -37,30 +45,36 @@ class Endpoint:
 
 
 class HttpResponse(NamedTuple):
-    """A device's answer; `body` is `None` if it was over the limit and not read to its end."""
+    """A device's response; `body` is `None` if it was over the limit and not read completely."""
 
     status: int
     headers: CIMultiDictProxy[str]
     body: bytes | None
 
 
-class NtpClient:
-    """Calls the NTP API of one device. One call at a time.
+class Timed(NamedTuple, Generic[T]):
+    """The result of a call, and the times of its HTTP responses."""
 
-    Remembers between calls what spares requests: the nonce and the API version. Every call
-    raises a `DeviceError` that says what went wrong.
+    value: T
+    times: CallTimes
+
+
+class NtpClient:
+    """Calls the NTP API of one device, one call at a time.
+
+    Remembers between calls what saves requests: the nonce and the API version. A call raises
+    nothing but a `DeviceError`, whose `times` are those of the responses it got, and cancellation.
     """
 
     __slots__ = (
         "_api_version",
         "_authenticator",
+        "_call",
         "_closed",
         "_endpoint",
         "_exchange",
-        "_hold",
         "_is_calling",
         "_session",
-        "_sightings",
     )
 
     def __init__(self, session: Session, endpoint: Endpoint, authenticator: Authenticator) -> None:
@@ -68,9 +82,8 @@ class NtpClient:
         self._endpoint = endpoint
         self._authenticator = authenticator
         self._api_version = ntp.FIRST_API_VERSION
-        self._sightings: list[ResponseTimes] = []
-        self._hold = Hold()
-        self._exchange = Exchange(self._hold)
+        self._call = NtpCall()
+        self._exchange = Exchange(self._call)
         self._is_calling = False
         self._closed = False
 
@@ -81,99 +94,132 @@ class NtpClient:
 
     @property
     def stage(self) -> str:
-        """How far the present exchange got, or the last one, in words."""
-        return self._exchange.stage
+        """The progress of the present call, or of the last one, in words."""
+        return self._call.stage
 
     def close(self) -> None:
-        """Give up the kept connection; a call that is under way still gets its answer."""
+        """Close the kept connection for good; a call in progress still gets its response."""
         self._closed = True
         self.release()
 
     def release(self) -> None:
-        """Give up the kept connection for now: the next call makes a new one."""
+        """Close the kept connection; the next call opens a new one."""
         if not self._is_calling:
             self._exchange.close_connection()
 
-    def take_sightings(self) -> list[ResponseTimes]:
-        """What the answers since the last call have shown of the device's clock, oldest first.
+    async def get_info(
+        self, timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS, send_at_ns: int = 0
+    ) -> Timed[Reading]:
+        """Read the device's NTP state (reference, "getNTPInfo").
 
-        One for each HTTP answer, whatever its status: a 401 tells the time too.
+        The first request waits on its ready connection until `send_at_ns` (steady nanoseconds).
+        `timeout_seconds` is for the whole call, besides that wait.
         """
-        sightings, self._sightings = self._sightings, []
-        return sightings
+        return await self._run(self._get_info(), timeout_seconds, send_at_ns)
 
-    async def get_info(self, hold: Hold | None = None) -> Reading:
-        """The device's NTP state (reference, getNTPInfo); the first request waits for `hold`."""
-        self._hold = hold or Hold()
-        return ntp.decode_info(await self.call(ntp.GET_INFO))
+    async def _get_info(self) -> Reading:
+        return decode_info(await self._call_method(ntp.GET_INFO))
 
-    async def get_supported_versions(self) -> tuple[str, ...]:
-        """The API versions the device supports (reference, getSupportedVersions)."""
-        return ntp.decode_supported_versions(
-            await self._call_once(ntp.encode_request(ntp.GET_SUPPORTED_VERSIONS, None))
-        )
+    async def call(
+        self, method: str, params: dict[str, Any], timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS
+    ) -> Timed[ntp.NtpAnswer]:
+        """Call any method with parameters. `timeout_seconds` is for the whole call."""
+        return await self._run(self._call_method(method, params), timeout_seconds)
 
-    async def call(self, method: str, params: dict[str, Any] | None = None) -> ntp.NtpAnswer:
-        """Call a method in a version that the device supports, negotiated on error 4001."""
+    async def _run(
+        self, steps: Coroutine[Any, Any, T], timeout_seconds: float, send_at_ns: int = 0
+    ) -> Timed[T]:
+        """Do the steps of one call within its deadline, and collect its times."""
+        call = self._call = NtpCall(send_at_ns)
+        planned_wait_seconds = max(0, send_at_ns - steady_ns()) / 1e9 if send_at_ns else 0.0
+        error: errors.DeviceError
+        try:
+            async with asyncio.timeout(timeout_seconds + planned_wait_seconds):
+                return Timed(await steps, call.times)
+        except errors.DeviceError as failure:
+            error = failure
+        except TimeoutError:
+            error = errors.PollTimeout(f"timed out after {timeout_seconds:g} s {call.stage}")
+        except Exception:  # noqa: BLE001 - the last resort: no device may stop the others
+            _log.exception("poll.internal_error", url=str(self._endpoint.url))
+            error = errors.Internal("internal error, see the exporter's log")
+        error.times = call.times
+        # Drop traceback and causes: the error is stored and would keep their frames alive.
+        error.__cause__ = error.__context__ = None
+        raise error.with_traceback(None) from None
+
+    async def _call_method(
+        self, method: str, params: dict[str, Any] | None = None
+    ) -> ntp.NtpAnswer:
+        """Call a method in a version that the device supports, negotiated after error 4001."""
         try:
             return await self._call_once(ntp.encode_request(method, self._api_version, params))
         except errors.Unsupported as refusal:
             if refusal.code != ntp.VERSION_NOT_SUPPORTED:
                 raise
-            best = ntp.best_version(await self._versions_or(refusal))
-            if best == self._api_version:
+            version = ntp.choose_version(await self._get_supported_versions(refusal))
+            if version == self._api_version:
                 raise
-        self._api_version = best
-        return await self._call_once(ntp.encode_request(method, best, params))
+        self._api_version = version
+        return await self._call_once(ntp.encode_request(method, version, params))
 
-    async def _versions_or(self, refusal: errors.Unsupported) -> tuple[str, ...]:
-        """The supported versions; the first refusal where the device has no word on them."""
+    async def _get_supported_versions(self, refusal: errors.Unsupported) -> tuple[str, ...]:
+        """Ask for the supported versions (reference, "getSupportedVersions").
+
+        Raises `refusal`, the error that led here, if the device cannot name them.
+        """
+        request = ntp.encode_request(ntp.GET_SUPPORTED_VERSIONS, None)
         try:
-            return await self.get_supported_versions()
+            return ntp.decode_supported_versions(await self._call_once(request))
         except (errors.Unsupported, errors.ApiError):
             raise refusal from None
 
     async def _call_once(self, request: bytes) -> ntp.NtpAnswer:
-        answer = await self._authenticated(request)
-        _raise_for_status(answer)
-        if answer.body is None:
+        response = await self._send_authenticated(request)
+        _raise_for_status(response)
+        if response.body is None:
             limit = ntp.LARGEST_BODY_BYTES
-            raise errors.InvalidResponse(f"the answer is larger than {limit} bytes")
-        return ntp.decode_answer(answer.body)
+            raise errors.InvalidResponse(f"the response is larger than {limit} bytes")
+        return ntp.decode_answer(response.body)
 
-    async def _authenticated(self, request: bytes) -> HttpResponse:
-        """Send a request until the device takes our credentials or they are spent."""
+    async def _send_authenticated(self, request: bytes) -> HttpResponse:
+        """Send a request until the device accepts the credentials, or finally rejects them."""
         refusals = 0
-        while (answer := await self._delivered(request)).status == _UNAUTHORIZED:
+        while (response := await self._send_connected(request)).status == _UNAUTHORIZED:
             refusals += 1
-            with _factory_state_told(answer):
-                challenges = answer.headers.getall("WWW-Authenticate", [])
+            challenges = response.headers.getall("WWW-Authenticate", [])
+            try:
                 self._authenticator.refused(challenges, refusals)
-        self._authenticator.accepted(answer.headers.get("Authentication-Info"))
-        return answer
+            except errors.Unauthorized as refusal:
+                if "Axis-Setup" not in response.headers:
+                    raise
+                hint = "the device is factory-new and has no user yet: set its password first"
+                raise errors.FactoryNew(f"{refusal}; {hint}", refusal.code) from None
+        self._authenticator.accepted(response.headers.get("Authentication-Info"))
+        return response
 
-    async def _delivered(self, request: bytes) -> HttpResponse:
-        """Send a request; again while kept connections turn out to be closed.
+    async def _send_connected(self, request: bytes) -> HttpResponse:
+        """Send a request; send it again if a kept connection turns out to be closed.
 
-        All three methods may be sent twice: they read, or set the whole state. A new connection
-        that fails is no kept one, so this ends.
+        All three methods may be sent twice: they read, or set the whole state. The loop ends
+        because a new connection is not a kept one.
         """
         while True:
             try:
-                return await self._answer_to(request)
+                return await self._send(request)
             except errors.Disconnected as lost:
-                if refusal := await self._exchange.tls_refusal():
-                    raise errors.TlsFailed(f"TLS failed: {_said(refusal)}") from lost
+                if refusal := await self._exchange.find_tls_refusal():
+                    raise errors.TlsFailed(f"TLS failed: {_describe(refusal)}") from lost
                 if not self._exchange.reused:
                     raise
 
-    async def _answer_to(self, request: bytes) -> HttpResponse:
-        """One HTTP request and its answer."""
+    async def _send(self, request: bytes) -> HttpResponse:
+        """Send one HTTP request and read its response."""
         endpoint = self._endpoint
         authorization = self._authenticator.authorization("POST", ntp.PATH)
         headers = None if authorization is None else {"Authorization": authorization}
-        self._exchange = Exchange(self._hold)
-        current_exchange.set(self._exchange)
+        self._exchange = Exchange(self._call)
+        before_send.set(self._exchange.begin)
         self._is_calling = True
         try:
             async with self._session.post(
@@ -186,7 +232,7 @@ class NtpClient:
             ) as response:
                 return await self._read(response)
         except aiohttp.ClientError as problem:
-            raise _translated(problem) from problem
+            raise _translate(problem) from problem
         finally:
             self._is_calling = False
             if self._closed:
@@ -194,17 +240,18 @@ class NtpClient:
 
     async def _read(self, response: aiohttp.ClientResponse) -> HttpResponse:
         exchange, headers = self._exchange, response.headers
-        exchange.head_came()
+        exchange.note_head()
         if exchange.sent_ns:
             times = (exchange.sent_ns, exchange.received_ns)
-            self._sightings.append(ResponseTimes(*times, headers.get("Date"), nonces_of(headers)))
+            seen = ResponseTimes(*times, headers.get("Date"), nonces_of(headers))
+            self._call.responses += (seen,)
         body = await _read_body(response)
         exchange.end()
         return HttpResponse(response.status, headers, body)
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
-    """The whole body, so that the connection can be kept; `None` if it is over the limit."""
+    """Read the whole body, so that the connection can be kept; `None` if it is over the limit."""
     chunks: list[bytes] = []
     room = ntp.LARGEST_BODY_BYTES
     while chunk := await response.content.readany():
@@ -216,62 +263,50 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
     return b"".join(chunks)
 
 
-@contextmanager
-def _factory_state_told(answer: HttpResponse) -> Iterator[None]:
-    try:
-        yield
-    except errors.Unauthorized as refusal:
-        if "Axis-Setup" not in answer.headers:
-            raise
-        hint = "the device is factory-new and has no user yet: set its password first"
-        raise errors.FactoryNew(f"{refusal}; {hint}", refusal.code) from None
-
-
-def _raise_for_status(answer: HttpResponse) -> None:
-    status = answer.status
+def _raise_for_status(response: HttpResponse) -> None:
+    status = response.status
     if status == _OK:
         return
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR and (error := ntp.find_error(answer.body or b"")):
-        raise error
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        error = ntp.find_error(response.body or b"")
+        if error is not None:
+            raise error
     if status == HTTPStatus.FORBIDDEN:
         raise errors.Forbidden("HTTP 403: the account may not use the NTP API", status)
     if status == HTTPStatus.NOT_FOUND:
         raise errors.Unsupported("HTTP 404: the device has no NTP API (ntp.cgi)", status)
     if status in _REDIRECTS:
-        where = errors.printable(answer.headers.get("Location", "nowhere"))
-        raise errors.UnexpectedStatus(f"HTTP {status}: redirected to {where}, not followed", status)
+        location = errors.printable(response.headers.get("Location", "nowhere"))
+        raise errors.UnexpectedStatus(f"HTTP {status}: redirect to {location} not followed", status)
     raise errors.UnexpectedStatus(f"HTTP {status}", status)
 
 
-def _translated(problem: aiohttp.ClientError) -> errors.DeviceError:
-    """Our error for one of aiohttp's; the order is from the special to the general."""
+def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
+    """Return our error for one of aiohttp's. The order is from the special to the general."""
+    error: errors.DeviceError
     match problem:
         case aiohttp.ClientConnectorDNSError():
-            return errors.NameNotResolved(f"name not resolved: {_said(problem.os_error)}")
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientSSLError():
-            return _tls_failed(problem)
+            error = errors.NameNotResolved(f"cannot resolve: {_describe(problem.os_error)}")
+        case aiohttp.ClientConnectorCertificateError():
+            # Not truncated: the hint at the end matters, and the quoted text is ours.
+            why = escaped(str(problem.certificate_error))
+            error = errors.CertificateNotTrusted(f"TLS failed: {why}")
+        case aiohttp.ClientSSLError():
+            error = errors.TlsFailed(f"TLS failed: {_describe(problem.os_error)}")
         case aiohttp.ClientConnectorError():
-            return errors.ConnectFailed(f"no connection: {_said(problem.os_error)}")
+            error = errors.ConnectFailed(f"cannot connect: {_describe(problem.os_error)}")
         case ResponseTooLong():
-            return errors.InvalidResponse(str(problem))
+            error = errors.InvalidResponse(str(problem))
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():
-            message = "the device closed the connection before its answer was complete"
-            return errors.Disconnected(message)
+            message = "the device closed the connection before its response was complete"
+            error = errors.Disconnected(message)
         case aiohttp.ClientResponseError():
             what = errors.printable(problem.message)
-            return errors.InvalidResponse(f"the answer is not HTTP: {what}")
-    raise problem
+            error = errors.InvalidResponse(f"the response is not HTTP: {what}")
+        case _:
+            raise problem
+    return error
 
 
-def _tls_failed(
-    problem: aiohttp.ClientConnectorCertificateError | aiohttp.ClientSSLError,
-) -> errors.TlsFailed:
-    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
-        # Whole, for its end is what to do; what it quotes is of the config.
-        why = escaped(str(problem.certificate_error))
-        return errors.CertificateNotTrusted(f"TLS failed: {why}")
-    return errors.TlsFailed(f"TLS failed: {_said(problem.os_error)}")
-
-
-def _said(problem: BaseException) -> str:
+def _describe(problem: BaseException) -> str:
     return errors.printable(str(problem)) or type(problem).__name__

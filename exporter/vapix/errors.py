@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Final
 
+from exporter.clock.http_time import CallTimes
 from exporter.system.text import escaped
 
 API_ERROR_MEANINGS: Final = {
@@ -64,7 +65,8 @@ def printable(text: str) -> str:
 class DeviceError(Exception):
     """A device could not be read or written; `str()` says what happened, in a sentence.
 
-    `code` is the API's error code or the HTTP status, `None` where neither was involved.
+    `code` is the API's error code or the HTTP status, `None` where neither was involved. `times`
+    are those of the HTTP responses that the failed call got.
     """
 
     reason: ClassVar[str]
@@ -72,6 +74,7 @@ class DeviceError(Exception):
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
         self.code = code
+        self.times = CallTimes()
 
 
 class NameNotResolved(DeviceError):

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-from exporter.vapix.client import NtpClient
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.client import DEFAULT_TIMEOUT_SECONDS, NtpClient
+from exporter.vapix.ntp_info import NtpSettings, Reading
 
 SET_CONFIGURATION: Final = "setNTPClientConfiguration"
 POLL_EXPONENT_MAX: Final = 24
@@ -56,9 +56,9 @@ class NtpClientConfiguration:
     maxpoll: int | None = None
 
 
-def present_configuration(client: NtpClientReading) -> NtpClientConfiguration:
+def present_configuration(settings: NtpSettings) -> NtpClientConfiguration:
     """What is set on a device now; `None` for what it does not report."""
-    return NtpClientConfiguration(**{name: getattr(client, name) for name in SPELLINGS})
+    return NtpClientConfiguration(**{name: getattr(settings, name) for name in SPELLINGS})
 
 
 def unreadable_parameters(reading: Reading) -> dict[str, str]:
@@ -68,7 +68,10 @@ def unreadable_parameters(reading: Reading) -> dict[str, str]:
 
 
 async def set_configuration(
-    client: NtpClient, wanted: NtpClientConfiguration, current: NtpClientReading
+    client: NtpClient,
+    wanted: NtpClientConfiguration,
+    current: NtpSettings,
+    timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> None:
     """Check and send a configuration (reference, setNTPClientConfiguration).
 
@@ -76,10 +79,10 @@ async def set_configuration(
     wrong after that; an API error 4004 says which parameter the device found invalid.
     """
     check(wanted, current)
-    await client.call(SET_CONFIGURATION, encode_params(wanted))
+    await client.call(SET_CONFIGURATION, encode_params(wanted), timeout_seconds)
 
 
-def check(wanted: NtpClientConfiguration, current: NtpClientReading) -> None:
+def check(wanted: NtpClientConfiguration, current: NtpSettings) -> None:
     """Refuse before sending what the device would refuse, or half accept.
 
     `current` is the device's present state: a poll exponent that is not to be set is compared
@@ -109,7 +112,7 @@ def _source_problems(wanted: NtpClientConfiguration) -> Iterator[str]:
         yield f"servers_source: {source!r} is neither static nor dhcp"
 
 
-def _poll_problems(wanted: NtpClientConfiguration, current: NtpClientReading) -> Iterator[str]:
+def _poll_problems(wanted: NtpClientConfiguration, current: NtpSettings) -> Iterator[str]:
     for name, exponent in (("minpoll", wanted.minpoll), ("maxpoll", wanted.maxpoll)):
         if exponent is not None and not 0 <= exponent <= POLL_EXPONENT_MAX:
             yield f"{name}: {exponent} is not within 0 to {POLL_EXPONENT_MAX}"

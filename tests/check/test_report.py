@@ -16,10 +16,11 @@ from exporter.fleet.client_factory import ClientFactory, read_client_settings
 from exporter.vapix import errors
 from exporter.vapix.certificate import Certificate
 from exporter.vapix.connection import Session
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import NtpClientReading, Reading
 from tests.support.outcomes import outcome
+from tests.support.readings import ntp_client, replace_fields
 
-CLIENT = NtpClientReading(
+CLIENT = ntp_client(
     enabled=True,
     synced=True,
     servers_source="static",
@@ -137,7 +138,7 @@ def test_an_error_s_text_cannot_leave_its_row() -> None:
 
 
 def test_the_summary_counts_outcomes_and_what_is_wrong() -> None:
-    off = CLIENT._replace(enabled=False)
+    off = replace_fields(CLIENT, enabled=False)
     made = [
         checkup(reading(CLIENT)),
         checkup(reading(off)),

@@ -20,7 +20,8 @@ from exporter.configure.outcome import ChangeStatus
 from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import DeviceState
 from exporter.vapix.client import NtpClient
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import NtpClientReading, Reading
+from tests.support.readings import ntp_client, replace_fields
 
 
 def nothing() -> None:
@@ -31,7 +32,7 @@ def nothing() -> None:
 class Script:
     """A device and an audit log that note what they are asked; hooks come before the answer."""
 
-    client: NtpClientReading = field(default_factory=lambda: NtpClientReading(maxpoll=10))
+    client: NtpClientReading = field(default_factory=lambda: ntp_client(maxpoll=10))
     done: list[str] = field(default_factory=list)
     when_read: Callable[[], None] = nothing
     when_set: Callable[[], None] = nothing
@@ -125,7 +126,7 @@ async def test_what_reads_back_different_is_read_again(
     async def sleep(seconds: float) -> None:
         waits.append(seconds)
         if len(waits) == 2:
-            script.client = script.client._replace(maxpoll=12)
+            script.client = replace_fields(script.client, maxpoll=12)
 
     case = await shown(script)
     script.when_set = lambda: monkeypatch.setattr(asyncio, "sleep", sleep)

@@ -25,10 +25,11 @@ from exporter.vapix.errors import (
     Unsupported,
     api_error,
 )
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import Reading
+from tests.support.readings import ntp_client
 
 EXPECT = Expect.model_validate({"minpoll": 6, "maxpoll": 12})
-CLIENT = NtpClientReading(enabled=True, nts_enabled=False, minpoll=6, maxpoll=10)
+CLIENT = ntp_client(enabled=True, nts_enabled=False, minpoll=6, maxpoll=10)
 
 
 def reading(**changed: Any) -> Reading:

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 
 from exporter.config import Expect
 from exporter.configure.plan import Difference, Plan, differences_left, make_plan
-from exporter.devices.compliance import mismatches
+from exporter.devices.compliance import find_mismatches
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.ntp_client import CURRENT_FIRMWARE, OLD_FIRMWARE
 from exporter.simulator.parameters import InvalidParameterError
-from exporter.vapix.ntp import NtpAnswer, decode_info
+from exporter.vapix.ntp import NtpAnswer
 from exporter.vapix.ntp_configuration import encode_params, present_configuration
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import NtpClientReading, Reading, decode_info
 
 NOW_NANOSECONDS = 1_700_000_000_000_000_000
 
@@ -262,14 +262,15 @@ def test_a_device_takes_every_plan_without_a_problem_and_is_right_then(
     expect = Expect.model_validate(expected)
     before = read_simulated(device)
     made = make_plan(expect, before)
-    assert bool(made.differences) == bool(mismatches(expect, before.client))
+    assert bool(made.differences) == bool(find_mismatches(expect, before.client))
     if not made.problems:
         device.client.configure(as_received(made), NOW_NANOSECONDS)
         after = read_simulated(device)
         assert differences_left(made, after.client) == ()
         assert make_plan(expect, after).differences == ()
         assert (
-            present_configuration(client_of(after)).nts_ke_ca_certs == made.before.nts_ke_ca_certs
+            present_configuration(client_of(after).settings).nts_ke_ca_certs
+            == made.before.nts_ke_ca_certs
         )
 
 

@@ -22,7 +22,8 @@ from exporter.system.terminal import counted
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import PollTimeout
 from exporter.vapix.ntp_configuration import NtpClientConfiguration
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import Reading
+from tests.support.readings import ntp_client
 
 NO_CLIENT = cast("NtpClient", None)
 
@@ -33,7 +34,7 @@ def case(finding: ChangeResult, name: str = "lobby", address: str = "192.0.2.1")
 
 
 def found(expected: dict[str, Any], **client: Any) -> ChangeResult:
-    reading = Reading("1.5", NtpClientReading(**client), server_present=False)
+    reading = Reading("1.5", ntp_client(**client), server_present=False)
     return result_of_first_read(Expect.model_validate(expected), reading)
 
 

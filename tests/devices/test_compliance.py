@@ -5,10 +5,11 @@ from typing import Any
 import pytest
 
 from exporter.config import Expect
-from exporter.devices.compliance import mismatches
-from exporter.vapix.reading import NtpClientReading
+from exporter.devices.compliance import find_mismatches
+from exporter.vapix.ntp_info import NtpClientReading
+from tests.support.readings import ntp_client
 
-CLIENT = NtpClientReading(
+CLIENT = ntp_client(
     enabled=True,
     nts_enabled=False,
     servers_source="static",
@@ -20,7 +21,7 @@ CLIENT = NtpClientReading(
 
 
 def deviating(client: NtpClientReading | None = CLIENT, **expected: Any) -> tuple[str, ...]:
-    return mismatches(Expect.model_validate(expected), client)
+    return find_mismatches(Expect.model_validate(expected), client)
 
 
 @pytest.mark.parametrize(
@@ -40,8 +41,8 @@ def deviating(client: NtpClientReading | None = CLIENT, **expected: Any) -> tupl
 def test_a_parameter_deviates_if_it_is_not_as_expected(
     parameter: str, right: object, wrong: object
 ) -> None:
-    assert mismatches(Expect.model_validate({parameter: right}), CLIENT) == ()
-    assert mismatches(Expect.model_validate({parameter: wrong}), CLIENT) == (parameter,)
+    assert find_mismatches(Expect.model_validate({parameter: right}), CLIENT) == ()
+    assert find_mismatches(Expect.model_validate({parameter: wrong}), CLIENT) == (parameter,)
 
 
 def test_an_order_matters_only_if_it_is_asked_for() -> None:
@@ -57,7 +58,7 @@ def test_what_is_not_expected_may_be_as_it_is() -> None:
 
 
 def test_what_is_expected_and_not_reported_deviates() -> None:
-    silent = NtpClientReading(enabled=True)
+    silent = ntp_client(enabled=True)
     assert deviating(silent, enabled=True, nts_enabled=False, static_servers=[]) == (
         "nts_enabled",
         "static_servers",

@@ -14,10 +14,11 @@ from exporter.config import Expect
 from exporter.devices.health import OFFSET_SECONDS, SKEW_SECONDS, diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix import errors
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import NtpClientReading, Reading
 from tests.support.outcomes import outcome
+from tests.support.readings import ntp_client, replace_fields
 
-FINE = NtpClientReading(enabled=True, synced=True, offset_seconds=0.01)
+FINE = ntp_client(enabled=True, synced=True, offset_seconds=0.01)
 RULES = Path(__file__).parents[2] / "grafana" / "rules" / "axis-ntp.rules.yml"
 
 
@@ -54,7 +55,7 @@ def test_a_good_device_has_no_trouble() -> None:
     ],
 )
 def test_what_the_client_says_is_judged(changed: dict[str, Any], what: str) -> None:
-    assert said(read(FINE._replace(**changed))) == [what]
+    assert said(read(replace_fields(FINE, **changed))) == [what]
 
 
 def test_a_device_without_a_client_is_no_good() -> None:
@@ -111,8 +112,8 @@ def test_a_device_that_owes_an_answer_is_told_of_that_and_not_of_its_last_error(
 
 
 def test_a_device_without_servers_is_to_be_given_some() -> None:
-    none = FINE._replace(
-        synced=False, offset_seconds=None, servers_source="static", static_servers=()
+    none = replace_fields(
+        FINE, synced=False, offset_seconds=None, servers_source="static", static_servers=()
     )
     assert [each.advice for each in diagnose(read(none), None)] == [
         "Give the device NTP servers: it has none."

@@ -1,9 +1,10 @@
 """The account of a device's polls."""
 
 from exporter.clock.host import HostTime
+from exporter.clock.http_time import CallTimes
 from exporter.devices.state import MAX_ERROR_KINDS, DeviceState, ErrorKind, PollOutcome
 from exporter.vapix.errors import ApiError, DeviceError, PollTimeout, UnexpectedStatus
-from exporter.vapix.reading import Reading
+from exporter.vapix.ntp_info import Reading
 from tests.support.outcomes import outcome
 
 READING = Reading("1.0", None, server_present=False)
@@ -62,6 +63,8 @@ def test_every_poll_is_remembered_with_its_reason() -> None:
 
 def test_a_poll_began_before_it_was_held_and_before_it_took_its_time() -> None:
     late = PollTimeout("late")
-    ended = PollOutcome(HostTime(10_000_000_000, 0), 2_000_000_000, late, held_ns=3_000_000_000)
+    ended = PollOutcome(
+        HostTime(10_000_000_000, 0), 2_000_000_000, late, CallTimes(held_ns=3_000_000_000)
+    )
     assert ended.began_steady_seconds == 5
     assert ended.duration_seconds == 2

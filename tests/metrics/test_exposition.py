@@ -1,5 +1,7 @@
 """From states to samples: every series of the catalogue, and absent beats wrong."""
 
+from dataclasses import fields
+
 import pytest
 
 from exporter.config import Expect
@@ -7,7 +9,7 @@ from exporter.config.labels import RESERVED_LABELS
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import PollTimeout, Unauthorized
-from exporter.vapix.reading import NtpClientReading
+from exporter.vapix.ntp_info import NtpSettings, NtpStatus
 from tests.support.exposed_devices import (
     CLIENT,
     NOW,
@@ -20,6 +22,7 @@ from tests.support.exposed_devices import (
     values,
 )
 from tests.support.outcomes import outcome
+from tests.support.readings import ntp_client, replace_fields
 
 
 @pytest.mark.parametrize(
@@ -80,7 +83,7 @@ def test_before_the_first_poll_only_the_counters_stand_at_zero() -> None:
 
 
 def test_what_the_device_did_not_say_has_no_sample() -> None:
-    found = samples(device(read(NtpClientReading())))
+    found = samples(device(read(ntp_client())))
     assert names(found) == {
         "axis_ntp_up",
         "axis_ntp_client_present",
@@ -165,12 +168,16 @@ def test_names_follow_prometheus_conventions() -> None:
         assert metric.help.endswith(".")
 
 
-@pytest.mark.parametrize("field", NtpClientReading._fields)
-def test_a_change_of_any_one_field_is_told(field: str) -> None:
+@pytest.mark.parametrize(
+    ("part", "field"),
+    [("settings", f.name) for f in fields(NtpSettings)]
+    + [("status", f.name) for f in fields(NtpStatus)],
+)
+def test_a_change_of_any_one_field_is_told(part: str, field: str) -> None:
     subject = device(read(CLIENT))
     exposition = Exposition()
     exposition.refresh(subject)
-    changed = CLIENT._replace(**{field: getattr(OTHER, field)})
+    changed = replace_fields(CLIENT, **{field: getattr(getattr(OTHER, part), field)})
     assert changed != CLIENT
     subject.state.record(outcome(2000.0, 0.25, read(changed)))
     exposition.refresh(subject)

@@ -14,7 +14,7 @@ from exporter.devices.device import Device
 from exporter.devices.state import PollOutcome
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import UnexpectedStatus
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import Reading
 from tests.support.exposed_devices import (
     NOW,
     device,
@@ -23,6 +23,7 @@ from tests.support.exposed_devices import (
 )
 from tests.support.oracle import DeviceCollector
 from tests.support.outcomes import outcome
+from tests.support.readings import ntp_client
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 
@@ -31,7 +32,7 @@ texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)
 def test_any_text_as_name_label_or_server_reads_back_the_same(
     name: str, label: str, servers: list[str]
 ) -> None:
-    client = NtpClientReading(servers_source="static", static_servers=tuple(servers))
+    client = ntp_client(servers_source="static", static_servers=tuple(servers))
     subject = device(read(client), name=name, site=label)
     expected = {(name, label, server) for server in servers}
     for parse, openmetrics in ((parse_text, False), (parse_openmetrics, True)):
@@ -50,7 +51,7 @@ readings = st.builds(
     api_version=st.none() | st.sampled_from(["1.0", "1.5"]),
     client=st.none()
     | st.builds(
-        NtpClientReading,
+        ntp_client,
         enabled=st.none() | st.booleans(),
         nts_enabled=st.none() | st.booleans(),
         servers_source=st.none() | st.sampled_from(["static", "dhcp", "other"]),
@@ -77,7 +78,7 @@ outcomes = st.builds(
     seconds=st.floats(0, 100),
     result=readings | faults,
     began_steady=st.floats(0, 1e6),
-    sightings=st.just(()) | st.just((ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT"),)),
+    responses=st.just(()) | st.just((ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT"),)),
 )
 
 

@@ -42,7 +42,7 @@ def test_each_of_many_devices_is_told_as_it_was_at_one_moment() -> None:
     seen = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
     exposition, devices = Exposition(), [device(name=f"d{n}") for n in range(MANY)]
     for each in devices:
-        each.state.record(outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
+        each.state.record(outcome(1000.0, 0.25, read(CLIENT), responses=(seen,)))
         exposition.refresh(each)
     pieces = exposition.pieces(NOW, openmetrics=False)
     text = next(pieces)
@@ -68,7 +68,7 @@ def test_a_piece_is_a_thousand_devices_at_most() -> None:
 def test_an_offset_and_its_uncertainty_are_of_one_moment_whatever_comes_between() -> None:
     subject = device()
     seen = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
-    subject.state.record(outcome(1000.0, 0.25, read(CLIENT), sightings=(seen,)))
+    subject.state.record(outcome(1000.0, 0.25, read(CLIENT), responses=(seen,)))
     exposition = Exposition()
     exposition.refresh(subject)
     at_once = b"".join(exposition.pieces(NOW, openmetrics=False)).decode()
@@ -77,7 +77,7 @@ def test_an_offset_and_its_uncertainty_are_of_one_moment_whatever_comes_between(
         text += piece.decode()
         later = ResponseTimes(number * SECOND_NS, number * SECOND_NS + 1, "nonsense")
         subject.state.record(
-            outcome(1060.0, 0.25, PollTimeout("late"), sightings=(later,) * (number % 2))
+            outcome(1060.0, 0.25, PollTimeout("late"), responses=(later,) * (number % 2))
         )
     assert [line for line in text.splitlines() if "clock_offset" in line] == [
         line for line in at_once.splitlines() if "clock_offset" in line

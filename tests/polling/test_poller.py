@@ -51,7 +51,7 @@ def test_a_poll_ends_at_its_deadline() -> None:
     assert observer.latency == pytest.approx([7.5], abs=0.01)
     assert hung.state.error is not None
     assert hung.state.error.reason == "timeout"
-    assert str(hung.state.error) == "no complete answer within 7.5 s: connecting"
+    assert str(hung.state.error) == "timed out after 7.5 s connecting"
 
 
 def test_no_more_polls_than_concurrency_are_open_and_the_rest_wait_their_turn() -> None:
@@ -112,7 +112,7 @@ def test_a_device_that_is_removed_before_its_poll_has_begun_leaves_its_slot_to_o
     assert len(clients["stays"].started) == 1
 
 
-def test_whoever_listens_is_told_of_a_device_at_its_start_and_after_each_poll() -> None:
+def test_the_listener_is_notified_at_the_start_and_after_each_poll() -> None:
     subject = device(StubClient())
     observer = poll_for(300, [subject])
     assert observer.changes == [subject] * 6
@@ -133,7 +133,7 @@ def test_a_slot_that_falls_free_is_taken_at_once() -> None:
     assert sorted(client.started for client in clients) == [[0.0], [5.0], [10.0]]
 
 
-def test_a_device_that_is_removed_during_its_poll_is_told_of_no_more() -> None:
+def test_a_device_that_is_removed_during_its_poll_is_not_notified_again() -> None:
     client = StubClient(seconds=50)
     gone = device(client, timeout=100)
 
@@ -149,11 +149,11 @@ def test_a_device_that_is_removed_during_its_poll_is_told_of_no_more() -> None:
     assert len(client.started) == 1
 
 
-def test_a_fault_in_the_account_of_a_poll_costs_the_device_no_later_one(
+def test_a_fault_while_recording_a_poll_costs_no_later_poll(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     record = Mock(side_effect=[ZeroDivisionError, *[None] * 4])
-    monkeypatch.setattr("exporter.polling.poller.record_and_tell", record)
+    monkeypatch.setattr("exporter.polling.poller.log_transitions", record)
     client = StubClient()
     poll_for(300, [device(client)], concurrency=1)
     assert len(client.started) == 5

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.polling.schedule import first_wait, next_due
+from exporter.polling.schedule import first_wait, next_turn
 
 intervals = st.floats(min_value=0.1, max_value=86_400)
 
@@ -32,15 +32,15 @@ def test_a_restart_leaves_a_device_its_turn(name: str, start: float, later: floa
 
 
 def test_the_next_poll_is_one_interval_after_the_last_was_due() -> None:
-    assert next_due(100.0, 60.0, now=103.0) == 160.0
+    assert next_turn(100.0, 60.0, now=103.0) == 160.0
 
 
 def test_turns_that_passed_are_skipped_and_the_rhythm_is_kept() -> None:
-    assert next_due(100.0, 60.0, now=225.0) == 280.0
+    assert next_turn(100.0, 60.0, now=225.0) == 280.0
 
 
 def test_a_turn_that_is_due_just_now_is_not_taken_twice() -> None:
-    assert next_due(100.0, 60.0, now=160.0) == 220.0
+    assert next_turn(100.0, 60.0, now=160.0) == 220.0
 
 
 @given(st.floats(min_value=0, max_value=1e6), intervals, st.floats(min_value=0, max_value=1e5))
@@ -48,5 +48,5 @@ def test_the_next_poll_is_never_in_the_past_nor_more_than_an_interval_away(
     due: float, interval: float, late: float
 ) -> None:
     now = due + late
-    following = next_due(due, interval, now)
+    following = next_turn(due, interval, now)
     assert now - 1e-3 <= following <= now + interval + 1e-3

@@ -27,9 +27,9 @@ def statuses(requests: list[Request]) -> list[int]:
 
 async def test_a_digest_handshake_gives_a_reading(start_apache: StartApache) -> None:
     async with client_of(start_apache(ApacheSettings())) as client:
-        reading = await client.get_info()
+        reading = (await client.get_info()).value
     assert reading.client is not None
-    assert reading.client.offset_seconds == pytest.approx(0.0000211)
+    assert reading.client.status.reported_offset_seconds == pytest.approx(0.0000211)
 
 
 async def test_steady_state_is_one_request_a_poll(start_apache: StartApache) -> None:

@@ -38,7 +38,7 @@ async def refusal_of(apache: Apache, settings: ClientSettings) -> str:
 
 async def is_accepted(apache: Apache, settings: ClientSettings) -> bool:
     async with client_of(apache, settings) as client:
-        return (await client.get_info()).client is not None
+        return (await client.get_info()).value.client is not None
 
 
 async def test_a_self_signed_certificate_is_refused_by_default(secure_device: Apache) -> None:

@@ -13,6 +13,7 @@ from exporter.clock.host import HostClock, steady_ns
 from exporter.clock.http_time import clock_sample, clock_samples
 from exporter.clock.offset import Offset
 from exporter.vapix.client import NtpClient
+from exporter.vapix.errors import DeviceError
 from exporter.vapix.tls import TlsSettings
 from tests.real.certificates import self_signed
 from tests.real.client import ClientSettings, client_of
@@ -31,10 +32,9 @@ def faked(offset: str) -> dict[str, str]:
 
 async def look(client: NtpClient, clock: DeviceClock) -> Offset:
     begun_ns = steady_ns()
-    await client.get_info()
-    sightings = client.take_sightings()
-    ready_after_ns = sightings[0].sent_ns - begun_ns
-    clock.take_poll(clock_samples(sightings, THIS_YEAR), ready_after_ns)
+    _, times = await client.get_info()
+    ready_after_ns = times.responses[0].sent_ns - begun_ns
+    clock.take_poll(clock_samples(times.responses, THIS_YEAR), ready_after_ns)
     offset = clock.offset(HostClock().now())
     assert offset is not None
     return offset
@@ -62,9 +62,9 @@ async def test_a_digest_device_is_read_to_5_ms_in_one_poll(
 async def test_a_wrong_password_reads_the_clock_all_the_same(start_apache: StartApache) -> None:
     apache = start_apache(ApacheSettings(env=faked("+3.250")))
     async with client_of(apache, ClientSettings(password="wrong")) as client:
-        with pytest.raises(Exception, match="HTTP 401"):
+        with pytest.raises(DeviceError, match="HTTP 401") as refused:
             await client.get_info()
-        seen = [clock_sample(sighting, THIS_YEAR) for sighting in client.take_sightings()]
+    seen = [clock_sample(response, THIS_YEAR) for response in refused.value.times.responses]
     assert len(seen) == 2
     assert all(each is not None and each.is_point for each in seen)
 
@@ -75,9 +75,9 @@ async def test_a_next_nonce_is_a_reading_too(start_apache: StartApache) -> None:
     clock = DeviceClock()
     async with client_of(apache) as client:
         await look(client, clock)
-        await client.get_info()
-        (sighting,) = client.take_sightings()
-    seen = clock_sample(sighting, THIS_YEAR)
+        _, times = await client.get_info()
+    (response,) = times.responses
+    seen = clock_sample(response, THIS_YEAR)
     assert seen is not None
     assert seen.is_point
 

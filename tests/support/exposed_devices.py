@@ -10,10 +10,11 @@ from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import DeviceState
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import DeviceError
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import NtpClientReading, Reading
 from tests.support.outcomes import outcome
+from tests.support.readings import ntp_client
 
-CLIENT = NtpClientReading(
+CLIENT = ntp_client(
     enabled=True,
     nts_enabled=False,
     servers_source="dhcp",
@@ -29,7 +30,7 @@ CLIENT = NtpClientReading(
 )
 
 
-OTHER = NtpClientReading(
+OTHER = ntp_client(
     enabled=False,
     nts_enabled=True,
     servers_source="static",

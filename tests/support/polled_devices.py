@@ -6,15 +6,18 @@ from collections.abc import Awaitable, Callable, Iterable
 from email.utils import formatdate
 
 from exporter.clock.host import HostClock
-from exporter.clock.http_time import ResponseTimes
+from exporter.clock.http_time import CallTimes, ResponseTimes
 from exporter.clock.offset import SECOND_NS
+from exporter.clock.phase import hold_ns
 from exporter.devices.device import Device, DeviceTarget
 from exporter.polling.poller import Poller
-from exporter.vapix.hold import Hold
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.client import Timed
+from exporter.vapix.errors import PollTimeout
+from exporter.vapix.ntp_info import Reading
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
+from tests.support.readings import ntp_client
 
-READING = Reading("1.0", NtpClientReading(enabled=True), server_present=False)
+READING = Reading("1.0", ntp_client(enabled=True), server_present=False)
 
 
 EPOCH = 1_700_000_000.0
@@ -29,15 +32,18 @@ class StubClient:
         self.started: list[float] = []
         self.open = 0
         self.most_open = 0
-        self.sightings: list[ResponseTimes] = []
         self.scheme = None
-        self.stage = "connecting"
 
-    def take_sightings(self) -> list[ResponseTimes]:
-        taken, self.sightings = self.sightings, []
-        return taken
+    async def get_info(self, timeout_seconds: float, send_at_ns: int) -> Timed[Reading]:
+        loop = asyncio.get_running_loop()
+        wait_seconds = max(0.0, send_at_ns / SECOND_NS - loop.time()) if send_at_ns else 0.0
+        try:
+            async with asyncio.timeout(timeout_seconds + wait_seconds):
+                return await self.respond(send_at_ns)
+        except TimeoutError:
+            raise PollTimeout(f"timed out after {timeout_seconds:g} s connecting") from None
 
-    async def get_info(self, _hold: Hold) -> Reading:
+    async def respond(self, _send_at_ns: int) -> Timed[Reading]:
         self.started.append(asyncio.get_running_loop().time())
         self.open += 1
         self.most_open = max(self.most_open, self.open)
@@ -47,7 +53,7 @@ class StubClient:
             self.open -= 1
         if isinstance(self.result, BaseException):
             raise self.result
-        return self.result
+        return Timed(self.result, CallTimes())
 
 
 class Observer:
@@ -110,14 +116,14 @@ class ClockedClient(StubClient):
         self.offset_seconds = offset_seconds
         self.connect_seconds = connect_seconds
 
-    async def get_info(self, hold: Hold) -> Reading:
+    async def respond(self, send_at_ns: int) -> Timed[Reading]:
         loop = asyncio.get_running_loop()
         self.connecting.append(loop.time())
         await asyncio.sleep(self.connect_seconds)
-        await hold.wait()
+        held_ns = hold_ns(send_at_ns, round(loop.time() * SECOND_NS))
+        await asyncio.sleep(held_ns / SECOND_NS)
         sent = loop.time()
-        reading = await super().get_info(hold)
+        reading, _ = await super().respond(send_at_ns)
         date = formatdate(math.floor(EPOCH + sent + self.offset_seconds), usegmt=True)
         times = (round(sent * SECOND_NS), round(loop.time() * SECOND_NS))
-        self.sightings.append(ResponseTimes(*times, date))
-        return reading
+        return Timed(reading, CallTimes((ResponseTimes(*times, date),), held_ns))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS, ClockSample, Offset
-from exporter.vapix.hold import Hold
+from exporter.clock.phase import hold_ns
 
 
 @dataclass
@@ -80,7 +80,7 @@ class Poller:
         aimed_ns = turn_ns + round(self.clock.shift_seconds(turn_ns) * SECOND_NS)
         connect_ns = self._nanoseconds(*self.connect_seconds)
         ready_ns = aimed_ns - self.clock.lead_ns + connect_ns
-        sent_ns = ready_ns + Hold(aimed_ns).left_ns(ready_ns)
+        sent_ns = ready_ns + hold_ns(aimed_ns, ready_ns)
         if self.step_ns:
             self.truth.steps[sent_ns], self.step_ns = self.step_ns, 0
         received_ns = sent_ns + self._nanoseconds(*self.round_trip_seconds)

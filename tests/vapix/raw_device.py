@@ -11,7 +11,7 @@ from exporter.vapix import errors
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import open_session
 from exporter.vapix.http_auth import Authenticator, DeviceCredentials
-from exporter.vapix.reading import Reading
+from exporter.vapix.ntp_info import Reading
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -47,9 +47,9 @@ async def client_of(handler: Handler) -> AsyncIterator[NtpClient]:
 
 async def servers_max(client: NtpClient) -> int | None:
     async with asyncio.timeout(5):
-        reading: Reading = await client.get_info()
+        reading: Reading = (await client.get_info()).value
     assert reading.client is not None
-    return reading.client.static_servers_max
+    return reading.client.settings.static_servers_max
 
 
 async def error_of(client: NtpClient, deadline_seconds: float = 5) -> errors.DeviceError:

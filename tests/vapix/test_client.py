@@ -9,8 +9,11 @@ import aiohttp
 import pytest
 from aioresponses import aioresponses
 from multidict import CIMultiDict
+from structlog.testing import capture_logs
 from yarl import URL
 
+from exporter.clock.host import HostClock
+from exporter.devices.device import Device, DeviceTarget
 from exporter.vapix import errors
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import open_session
@@ -69,9 +72,9 @@ async def fails(client: NtpClient) -> errors.DeviceError:
 
 async def test_a_good_answer_is_a_reading(device: MockedDevice, client: NtpClient) -> None:
     device.answers(body=GOOD)
-    reading = await client.get_info()
+    reading = (await client.get_info()).value
     assert reading.client is not None
-    assert reading.client.enabled is True
+    assert reading.client.settings.enabled is True
     assert requests(device) == [{"apiVersion": "1.0", "method": "getNTPInfo"}]
 
 
@@ -117,7 +120,7 @@ async def test_a_redirect_is_not_followed_but_named(
     device.answers(status=status, headers={"Location": where})
     error = await fails(client)
     assert (error.reason, error.code) == ("http_status", status)
-    assert "redirected to http://elsewhere.example/\\x1b, not followed" in str(error)
+    assert "redirect to http://elsewhere.example/\\x1b not followed" in str(error)
     assert list(device.requests) == [("POST", ADDRESS)]
 
 
@@ -129,12 +132,12 @@ async def test_an_odd_content_type_is_accepted(
     device: MockedDevice, client: NtpClient, content_type: str
 ) -> None:
     device.answers(body=GOOD, headers={"Content-Type": content_type})
-    assert (await client.get_info()).client is not None
+    assert (await client.get_info()).value.client is not None
 
 
 async def test_a_body_of_just_64_kib_is_read(device: MockedDevice, client: NtpClient) -> None:
     device.answers(body=GOOD + " " * (65_536 - len(GOOD)))
-    assert (await client.get_info()).client is not None
+    assert (await client.get_info()).value.client is not None
 
 
 async def test_a_factory_new_device_is_told_as_such(
@@ -214,7 +217,7 @@ async def test_every_challenge_of_several_headers_is_read(
     device.answers(body=GOOD)
     await client.get_info()
     first, second = device.requests[("POST", ADDRESS)]
-    assert first.kwargs["headers"] is None
+    assert "Authorization" not in first.kwargs["headers"]
     assert second.kwargs["headers"]["Authorization"].startswith("Digest ")
 
 
@@ -232,8 +235,9 @@ async def test_a_configuration_is_sent_as_the_reference_has_it(
 ) -> None:
     device.answers(body=GOOD)
     device.answers(body='{"apiVersion": "1.0", "data": {}}')
-    current = (await client.get_info()).client
-    assert current is not None
+    reading = (await client.get_info()).value
+    assert reading.client is not None
+    current = reading.client.settings
     await set_configuration(client, NtpClientConfiguration(static_servers=("10.0.0.1",)), current)
     assert requests(device)[-1] == {
         "apiVersion": "1.0",
@@ -246,8 +250,9 @@ async def test_a_configuration_that_would_be_refused_is_not_sent(
     device: MockedDevice, client: NtpClient
 ) -> None:
     device.answers(body=GOOD)
-    current = (await client.get_info()).client
-    assert current is not None
+    reading = (await client.get_info()).value
+    assert reading.client is not None
+    current = reading.client.settings
     with pytest.raises(InvalidConfiguration):
         await set_configuration(client, NtpClientConfiguration(minpoll=25), current)
     assert len(requests(device)) == 1
@@ -257,3 +262,22 @@ async def test_no_exception_holds_the_password(device: MockedDevice, client: Ntp
     device.answers(status=401, headers={"WWW-Authenticate": DIGEST}, repeat=True)
     error = await fails(client)
     assert "secret" not in f"{error!r} {error} {error.__dict__} {error.__context__!r}"
+
+
+async def test_an_internal_fault_becomes_an_error_of_the_device_and_is_logged(
+    client: NtpClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(client._session, "post", Mock(side_effect=ZeroDivisionError))
+    with capture_logs() as logs:
+        error = await fails(client)
+    assert error.reason == "internal"
+    assert [(log["event"], log["exc_info"]) for log in logs] == [("poll.internal_error", True)]
+
+
+async def test_a_stored_error_keeps_no_frames_alive(
+    device: MockedDevice, client: NtpClient
+) -> None:
+    device.answers(exception=aiohttp.ServerDisconnectedError())
+    error = (await Device(DeviceTarget("x", "x", {}, 60, 10), client).poll(HostClock())).result
+    assert isinstance(error, errors.DeviceError)
+    assert (error.__traceback__, error.__cause__, error.__context__) == (None, None, None)

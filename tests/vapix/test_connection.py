@@ -185,8 +185,9 @@ async def test_a_body_that_is_too_long_shows_the_clock_all_the_same() -> None:
         await writer.drain()
 
     async with client_of(device) as client:
-        assert (await error_of(client)).reason == "invalid_response"
-        assert [each.date for each in client.take_sightings()] == ["Sun, 22 Nov 2026 12:00:00 GMT"]
+        error = await error_of(client)
+    assert error.reason == "invalid_response"
+    assert [each.date for each in error.times.responses] == ["Sun, 22 Nov 2026 12:00:00 GMT"]
 
 
 async def test_interim_answers_are_passed_over() -> None:
@@ -277,16 +278,13 @@ async def test_connection_close_is_heeded() -> None:
         assert [await servers_max(client) for _ in range(3)] == [1, 2, 3]
 
 
-async def test_every_answer_is_a_sighting_with_the_times_around_it() -> None:
+async def test_a_call_returns_the_times_around_each_response() -> None:
     async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while True:
             await read_request(reader)
             writer.write(answer(5, b"Date: Sun, 22 Nov 2026 12:00:00 GMT\r\n"))
 
     async with client_of(device) as client:
-        await servers_max(client)
-        await servers_max(client)
-        first, second = client.take_sightings()
-        assert client.take_sightings() == []
+        (first,), (second,) = [(await client.get_info()).times.responses for _ in range(2)]
     assert 0 < first.sent_ns <= first.received_ns <= second.sent_ns <= second.received_ns
     assert first.date == "Sun, 22 Nov 2026 12:00:00 GMT"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from exporter.vapix.ntp import NtpAnswer, decode_info
+from exporter.vapix.ntp import NtpAnswer
 from exporter.vapix.ntp_configuration import (
     InvalidConfiguration,
     NtpClientConfiguration,
@@ -11,9 +11,9 @@ from exporter.vapix.ntp_configuration import (
     present_configuration,
     unreadable_parameters,
 )
-from exporter.vapix.reading import NtpClientReading
+from exporter.vapix.ntp_info import NtpSettings, decode_info
 
-CURRENT = NtpClientReading(static_servers_max=2, minpoll=6, maxpoll=10)
+CURRENT = NtpSettings(static_servers_max=2, minpoll=6, maxpoll=10)
 
 
 def test_every_parameter_is_sent_as_the_reference_spells_it() -> None:
@@ -98,7 +98,7 @@ def test_what_the_device_takes_is_let_through(wanted: NtpClientConfiguration) ->
 
 
 def test_an_unknown_limit_bounds_nothing() -> None:
-    check(NtpClientConfiguration(static_servers=("a",) * 9, minpoll=24), NtpClientReading())
+    check(NtpClientConfiguration(static_servers=("a",) * 9, minpoll=24), NtpSettings())
 
 
 SECTION = {
@@ -116,14 +116,12 @@ SECTION = {
 def test_what_a_device_reports_is_sent_back_as_it_was() -> None:
     reading = decode_info(NtpAnswer("1.5", {"client": SECTION}))
     assert reading.client is not None
-    sent = encode_params(present_configuration(reading.client))
+    sent = encode_params(present_configuration(reading.client.settings))
     assert {name: list(v) if isinstance(v, tuple) else v for name, v in sent.items()} == SECTION
 
 
 def test_what_a_device_does_not_report_is_not_sent() -> None:
-    assert encode_params(present_configuration(NtpClientReading(enabled=False))) == {
-        "enabled": False
-    }
+    assert encode_params(present_configuration(NtpSettings(enabled=False))) == {"enabled": False}
 
 
 @pytest.mark.parametrize(

@@ -1,19 +1,18 @@
 """What leaves for a device: one piece, with the headers that we chose."""
 
 import asyncio
-from unittest.mock import Mock
 
 import pytest
 
-from exporter.vapix.connection import GuardedConnection, _OnePiece
-from tests.vapix.raw_device import answer, at_once, client_of, servers_max
+from exporter.vapix.connection import GuardedConnection
+from tests.vapix.raw_device import answer, client_of, servers_max
 
 BODY = b'{"method": "getNTPInfo", "apiVersion": "1.0"}'
 DIGEST = b'WWW-Authenticate: Digest realm="AXIS", nonce="abc", qop="auth"\r\n'
 REFUSAL = b"HTTP/1.1 401 Unauthorized\r\n%sContent-Length: 0\r\n\r\n" % DIGEST
 
 
-async def test_a_request_is_one_write_of_known_headers_and_body() -> None:
+async def test_a_request_is_one_segment_of_known_headers_and_body() -> None:
     requests = []
 
     async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -38,28 +37,6 @@ async def test_a_request_is_one_write_of_known_headers_and_body() -> None:
     ]
     (more,) = set(authorized[0]) - set(anonymous[0])
     assert more.startswith(b'Authorization: Digest username="root"')
-
-
-async def test_a_request_on_a_kept_connection_makes_no_task_and_one_write(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    async with client_of(at_once) as client:
-        assert await servers_max(client) == 5
-        written: list[bytes] = []
-        write = _OnePiece.write
-
-        def note(piece: _OnePiece, data: bytes) -> None:
-            written.append(data)
-            write(piece, data)
-
-        monkeypatch.setattr(_OnePiece, "write", note)
-        loop, tasks = asyncio.get_running_loop(), Mock(side_effect=asyncio.Task)
-        loop.set_task_factory(lambda loop, steps, **more: tasks(steps, loop=loop, **more))
-        assert await servers_max(client) == 5
-        loop.set_task_factory(None)
-    assert tasks.call_count == 0
-    assert len(written) == 1
-    assert written[0].endswith(b"\r\n\r\n")
 
 
 def parts(request: bytes) -> tuple[bytes, bytes, bytes]:

@@ -5,10 +5,7 @@ import socket
 
 import pytest
 
-from exporter.devices.device import Device, DeviceTarget
-from exporter.polling.poller import poll_once
 from exporter.vapix import errors
-from exporter.vapix.hold import Hold
 from exporter.vapix.tls import TlsSettings
 from tests.vapix.tls_device import Behaviour, client_of, device_that, drain, explanation, failure_of
 
@@ -62,9 +59,7 @@ async def test_a_handshake_that_stalls_ends_with_the_polls_deadline() -> None:
         device_that(stalls) as address,
         client_of(address, TlsSettings(insecure_skip_verify=True)) as client,
     ):
-        result, sightings = await poll_once(
-            Device(DeviceTarget("x", address, {}, 60, 0.2), client), Hold()
-        )
-    assert isinstance(result, errors.DeviceError)
-    assert (result.reason, sightings) == ("timeout", [])
+        with pytest.raises(errors.PollTimeout) as timeout:
+            await client.get_info(timeout_seconds=0.2)
+    assert timeout.value.times.responses == ()
     assert left == [True], "the connection is closed, not left behind"

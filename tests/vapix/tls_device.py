@@ -168,7 +168,7 @@ async def client_of(
 
 async def is_read(address: str, settings: TlsSettings, server_name: str | None = None) -> bool:
     async with client_of(address, settings, server_name) as client:
-        return (await client.get_info()).client is not None
+        return (await client.get_info()).value.client is not None
 
 
 async def failure_of(

@@ -17,9 +17,10 @@ from exporter.devices.device import Device, DeviceTarget
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import Unauthorized
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import Reading
 from exporter.web.routes import WebState, make_app
 from tests.support.outcomes import outcome
+from tests.support.readings import ntp_client
 
 NOW = 2000.0
 parse_openmetrics: Any = parser.text_string_to_metric_families
@@ -135,7 +136,7 @@ async def test_the_status_page_escapes_what_files_and_devices_say(
 async def test_the_status_page_tells_state_offset_and_servers(
     client: Client, lobby: Device
 ) -> None:
-    reading = NtpClientReading(
+    reading = ntp_client(
         enabled=True,
         synced=True,
         offset_seconds=-0.0123,
@@ -164,10 +165,10 @@ async def test_pages_may_load_nothing_from_elsewhere(client: Client) -> None:
 async def test_a_clock_that_is_off_is_told_whatever_the_device_says(
     client: Client, lobby: Device
 ) -> None:
-    reading = Reading("1.0", NtpClientReading(enabled=True, synced=True), server_present=False)
+    reading = Reading("1.0", ntp_client(enabled=True, synced=True), server_present=False)
     # The page's host has 0 on its steady clock at 2000 s Unix; the device is 30 s ahead.
     sighting = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:33:50 GMT")
-    lobby.state.record(outcome(NOW, 0.5, reading, sightings=(sighting,)))
+    lobby.state.record(outcome(NOW, 0.5, reading, responses=(sighting,)))
     page = (await get(client, "/"))[1].decode()
     assert "synchronized, but its clock is off" in page
     assert "+30.500 s ± 500.000 ms" in page

@@ -12,7 +12,7 @@ from exporter.devices.history import Poll
 from exporter.devices.state import DeviceState
 from exporter.system.durations import format_duration
 from exporter.system.offsets import format_clock, format_offset
-from exporter.vapix.reading import NtpClientReading
+from exporter.vapix.ntp_info import NtpSettings
 from exporter.web.pages import chart
 from exporter.web.pages.assets import probe_url, render
 from exporter.web.pages.format import (
@@ -86,16 +86,16 @@ def clock_facts(state: DeviceState, now: HostTime) -> Iterator[Fact]:
 
 def client_facts(state: DeviceState) -> Iterator[Fact]:
     """What the device says of its NTP client; nothing without one."""
-    client = state.client
-    if client is None or state.reading is None:
+    if state.client is None or state.reading is None:
         return
-    yield "Enabled", _YES_NO[client.enabled]
-    yield "Synchronized", _YES_NO[client.synced]
-    yield "Offset to its server", format_offset(client.offset_seconds)
-    yield "Next synchronization", _after_poll(client.time_to_next_sync_seconds)
-    yield "Its poll interval", _interval(client)
-    yield "Source of the servers", client.servers_source or ""
-    yield "Network Time Security", _YES_NO[client.nts_enabled]
+    settings, status = state.client
+    yield "Enabled", _YES_NO[settings.enabled]
+    yield "Synchronized", _YES_NO[status.synced]
+    yield "Offset to its server", format_offset(status.reported_offset_seconds)
+    yield "Next synchronization", _after_poll(status.time_to_next_sync_seconds)
+    yield "Its poll interval", _interval(settings)
+    yield "Source of the servers", settings.servers_source or ""
+    yield "Network Time Security", _YES_NO[settings.nts_enabled]
     yield "As expected", _as_expected(state)
     yield "API version", state.reading.api_version or ""
 
@@ -106,8 +106,8 @@ def _as_expected(state: DeviceState) -> str:
     return f"no: {', '.join(state.mismatches)}" if state.mismatches else "yes"
 
 
-def _interval(client: NtpClientReading) -> str:
-    shortest, longest = client.poll_interval_min_seconds, client.poll_interval_max_seconds
+def _interval(settings: NtpSettings) -> str:
+    shortest, longest = settings.poll_interval_min_seconds, settings.poll_interval_max_seconds
     if shortest is None or longest is None:
         return ""
     return f"{format_duration(shortest)} to {format_duration(longest)}"

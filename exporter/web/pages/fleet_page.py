@@ -89,7 +89,7 @@ def _value(state: DeviceState, level: Level, sort: str, now: HostTime) -> float 
         case "state":
             return -LEVELS.index(level)
         case "offset":
-            return _size(state.shown.offset_seconds)
+            return _size(state.status.reported_offset_seconds)
         case "clock":
             offset = state.clock_offset(now)
             return None if offset is None else _size(offset.seconds)
@@ -130,9 +130,9 @@ def row_of(device: Device, now: HostTime) -> Row:
         level=level_of(state, found),
         state=in_words(state, found),
         error="" if state.error is None else str(state.error),
-        offset=format_offset(state.shown.offset_seconds),
+        offset=format_offset(state.status.reported_offset_seconds),
         clock=format_clock(state.clock_offset(now)),
-        servers=", ".join(state.shown.active_servers or ()),
+        servers=", ".join(state.settings.active_servers or ()),
         last_poll="" if polled is None else format_ago(now.unix_seconds - polled),
     )
 

@@ -32,7 +32,7 @@ def in_words(state: DeviceState, found: Sequence[Issue]) -> str:
     if state.last_poll_unix is None:
         return "not polled yet"
     wrong = ", ".join(trouble.what for trouble in found)
-    if not (state.shown.enabled and state.shown.synced):
+    if not (state.settings.enabled and state.status.synced):
         return wrong
     return f"synchronized, but {wrong}" if wrong else "synchronized"
 

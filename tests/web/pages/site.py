@@ -14,13 +14,14 @@ from exporter.devices.device import Device, DeviceTarget
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import DeviceError, Unauthorized
-from exporter.vapix.reading import NtpClientReading, Reading
+from exporter.vapix.ntp_info import NtpClientReading, Reading
 from exporter.web.routes import WebState, make_app
 from tests.support.outcomes import outcome
+from tests.support.readings import ntp_client
 
 NOW_UNIX = 1_000_000_000.0
 NOW = HostTime(0, round(NOW_UNIX * 1e9))
-SYNCED = NtpClientReading(
+SYNCED = ntp_client(
     enabled=True,
     synced=True,
     offset_seconds=-0.0123,
@@ -48,7 +49,7 @@ def polled(
         result if isinstance(result, DeviceError) else Reading("1.5", result, server_present=False)
     )
     seen = (ResponseTimes(-1_000_000, 0, date),) if date else ()
-    subject.state.record(outcome(NOW_UNIX - ago - 0.5, 0.5, reading, sightings=seen))
+    subject.state.record(outcome(NOW_UNIX - ago - 0.5, 0.5, reading, responses=seen))
     return subject
 
 

@@ -8,7 +8,6 @@ import pytest
 from exporter.devices.device import Device
 from exporter.fleet.registry import Fleet
 from exporter.vapix.errors import PollTimeout, Unauthorized
-from exporter.vapix.reading import NtpClientReading
 from exporter.web.pages.fleet_page import (
     DEVICES_IN_A_PIECE,
     ROWS_ON_A_PAGE,
@@ -19,17 +18,18 @@ from exporter.web.pages.fleet_page import (
     row_of,
 )
 from exporter.web.pages.fleet_query import FleetQuery
+from tests.support.readings import ntp_client, replace_fields
 from tests.support.turns import counting_turns
 from tests.web.pages.site import NOW, SYNCED, device, polled
 
 
 def fleet() -> list[Device]:
     return [
-        polled(device("dock-10", site="port"), SYNCED._replace(offset_seconds=0.02), ago=30),
-        polled(device("dock-2", site="port"), SYNCED._replace(offset_seconds=-0.05), ago=20),
+        polled(device("dock-10", site="port"), replace_fields(SYNCED, offset_seconds=0.02), ago=30),
+        polled(device("dock-2", site="port"), replace_fields(SYNCED, offset_seconds=-0.05), ago=20),
         polled(device("gate", "192.0.2.7", site="hq"), Unauthorized("HTTP 401: no", 401)),
         device("new", site="hq"),
-        polled(device("Lobby", site="hq"), NtpClientReading(enabled=True, synced=False), ago=40),
+        polled(device("Lobby", site="hq"), ntp_client(enabled=True, synced=False), ago=40),
     ]
 
 

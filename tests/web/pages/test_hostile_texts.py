@@ -7,6 +7,7 @@ import pytest
 from exporter.vapix.errors import Unauthorized
 from exporter.web.pages.assets import device_url
 from tests.support.programs import wait_until
+from tests.support.readings import replace_fields
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
 from tests.web.pages.looks import find, names, until_heading, until_shown
@@ -21,7 +22,7 @@ HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 def test_what_devices_and_files_say_runs_nothing(browser: Browser, serve: Site) -> None:
     said = Unauthorized(f"HTTP 401: {HOSTILE}", 401)
     subject = polled(device(HOSTILE, HOSTILE, site=HOSTILE), said)
-    client = SYNCED._replace(static_servers=(HOSTILE,), servers_source=HOSTILE)
+    client = replace_fields(SYNCED, static_servers=(HOSTILE,), servers_source=HOSTILE)
     other = polled(device("javascript:alert(3)"), client)
     base = serve(subject, other)
     for path in (

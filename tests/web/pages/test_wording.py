@@ -6,8 +6,9 @@ from exporter.clock.offset import Offset
 from exporter.devices.health import diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix.errors import Unauthorized
-from exporter.vapix.reading import NtpClientReading
+from exporter.vapix.ntp_info import NtpClientReading
 from exporter.web.pages import format as wording
+from tests.support.readings import ntp_client, replace_fields
 from tests.web.pages.site import SYNCED, device, polled
 
 ADVANCED = Offset(3.0, 0.001)
@@ -36,7 +37,7 @@ def test_several_troubles_are_told_and_the_gravest_counts() -> None:
     assert words(state, ADVANCED) == ("bad", "unauthorized 401, its clock is off")
 
 
-@pytest.mark.parametrize("client", [NtpClientReading(synced=True), SYNCED._replace(enabled=False)])
+@pytest.mark.parametrize("client", [ntp_client(synced=True), replace_fields(SYNCED, enabled=False)])
 def test_a_client_that_is_not_enabled_is_not_called_synchronized(client: NtpClientReading) -> None:
     state = polled(device("a"), client).state
     assert words(state)[1].startswith("NTP client d")

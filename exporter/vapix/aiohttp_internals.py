@@ -1,0 +1,64 @@
+"""Every use of aiohttp's private parts on the device side. docs/decisions/0005 says why.
+
+If a release of aiohttp changes one of them, tests/vapix/test_aiohttp_internals.py names it.
+`constraints.txt` pins the release that the tests have run with; pyproject.toml excludes aiohttp 4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
+from functools import partial
+from typing import Any, Final
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
+
+_NO_RESPONSES: Final[deque[Any]] = deque(maxlen=0)
+"""The queue of every idle connection: a deque of its own takes 600 bytes."""
+
+before_send: ContextVar[Callable[[ResponseHandler], Awaitable[None]]] = ContextVar("before_send")
+"""What to await once a request has its connection, before its first byte is written."""
+
+
+class HookedRequest(aiohttp.ClientRequest):
+    """A request that awaits `before_send`: neither tracing nor middleware gets the connection."""
+
+    async def send(self, conn: Connection) -> aiohttp.ClientResponse:
+        """Await the hook, then send; aiohttp calls this once there is a connection."""
+        if isinstance(conn.protocol, ResponseHandler):
+            await before_send.get()(conn.protocol)
+        return await super().send(conn)
+
+
+class LeanResponseHandler(ResponseHandler):
+    """A connection that can drop what aiohttp keeps of the last response, and can fail at once."""
+
+    __slots__ = ()
+
+    def drop_last_response(self) -> None:
+        """Free the parser and the queue, some KB for each idle connection."""
+        self._parser = None
+        self._payload = None
+        self._buffer = _NO_RESPONSES
+
+    def expect_response(self) -> None:
+        """Make room for the next response."""
+        if self._buffer is _NO_RESPONSES:
+            self._buffer = deque()
+
+    def fail(self, problem: aiohttp.ClientError) -> None:
+        """End the connection; whoever waits for the response gets `problem`."""
+        self.set_exception(problem)
+        if self._payload is not None:
+            self._payload.set_exception(problem)
+        if self.transport is not None:
+            self.transport.abort()
+
+
+def set_connection_class(connector: aiohttp.TCPConnector, kind: type[ResponseHandler]) -> None:
+    """Make a connector use `kind` for its connections."""
+    connector._factory = partial(kind, loop=asyncio.get_running_loop())  # noqa: SLF001

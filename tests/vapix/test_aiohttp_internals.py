@@ -1,0 +1,62 @@
+"""Each private part of aiohttp that we use: a test that fails names what aiohttp changed."""
+
+import asyncio
+import inspect
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from exporter.vapix.aiohttp_internals import HookedRequest, LeanResponseHandler
+from exporter.vapix.connection import GuardedConnection, open_session
+from tests.vapix.raw_device import at_once, client_of, servers_max
+
+ADVICE = "aiohttp changed: adapt exporter/vapix/aiohttp_internals.py"
+
+
+async def test_a_response_handler_keeps_its_state_where_we_reset_it() -> None:
+    handler = ResponseHandler(asyncio.get_running_loop())
+    for name in ("_parser", "_payload", "_buffer"):
+        assert hasattr(handler, name), f"ResponseHandler.{name} is gone. {ADVICE}"
+    assert handler._parser is None, ADVICE
+    assert handler._payload is None, ADVICE
+
+
+async def test_a_response_handler_is_closed_if_its_queue_is_not_empty() -> None:
+    handler = LeanResponseHandler(asyncio.get_running_loop())
+    handler.drop_last_response()
+    assert not handler.should_close, f"an empty _buffer no longer means idle. {ADVICE}"
+
+
+async def test_the_connector_makes_its_connections_with_our_factory() -> None:
+    async with open_session() as session:
+        connector = session.connector
+        assert connector is not None
+        assert "_factory" in vars(connector), f"BaseConnector._factory is gone. {ADVICE}"
+    made: list[GuardedConnection] = []
+    init = GuardedConnection.__init__
+
+    def note(self: GuardedConnection, loop: asyncio.AbstractEventLoop) -> None:
+        made.append(self)
+        init(self, loop)
+
+    GuardedConnection.__init__ = note  # type: ignore[method-assign]
+    try:
+        async with client_of(at_once) as client:
+            await servers_max(client)
+    finally:
+        GuardedConnection.__init__ = init  # type: ignore[method-assign]
+    assert len(made) == 1, f"the connector does not call its _factory. {ADVICE}"
+
+
+def test_a_request_is_sent_by_its_method_send() -> None:
+    send = inspect.signature(aiohttp.ClientRequest.send)
+    assert list(send.parameters) == ["self", "conn"], f"ClientRequest.send changed. {ADVICE}"
+    assert HookedRequest.send is not aiohttp.ClientRequest.send
+
+
+async def test_the_hook_runs_on_each_request_before_its_first_byte() -> None:
+    async with client_of(at_once) as client:
+        for _ in range(2):
+            _, times = await client.get_info()
+            (response,) = times.responses
+            assert 0 < response.sent_ns < response.received_ns, f"before_send did not run. {ADVICE}"
