@@ -60,7 +60,7 @@ class Discovery:
     """Follows the sources of a config and decides which of their devices are accepted.
 
     `apply_devices` is called with the accepted devices after each refresh. It raises
-    `TooManyConnections` if they are too many; then the devices before stay.
+    `TooManyConnections` if there are too many; the previous devices then stay.
     """
 
     def __init__(
@@ -73,18 +73,21 @@ class Discovery:
         self._config = Config()
         self._watches: dict[SdConfig, _Watch] = {}
         self._logged: dict[Source, tuple[str, ...]] = {}
+        self._has_refreshed = False
 
     @property
     def has_refreshed(self) -> bool:
-        """Whether every source was refreshed at least once, successfully or not."""
-        return all(watch.has_refreshed for watch in self._watches.values())
+        """Whether every source was refreshed once, successfully or not; stays true from then on."""
+        watches = self._watches.values()
+        self._has_refreshed = self._has_refreshed or all(each.has_refreshed for each in watches)
+        return self._has_refreshed
 
     def accepted_devices(self, config: Config) -> tuple[DeviceConfig, ...]:
         """Return the devices that `config` accepts of those that its sources listed last."""
         return self._accept(config).devices
 
     def follow(self, config: Config) -> None:
-        """Refresh the sources of `config` from now on. Sources that stay keep their devices."""
+        """Refresh the sources of `config` from now on. Sources that it keeps keep their devices."""
         self._config, before = config, self._watches
         self._watches = {
             section: before.get(section) or self._start(section) for section in _sections(config)

@@ -86,7 +86,12 @@ class Reconciler:
     def update(self, specs: Mapping[str, DeviceSpec]) -> Changes:
         """Add, remove and change devices until they match `specs`. Raises nothing."""
         before, self._specs = self._specs, dict(specs)
-        kept = {name for name in specs if name in before and _is_same(before[name], specs[name])}
+        # A device with another address is another device.
+        kept = {
+            name
+            for name, spec in specs.items()
+            if name in before and before[name].target.address == spec.target.address
+        }
         removed, added = before.keys() - kept, [name for name in specs if name not in kept]
         for name in removed:
             self._remove(name)
@@ -129,8 +134,3 @@ class Reconciler:
         device.client.close()
         device.client = spec.factory.client(spec.target.address, self._session)
         self._poller.poll_soon(device, delay_seconds)
-
-
-def _is_same(before: DeviceSpec, spec: DeviceSpec) -> bool:
-    """Whether it is the same device: another address is another device."""
-    return before.target.address == spec.target.address

@@ -33,7 +33,7 @@ _log = structlog.get_logger()
 
 
 class ReloadFailed(Exception):
-    """The new config was refused and the old one is still used; `str()` says why."""
+    """The new config was refused and the old one stays; `str()` says why."""
 
 
 class DesiredState(NamedTuple):
@@ -45,7 +45,7 @@ class DesiredState(NamedTuple):
 
 
 class ConfigReloader:
-    """Holds the config that is used, and applies each new desired state completely or not at all.
+    """Holds the running config, and applies each new desired state completely or not at all.
 
     `load` reads the config file. It raises one of `CONFIG_ERRORS`.
     """
@@ -71,7 +71,7 @@ class ConfigReloader:
 
     @property
     def config(self) -> Config:
-        """The config that is used."""
+        """The running config."""
         return self._state.config
 
     @property
@@ -115,10 +115,10 @@ class ConfigReloader:
             await asyncio.sleep(interval_seconds)
 
     async def watch_module_files(self) -> None:
-        """Use changed password and certificate files; until cancelled.
+        """Apply changes of password and certificate files; until cancelled.
 
-        Compares the settings of the clients, not the files: so no change between reading a file
-        and watching it can be missed.
+        Compares the settings of the clients instead of watching the files, so that a change
+        between loading and watching is not missed.
         """
         logged: Mapping[str, str] = {}
         while True:
@@ -130,7 +130,7 @@ class ConfigReloader:
             logged = problems
 
     async def _rebuild_factories(self) -> Mapping[str, str]:
-        """Apply client factories with changed files. Returns problems with files, by module."""
+        """Apply client factories whose files have changed. Returns problems by module."""
         async with self._lock:
             factories, problems = await asyncio.to_thread(
                 rebuild_changed_factories, self._state.config.modules, self._state.factories
@@ -170,9 +170,9 @@ class ConfigReloader:
         return DesiredState(config, factories, self._discovery.accepted_devices(config))
 
     async def _refused_config_is_valid_now(self) -> bool:
-        """Whether the config was refused and would be accepted now: a missing file may exist now.
+        """Whether a refused config would be accepted now, as a file that it names exists now.
 
-        Logs nothing, as the refusal is logged already.
+        Logs nothing: the refusal is logged already.
         """
         if self._refusal is None:
             return False

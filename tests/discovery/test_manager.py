@@ -141,3 +141,16 @@ async def test_a_folder_that_cannot_be_listed_fails_the_refresh_with_the_reason(
         await FileSD(config.file_sd_configs[0]).refresh()
     assert str(caught.value) == problem
     assert await discover_once(config) == (config, [f"{looped}/*.json: {problem}"])
+
+
+async def test_has_refreshed_stays_true_when_a_reload_adds_a_source(tmp_path: Path) -> None:
+    discovery = Discovery(ExporterMetrics(), lambda _devices: None)
+    discovery.follow(config_on(tmp_path))
+    before = discovery.has_refreshed
+    async with asyncio.timeout(10):
+        while not discovery.has_refreshed:
+            await asyncio.sleep(0.01)
+    discovery.follow(config_on(tmp_path, "another.json"))
+    after = discovery.has_refreshed
+    await discovery.stop()
+    assert (before, after) == (False, True)
