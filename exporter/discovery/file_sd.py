@@ -29,10 +29,6 @@ _MISSING: Final = (FileNotFoundError, NotADirectoryError)
 T = TypeVar("T")
 
 
-class UnreadableFile(ValueError):
-    """A file that cannot be read as text; `str()` says why."""
-
-
 class HungCallGuard(Generic[T]):
     """Runs a call that may hang, such as reading from a network share whose server is down.
 
@@ -78,7 +74,10 @@ def _run(future: Future[T], call: Callable[[], T]) -> None:
 
 
 class FileSD:
-    """Discovers devices from files by pattern. Each file is a source."""
+    """Discovers devices from files by pattern. Each file is a source.
+
+    The patterns are the sources in reports of a failure before any file is known.
+    """
 
     def __init__(self, config: FileSdConfig, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> None:
         self.interval_seconds = config.refresh_interval
@@ -149,14 +148,14 @@ def _files_of(pattern: Path) -> Iterator[Path]:
 
 
 def read_text(file: Path) -> str:
-    """Return the text of a regular file. Raises `UnreadableFile`."""
+    """Return the text of a regular file. Raises `ValueError`, saying why it cannot be read."""
     try:
         with open_regular(file) as opened:
             content = opened.read(MAX_DOCUMENT_BYTES + 1)
         if len(content) > MAX_DOCUMENT_BYTES:
-            raise UnreadableFile(f"is larger than {MAX_DOCUMENT_BYTES} bytes")
+            raise ValueError(f"is larger than {MAX_DOCUMENT_BYTES} bytes")
         return content.decode()
     except OSError as error:
-        raise UnreadableFile(f"cannot be read: {error.strerror}") from None
+        raise ValueError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UnreadableFile("is not UTF-8 text") from None
+        raise ValueError("is not UTF-8 text") from None

@@ -36,7 +36,7 @@ class HTTPSD:
         self.interval_seconds = config.refresh_interval
         self._url = config.url
         self._source = Source("http", shown_url(config.url))
-        self.configured_sources: tuple[Source, ...] = (self._source,)
+        self.configured_sources = (self._source,)
 
     def covers(self, source: Source) -> bool:
         """Whether the source is this server."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 
@@ -25,25 +24,12 @@ from exporter.system.file_limit import TooManyConnections
 _log = structlog.get_logger()
 
 SdConfig = FileSdConfig | HttpSdConfig
-
-
-class Mechanism(Protocol):
-    """A way to discover targets, made from one section of the config."""
-
-    interval_seconds: float
-    configured_sources: tuple[Source, ...]
-    """The patterns or URL as configured: reported as sources while no others are known."""
-
-    async def refresh(self) -> list[RefreshResult]:
-        """Read every source. Raises `RefreshFailed` if none can be read."""
-
-    def covers(self, source: Source) -> bool:
-        """Whether this mechanism reads that source."""
+Mechanism = FileSD | HTTPSD
 
 
 @dataclass(eq=False)
 class _Watch:
-    """A mechanism, the task that refreshes it, and the last good devices of its sources."""
+    """A section's mechanism, the task that refreshes it, and its sources' last good devices."""
 
     mechanism: Mechanism
     found: dict[Source, tuple[DeviceConfig, ...]]

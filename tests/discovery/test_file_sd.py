@@ -12,7 +12,6 @@ from exporter.config import FileSdConfig
 from exporter.discovery.file_sd import (
     FileSD,
     HungCallGuard,
-    UnreadableFile,
     find_files,
     matches,
     read_text,
@@ -72,7 +71,7 @@ def test_a_pipe_or_device_file_is_refused_without_waiting(tmp_path: Path) -> Non
     os.mkfifo(tmp_path / "p.yaml")
     (tmp_path / "link.yaml").symlink_to("p.yaml")
     for file in (tmp_path / "p.yaml", tmp_path / "link.yaml", Path("/dev/zero")):
-        with pytest.raises(UnreadableFile, match=r"^cannot be read: not a regular file$"):
+        with pytest.raises(ValueError, match=r"^cannot be read: not a regular file$"):
             read_text(file)
 
 
@@ -80,15 +79,15 @@ def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     with file.open("wb") as opened:
         opened.truncate(MAX_DOCUMENT_BYTES + 1)
-    with pytest.raises(UnreadableFile, match=r"^is larger than 67108864 bytes$"):
+    with pytest.raises(ValueError, match=r"^is larger than 67108864 bytes$"):
         read_text(file)
 
 
 def test_the_error_says_why_a_file_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableFile, match=r"^cannot be read: No such file or directory$"):
+    with pytest.raises(ValueError, match=r"^cannot be read: No such file or directory$"):
         read_text(tmp_path / "a.yaml")
     (tmp_path / "a.yaml").write_bytes(b"\xff")
-    with pytest.raises(UnreadableFile, match=r"^is not UTF-8 text$"):
+    with pytest.raises(ValueError, match=r"^is not UTF-8 text$"):
         read_text(tmp_path / "a.yaml")
 
 
