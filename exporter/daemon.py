@@ -1,4 +1,4 @@
-"""The composition root: wires config, fleet, poller and web together, starts and stops them."""
+"""The composition root: creates the parts of the daemon, connects, starts and stops them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from exporter.clock.host import HostClock
 from exporter.config import Config
 from exporter.fleet.reconciler import Reconciler
 from exporter.fleet.registry import Fleet
-from exporter.fleet.reloader import PROBLEMS, ConfigReloader
+from exporter.fleet.reloader import CONFIG_ERRORS, ConfigReloader
 from exporter.fleet.sharding import ALL_DEVICES, Shard
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.exposition import Exposition
@@ -36,7 +36,7 @@ _log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class AutoReload:
-    """Which config file is looked at for changes, and how often; `loaded` is its checksum."""
+    """The config file to watch, how often, and its digest from before it was loaded."""
 
     file: Path
     interval_seconds: float
@@ -45,10 +45,7 @@ class AutoReload:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the command line says of the daemon: what it serves where, which devices it polls.
-
-    `load` reads the config anew, and raises `ConfigError`.
-    """
+    """The settings of the command line. `load` reads the config and raises `ConfigError`."""
 
     web: WebSettings
     load: Callable[[], Config]
@@ -62,10 +59,10 @@ class StartFailed(Exception):
 
 
 async def run_daemon(config: Config, settings: Settings) -> None:
-    """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads.
+    """Poll and serve until SIGTERM or SIGINT; reload on SIGHUP.
 
-    Raises `StartFailed` when an address cannot be listened on, a secret file or the web-config not
-    be used, or the devices are too many for the limit on open files.
+    Raises `StartFailed` if an address cannot be listened on, a file that the config names or the
+    web config cannot be used, or there are too many devices for the limit on open files.
     """
     with stop_signals() as stop:
         async with running(config, settings), settings.manager.supervising():
@@ -77,9 +74,9 @@ async def run_daemon(config: Config, settings: Settings) -> None:
 
 @asynccontextmanager
 async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]]:
-    """The daemon's parts, started in their order and stopped in the reverse.
+    """Start the daemon's parts in order, and stop them in reverse order.
 
-    Yields the URLs that it listens on, as `http://host:port`. Raises as `run_daemon`.
+    Yields the URLs that it listens on, as `http://host:port`. Raises what `run_daemon` raises.
     """
     metrics, host, exposition, fleet = ExporterMetrics(), HostClock(), Exposition(), Fleet()
     async with open_session() as session, AsyncExitStack() as stack:
@@ -90,46 +87,35 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         reloader = ConfigReloader(
             settings.load, settings.shard, reconciler, metrics, settings.manager
         )
-        _start(reloader, config)
+        try:
+            reloader.start(config)
+        except CONFIG_ERRORS as error:
+            raise StartFailed(str(error)) from error
         stack.push_async_callback(reloader.stop)
         state = WebState(
             fleet, exposition, metrics.registry, host, reloader, poller, settings.web.telemetry_path
         )
-        urls = await stack.enter_async_context(_serving(state, settings.web))
-        _announce(fleet, settings.shard)
-        await stack.enter_async_context(in_background(reloader.keep_files()))
+        try:
+            urls = await stack.enter_async_context(serving(make_app(state), settings.web))
+        except CannotServe as error:
+            raise StartFailed(str(error)) from error
+        _log_start(fleet, settings.shard)
+        await stack.enter_async_context(in_background(reloader.watch_module_files()))
         if (auto := settings.auto_reload) is not None:
-            watch = reloader.keep_config(auto.file, auto.interval_seconds, auto.loaded)
-            await stack.enter_async_context(in_background(watch))
+            watching = reloader.watch_config(auto.file, auto.interval_seconds, auto.loaded)
+            await stack.enter_async_context(in_background(watching))
         stack.enter_context(on_hangup(reloader.reload))
         yield urls
 
 
-def _start(reloader: ConfigReloader, config: Config) -> None:
-    try:
-        reloader.start(config)
-    except PROBLEMS as problem:
-        raise StartFailed(str(problem)) from problem
-
-
-@asynccontextmanager
-async def _serving(state: WebState, settings: WebSettings) -> AsyncIterator[list[str]]:
-    async with AsyncExitStack() as stack:
-        try:
-            urls = await stack.enter_async_context(serving(make_app(state), settings))
-        except CannotServe as problem:
-            raise StartFailed(str(problem)) from problem
-        yield urls
-
-
-def _announce(fleet: Fleet, shard: Shard) -> None:
+def _log_start(fleet: Fleet, shard: Shard) -> None:
     _log.info("exporter.started", version=__version__, devices=len(fleet), shard=str(shard))
     shortest = min((device.target.interval_seconds for device in fleet), default=None)
     if shortest is not None and shortest < SHORTEST_POLITE_INTERVAL_SECONDS:
         _log.warning(
             "config.interval_short",
             interval_seconds=shortest,
-            advice=f"devices bear a poll every {SHORTEST_POLITE_INTERVAL_SECONDS:g} s at most",
+            advice=f"{SHORTEST_POLITE_INTERVAL_SECONDS:g} s or more spares the devices",
         )
     if not len(fleet):
         _log.warning("config.no_devices")

@@ -13,7 +13,7 @@ from typing import Final
 
 from exporter.config import Config, load_config
 from exporter.config.schema import DeviceConfig
-from exporter.discovery.once import with_discovered
+from exporter.discovery.manager import discover_once
 from exporter.system.terminal import warn
 from exporter.system.text import escaped
 
@@ -68,7 +68,7 @@ def loaded_config(file: Path) -> tuple[Config, list[str]]:
 
     Raises `ConfigError`.
     """
-    config, problems = asyncio.run(with_discovered(load_config(file, os.environ)))
+    config, problems = asyncio.run(discover_once(load_config(file, os.environ)))
     for problem in problems:
         warn(f"discovery: {escaped(problem)}")
     return config, problems

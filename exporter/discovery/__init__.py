@@ -1,5 +1,1 @@
-"""Devices that are told by files and servers, in Prometheus's own formats."""
-
-from exporter.discovery.manager import Discovery
-
-__all__ = ["Discovery"]
+"""Discover devices from files and HTTP servers, in Prometheus's own formats."""

@@ -1,32 +1,137 @@
-"""Files of target groups by pattern: which there are, and what is in one."""
+"""File discovery: find files by pattern and read their target groups."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Final
+from threading import Thread
+from typing import Final, Generic, TypeVar
 
+from exporter.config import FileSdConfig
+from exporter.discovery.target_groups import (
+    MAX_DOCUMENT_BYTES,
+    RefreshFailed,
+    RefreshResult,
+    Source,
+    read_groups,
+)
 from exporter.system.files import open_regular
 
-LARGEST_BYTES: Final = 64 * 1024 * 1024
-"""A list of 100,000 devices takes a fifth of it."""
+READ_TIMEOUT_SECONDS: Final = 30.0
 
-_GONE: Final = (FileNotFoundError, NotADirectoryError)
+_JSON_SUFFIXES: Final = (".json", ".JSON")
+_MISSING: Final = (FileNotFoundError, NotADirectoryError)
 
-
-class UnreadableFile(ValueError):
-    """A file that tells nothing; `str()` says why."""
+T = TypeVar("T")
 
 
-def matching(patterns: Iterable[Path]) -> list[Path]:
-    """The files of all patterns, each once, in order. Raises `OSError` for an unreadable folder."""
+class HungCallGuard(Generic[T]):
+    """Runs a call that may hang, such as reading from a network share whose server is down.
+
+    The call runs in a daemon thread, so that it never keeps the process from ending. No second
+    call starts while one hangs.
+    """
+
+    def __init__(self, call: Callable[[], T], timeout_seconds: float) -> None:
+        self._call = call
+        self._timeout_seconds = timeout_seconds
+        self._running: Future[T] | None = None
+
+    async def result(self) -> T:
+        """Return the result of the call that still hangs, or of a new one.
+
+        Raises `TimeoutError`, and whatever the call raises.
+        """
+        running = self._running = self._running or _start_thread(self._call)
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                return await asyncio.wrap_future(running)
+        finally:
+            if running.done():
+                self._running = None
+
+
+def _start_thread(call: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+    # Marks the future as running, so that cancelling the waiting task does not cancel it.
+    future.set_running_or_notify_cancel()
+    # Not `asyncio.to_thread`: the process waits for those threads when it ends.
+    Thread(target=_run, args=(future, call), daemon=True, name="discovery").start()
+    return future
+
+
+def _run(future: Future[T], call: Callable[[], T]) -> None:
+    try:
+        result = call()
+    except BaseException as error:  # noqa: BLE001 - raised again in the waiting task
+        future.set_exception(error)
+    else:
+        future.set_result(result)
+
+
+class FileSD:
+    """Discovers devices from files by pattern. Each file is a source.
+
+    The patterns are the sources in reports of a failure before any file is known.
+    """
+
+    def __init__(self, config: FileSdConfig, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> None:
+        self.interval_seconds = config.refresh_interval
+        self.configured_sources = tuple(map(_source, config.files))
+        self._patterns = config.files
+        self._timeout_seconds = timeout_seconds
+        self._guard = HungCallGuard(self._read_all, timeout_seconds)
+
+    def covers(self, source: Source) -> bool:
+        """Whether a pattern matches this file."""
+        return source.mechanism == "file" and any(
+            matches(Path(source.name), pattern) for pattern in self._patterns
+        )
+
+    async def refresh(self) -> list[RefreshResult]:
+        """Read every file that a pattern matches. Raises `RefreshFailed`."""
+        try:
+            return await self._guard.result()
+        except TimeoutError:
+            raise RefreshFailed(
+                f"the files could not be read within {self._timeout_seconds:g} s: "
+                "check their disk or network share"
+            ) from None
+        except OSError as error:
+            raise RefreshFailed(f"{error.filename}: {error.strerror}") from None
+
+    def _read_all(self) -> list[RefreshResult]:
+        return [_read_source(file) for file in find_files(self._patterns)]
+
+
+def _source(file: Path) -> Source:
+    # A file name may be any bytes, but the label of a metric is UTF-8.
+    return Source("file", os.fsencode(file).decode(errors="replace"))
+
+
+def _read_source(file: Path) -> RefreshResult:
+    try:
+        targets = read_groups(read_text(file), is_json=file.suffix in _JSON_SUFFIXES)
+    except ValueError as error:
+        return RefreshResult(_source(file), None, (str(error),))
+    return RefreshResult(_source(file), *targets)
+
+
+def find_files(patterns: Iterable[Path]) -> list[Path]:
+    """Return the files of all patterns, each once, in order.
+
+    Raises `OSError` if a folder cannot be listed.
+    """
     return list(dict.fromkeys(file for pattern in patterns for file in _files_of(pattern)))
 
 
 def matches(file: Path, pattern: Path) -> bool:
-    """Whether a pattern finds a file of this name."""
-    # Prometheus's patterns say "none of these" as [^…], Python's as [!…].
+    """Whether a pattern matches a file name."""
+    # Prometheus negates a character class with [^…], Python with [!…].
     return file.parent == pattern.parent and fnmatchcase(
         file.name, pattern.name.replace("[^", "[!")
     )
@@ -38,23 +143,19 @@ def _files_of(pattern: Path) -> Iterator[Path]:
             yield from sorted(f for f in pattern.parent.iterdir() if matches(f, pattern))
         elif pattern.lstat():
             yield pattern
-    except _GONE:
-        return  # as in Prometheus: what is not there has no devices
+    except _MISSING:
+        return  # as in Prometheus: a missing file or folder has no targets
 
 
 def read_text(file: Path) -> str:
-    """The text of a regular file. Raises `Unreadable`."""
+    """Return the text of a regular file. Raises `ValueError`, saying why it cannot be read."""
     try:
-        return _read(file).decode()
-    except OSError as problem:
-        raise UnreadableFile(f"cannot be read: {problem.strerror}") from None
+        with open_regular(file) as opened:
+            content = opened.read(MAX_DOCUMENT_BYTES + 1)
+        if len(content) > MAX_DOCUMENT_BYTES:
+            raise ValueError(f"is larger than {MAX_DOCUMENT_BYTES} bytes")
+        return content.decode()
+    except OSError as error:
+        raise ValueError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
-        raise UnreadableFile("is not UTF-8 text") from None
-
-
-def _read(file: Path) -> bytes:
-    with open_regular(file) as opened:
-        content = opened.read(LARGEST_BYTES + 1)
-    if len(content) > LARGEST_BYTES:
-        raise UnreadableFile(f"is larger than {LARGEST_BYTES} bytes")
-    return content
+        raise ValueError("is not UTF-8 text") from None

@@ -1,177 +1,84 @@
-"""Where target groups come from: files by pattern, and HTTP servers."""
+"""HTTP discovery: get target groups as JSON from a server."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 from http import HTTPStatus
 from itertools import pairwise
-from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 import aiohttp
 
-from exporter.config import Config, FileSdConfig, HttpSdConfig
+from exporter.config import HttpSdConfig
 from exporter.config.types import shown_url
-from exporter.discovery.file_sd import LARGEST_BYTES, matches, matching, read_text
-from exporter.discovery.patience import HungCallGuard
-from exporter.discovery.target_groups import Targets, read_groups
+from exporter.discovery.target_groups import (
+    MAX_DOCUMENT_BYTES,
+    RefreshFailed,
+    RefreshResult,
+    Source,
+    read_groups,
+)
 
-PATIENCE_SECONDS: Final = 30.0
-"""How long a source may take to tell what it has."""
+TIMEOUT_SECONDS: Final = 30.0
 
-_JSON_SUFFIXES: Final = (".json", ".JSON")
-
-
-class RefreshResult(NamedTuple):
-    """What a source has told: its targets, or `None` and why there are none to be had."""
-
-    source: str
-    targets: Targets | None
-    problem: str = ""
-
-
-class RefreshFailed(Exception):
-    """A refresh that does not even know its sources; `str()` says why."""
-
-
-class Mechanism(Protocol):
-    """A way of discovery. `name` is Prometheus's word for it."""
-
-    name: str
-    interval_seconds: float
-    origins: tuple[str, ...]
-    """What it asks, as the operator wrote it: sources by another name while none are known."""
-
-    async def refresh(self) -> list[RefreshResult]:
-        """Every source that there is, each with what it tells now. Raises `NothingTold`."""
-
-    def covers(self, source: str) -> bool:
-        """Whether this source is one of those that it asks."""
-
-
-def mechanisms(config: Config) -> dict[FileSdConfig | HttpSdConfig, Mechanism]:
-    """Every mechanism of a config, by its section, in the config's order."""
-    found: dict[FileSdConfig | HttpSdConfig, Mechanism] = {}
-    found.update((section, FileSD(section)) for section in config.file_sd_configs)
-    found.update((section, HTTPSD(section)) for section in config.http_sd_configs)
-    return found
-
-
-class FileSD:
-    """Files by pattern; each is a source of its own."""
-
-    name = "file"
-
-    def __init__(self, config: FileSdConfig, patience_seconds: float = PATIENCE_SECONDS) -> None:
-        self.interval_seconds = config.refresh_interval
-        self.origins: tuple[str, ...] = tuple(map(_shown, config.files))
-        self._patterns = config.files
-        self._patience = HungCallGuard(self._read_all, patience_seconds)
-
-    async def refresh(self) -> list[RefreshResult]:
-        """Read every file that there is."""
-        try:
-            return await self._patience.result()
-        except TimeoutError:
-            raise RefreshFailed(
-                "the files could not be read in time: does their disk hang?"
-            ) from None
-        except OSError as problem:
-            raise RefreshFailed(f"{problem.filename}: {problem.strerror}") from None
-
-    def covers(self, source: str) -> bool:
-        """Whether a pattern finds this file."""
-        return any(matches(Path(source), pattern) for pattern in self._patterns)
-
-    def _read_all(self) -> list[RefreshResult]:
-        return [_read(file) for file in matching(self._patterns)]
-
-
-def _shown(file: Path) -> str:
-    # The name of a file may be any bytes; the label of a metric is UTF-8.
-    return os.fsencode(file).decode(errors="replace")
-
-
-def _read(file: Path) -> RefreshResult:
-    try:
-        targets = read_groups(read_text(file), is_json=file.suffix in _JSON_SUFFIXES)
-    except ValueError as problem:
-        return RefreshResult(_shown(file), None, str(problem))
-    return RefreshResult(_shown(file), targets)
+_ERRORS_WITH_URL: Final = (
+    aiohttp.InvalidURL,
+    aiohttp.ClientResponseError,
+    aiohttp.NonHttpUrlClientError,
+)
+"""Errors whose text contains the URL, which may contain a token."""
 
 
 class HTTPSD:
-    """An HTTP server that answers with target groups as JSON."""
-
-    name = "http"
+    """Discovers devices from an HTTP server. The URL, without its secrets, is the source."""
 
     def __init__(self, config: HttpSdConfig) -> None:
         self.interval_seconds = config.refresh_interval
         self._url = config.url
-        self._source = shown_url(config.url)
-        self.origins: tuple[str, ...] = (self._source,)
+        self._source = Source("http", shown_url(config.url))
+        self.configured_sources = (self._source,)
 
-    def covers(self, source: str) -> bool:
-        """Whether this is the server."""
+    def covers(self, source: Source) -> bool:
+        """Whether the source is this server."""
         return source == self._source
 
     async def refresh(self) -> list[RefreshResult]:
-        """Ask the server."""
+        """Get the targets from the server. Raises `RefreshFailed`."""
         try:
             document = await self._fetch()
             targets = await asyncio.to_thread(read_groups, document, is_json=True)
         except TimeoutError:
-            problem = f"no answer within {PATIENCE_SECONDS:g} s"
+            raise RefreshFailed(f"no response within {TIMEOUT_SECONDS:g} s") from None
         except (aiohttp.ClientError, ValueError) as error:
-            problem = _told(error)
-        else:
-            return [RefreshResult(self._source, targets)]
-        return [RefreshResult(self._source, None, problem)]
+            kind = type(error).__name__
+            text = "" if isinstance(error, _ERRORS_WITH_URL) else str(error)
+            raise RefreshFailed(text or kind) from None
+        return [RefreshResult(self._source, *targets)]
 
     async def _fetch(self) -> str:
-        timeout = aiohttp.ClientTimeout(total=PATIENCE_SECONDS)
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         headers = {
             "Accept": "application/json",
             "X-Prometheus-Refresh-Interval-Seconds": f"{self.interval_seconds:g}",
         }
         async with (
             aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
-            session.get(self._url) as answer,
+            session.get(self._url) as response,
         ):
-            return await _body_of(answer)
+            return await _read_json(response)
 
 
-_QUOTES_URL: Final = (
-    aiohttp.InvalidURL,
-    aiohttp.ClientResponseError,
-    aiohttp.NonHttpUrlClientError,
-)
-"""Errors whose text has the URL, which may hold a token."""
-
-
-def _told(error: Exception) -> str:
-    kind = type(error).__name__
-    return kind if isinstance(error, _QUOTES_URL) else str(error) or kind
-
-
-def _is_downgrade(answer: aiohttp.ClientResponse) -> bool:
-    """Whether a redirect led from https to where anybody may answer."""
-    schemes = [each.url.scheme for each in (*answer.history, answer)]
-    return any(step == ("https", "http") for step in pairwise(schemes))
-
-
-async def _body_of(answer: aiohttp.ClientResponse) -> str:
-    if _is_downgrade(answer):
-        raise ValueError("redirected from https to http: whoever is between could answer")
-    if answer.status != HTTPStatus.OK:
-        raise ValueError(f"HTTP {answer.status}")
-    if answer.content_type != "application/json":
-        raise ValueError(f"the answer is {answer.content_type}, not application/json")
-    chunks, room = [], LARGEST_BYTES
-    async for chunk in answer.content.iter_any():
-        chunks.append(chunk)
-        room -= len(chunk)
-        if room < 0:
-            raise ValueError(f"the answer is larger than {LARGEST_BYTES} bytes")
-    return b"".join(chunks).decode()
+async def _read_json(response: aiohttp.ClientResponse) -> str:
+    schemes = [each.url.scheme for each in (*response.history, response)]
+    if ("https", "http") in pairwise(schemes):
+        raise ValueError("redirected from https to http: the response could be forged")
+    if response.status != HTTPStatus.OK:
+        raise ValueError(f"HTTP {response.status}")
+    if response.content_type != "application/json":
+        raise ValueError(f"the response is {response.content_type}, not application/json")
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
+        if len(body) > MAX_DOCUMENT_BYTES:
+            raise ValueError(f"the response is larger than {MAX_DOCUMENT_BYTES} bytes")
+    return body.decode()

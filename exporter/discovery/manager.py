@@ -1,179 +1,207 @@
-"""Asks every source again and again, and keeps what each told last."""
+"""Refresh the sources of targets periodically, and hand over the devices that are accepted."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import structlog
 
 from exporter.config import Config, DeviceConfig, FileSdConfig, HttpSdConfig
-from exporter.discovery.admission import Source
-from exporter.discovery.http_sd import Mechanism, RefreshFailed, RefreshResult, mechanisms
+from exporter.discovery.file_sd import FileSD
+from exporter.discovery.http_sd import HTTPSD
+from exporter.discovery.target_groups import (
+    AcceptedTargets,
+    RefreshFailed,
+    RefreshResult,
+    Source,
+    accept_targets,
+)
 from exporter.metrics.exporter import ExporterMetrics
+from exporter.system.file_limit import TooManyConnections
 
 _log = structlog.get_logger()
 
-Refusals = Mapping[Source, tuple[str, ...]]
-"""For each source, what is wrong with the devices that were not let in."""
+SdConfig = FileSdConfig | HttpSdConfig
+Mechanism = FileSD | HTTPSD
+
+
+@dataclass(eq=False)
+class _Watch:
+    """A section's mechanism, the task that refreshes it, and its sources' last good devices."""
+
+    mechanism: Mechanism
+    found: dict[Source, tuple[DeviceConfig, ...]]
+    has_refreshed: bool = False
+    task: asyncio.Task[None] = field(init=False)
+
+    def failures(self, problem: str) -> list[RefreshResult]:
+        """Return the result of a refresh in which every source failed."""
+        sources = self.found or self.mechanism.configured_sources
+        return [RefreshResult(source, None, (problem,)) for source in sources]
 
 
 class Discovery:
-    """The devices that the sources of a config tell of.
+    """Follows the sources of a config and decides which of their devices are accepted.
 
-    `changed` is called when they are other ones; it returns who was refused and why.
+    `apply_devices` is called with the accepted devices after each refresh. It raises
+    `TooManyConnections` if there are too many; the previous devices then stay.
     """
-
-    def __init__(self, metrics: ExporterMetrics, changed: Callable[[], Refusals]) -> None:
-        self._metrics = metrics
-        self._changed = changed
-        self._watches: dict[FileSdConfig | HttpSdConfig, _Watch] = {}
-
-    def found(self, config: Config) -> dict[Source, tuple[DeviceConfig, ...]]:
-        """What every source of a config told last, in its order."""
-        found: dict[Source, tuple[DeviceConfig, ...]] = {}
-        for section, mechanism in mechanisms(config).items():
-            found.update(self._last_told(section, mechanism))
-        return found
-
-    @property
-    def has_told(self) -> bool:
-        """Whether every source was asked once, well or not."""
-        return all(watch.has_told for watch in self._watches.values())
-
-    def follow(self, config: Config) -> None:
-        """Ask the sources of a config from now on; those that stay keep what they told."""
-        before = self._watches
-        self._watches = {
-            section: before.get(section) or self._begun(section, mechanism)
-            for section, mechanism in mechanisms(config).items()
-        }
-        ended = [watch for section, watch in before.items() if section not in self._watches]
-        for watch in ended:
-            watch.stop()
-        self._forget(source for watch in ended for source in watch.found)
-
-    def _begun(self, section: FileSdConfig | HttpSdConfig, mechanism: Mechanism) -> _Watch:
-        """A new watch that knows what others were told by the sources that it asks from now on."""
-        found = self._last_told(section, mechanism)
-        told = {s: p for each in self._watches.values() for s, p in each.told.items() if s in found}
-        return _Watch(mechanism, found, told, self._take, self._break)
-
-    def _last_told(
-        self, section: FileSdConfig | HttpSdConfig, mechanism: Mechanism
-    ) -> dict[Source, tuple[DeviceConfig, ...]]:
-        if (watch := self._watches.get(section)) is not None:
-            return watch.found
-        # A section that says anew how its sources are asked has told nothing yet itself.
-        told = (pair for watch in self._watches.values() for pair in watch.found.items())
-        return {source: entries for source, entries in told if _asks(mechanism, source)}
-
-    def _forget(self, sources: Iterable[Source]) -> None:
-        """Count no more what nobody asks any more."""
-        asked = {source for watch in self._watches.values() for source in watch.found}
-        for source in sources:
-            if source not in asked:
-                self._metrics.sd_ended(source.mechanism, [source.name])
-
-    async def stop(self) -> None:
-        """Ask no more."""
-        watches, self._watches = self._watches, {}
-        for watch in watches.values():
-            watch.stop()
-        await asyncio.gather(*(w.task for w in watches.values()), return_exceptions=True)
-
-    def _take(self, watch: _Watch, refreshed: list[RefreshResult]) -> None:
-        """Take in what a mechanism's sources told, and tell what was wrong."""
-        before = watch.found
-        watch.take(refreshed)
-        self._forget(before)
-        refusals = self._changed()
-        for each in refreshed:
-            refused = refusals.get(Source(watch.mechanism.name, each.source), ())
-            self._account(watch, each, refused)
-
-    def _break(self, watch: _Watch, fault: Exception) -> None:
-        """Tell of a fault of ours; the next round may go well."""
-        problem = f"internal error: {type(fault).__name__}"
-        failed = watch.failed(problem)
-        if any(watch.told.get(watch.source(each)) != (problem,) for each in failed):
-            _log.error("discovery.internal_error", exc_info=fault)
-        watch.take(failed)
-        for each in failed:
-            self._account(watch, each, ())
-
-    def _account(self, watch: _Watch, told: RefreshResult, refused: tuple[str, ...]) -> None:
-        source = watch.source(told)
-        left_out = told.targets.problems if told.targets else (told.problem,)
-        problems = (*left_out, *refused)
-        self._metrics.sd_refreshed(*source, failed=bool(problems))
-        if problems != watch.told.get(source, ()):
-            watch.told[source] = problems
-            _tell(source, problems)
-
-
-def _asks(mechanism: Mechanism, source: Source) -> bool:
-    return source.mechanism == mechanism.name and mechanism.covers(source.name)
-
-
-def _tell(source: Source, problems: tuple[str, ...]) -> None:
-    fields = {"mechanism": source.mechanism, "source": source.name}
-    if problems:
-        first = problems[0]
-        _log.warning("discovery.failed", **fields, problem=first, more=len(problems) - 1)
-    else:
-        _log.info("discovery.recovered", **fields)
-
-
-class _Watch:
-    """One mechanism that is asked once per interval, by a task of its own."""
 
     def __init__(
         self,
-        mechanism: Mechanism,
-        found: Mapping[Source, tuple[DeviceConfig, ...]],
-        told: Mapping[Source, tuple[str, ...]],
-        take: Callable[[_Watch, list[RefreshResult]], None],
-        broken: Callable[[_Watch, Exception], None],
+        metrics: ExporterMetrics,
+        apply_devices: Callable[[Sequence[DeviceConfig]], None],
     ) -> None:
-        self.mechanism = mechanism
-        self.found = dict(found)
-        self.told = dict(told)
-        self.has_told = False
-        self._take, self._broken = take, broken
-        self.task = asyncio.get_running_loop().create_task(self._ask())
+        self._metrics = metrics
+        self._apply_devices = apply_devices
+        self._config = Config()
+        self._watches: dict[SdConfig, _Watch] = {}
+        self._logged: dict[Source, tuple[str, ...]] = {}
+        self._has_refreshed = False
 
-    def source(self, told: RefreshResult) -> Source:
-        """Who has told this."""
-        return Source(self.mechanism.name, told.source)
+    @property
+    def has_refreshed(self) -> bool:
+        """Whether every source was refreshed once, successfully or not; stays true from then on."""
+        watches = self._watches.values()
+        self._has_refreshed = self._has_refreshed or all(each.has_refreshed for each in watches)
+        return self._has_refreshed
 
-    def take(self, refreshed: list[RefreshResult]) -> None:
-        """Keep what each source told; of a broken one, what it told last."""
-        before, self.found = self.found, {}
-        for each in refreshed:
-            last = before.get(self.source(each), ())
-            self.found[self.source(each)] = last if each.targets is None else each.targets.entries
-        self.has_told = True
+    def accepted_devices(self, config: Config) -> tuple[DeviceConfig, ...]:
+        """Return the devices that `config` accepts of those that its sources listed last."""
+        return self._accept(config).devices
 
-    def failed(self, problem: str) -> list[RefreshResult]:
-        """A round in which no source told anything."""
-        names = [source.name for source in self.found] or self.mechanism.origins
-        return [RefreshResult(name, None, problem) for name in names]
+    def follow(self, config: Config) -> None:
+        """Refresh the sources of `config` from now on. Sources that it keeps keep their devices."""
+        self._config, before = config, self._watches
+        self._watches = {
+            section: before.get(section) or self._start(section) for section in _sections(config)
+        }
+        ended = [watch for section, watch in before.items() if section not in self._watches]
+        for watch in ended:
+            watch.task.cancel()
+        self._forget(source for watch in ended for source in watch.found)
 
-    def stop(self) -> None:
-        """Ask no more."""
-        self.task.cancel()
+    async def stop(self) -> None:
+        """Stop all refreshes."""
+        tasks = [watch.task for watch in self._watches.values()]
+        self._watches = {}
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _ask(self) -> None:
+    def _start(self, section: SdConfig) -> _Watch:
+        watch = _Watch(_make_mechanism(section), self._last_found(section))
+        watch.task = asyncio.get_running_loop().create_task(self._refresh_forever(watch))
+        return watch
+
+    def _last_found(self, section: SdConfig) -> dict[Source, tuple[DeviceConfig, ...]]:
+        if (watch := self._watches.get(section)) is not None:
+            return watch.found
+        # A changed section has no results yet: use those of other sections for the same sources.
+        mechanism = _make_mechanism(section)
+        found = (pair for watch in self._watches.values() for pair in watch.found.items())
+        return {source: devices for source, devices in found if mechanism.covers(source)}
+
+    def _accept(self, config: Config) -> AcceptedTargets:
+        found: dict[Source, tuple[DeviceConfig, ...]] = {}
+        for section in _sections(config):
+            found.update(self._last_found(section))
+        return accept_targets(config, found)
+
+    async def _refresh_forever(self, watch: _Watch) -> None:
         while True:
             try:
-                self._take(self, await self._round())
-            except Exception as fault:  # noqa: BLE001 - the last resort: without it nobody asks again
-                self._broken(self, fault)
-            await asyncio.sleep(self.mechanism.interval_seconds)
+                await self._refresh(watch)
+            except Exception as error:  # noqa: BLE001 - last resort: without it refreshes end
+                self._report_internal_error(watch, error)
+            await asyncio.sleep(watch.mechanism.interval_seconds)
 
-    async def _round(self) -> list[RefreshResult]:
+    async def _refresh(self, watch: _Watch) -> None:
         try:
-            return await self.mechanism.refresh()
-        except RefreshFailed as problem:
-            return self.failed(str(problem))
+            results = await watch.mechanism.refresh()
+        except RefreshFailed as failure:
+            results = watch.failures(str(failure))
+        self._store(watch, results)
+        refused = self._apply()
+        for source, _devices, problems in results:
+            self._report(source, (*problems, *refused.get(source, ())))
+
+    def _store(self, watch: _Watch, results: Iterable[RefreshResult]) -> None:
+        """Keep the devices of each source; those from before if it could not be read."""
+        before = watch.found
+        watch.found = {
+            source: before.get(source, ()) if devices is None else devices
+            for source, devices, _problems in results
+        }
+        watch.has_refreshed = True
+        self._forget(before)
+
+    def _apply(self) -> Mapping[Source, tuple[str, ...]]:
+        """Hand over the accepted devices, and return why targets were refused, by source."""
+        accepted = self._accept(self._config)
+        try:
+            self._apply_devices(accepted.devices)
+        except TooManyConnections as error:
+            return dict.fromkeys(accepted.refused, (str(error),))
+        return accepted.refused
+
+    def _report_internal_error(self, watch: _Watch, error: Exception) -> None:
+        failures = watch.failures(f"internal error: {type(error).__name__}")
+        if any(self._logged.get(source) != problems for source, _devices, problems in failures):
+            _log.error("discovery.internal_error", exc_info=error)
+        self._store(watch, failures)
+        for source, _devices, problems in failures:
+            self._report(source, problems)
+
+    def _report(self, source: Source, problems: tuple[str, ...]) -> None:
+        """Count a refresh, and log its problems if they have changed."""
+        self._metrics.sd_refreshed(*source, failed=bool(problems))
+        before = self._logged.get(source, ())
+        self._logged[source] = problems
+        if problems == before:
+            return
+        log = _log.bind(mechanism=source.mechanism, source=source.name)
+        if problems:
+            log.warning("discovery.failed", problem=problems[0], more_problems=len(problems) - 1)
+        else:
+            log.info("discovery.recovered")
+
+    def _forget(self, sources: Iterable[Source]) -> None:
+        """Drop the counters of sources that no mechanism reads any more."""
+        known = {source for watch in self._watches.values() for source in watch.found}
+        for source in set(sources) - known:
+            self._metrics.sd_ended(source.mechanism, [source.name])
+            self._logged.pop(source, None)
+
+
+async def discover_once(config: Config) -> tuple[Config, list[str]]:
+    """Return the config with the devices of its sources added, and all problems of discovery."""
+    mechanisms = map(_make_mechanism, dict.fromkeys(_sections(config)))
+    refreshes = await asyncio.gather(*map(_refresh_once, mechanisms))
+    results = [result for each in refreshes for result in each]
+    accepted = accept_targets(config, {source: devices or () for source, devices, _ in results})
+    problems = [(source, problem) for source, _, problems in results for problem in problems]
+    problems += [(source, each) for source, refused in accepted.refused.items() for each in refused]
+    devices = (*config.devices, *accepted.devices)
+    return (
+        config.model_copy(update={"devices": devices}),
+        [f"{source.name}: {problem}" for source, problem in problems],
+    )
+
+
+async def _refresh_once(mechanism: Mechanism) -> list[RefreshResult]:
+    try:
+        return await mechanism.refresh()
+    except RefreshFailed as failure:
+        problems = (str(failure),)
+        return [RefreshResult(source, None, problems) for source in mechanism.configured_sources]
+
+
+def _sections(config: Config) -> tuple[SdConfig, ...]:
+    return (*config.file_sd_configs, *config.http_sd_configs)
+
+
+def _make_mechanism(section: SdConfig) -> Mechanism:
+    return FileSD(section) if isinstance(section, FileSdConfig) else HTTPSD(section)

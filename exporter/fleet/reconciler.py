@@ -1,6 +1,6 @@
-"""Which devices there are to be, and the steps from those that are there to those.
+"""Reconcile the running devices with the configured and discovered ones.
 
-A device that stays as it is, is left alone: its state, connection, nonce, clock and turn.
+A device that stays the same is not touched: it keeps its state, connection, nonce and schedule.
 """
 
 from __future__ import annotations
@@ -19,46 +19,48 @@ from exporter.polling.poller import Poller
 from exporter.vapix.connection import Session
 
 RETRIES_PER_SECOND: Final = 500
-"""So many devices are tried with new credentials in a second, not all in one moment."""
+"""Devices that are polled per second after a change of their credentials, to spread the load."""
 
 
 class DeviceSpec(NamedTuple):
-    """A device as it is to be."""
+    """How a device is configured."""
 
     target: DeviceTarget
-    door: ClientFactory
+    factory: ClientFactory
     expect: Expect
 
 
 def build_device_specs(
-    config: Config, discovered: Iterable[DeviceConfig], doors: ClientFactories, shard: Shard
+    config: Config, discovered: Iterable[DeviceConfig], factories: ClientFactories, shard: Shard
 ) -> dict[str, DeviceSpec]:
-    """Every device that this shard owns, by name, the configured ones first."""
-    entries = [*config.devices, *discovered]
-    owned = (entry for entry in entries if shard.owns(entry.label))
-    return {entry.label: _wanted(config, entry, doors[entry.module]) for entry in owned}
+    """Return the spec of every device of this shard by name, configured devices first."""
+    return {
+        device.label: _build_spec(config, device, factories[device.module])
+        for device in (*config.devices, *discovered)
+        if shard.owns(device.label)
+    }
 
 
-def _wanted(config: Config, entry: DeviceConfig, door: ClientFactory) -> DeviceSpec:
-    module = config.module(entry.module)
+def _build_spec(config: Config, device: DeviceConfig, factory: ClientFactory) -> DeviceSpec:
+    module = config.module(device.module)
     target = DeviceTarget(
-        name=entry.label,
-        address=entry.address,
-        labels=entry.labels,
+        name=device.label,
+        address=device.address,
+        labels=device.labels,
         interval_seconds=module.interval or config.global_.interval,
         timeout_seconds=module.timeout or config.global_.timeout,
     )
-    return DeviceSpec(target, door, config.expect(entry))
+    return DeviceSpec(target, factory, config.expect(device))
 
 
-def make_device(wanted: DeviceSpec, session: Session) -> Device:
-    """A device of which nothing is known yet."""
-    client = wanted.door.client(wanted.target.address, session)
-    return Device(wanted.target, client, DeviceState(expect=wanted.expect))
+def make_device(spec: DeviceSpec, session: Session) -> Device:
+    """Create a device that was never polled."""
+    client = spec.factory.client(spec.target.address, session)
+    return Device(spec.target, client, DeviceState(expect=spec.expect))
 
 
 class Changes(NamedTuple):
-    """How many devices came, went, and stay otherwise than they were."""
+    """How many devices were added, removed and changed. A new address is a change."""
 
     added: int
     removed: int
@@ -66,7 +68,7 @@ class Changes(NamedTuple):
 
 
 class Reconciler:
-    """Keeps the fleet, its polls and its series at what is wanted."""
+    """Makes the registry, the poller and the exposition match the device specs."""
 
     def __init__(
         self, fleet: Fleet, session: Session, poller: Poller, exposition: Exposition
@@ -75,32 +77,39 @@ class Reconciler:
         self._session = session
         self._poller = poller
         self._exposition = exposition
-        self._wanted: dict[str, DeviceSpec] = {}
+        self._specs: dict[str, DeviceSpec] = {}
 
-    def update(self, wanted: Mapping[str, DeviceSpec]) -> Changes:
-        """Make the devices those of `wanted`, at once and without an error on the way."""
-        before, self._wanted = self._wanted, dict(wanted)
-        stays = {name for name in before if name in wanted and _is_same(before[name], wanted[name])}
-        gone, new = before.keys() - stays, [name for name in wanted if name not in stays]
-        for name in gone:
+    def set_concurrency(self, polls: int) -> None:
+        """Limit how many polls may be open at once."""
+        self._poller.concurrency = polls
+
+    def update(self, specs: Mapping[str, DeviceSpec]) -> Changes:
+        """Add, remove and change devices until they match `specs`. Raises nothing."""
+        before, self._specs = self._specs, dict(specs)
+        # A device with another address is another device.
+        kept = {
+            name
+            for name, spec in specs.items()
+            if name in before and before[name].target.address == spec.target.address
+        }
+        removed, added = before.keys() - kept, [name for name in specs if name not in kept]
+        for name in removed:
             self._remove(name)
-        for name in new:
-            self._add(wanted[name])
-        changed = [name for name in stays if before[name] != wanted[name]]
+        for name in added:
+            self._add(specs[name])
+        changed = [name for name in kept if before[name] != specs[name]]
         for name in changed:
-            self._change(before[name], wanted[name])
-        entered = [name for name in changed if before[name].door is not wanted[name].door]
-        for place, name in enumerate(entered):
-            self._enter(wanted[name], delay_seconds=place / RETRIES_PER_SECOND)
-        moved = len(gone & set(new))
-        return Changes(len(new) - moved, len(gone) - moved, len(changed) + moved)
+            self._change(before[name], specs[name])
+        reconnecting = [name for name in changed if before[name].factory is not specs[name].factory]
+        for index, name in enumerate(reconnecting):
+            self._replace_client(specs[name], delay_seconds=index / RETRIES_PER_SECOND)
+        readdressed = len(removed & set(added))
+        return Changes(
+            len(added) - readdressed, len(removed) - readdressed, len(changed) + readdressed
+        )
 
-    def limit_polls(self, concurrency: int) -> None:
-        """How many polls may be open at once."""
-        self._poller.concurrency = concurrency
-
-    def _add(self, wanted: DeviceSpec) -> None:
-        device = make_device(wanted, self._session)
+    def _add(self, spec: DeviceSpec) -> None:
+        device = make_device(spec, self._session)
         self._fleet.add(device)
         self._poller.start(device)
 
@@ -110,23 +119,18 @@ class Reconciler:
         self._exposition.remove(device)
         device.client.close()
 
-    def _change(self, before: DeviceSpec, wanted: DeviceSpec) -> None:
-        device = self._fleet[wanted.target.name]
-        device.target = wanted.target
-        device.state.set_expect(wanted.expect)
-        if wanted.target.labels != before.target.labels:
+    def _change(self, before: DeviceSpec, spec: DeviceSpec) -> None:
+        device = self._fleet[spec.target.name]
+        device.target = spec.target
+        device.state.set_expect(spec.expect)
+        if spec.target.labels != before.target.labels:
             self._exposition.remove(device)
         self._exposition.refresh(device)
-        if wanted.target.interval_seconds != before.target.interval_seconds:
+        if spec.target.interval_seconds != before.target.interval_seconds:
             self._poller.restart(device)
 
-    def _enter(self, wanted: DeviceSpec, delay_seconds: float) -> None:
-        device = self._fleet[wanted.target.name]
+    def _replace_client(self, spec: DeviceSpec, delay_seconds: float) -> None:
+        device = self._fleet[spec.target.name]
         device.client.close()
-        device.client = wanted.door.client(wanted.target.address, self._session)
+        device.client = spec.factory.client(spec.target.address, self._session)
         self._poller.poll_soon(device, delay_seconds)
-
-
-def _is_same(before: DeviceSpec, wanted: DeviceSpec) -> bool:
-    """Whether it is the same device: at another address it is another one."""
-    return before.target.address == wanted.target.address

@@ -1,4 +1,4 @@
-"""Keeps the daemon at its config: loaded anew on demand, all of it or nothing."""
+"""Apply the desired state: at the start, on a config reload, a changed file, or discovery."""
 
 from __future__ import annotations
 
@@ -6,41 +6,49 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
 from exporter.config import Config, ConfigError, DeviceConfig
-from exporter.discovery import Discovery
-from exporter.discovery.admission import accept_targets
-from exporter.discovery.manager import Refusals
+from exporter.discovery.manager import Discovery
 from exporter.fleet.client_factory import (
     ClientFactories,
     build_client_factories,
     rebuild_changed_factories,
 )
-from exporter.fleet.reconciler import Changes, Reconciler, build_device_specs
+from exporter.fleet.reconciler import Changes, DeviceSpec, Reconciler, build_device_specs
 from exporter.fleet.sharding import Shard
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.system.file_limit import TooManyConnections, raise_file_limit
-from exporter.system.files import Digests, digests
+from exporter.system.files import Digests, FileWatcher
 from exporter.system.systemd import ServiceManager
 
-FILES_INTERVAL_SECONDS: Final = 5.0
-"""How often password and certificate files are looked at."""
+MODULE_FILES_INTERVAL_SECONDS: Final = 5.0
 
-PROBLEMS: Final = (ConfigError, OSError, ValueError, TooManyConnections)
-"""What may be wrong with a config; `str()` tells the operator."""
+CONFIG_ERRORS: Final = (ConfigError, OSError, ValueError, TooManyConnections)
+"""Errors that the operator can fix; `str()` says how."""
 
 _log = structlog.get_logger()
 
 
 class ReloadFailed(Exception):
-    """The config was not taken; the one before it stays in force. `str()` says why."""
+    """The new config was refused and the old one stays; `str()` says why."""
+
+
+class DesiredState(NamedTuple):
+    """What determines the running devices."""
+
+    config: Config
+    factories: ClientFactories
+    discovered: Sequence[DeviceConfig]
 
 
 class ConfigReloader:
-    """Puts configs into force. `load` reads the config file, and raises one of `PROBLEMS`."""
+    """Holds the running config, and applies each new desired state completely or not at all.
+
+    `load` reads the config file. It raises one of `CONFIG_ERRORS`.
+    """
 
     def __init__(
         self,
@@ -52,144 +60,144 @@ class ConfigReloader:
     ) -> None:
         self._load = load
         self._shard = shard
-        self._roster = reconciler
+        self._reconciler = reconciler
         self._metrics = metrics
         self._manager = manager
-        self._config = Config()
-        self._doors: ClientFactories = {}
-        self._admitted: Sequence[DeviceConfig] = ()
-        self._loads_begun = 0
+        self._state = DesiredState(Config(), {}, ())
+        self._loads_started = 0
         self._refusal: str | None = None
         self._lock = asyncio.Lock()
-        self._discovery = Discovery(metrics, self._devices_were_found)
+        self._discovery = Discovery(metrics, self._apply_discovered)
 
     @property
     def config(self) -> Config:
-        """The config in force."""
-        return self._config
-
-    def start(self, config: Config) -> None:
-        """Put the first config into force. Raises one of `PROBLEMS`."""
-        self._put_into_force(config, build_client_factories(config.modules, {}))
-        self._metrics.config_loaded()
+        """The running config."""
+        return self._state.config
 
     @property
     def has_all_devices(self) -> bool:
-        """Whether every source of devices was asked once, well or not."""
-        return self._discovery.has_told
+        """Whether every discovery source was read at least once, successfully or not."""
+        return self._discovery.has_refreshed
+
+    def start(self, config: Config) -> None:
+        """Apply the first config. Raises one of `CONFIG_ERRORS`."""
+        self._apply(DesiredState(config, build_client_factories(config.modules, {}), ()))
+        self._metrics.config_loaded()
 
     async def stop(self) -> None:
-        """Look for devices no more."""
+        """Stop discovery."""
         await self._discovery.stop()
 
     async def reload(self) -> None:
-        """Load the config anew; devices that stay as they are notice nothing.
+        """Load and apply the config. Devices that stay the same are not affected.
 
-        All who ask while one load is under way share the next. Raises `ReloadFailed`.
+        All requests during one load share the next. Raises `ReloadFailed`.
         """
-        begun_before = self._loads_begun
+        loads_before = self._loads_started
         async with self._lock:
-            if self._loads_begun == begun_before:
-                self._loads_begun += 1
+            if self._loads_started == loads_before:
+                self._loads_started += 1
                 with self._manager.reloading():
-                    self._refusal = await self._load_anew()
+                    self._refusal = await self._load_and_apply()
         if self._refusal is not None:
             raise ReloadFailed(self._refusal)
 
-    async def keep_files(self) -> None:
-        """Read password and certificate files again when they change; until cancelled."""
-        told: Mapping[str, str] = {}
-        while True:
-            await asyncio.sleep(FILES_INTERVAL_SECONDS)
-            problems = await self._read_files()
-            for module, problem in problems.items():
-                if told.get(module) != problem:
-                    advice = "what it had is kept"
-                    _log.warning(
-                        "config.file_unusable", module=module, error=problem, advice=advice
-                    )
-            told = problems
+    async def watch_config(self, file: Path, interval_seconds: float, loaded: Digests) -> None:
+        """Reload when the config file, or a file that it names, has changed; until cancelled.
 
-    async def keep_config(self, file: Path, interval_seconds: float, loaded: Digests) -> None:
-        """Reload when the config file or one that it refers to has changed; until cancelled.
-
-        `loaded` is the checksum of the file as it was when it was first loaded.
+        `loaded` is the digest of the config file from before it was loaded.
         """
-        before = {**await asyncio.to_thread(digests, self._config.files), **loaded}
+        watcher = FileWatcher(lambda: (file, *self.config.files), loaded)
         while True:
-            await asyncio.sleep(interval_seconds)
-            now = await asyncio.to_thread(digests, (file, *self._config.files))
-            if now != before or (self._refusal is not None and await self._loads_by_now()):
-                with suppress(ReloadFailed):  # has been told
+            if await watcher.has_changed() or await self._refused_config_is_valid_now():
+                with suppress(ReloadFailed):  # already logged
                     await self.reload()
-                # Files that the new config is the first to name have been read just now.
-                before = {**await asyncio.to_thread(digests, self._config.files), **now}
+            await asyncio.sleep(interval_seconds)
 
-    async def _loads_by_now(self) -> bool:
-        """Whether a config that was refused is fine now: a file that it names may have come."""
-        try:
-            await asyncio.to_thread(self._load)
-        except Exception:  # noqa: BLE001 - has been told when it was refused
-            return False
-        return True
+    async def watch_module_files(self) -> None:
+        """Apply changes of password and certificate files; until cancelled.
 
-    async def _load_anew(self) -> str | None:
-        """Why the config could not be taken; `None` if it was."""
+        Compares the settings of the clients instead of watching the files, so that a change
+        between loading and watching is not missed.
+        """
+        logged: Mapping[str, str] = {}
+        while True:
+            await asyncio.sleep(MODULE_FILES_INTERVAL_SECONDS)
+            problems = await self._rebuild_factories()
+            for module, problem in problems.items() - logged.items():
+                advice = "the previous content stays in use until the file is fixed"
+                _log.warning("config.file_unusable", module=module, error=problem, advice=advice)
+            logged = problems
+
+    async def _rebuild_factories(self) -> Mapping[str, str]:
+        """Apply client factories whose files have changed. Returns problems by module."""
+        async with self._lock:
+            factories, problems = await asyncio.to_thread(
+                rebuild_changed_factories, self._state.config.modules, self._state.factories
+            )
+            if factories != self._state.factories:
+                changes = self._apply(self._state._replace(factories=factories))
+                _log.info("config.files_read", **changes._asdict())
+        return problems
+
+    def _apply_discovered(self, devices: Sequence[DeviceConfig]) -> None:
+        changes = self._apply(self._state._replace(discovered=devices))
+        if any(changes):
+            _log.info("discovery.devices_changed", **changes._asdict())
+
+    async def _load_and_apply(self) -> str | None:
+        """Return why the config was refused, or `None` if it was applied."""
         try:
-            changes = await self._take(await asyncio.to_thread(self._load))
-        except PROBLEMS as problem:
-            told = str(problem)
-        except Exception:  # noqa: BLE001 - whatever it is, the old config goes on
+            changes = self._apply(await self._load_desired())
+        except CONFIG_ERRORS as error:
+            refusal = str(error)
+        except Exception:  # noqa: BLE001 - whatever it is, the exporter goes on with the old config
             _log.exception("config.internal_error")
-            told = "internal error, see the exporter's log"
+            refusal = "internal error, see the exporter's log"
         else:
             self._metrics.config_loaded()
             _log.info("config.reloaded", **changes._asdict())
             return None
         self._metrics.config_failed()
-        _log.error("config.reload_failed", error=told)
-        return told
+        _log.error("config.reload_failed", error=refusal)
+        return refusal
 
-    async def _read_files(self) -> Mapping[str, str]:
-        """Open doors anew whose files have changed; what is wrong with files, by module."""
-        async with self._lock:
-            modules, there = self._config.modules, self._doors
-            doors, problems = await asyncio.to_thread(rebuild_changed_factories, modules, there)
-            if doors != there:
-                # Not with what discovery has by now: that may be more than can be taken.
-                changes = self._update(self._config, doors, self._admitted)
-                self._doors = doors
-                _log.info("config.files_read", **changes._asdict())
-        return problems
+    async def _load_desired(self) -> DesiredState:
+        config = await asyncio.to_thread(self._load)
+        factories = await asyncio.to_thread(
+            build_client_factories, config.modules, self._state.factories
+        )
+        return DesiredState(config, factories, self._discovery.accepted_devices(config))
 
-    async def _take(self, config: Config) -> Changes:
-        doors = await asyncio.to_thread(build_client_factories, config.modules, self._doors)
-        return self._put_into_force(config, doors)
+    async def _refused_config_is_valid_now(self) -> bool:
+        """Whether a refused config would be accepted now, as a file that it names exists now.
 
-    def _put_into_force(self, config: Config, doors: ClientFactories) -> Changes:
-        admission = accept_targets(config, self._discovery.found(config))
-        changes = self._update(config, doors, admission.entries)
-        self._config, self._doors = config, doors
-        self._roster.limit_polls(config.global_.concurrency)
-        self._discovery.follow(config)
-        return changes
-
-    def _devices_were_found(self) -> Refusals:
-        """Take in what discovery has now; a fleet too large for us stays as it was."""
-        admission = accept_targets(self._config, self._discovery.found(self._config))
+        Logs nothing: the refusal is logged already.
+        """
+        if self._refusal is None:
+            return False
         try:
-            changes = self._update(self._config, self._doors, admission.entries)
-        except TooManyConnections as problem:
-            return dict.fromkeys(admission.problems, (str(problem),))
-        if any(changes):
-            _log.info("discovery.devices_changed", **changes._asdict())
-        return admission.problems
+            self._build_specs(await self._load_desired())
+        except Exception:  # noqa: BLE001 - logged when the config was refused
+            return False
+        return True
 
-    def _update(
-        self, config: Config, doors: ClientFactories, discovered: Sequence[DeviceConfig]
-    ) -> Changes:
-        wanted = build_device_specs(config, discovered, doors, self._shard)
-        raise_file_limit(len(wanted))
-        self._metrics.devices.set(len(wanted))
-        self._admitted = discovered
-        return self._roster.update(wanted)
+    def _build_specs(self, desired: DesiredState) -> Mapping[str, DeviceSpec]:
+        """Return the devices' specs by name. Raises `TooManyConnections` if they are too many."""
+        config, factories, discovered = desired
+        specs = build_device_specs(config, discovered, factories, self._shard)
+        raise_file_limit(len(specs))
+        return specs
+
+    def _apply(self, desired: DesiredState) -> Changes:
+        """Make the desired state the running one: every change of the devices comes through here.
+
+        Raises `TooManyConnections` before it changes anything.
+        """
+        specs = self._build_specs(desired)
+        self._metrics.devices.set(len(specs))
+        changes = self._reconciler.update(specs)
+        self._state = desired
+        self._reconciler.set_concurrency(desired.config.global_.concurrency)
+        self._discovery.follow(desired.config)
+        return changes

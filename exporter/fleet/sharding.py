@@ -1,4 +1,4 @@
-"""Which devices are this instance's, where several divide one config file."""
+"""Sharding: several exporters divide the devices of one config."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.polling.schedule import stable_hash
 
-_SPELLING: Final = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
+_PATTERN: Final = re.compile(r"(\d{1,6})/(\d{1,6})", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,25 +19,26 @@ class Shard:
     count: int
 
     def __str__(self) -> str:
-        """As on the command line: `0/3`."""
+        """Return the form of the command line: `0/3`."""
         return f"{self.index}/{self.count}"
 
     def owns(self, name: str) -> bool:
-        """Whether a device belongs here: one instance owns it, by the hash of its name.
+        """Whether this instance polls the device. Exactly one instance owns each name.
 
-        The hash is that of Prometheus's `hashmod`, so that its relabelling can divide alike.
+        The hash is that of Prometheus's `hashmod`, so that relabelling divides devices the same
+        way.
         """
         return stable_hash(name) % self.count == self.index
 
 
 ALL_DEVICES: Final = Shard(0, 1)
-"""One instance that polls every device."""
+"""A single instance that polls every device."""
 
 
 def parse_shard(text: str) -> Shard:
-    """Read `I/N`. Raises `ValueError`."""
-    found = _SPELLING.fullmatch(text)
+    """Parse `I/N`. Raises `ValueError`."""
+    found = _PATTERN.fullmatch(text)
     shard = Shard(int(found[1]), int(found[2])) if found else None
     if shard is None or not shard.index < shard.count:
-        raise ValueError(f"{text!r} is no shard I/N with I from 0 to N-1, such as 0/3")
+        raise ValueError(f"{text!r} is not a shard: use I/N with I from 0 to N-1, such as 0/3")
     return shard

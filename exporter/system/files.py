@@ -1,51 +1,70 @@
-"""Regular files, and whether they have changed: by what is in them, not by their time stamps."""
+"""Read regular files, and detect changes of files by their contents."""
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
 Digests = Mapping[Path, bytes | None]
-"""The checksum of each file, `None` for one that cannot be read."""
+"""The SHA-256 of each file's content, `None` for a file that cannot be read."""
 
 
 def open_regular(file: Path) -> BinaryIO:
-    """A regular file, open for reading. Raises `OSError`, for everything else too."""
-    opened = open(file, "rb", opener=_at_once)  # noqa: SIM115 - whoever called closes it
+    """Open a regular file for reading. Raises `OSError`, also if it is not a regular file."""
+    opened = open(file, "rb", opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
     if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
         opened.close()
         raise OSError(errno.EINVAL, "not a regular file", str(file))
     return opened
 
 
-def _at_once(file: str, flags: int) -> int:
-    # A pipe would wait for its writer; and only what is open is sure to be what was looked at.
+def _open_without_waiting(file: str, flags: int) -> int:
+    # Opening a pipe would wait for its writer. A check before opening could see another file.
     return os.open(file, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def read_regular(file: Path) -> bytes:
-    """What is in a regular file. Raises `OSError`."""
+    """Return the content of a regular file. Raises `OSError`."""
     with open_regular(file) as opened:
         return opened.read()
 
 
 def digest(file: Path) -> bytes:
-    """A checksum of what is in a file. Raises `OSError`."""
+    """Return the SHA-256 of a file's content. Raises `OSError`."""
     return hashlib.sha256(read_regular(file)).digest()
 
 
 def digests(files: Iterable[Path]) -> Digests:
-    """The checksums of files as they are now."""
+    """Return the digests of files as they are now."""
     return {file: _digest_or_none(file) for file in files}
 
 
 def _digest_or_none(file: Path) -> bytes | None:
     try:
         return digest(file)
-    except (OSError, ValueError):  # the latter for a name that no file can have
+    except (OSError, ValueError):  # ValueError: a path with a null byte
         return None
+
+
+class FileWatcher:
+    """Detects that files have changed, by their contents: timestamps may stay the same.
+
+    `list_files` is called at each check, in a thread. A file that enters or leaves the list does
+    not count as changed. `seen` are digests from before the watcher was made.
+    """
+
+    def __init__(self, list_files: Callable[[], Iterable[Path]], seen: Digests) -> None:
+        self._list_files = list_files
+        self._seen = seen
+
+    async def has_changed(self) -> bool:
+        """Whether a file has changed since the last check."""
+        now = await asyncio.to_thread(lambda: digests(self._list_files()))
+        before, self._seen = self._seen, now
+        return any(digest != before.get(file, digest) for file, digest in now.items())

@@ -122,7 +122,7 @@ async def test_a_server_is_asked_and_its_last_good_answer_outlives_it(tmp_path: 
                 assert (await running.scrape()).by_device(UP) == up("gate")
                 answer.update(type="application/json", body=json.dumps(groups(served, 1)))
                 await running.until(lambda now: now.by_device(UP) == up(at[1]))
-    assert "the answer is text/html, not application/json" in running.text
+    assert "the response is text/html, not application/json" in running.text
 
 
 async def test_a_target_with_a_taken_name_or_no_module_is_left_out_logged_and_counted(
@@ -148,8 +148,8 @@ async def test_a_target_with_a_taken_name_or_no_module_is_left_out_logged_and_co
             await running.until(lambda now: now.by_device(UP) == wanted)
             await running.until(lambda now: failures(now)[str(file)] >= 2)
     assert running.text.count("event=discovery.failed") == 1
-    assert "'lobby' is already the name of one of the config" in running.text
-    assert "more=1" in running.text
+    assert "the name 'lobby' is already used in the config" in running.text
+    assert "more_problems=1" in running.text
 
 
 async def test_a_reload_changes_the_sources_and_keeps_what_stays(tmp_path: Path) -> None:

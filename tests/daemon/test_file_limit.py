@@ -128,3 +128,16 @@ async def test_a_password_changes_though_more_devices_were_found_than_fit(tmp_pa
 
 def limit_files_of(pid: int) -> None:
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (200, 200))
+
+
+async def test_auto_reload_logs_a_config_that_stays_too_large_once(tmp_path: Path) -> None:
+    flags = ("--config.enable-auto-reload", "--config.auto-reload-interval=50ms")
+    async with daemon_on(devices(10), tmp_path, *flags) as running:
+        limit_files_of(running.process.pid)
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(devices(200)))
+        await running.until(
+            lambda now: now.all(f"{SELF}config_last_reload_successful") == [({}, 0)]
+        )
+        await asyncio.sleep(0.3)
+        assert len((await running.scrape()).by_device("axis_ntp_polls_total")) == 10
+    assert running.text.count("event=config.reload_failed") == 1

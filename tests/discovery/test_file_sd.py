@@ -1,11 +1,35 @@
-"""Which files a pattern finds, and what may be read of them."""
+"""File discovery: which files a pattern matches, what is read, and a read that hangs."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
+from threading import Event
 
 import pytest
 
-from exporter.discovery.file_sd import LARGEST_BYTES, UnreadableFile, matches, matching, read_text
+from exporter.config import FileSdConfig
+from exporter.discovery.file_sd import (
+    FileSD,
+    HungCallGuard,
+    find_files,
+    matches,
+    read_text,
+)
+from exporter.discovery.target_groups import MAX_DOCUMENT_BYTES, RefreshFailed
+
+HANGING_CALL = """
+import asyncio, threading
+from exporter.discovery.file_sd import HungCallGuard
+
+async def main():
+    try:
+        await HungCallGuard(threading.Event().wait, 0.05).result()
+    except TimeoutError:
+        print("timed out")
+
+asyncio.run(main())
+"""
 
 
 @pytest.mark.parametrize(
@@ -21,47 +45,94 @@ from exporter.discovery.file_sd import LARGEST_BYTES, UnreadableFile, matches, m
         ("a.yaml/*.yaml", []),
     ],
 )
-def test_a_pattern_finds_what_it_finds_for_prometheus(
+def test_a_pattern_matches_the_same_files_as_in_prometheus(
     pattern: str, found: list[str], tmp_path: Path
 ) -> None:
     for name in ("a.yaml", "b[1].yaml", ".c.yaml", "d.YML", "e.json"):
         (tmp_path / name).touch()
-    files = matching([tmp_path / pattern])
+    files = find_files([tmp_path / pattern])
     assert files == [tmp_path / name for name in found]
     assert all(matches(file, tmp_path / pattern) for file in files)
 
 
-def test_the_folder_is_no_pattern(tmp_path: Path) -> None:
+def test_the_folder_of_a_pattern_is_taken_literally(tmp_path: Path) -> None:
     folder = tmp_path / "a[b]*"
     folder.mkdir()
     (folder / "a.yaml").touch()
-    assert matching([folder / "*.yaml"]) == [folder / "a.yaml"]
+    assert find_files([folder / "*.yaml"]) == [folder / "a.yaml"]
 
 
-def test_a_file_of_two_patterns_is_found_once(tmp_path: Path) -> None:
+def test_a_file_that_two_patterns_match_is_found_once(tmp_path: Path) -> None:
     (tmp_path / "a.yaml").touch()
-    assert len(matching([tmp_path / "*.yaml", tmp_path / "a.yaml"])) == 1
+    assert len(find_files([tmp_path / "*.yaml", tmp_path / "a.yaml"])) == 1
 
 
-def test_a_pipe_is_no_file_to_wait_for(tmp_path: Path) -> None:
+def test_a_pipe_or_device_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p.yaml")
     (tmp_path / "link.yaml").symlink_to("p.yaml")
     for file in (tmp_path / "p.yaml", tmp_path / "link.yaml", Path("/dev/zero")):
-        with pytest.raises(UnreadableFile, match=r"^cannot be read: not a regular file$"):
+        with pytest.raises(ValueError, match=r"^cannot be read: not a regular file$"):
             read_text(file)
 
 
-def test_a_file_that_is_too_large_is_not_read(tmp_path: Path) -> None:
+def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     with file.open("wb") as opened:
-        opened.truncate(LARGEST_BYTES + 1)
-    with pytest.raises(UnreadableFile, match=r"^is larger than 67108864 bytes$"):
+        opened.truncate(MAX_DOCUMENT_BYTES + 1)
+    with pytest.raises(ValueError, match=r"^is larger than 67108864 bytes$"):
         read_text(file)
 
 
-def test_what_cannot_be_read_says_why(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableFile, match=r"^cannot be read: No such file or directory$"):
+def test_the_error_says_why_a_file_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"^cannot be read: No such file or directory$"):
         read_text(tmp_path / "a.yaml")
     (tmp_path / "a.yaml").write_bytes(b"\xff")
-    with pytest.raises(UnreadableFile, match=r"^is not UTF-8 text$"):
+    with pytest.raises(ValueError, match=r"^is not UTF-8 text$"):
         read_text(tmp_path / "a.yaml")
+
+
+async def test_a_read_that_hangs_fails_the_refresh_and_the_patterns_are_the_sources(
+    tmp_path: Path,
+) -> None:
+    files = FileSD(FileSdConfig(files=(tmp_path / "*.json",)), timeout_seconds=0)
+    assert files.configured_sources == (("file", str(tmp_path / "*.json")),)
+    with pytest.raises(RefreshFailed, match="could not be read within 0 s"):
+        await files.refresh()
+
+
+async def test_a_call_that_hangs_times_out_and_is_not_started_again_until_it_ends() -> None:
+    started, go_on = [], Event()
+
+    def call() -> int:
+        started.append(1)
+        go_on.wait()
+        return len(started)
+
+    guard = HungCallGuard(call, 0.05)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            await guard.result()
+    assert len(started) == 1
+    go_on.set()
+    assert await guard.result() == 1
+    assert await guard.result() == 2
+
+
+async def test_an_error_of_the_call_is_raised_and_the_next_call_starts_afresh() -> None:
+    errors = [OSError("a"), ValueError("b")]
+
+    def call() -> None:
+        raise errors.pop(0)
+
+    guard = HungCallGuard(call, 5)
+    with pytest.raises(OSError, match="a"):
+        await guard.result()
+    with pytest.raises(ValueError, match="b"):
+        await guard.result()
+
+
+def test_a_call_that_hangs_does_not_keep_the_process_from_ending() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", HANGING_CALL], capture_output=True, text=True, timeout=20, check=True
+    )
+    assert done.stdout == "timed out\n"

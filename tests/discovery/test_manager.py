@@ -1,23 +1,24 @@
-"""Rounds of discovery that fail as a whole."""
+"""Periodic refreshes: what a failed one keeps, counts and logs."""
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
-from exporter.config import Config, parse_config
-from exporter.discovery import Discovery
-from exporter.discovery.http_sd import FileSD, RefreshFailed
-from exporter.discovery.manager import Refusals
-from exporter.discovery.once import with_discovered
+from exporter.config import Config, DeviceConfig, parse_config
+from exporter.discovery.file_sd import FileSD
+from exporter.discovery.manager import Discovery, discover_once
+from exporter.discovery.target_groups import RefreshFailed
 from exporter.metrics.exporter import ExporterMetrics
+from exporter.system.file_limit import TooManyConnections
 
 
-def config_on(folder: Path) -> Config:
-    sd = {"files": ["*.json"], "refresh_interval": "10ms"}
-    return parse_config({"file_sd_configs": [sd]}, {}, folder)
+def config_on(folder: Path, pattern: str = "*.json", **more: object) -> Config:
+    sd = {"files": [pattern], "refresh_interval": "10ms"}
+    return parse_config({"file_sd_configs": [sd], **more}, {}, folder)
 
 
 def failures(metrics: ExporterMetrics, source: str) -> float | None:
@@ -26,29 +27,28 @@ def failures(metrics: ExporterMetrics, source: str) -> float | None:
     )
 
 
-async def test_a_fault_of_ours_is_logged_once_counted_each_time_and_ends_nothing(
+async def test_an_internal_error_is_logged_once_counted_each_time_and_does_not_end_refreshes(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "a.json"
     file.write_text(json.dumps([{"targets": ["10.0.0.1"]}]))
     rounds = 0
-    well = asyncio.Event()
+    succeeded = asyncio.Event()
 
-    def changed() -> Refusals:
+    def apply_devices(_devices: Sequence[DeviceConfig]) -> None:
         nonlocal rounds
         rounds += 1
         if rounds <= 3:
             raise KeyError("no such luck")
-        well.set()
-        return {}
+        succeeded.set()
 
     metrics = ExporterMetrics()
     with capture_logs() as logs:
-        discovery = Discovery(metrics, changed)
+        discovery = Discovery(metrics, apply_devices)
         discovery.follow(config_on(tmp_path))
         async with asyncio.timeout(10):
-            await well.wait()
-        assert discovery.has_told
+            await succeeded.wait()
+        assert discovery.has_refreshed
         await discovery.stop()
     assert [log["event"] for log in logs] == [
         "discovery.internal_error",
@@ -59,46 +59,98 @@ async def test_a_fault_of_ours_is_logged_once_counted_each_time_and_ends_nothing
     assert failures(metrics, str(file)) == 3
 
 
-async def test_a_round_that_tells_nothing_keeps_what_was_told_last(tmp_path: Path) -> None:
-    folder, there, loop = (tmp_path / name for name in ("sd", "there", "loop"))
-    there.mkdir()
-    folder.symlink_to("there")
+async def test_accepted_devices_are_handed_over_and_refused_targets_logged_and_counted(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps([{"targets": ["10.0.0.1", "10.0.0.2", "10.0.0.3"]}]))
+    config = config_on(tmp_path, devices=[{"address": "10.0.0.1"}, {"address": "10.0.0.2"}])
+    applied: list[Sequence[DeviceConfig]] = []
+    metrics = ExporterMetrics()
+    with capture_logs() as logs:
+        discovery = Discovery(metrics, applied.append)
+        discovery.follow(config)
+        async with asyncio.timeout(10):
+            while len(applied) < 3:
+                await asyncio.sleep(0.01)
+        await discovery.stop()
+    assert {tuple(device.address for device in devices) for devices in applied} == {("10.0.0.3",)}
+    assert logs == [
+        {
+            "event": "discovery.failed",
+            "log_level": "warning",
+            "mechanism": "file",
+            "source": str(file),
+            "problem": "target '10.0.0.1': the name '10.0.0.1' is already used in the config",
+            "more_problems": 1,
+        }
+    ]
+    assert failures(metrics, str(file)) == len(applied)
+
+
+async def test_too_many_devices_are_logged_and_counted_for_the_source_that_was_read(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps([{"targets": ["10.0.0.1"]}]))
+
+    def apply_devices(_devices: Sequence[DeviceConfig]) -> None:
+        raise TooManyConnections("too many")
+
+    metrics = ExporterMetrics()
+    with capture_logs() as logs:
+        discovery = Discovery(metrics, apply_devices)
+        discovery.follow(config_on(tmp_path))
+        async with asyncio.timeout(10):
+            while (failures(metrics, str(file)) or 0) < 2:
+                await asyncio.sleep(0.01)
+        await discovery.stop()
+    assert [(log["event"], log["problem"]) for log in logs] == [("discovery.failed", "too many")]
+
+
+async def test_a_refresh_that_fails_keeps_the_last_good_devices(tmp_path: Path) -> None:
+    folder, target, loop = (tmp_path / name for name in ("sd", "target", "loop"))
+    target.mkdir()
+    folder.symlink_to("target")
     loop.symlink_to("sd")
     file = folder / "a.json"
     file.write_text(json.dumps([{"targets": ["10.0.0.1"]}]))
-    sd = {"files": ["sd/*.json"], "refresh_interval": "10ms"}
-    config = parse_config({"file_sd_configs": [sd]}, {}, tmp_path)
+    config = config_on(tmp_path, "sd/*.json")
     metrics = ExporterMetrics()
-    discovery = Discovery(metrics, dict)
+    discovery = Discovery(metrics, lambda _devices: None)
     discovery.follow(config)
     async with asyncio.timeout(10):
-        while not discovery.has_told:
+        while not discovery.has_refreshed:
             await asyncio.sleep(0.01)
-        loop.rename(folder)  # which now leads to itself
+        loop.rename(folder)  # now a link to itself
         while not failures(metrics, str(file)):
             await asyncio.sleep(0.01)
-    found = discovery.found(config)
+    devices = discovery.accepted_devices(config)
     await discovery.stop()
-    assert [entry.address for told in found.values() for entry in told] == ["10.0.0.1"]
+    assert [device.address for device in devices] == ["10.0.0.1"]
 
 
-async def test_files_that_hang_are_told_by_their_patterns_or_as_they_were_known(
+async def test_a_folder_that_cannot_be_listed_fails_the_refresh_with_the_reason(
     tmp_path: Path,
 ) -> None:
-    section = config_on(tmp_path).file_sd_configs[0]
-    files = FileSD(section, patience_seconds=0)
-    assert files.origins == (str(tmp_path / "*.json"),)
-    with pytest.raises(RefreshFailed, match="could not be read in time"):
-        await files.refresh()
-
-
-async def test_a_folder_that_cannot_be_listed_tells_nothing_and_says_why(tmp_path: Path) -> None:
     looped = tmp_path / "loop"
     looped.symlink_to("loop")
-    sd = {"files": ["loop/*.json"], "refresh_interval": "10ms"}
-    config = parse_config({"file_sd_configs": [sd]}, {}, tmp_path)
+    config = config_on(tmp_path, "loop/*.json")
     problem = f"{looped}: Too many levels of symbolic links"
     with pytest.raises(RefreshFailed) as caught:
         await FileSD(config.file_sd_configs[0]).refresh()
     assert str(caught.value) == problem
-    assert await with_discovered(config) == (config, [f"{looped}/*.json: {problem}"])
+    assert await discover_once(config) == (config, [f"{looped}/*.json: {problem}"])
+
+
+async def test_has_refreshed_stays_true_when_a_reload_adds_a_source(tmp_path: Path) -> None:
+    discovery = Discovery(ExporterMetrics(), lambda _devices: None)
+    discovery.follow(config_on(tmp_path))
+    before = discovery.has_refreshed
+    async with asyncio.timeout(10):
+        while not discovery.has_refreshed:
+            await asyncio.sleep(0.01)
+    discovery.follow(config_on(tmp_path, "another.json"))
+    after = discovery.has_refreshed
+    await discovery.stop()
+    assert (before, after) == (False, True)

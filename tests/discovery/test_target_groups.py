@@ -1,12 +1,14 @@
-"""Target groups of Prometheus's discovery, read as devices."""
+"""Target groups of Prometheus's discovery: read as devices, and accepted or refused."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from exporter.discovery.target_groups import MOST_LABELS, read_groups
+from exporter.config import DeviceConfig, parse_config
+from exporter.discovery.target_groups import MAX_LABELS, Source, accept_targets, read_groups
 
 PROMETHEUS_FILE: list[dict[str, Any]] = [
     {
@@ -21,9 +23,9 @@ PROMETHEUS_FILE: list[dict[str, Any]] = [
 @pytest.mark.parametrize("is_json", [True, False])
 def test_a_file_written_for_prometheus_works_unchanged(is_json: bool) -> None:  # noqa: FBT001
     document = json.dumps(PROMETHEUS_FILE) if is_json else yaml.safe_dump(PROMETHEUS_FILE)
-    entries, problems = read_groups(document, is_json=is_json)
+    devices, problems = read_groups(document, is_json=is_json)
     assert problems == ()
-    assert [(e.address, e.label, e.module, e.labels) for e in entries] == [
+    assert [(d.address, d.label, d.module, d.labels) for d in devices] == [
         ("10.0.0.1", "10.0.0.1", "http", {"site": "hq"}),
         ("10.0.0.2:8080", "10.0.0.2:8080", "http", {"site": "hq"}),
         ("[2001:db8::1]:443", "[2001:db8::1]:443", "http", {"site": "hq"}),
@@ -32,25 +34,25 @@ def test_a_file_written_for_prometheus_works_unchanged(is_json: bool) -> None:  
     ]
 
 
-def test_a_label_that_yaml_reads_as_a_number_is_its_text() -> None:
-    entries, _ = read_groups("[{targets: [a], labels: {floor: 007, on: yes}}]", is_json=False)
-    assert entries[0].labels == {"floor": "007", "on": "yes"}
+def test_a_number_in_yaml_is_a_label_with_its_text() -> None:
+    devices, _ = read_groups("[{targets: [a], labels: {floor: 007, on: yes}}]", is_json=False)
+    assert devices[0].labels == {"floor": "007", "on": "yes"}
 
 
 @pytest.mark.parametrize(("document", "is_json"), [("", False), ("[]", True), ("null", True)])
 def test_an_empty_list_has_no_devices(document: str, is_json: bool) -> None:  # noqa: FBT001
-    assert read_groups(document, is_json=is_json).entries == ()
+    assert read_groups(document, is_json=is_json).devices == ()
 
 
-def test_a_target_that_cannot_be_polled_is_left_out_and_told_and_the_others_stay() -> None:
+def test_an_invalid_target_is_left_out_with_its_problem_and_the_others_stay() -> None:
     groups = [
         {"targets": ["http://10.0.0.1", "10.0.0.2"]},
         {"targets": ["10.0.0.3"], "labels": {"reason": "x"}},
         {"targets": ["10.0.0.4"], "labels": {"device": "x" * 501}},
         {"targets": ["/" * 100_000]},
     ]
-    entries, problems = read_groups(json.dumps(groups), is_json=True)
-    assert [entry.address for entry in entries] == ["10.0.0.2"]
+    devices, problems = read_groups(json.dumps(groups), is_json=True)
+    assert [device.address for device in devices] == ["10.0.0.2"]
     assert problems == (
         "target 'http://10.0.0.1': address: 'http://10.0.0.1' is not host, host:port or [v6]:port "
         "(http or https is the module's scheme)",
@@ -71,38 +73,73 @@ def test_a_target_that_cannot_be_polled_is_left_out_and_told_and_the_others_stay
         ("{", "EOF while parsing an object at line 1 column 1"),
     ],
 )
-def test_what_is_no_list_of_groups_is_refused_with_its_path(document: str, problem: str) -> None:
+def test_a_document_that_is_not_a_list_of_groups_is_refused_with_the_path_of_the_problem(
+    document: str, problem: str
+) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - its text is what counts
         read_groups(document, is_json=True)
     assert problem in str(caught.value)
 
 
-def test_null_is_as_good_as_absent() -> None:
+def test_null_means_empty() -> None:
     document = '[{"targets": ["a"], "labels": null}, {"targets": null, "labels": {}}]'
-    entries, problems = read_groups(document, is_json=True)
-    assert ([entry.address for entry in entries], problems) == (["a"], ())
+    devices, problems = read_groups(document, is_json=True)
+    assert ([device.address for device in devices], problems) == (["a"], ())
 
 
-def test_a_password_in_a_target_is_not_told() -> None:
+def test_a_password_in_a_target_is_not_shown() -> None:
     _, problems = read_groups('[{"targets": ["root:s3cret@10.0.0.1"]}]', is_json=True)
     about = "must not hold a name or password: they belong into auth"
     assert problems == (f"a target: address: {about}",)
 
 
-def test_of_many_wrong_targets_the_first_are_told_and_the_others_counted() -> None:
+def test_the_first_ten_invalid_targets_are_reported_and_the_others_counted() -> None:
     groups = [{"targets": [f"x/{n}" for n in range(1000)]}]
     _, problems = read_groups(json.dumps(groups), is_json=True)
     assert len(problems) == 11
-    assert problems[-1] == "990 targets more cannot be taken"
+    assert problems[-1] == "990 more targets are invalid"
 
 
-def test_a_group_has_so_many_labels_at_most() -> None:
-    labels = {f"l{n}": "x" for n in range(MOST_LABELS + 1)}
+def test_a_group_with_too_many_labels_is_refused() -> None:
+    labels = {f"l{n}": "x" for n in range(MAX_LABELS + 1)}
     groups = [{"targets": ["a"], "labels": labels}]
     with pytest.raises(ValueError, match=r"^\[0\].labels: must have at most 64"):
         read_groups(json.dumps(groups), is_json=True)
 
 
-def test_a_list_of_a_million_things_that_are_no_groups_is_told_in_a_line() -> None:
+def test_a_list_of_a_million_invalid_groups_is_one_problem() -> None:
     with pytest.raises(ValueError, match=r"^\[0\]: must be a mapping$"):
         read_groups(json.dumps([1] * 1_000_000), is_json=True)
+
+
+CONFIG = parse_config({"devices": [{"address": "10.0.0.1", "name": "lobby"}]}, {}, Path())
+FIRST, SECOND = Source("file", "a.yaml"), Source("http", "http://sd.example")
+
+
+def device_config(address: str, **more: str) -> DeviceConfig:
+    return DeviceConfig.model_validate({"address": address, **more})
+
+
+def test_names_are_taken_by_the_config_first_then_by_the_sources_in_their_order() -> None:
+    found = {
+        FIRST: (device_config("a", name="gate"), device_config("b", name="lobby")),
+        SECOND: (device_config("c", name="gate"), device_config("d")),
+    }
+    accepted = accept_targets(CONFIG, found)
+    assert [each.address for each in accepted.devices] == ["a", "d"]
+    assert accepted.refused == {
+        FIRST: ("target 'b': the name 'lobby' is already used in the config",),
+        SECOND: ("target 'c': the name 'gate' is already used in a.yaml",),
+    }
+
+
+def test_a_target_with_an_unknown_module_is_refused() -> None:
+    accepted = accept_targets(CONFIG, {FIRST: (device_config("a", module="axis"),)})
+    assert accepted.devices == ()
+    assert accepted.refused == {FIRST: ("target 'a': module 'axis' is not configured",)}
+
+
+def test_a_target_that_is_listed_twice_is_accepted_once() -> None:
+    accepted = accept_targets(CONFIG, {FIRST: (device_config("a"), device_config("a"))})
+    assert len(accepted.devices) == 1
+    assert len(accepted.refused[FIRST]) == 1
