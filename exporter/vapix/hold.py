@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
 
 from exporter.clock.host import steady_ns
-
-SHORTEST_HOLD_NS: Final = 2_000_000
-"""A timer of the event loop is no finer than about this: to send at once is as good."""
+from exporter.clock.phase import SHORTEST_HOLD_NS
 
 
 class Hold:

@@ -5,8 +5,9 @@ import asyncio
 import pytest
 
 from exporter.clock.host import steady_ns
+from exporter.clock.phase import SHORTEST_HOLD_NS
 from exporter.vapix.client import NtpClient
-from exporter.vapix.hold import SHORTEST_HOLD_NS, Hold
+from exporter.vapix.hold import Hold
 from tests.vapix.raw_device import answer, at_once, client_of, read_request
 
 
