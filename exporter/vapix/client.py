@@ -18,7 +18,7 @@ from exporter.system.text import escaped
 from exporter.vapix import errors, ntp
 from exporter.vapix.connection import Exchange, ResponseTooLong, Session, current_exchange
 from exporter.vapix.hold import Hold
-from exporter.vapix.http_auth import Authenticator, nonces_of
+from exporter.vapix.http_auth import Authenticator, find_nonces
 from exporter.vapix.reading import Reading
 
 # At hand, for Python looks a member up by a call, at every poll.
@@ -148,8 +148,8 @@ class NtpClient:
             refusals += 1
             with _factory_state_told(answer):
                 challenges = answer.headers.getall("WWW-Authenticate", [])
-                self._authenticator.refused(challenges, refusals)
-        self._authenticator.accepted(answer.headers.get("Authentication-Info"))
+                self._authenticator.handle_unauthorized(challenges, refusals)
+        self._authenticator.handle_success(answer.headers.get("Authentication-Info"))
         return answer
 
     async def _delivered(self, request: bytes) -> HttpResponse:
@@ -197,7 +197,7 @@ class NtpClient:
         exchange.head_came()
         if exchange.sent_ns:
             times = (exchange.sent_ns, exchange.received_ns)
-            self._sightings.append(ResponseTimes(*times, headers.get("Date"), nonces_of(headers)))
+            self._sightings.append(ResponseTimes(*times, headers.get("Date"), find_nonces(headers)))
         body = await _read_body(response)
         exchange.end()
         return HttpResponse(response.status, headers, body)
