@@ -13,8 +13,8 @@ from exporter.devices.device import Device
 from exporter.devices.health import Issue, diagnose
 from exporter.devices.state import PollOutcome
 from exporter.polling.poller import poll_once
-from exporter.vapix.certificate import Certificate
 from exporter.vapix.hold import Hold
+from exporter.vapix.tls import Certificate
 
 
 @dataclass(slots=True)

@@ -1,15 +1,18 @@
-"""What is read of the certificate that a device shows."""
+"""The certificate that a device shows, and the private parts of Python's ssl that it needs."""
 
 import ssl
+from contextlib import suppress
 from typing import Any
 
 import pytest
+import trustme
 
-from exporter.vapix.certificate import Certificate, notice_certificates
+from exporter.vapix.tls import Certificate, notice_certificates
+from tests.vapix.tls_device import LOBBY, issued_to
 
 
-class Chain:
-    """What the ssl module has of a certificate."""
+class StubCertificate:
+    """The ssl module's private certificate type."""
 
     def __init__(self, subject: Any) -> None:
         self.subject = subject
@@ -23,8 +26,8 @@ class Chain:
         return {"subject": self.subject}
 
 
-def seen(chain: list[Chain], problem: Exception | None = None) -> list[Certificate]:
-    """What is noticed of a handshake that ends with that problem."""
+def noticed(chain: list[StubCertificate], problem: Exception | None = None) -> list[Certificate]:
+    """Return the certificates that a handshake reports which ends with `problem`."""
 
     class Handshake:
         _sslobj = type("Inner", (), {"get_unverified_chain": lambda _: chain})()
@@ -39,7 +42,7 @@ def seen(chain: list[Chain], problem: Exception | None = None) -> list[Certifica
     try:
         context.sslobject_class().do_handshake()
     except ssl.SSLError as raised:
-        assert raised is problem  # noqa: PT017 - it passes on what it has noticed
+        assert raised is problem  # noqa: PT017 - the error must pass through
     return found
 
 
@@ -56,20 +59,34 @@ def seen(chain: list[Chain], problem: Exception | None = None) -> list[Certifica
         (ssl.SSLError(1, "bad date"), "unreadable"),
     ],
 )
-def test_the_subject_is_one_printable_line(subject: Any, words: str) -> None:
-    [certificate] = seen([Chain(subject)])
+def test_the_subject_is_shown_as_one_printable_line(subject: Any, words: str) -> None:
+    [certificate] = noticed([StubCertificate(subject)])
     assert (certificate.subject, certificate.refusal) == (words, None)
 
 
-def test_a_long_subject_is_cut() -> None:
-    [certificate] = seen([Chain(((("commonName", "x" * 9_999),),))])
+def test_a_long_subject_is_truncated() -> None:
+    [certificate] = noticed([StubCertificate(((("commonName", "x" * 9_999),),))])
     assert len(certificate.subject) == 201
 
 
-def test_a_handshake_that_goes_on_or_fails_otherwise_shows_nothing_yet() -> None:
-    assert seen([Chain(())], ssl.SSLWantReadError()) == []
-    assert seen([Chain(())], ssl.SSLError(1, "wrong version number")) == []
+def test_an_unfinished_handshake_or_another_tls_error_reports_no_certificate() -> None:
+    assert noticed([StubCertificate(())], ssl.SSLWantReadError()) == []
+    assert noticed([StubCertificate(())], ssl.SSLError(1, "wrong version number")) == []
 
 
-def test_no_certificate_is_none() -> None:
-    assert seen([]) == []
+def test_without_a_certificate_nothing_is_reported() -> None:
+    assert noticed([]) == []
+
+
+def test_pythons_ssl_module_still_has_the_private_parts_that_we_use(authority: trustme.CA) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.configure_trust(context)
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    client: Any = context.wrap_bio(to_client, to_server, server_hostname=LOBBY)
+    device = issued_to(authority, LOBBY).wrap_bio(to_server, to_client, server_side=True)
+    for side in (client, device, client, device):
+        with suppress(ssl.SSLWantReadError):
+            side.do_handshake()
+    shown = client._sslobj.get_unverified_chain()[0]
+    assert shown.public_bytes(2) == client.getpeercert(binary_form=True)
+    assert shown.get_info()["subject"] == client.getpeercert()["subject"]
