@@ -62,9 +62,7 @@ class HostClock:
     """Reads both clocks together, and logs each step of the wall clock once."""
 
     def __init__(
-        self,
-        steady: Callable[[], int] = steady_ns,
-        unix: Callable[[], int] = time.time_ns,
+        self, steady: Callable[[], int] = steady_ns, unix: Callable[[], int] = time.time_ns
     ) -> None:
         self._steady = steady
         self._unix = unix

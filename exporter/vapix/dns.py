@@ -141,8 +141,8 @@ class CachingResolver(AbstractResolver):
     """The resolver of all devices' connections, with a cache.
 
     An answer is cached for its TTL. After that, it is still used (RFC 8767) while one background
-    lookup refreshes it. Polls that need the same name share one lookup, and cancelling a poll does not
-    cancel it. `monotonic` returns seconds.
+    lookup refreshes it. Polls that need the same name share one lookup, which continues if a poll
+    is cancelled. `monotonic` returns seconds.
     """
 
     def __init__(self, dns: Dns, monotonic: Callable[[], float] = time.monotonic) -> None:

@@ -200,9 +200,9 @@ class Authenticator:
         self._credentials = credentials
         self._secure = secure
         self._auth: DigestAuth | BasicAuth | None = None
-        self.forget()
+        self._reset()
 
-    def forget(self) -> None:
+    def _reset(self) -> None:
         """Wait for a challenge again. With policy `basic` over TLS, none is needed."""
         self._auth = None
         if self._policy == "basic" and self._secure and self._credentials is not None:
@@ -232,7 +232,7 @@ class Authenticator:
         Raises `Unauthorized`, with the reason, if sending the request again is pointless.
         """
         previous_scheme = self.scheme
-        self.forget()
+        self._reset()
         if self._credentials is None:
             raise NoAccount("HTTP 401: the device asks for a password, but none is configured", 401)
         challenges = parse_challenges(www_authenticate)

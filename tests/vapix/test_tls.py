@@ -23,6 +23,7 @@ from tests.vapix.tls_device import (
     TLS13,
     Seen,
     client_of,
+    context_with,
     device_that,
     drain,
     explanation,
@@ -32,7 +33,6 @@ from tests.vapix.tls_device import (
     only,
     read_request,
     serves_tls,
-    with_factory_certificate,
 )
 
 LONG = f"{'.'.join(['building-17'] * 20)}.cameras.example"
@@ -40,7 +40,7 @@ LONG = f"{'.'.join(['building-17'] * 20)}.cameras.example"
 
 async def test_a_self_signed_certificate_is_refused_by_default(factory: Certificate) -> None:
     seen = Seen()
-    async with device_that(serves_tls(with_factory_certificate(factory), seen)) as address:
+    async with device_that(serves_tls(context_with(factory), seen)) as address:
         error = await failure_of(address, TlsSettings(), factory.name)
     assert error.reason == "tls"
     assert explanation(error) == (
@@ -99,7 +99,7 @@ async def test_server_name_is_the_name_that_is_requested_and_verified(
 
 
 async def test_without_verification_any_certificate_is_accepted(factory: Certificate) -> None:
-    async with device_that(serves_tls(with_factory_certificate(factory), Seen())) as address:
+    async with device_that(serves_tls(context_with(factory), Seen())) as address:
         assert await is_read(address, TlsSettings(insecure_skip_verify=True))
 
 
@@ -108,7 +108,7 @@ async def test_a_connection_without_verification_is_not_reused_by_a_client_that_
 ) -> None:
     seen = Seen()
     async with (
-        device_that(serves_tls(with_factory_certificate(factory), seen)) as address,
+        device_that(serves_tls(context_with(factory), seen)) as address,
         open_session() as session,
     ):
         url = URL(f"https://{address}{ntp.PATH}")
@@ -131,9 +131,7 @@ async def test_the_pinned_certificate_is_accepted_whatever_its_issuer(
     version: ssl.TLSVersion, factory: Certificate
 ) -> None:
     tls = TlsSettings(fingerprint_sha256=factory.fingerprint)
-    async with device_that(
-        serves_tls(only(version, with_factory_certificate(factory)), Seen())
-    ) as address:
+    async with device_that(serves_tls(only(version, context_with(factory)), Seen())) as address:
         assert await is_read(address, tls)
 
 
@@ -144,9 +142,7 @@ async def test_a_certificate_that_is_not_pinned_is_reported_and_no_http_is_sent(
 ) -> None:
     seen = Seen()
     tls = TlsSettings(fingerprint_sha256=bytes(32), **also)
-    async with device_that(
-        serves_tls(only(version, with_factory_certificate(factory)), seen)
-    ) as address:
+    async with device_that(serves_tls(only(version, context_with(factory)), seen)) as address:
         error = await failure_of(address, tls)
     assert error.reason == "tls"
     assert f"tls_config.fingerprint_sha256: {factory.fingerprint.hex()}" in explanation(error)
@@ -157,10 +153,7 @@ async def test_the_pin_is_checked_at_every_connection(
     factory: Certificate, authority: trustme.CA
 ) -> None:
     # The device's certificate changes between two connections of one client.
-    seen, contexts = (
-        Seen(),
-        iter([with_factory_certificate(factory), issued_to(authority, "127.0.0.1")]),
-    )
+    seen, contexts = Seen(), iter([context_with(factory), issued_to(authority, "127.0.0.1")])
 
     def once(connection: socket.socket) -> None:
         with next(contexts).wrap_socket(connection, server_side=True) as secured:

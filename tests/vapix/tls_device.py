@@ -135,7 +135,7 @@ def issued_to(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     return context
 
 
-def with_factory_certificate(factory: Certificate) -> ssl.SSLContext:
+def context_with(factory: Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(factory.with_key)
     return context
