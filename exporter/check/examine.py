@@ -11,7 +11,7 @@ from exporter.clock.offset import Offset
 from exporter.config import ModuleConfig
 from exporter.devices.device import Device
 from exporter.devices.health import Issue, diagnose
-from exporter.vapix.certificate import Certificate
+from exporter.vapix.tls import Certificate
 
 
 @dataclass(slots=True)

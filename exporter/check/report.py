@@ -11,9 +11,9 @@ from exporter.devices.health import Issue
 from exporter.system.offsets import format_clock, format_offset
 from exporter.system.terminal import Line, Span, Table, counted
 from exporter.system.text import display_name, escaped
-from exporter.vapix.certificate import Certificate
 from exporter.vapix.errors import printable
 from exporter.vapix.ntp_info import NtpClientReading
+from exporter.vapix.tls import Certificate
 
 _STYLES: Final = {"bad": "red", "warning": "yellow"}
 _ENABLED: Final = {True: "enabled", False: "disabled", None: "does not say whether enabled"}

@@ -1,6 +1,6 @@
-"""This host's clocks: a steady one to measure with, and the wall clock to compare with.
+"""This host's clocks: the steady clock to measure with, the wall clock to compare with.
 
-Both are read as one pair, so that a jump of the wall clock is never taken for a device's.
+Both are read together, so that a step of the wall clock is not mistaken for a device's.
 """
 
 from __future__ import annotations
@@ -23,16 +23,15 @@ _YEAR_NS: Final = 31_556_952 * 10**9
 _STA_UNSYNC: Final = 0x0040
 _TIME_ERROR: Final = 5
 
-# CLOCK_BOOTTIME goes on while the host sleeps, as the devices' clocks do.
+# Unlike CLOCK_MONOTONIC, CLOCK_BOOTTIME keeps running while the host sleeps.
 _STEADY_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
-
 steady_ns: Final = partial(time.clock_gettime_ns, _STEADY_CLOCK)
-"""Nanoseconds on a clock that is never set, only disciplined in its rate."""
+"""Return the nanoseconds of a clock that is never set, only slewed."""
 
 
 class HostTime(NamedTuple):
-    """One moment on both clocks, nanoseconds; they were read within `bracket_ns` of each other."""
+    """One moment on both clocks, in nanoseconds, read within `bracket_ns` of each other."""
 
     steady_ns: int
     unix_ns: int
@@ -50,50 +49,49 @@ class HostTime(NamedTuple):
 
     @property
     def year(self) -> int:
-        """The wall clock's year, at its turn wrong by up to two days."""
+        """The wall clock's year; it may change up to two days early or late."""
         return _FIRST_YEAR + self.unix_ns // _YEAR_NS
 
     @property
     def unix_minus_steady_ns(self) -> int:
-        """What makes a steady time a wall time; changes only when the wall clock is set."""
+        """The difference of the clocks; it only changes when the wall clock is set."""
         return self.unix_ns - self.steady_ns
 
 
 class HostClock:
-    """Reads the pair of clocks and tells, once for each, when the wall clock was set."""
+    """Reads both clocks together, and logs each step of the wall clock once."""
 
     def __init__(
-        self,
-        steady: Callable[[], int] = steady_ns,
-        unix: Callable[[], int] = time.time_ns,
+        self, steady: Callable[[], int] = steady_ns, unix: Callable[[], int] = time.time_ns
     ) -> None:
         self._steady = steady
         self._unix = unix
         self._unix_minus_steady_ns: int | None = None
 
     def now(self) -> HostTime:
-        """The present moment, read again while the scheduler has torn the pair apart."""
+        """Return the current time, read again if the process was interrupted between the clocks."""
         now = self._read()
         tries = 1
         while now.bracket_ns > _TIGHT_NS and tries < _TRIES:
             now = min(now, self._read(), key=lambda read: read.bracket_ns)
             tries += 1
-        self._notice_step(now.unix_minus_steady_ns)
+        self._log_step(now.unix_minus_steady_ns)
         return now
 
     def steady_ns(self) -> int:
-        """The steady clock alone, nanoseconds."""
+        """Return the steady clock alone, in nanoseconds."""
         return self._steady()
 
     def steady_seconds(self) -> float:
-        """The steady clock alone, seconds."""
+        """Return the steady clock alone, in seconds."""
         return self._steady() / 1e9
 
     def unix_seconds_at(self, steady_seconds: float) -> float:
-        """The wall clock at a steady time, Unix seconds, by how the two stood when last read."""
-        known_ns = self._unix_minus_steady_ns
-        ahead_ns = self.now().unix_minus_steady_ns if known_ns is None else known_ns
-        return steady_seconds + ahead_ns / 1e9
+        """Convert a steady time to Unix seconds, by the difference of the clocks when last read."""
+        difference_ns = self._unix_minus_steady_ns
+        if difference_ns is None:
+            difference_ns = self.now().unix_minus_steady_ns
+        return steady_seconds + difference_ns / 1e9
 
     def _read(self) -> HostTime:
         before = self._steady()
@@ -101,14 +99,14 @@ class HostClock:
         after = self._steady()
         return HostTime((before + after) // 2, unix, (after - before) // 2 + 1)
 
-    def _notice_step(self, unix_minus_steady_ns: int) -> None:
+    def _log_step(self, unix_minus_steady_ns: int) -> None:
         last, self._unix_minus_steady_ns = self._unix_minus_steady_ns, unix_minus_steady_ns
         if last is not None and abs(step := unix_minus_steady_ns - last) > _STEP_NS:
             _log.warning("host.clock_stepped", seconds=round(step / 1e9, 3))
 
 
 class _Timex(ctypes.Structure):
-    """The head of Linux's `struct timex` (adjtimex(2)); the rest is padding for the kernel."""
+    """The start of Linux's `struct timex` (adjtimex(2)), and room for the rest."""
 
     _fields_ = (
         ("modes", ctypes.c_uint),
@@ -122,17 +120,17 @@ class _Timex(ctypes.Structure):
 
 
 def kernel_says_synchronized() -> bool | None:
-    """Whether the kernel holds this host's clock for synchronized; `None` where it cannot say."""
+    """Return whether the kernel considers this host's clock synchronized; `None` if unknown."""
     adjtimex = getattr(ctypes.CDLL(None), "adjtimex", None)
     if adjtimex is None:
         return None
     timex = _Timex()
     state = adjtimex(ctypes.byref(timex))
-    return says_synchronized(state, timex.status)
+    return is_synchronized(state, timex.status)
 
 
-def says_synchronized(state: int, status: int) -> bool | None:
-    """What adjtimex(2)'s result and status bits say; `None` for a call that failed."""
+def is_synchronized(state: int, status: int) -> bool | None:
+    """Decode the result and status bits of adjtimex(2); `None` for a failed call."""
     if state < 0:
         return None
     return state != _TIME_ERROR and not status & _STA_UNSYNC

@@ -1,7 +1,7 @@
-"""What an HTTP answer shows of the device's clock: its `Date`, and the time in a digest nonce.
+"""The device's clock in an HTTP response: its `Date`, and the time in a Digest nonce.
 
-RFC 9110 section 5.6.7 (dates); for the nonce, Apache's mod_auth_digest as found in the field.
-Whatever cannot be read is ignored: a device owes us no clock.
+`Date`: RFC 9110 section 5.6.7. Nonce: the undocumented format of Apache's mod_auth_digest, which
+Axis devices run. Values in any other format are ignored.
 """
 
 from __future__ import annotations
@@ -17,21 +17,8 @@ from typing import Final, NamedTuple
 from exporter.clock.offset import SECOND_NS, ClockSample
 
 _NONCE_TIME: Final = re.compile(r"[A-Za-z0-9+/]{11}=")
-_MONTHS: Final = (
-    "Jan",
-    "Feb",
-    "Mar",
-    "Apr",
-    "May",
-    "Jun",
-    "Jul",
-    "Aug",
-    "Sep",
-    "Oct",
-    "Nov",
-    "Dec",
-)
-_MONTH: Final = rf"(?P<month>{'|'.join(_MONTHS)})"
+_MONTHS: Final = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
+_MONTH: Final = rf"(?P<month>{_MONTHS})"
 _TIME: Final = r"(?P<hour>[01]\d|2[0-3]):(?P<minute>[0-5]\d):(?P<second>[0-5]\d|60)"
 _DATE_FORMATS: Final = tuple(
     re.compile(pattern, re.ASCII)
@@ -41,15 +28,17 @@ _DATE_FORMATS: Final = tuple(
         rf"[A-Z][a-z]{{2}} {_MONTH} (?P<day>[ \d]\d) {_TIME} (?P<year>\d{{4}})",
     )
 )
+"""IMF-fixdate, and the obsolete formats of RFC 850 and of C's asctime()."""
+
 _FIRST_YEAR: Final = 1970
 _CENTURY: Final = 100
 _SHORT_YEAR_HORIZON: Final = 50
 
 
 class ResponseTimes(NamedTuple):
-    """One HTTP answer's clock readings, and the steady nanoseconds around the exchange.
+    """The device times in one HTTP response, and the steady nanoseconds around the exchange.
 
-    `sent_ns`: the request had not left before; `received_ns`: the answer's head had come.
+    `sent_ns`: just before the request was sent; `received_ns`: the response's head had arrived.
     """
 
     sent_ns: int
@@ -59,44 +48,44 @@ class ResponseTimes(NamedTuple):
 
 
 class CallTimes(NamedTuple):
-    """What one call of the API showed: its responses, oldest first.
+    """The HTTP responses of one API call, oldest first.
 
-    `held_ns` is how long its first request waited on a ready connection for its time to leave.
+    `held_ns` is how long its first request waited, on a ready connection, for its time to leave.
     """
 
     responses: tuple[ResponseTimes, ...] = ()
     held_ns: int = 0
 
 
-def clock_samples(sightings: Iterable[ResponseTimes], this_year: int) -> list[ClockSample]:
-    """What sightings tell; those that tell nothing are left out."""
-    seen = (clock_sample(sighting, this_year) for sighting in sightings)
-    return [each for each in seen if each is not None]
+def clock_samples(responses: Iterable[ResponseTimes], this_year: int) -> list[ClockSample]:
+    """Return the samples of all responses that contain one."""
+    samples = (clock_sample(response, this_year) for response in responses)
+    return [sample for sample in samples if sample is not None]
 
 
-def clock_sample(sighting: ResponseTimes, this_year: int) -> ClockSample | None:
-    """The best that a sighting tells; `None` without a readable `Date`.
+def clock_sample(response: ResponseTimes, this_year: int) -> ClockSample | None:
+    """Return the most precise sample in a response, or `None` without a valid `Date`.
 
-    A nonce's time is undocumented, so it counts only where it agrees with the `Date` of the same
-    answer: within its second, give or take the round trip.
+    The nonce format is undocumented, so a nonce only counts if it agrees with the `Date` of the
+    same response: within that second, plus or minus the round trip.
     """
-    second = parse_date(sighting.date, this_year)
+    second = parse_date(response.date, this_year)
     if second is None:
         return None
-    slack_ns = sighting.received_ns - sighting.sent_ns
-    for nonce in sighting.nonces:
+    round_trip_ns = response.received_ns - response.sent_ns
+    for nonce in response.nonces:
         device_us = nonce_time_us(nonce)
-        if device_us is not None and _agrees(device_us * 1_000, second, slack_ns):
-            return ClockSample.point(device_us, sighting.sent_ns, sighting.received_ns)
-    return ClockSample.window(second, sighting.sent_ns, sighting.received_ns)
+        if device_us is not None and _agrees(device_us * 1_000, second, round_trip_ns):
+            return ClockSample.point(device_us, response.sent_ns, response.received_ns)
+    return ClockSample.window(second, response.sent_ns, response.received_ns)
 
 
-def _agrees(device_ns: int, second: int, slack_ns: int) -> bool:
-    return -slack_ns <= device_ns - second * SECOND_NS < SECOND_NS + slack_ns
+def _agrees(device_ns: int, second: int, tolerance_ns: int) -> bool:
+    return -tolerance_ns <= device_ns - second * SECOND_NS < SECOND_NS + tolerance_ns
 
 
 def nonce_time_us(nonce: str) -> int | None:
-    """Microseconds since the Unix epoch, if a nonce begins with them as Apache's do."""
+    """Return the Unix microseconds at the start of an Apache nonce, `None` for any other nonce."""
     if not _NONCE_TIME.match(nonce):
         return None
     try:
@@ -106,12 +95,12 @@ def nonce_time_us(nonce: str) -> int | None:
     return int.from_bytes(time, "little", signed=True)
 
 
-@lru_cache(maxsize=256)  # the devices of a fleet send the same few dates at one time
+@lru_cache(maxsize=256)  # devices that are polled at the same time send the same few dates
 def parse_date(text: str | None, this_year: int) -> int | None:
-    """Unix seconds of a `Date` header in any of HTTP's three formats; `None` for anything else.
+    """Return the Unix seconds of a `Date` in any of HTTP's three formats, else `None`.
 
-    `this_year` settles a year of two digits: not more than 50 years ahead. A leap second is the
-    second after the 59th.
+    A two-digit year is taken to be at most 50 years after `this_year` (RFC 9110 section 5.6.7). A
+    leap second counts as the first second of the next minute.
     """
     if text is None:
         return None
@@ -119,7 +108,7 @@ def parse_date(text: str | None, this_year: int) -> int | None:
     if found is None:
         return None
     year = _full_year(found["year"], this_year)
-    month = _MONTHS.index(found["month"]) + 1
+    month = _MONTHS.split("|").index(found["month"]) + 1
     day = int(found["day"])
     if year < _FIRST_YEAR or not 1 <= day <= calendar.monthrange(year, month)[1]:
         return None

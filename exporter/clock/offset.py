@@ -1,9 +1,9 @@
-"""Where a device's clock stands, seen from outside: interval arithmetic, no I/O.
+"""The offset of a device's clock, as an interval that contains the true value. No I/O.
 
-Everything is measured against the host's steady clock: `theta = device - steady`, an interval of
-nanoseconds that holds the truth as long as the device's rate is within the drift allowance. The
-host's wall clock comes in only when the offset is told, so that setting it moves no interval.
-docs/clock.md has the mathematics.
+`theta` is the device's clock minus the host's steady clock, in nanoseconds. An interval keeps
+containing it as long as the two clocks drift apart by no more than `DRIFT_ALLOWANCE_PPM`. The
+host's wall clock is only used to export the offset, so setting it changes no interval. The
+mathematics: docs/clock.md.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ from exporter.clock.host import HostTime
 
 SECOND_NS: Final = 1_000_000_000
 DRIFT_ALLOWANCE_PPM: Final = 100
-"""How fast a device's clock and ours may drift apart without its being called a step."""
+"""How fast a device's clock and ours may drift apart. A faster change counts as a step."""
 
 MAX_AGE_NS: Final = 4 * 3600 * SECOND_NS
-"""After so long without an answer nothing is known any more."""
+"""An estimate is dropped after this time without a response."""
 
 _TIME_RESOLUTION_NS: Final = 1_000
-_ROUNDING: Final = 2**-52
-"""The offset is told as a float: what it may be off by for that alone, relative to its size."""
+_FLOAT_ROUNDING: Final = 2**-52
+"""The relative error of an offset that is exported as a float."""
 
 
 def drift_ns(elapsed_ns: int) -> int:
-    """How far the clocks may have drifted apart in that time, rounded up."""
+    """Return how far the clocks may drift apart in `elapsed_ns`, rounded up."""
     return abs(elapsed_ns) * DRIFT_ALLOWANCE_PPM // 1_000_000 + 1
 
 
 class ClockSample(NamedTuple):
-    """What one answer tells: theta was within the interval at some moment up to `at_ns`.
+    """What one response shows: theta was within the interval at some moment up to `at_ns`.
 
-    `round_trip_ns` lies between the moments just before the request was sent and just after the
-    answer had come. `is_point` tells a reading in microseconds from a second's window.
+    `round_trip_ns` runs from just before the request was sent until the response had arrived.
+    `is_point` is true for a time in microseconds, false for one cut to whole seconds.
     """
 
     low_ns: int
@@ -44,18 +44,16 @@ class ClockSample(NamedTuple):
 
     @classmethod
     def point(cls, device_us: int, sent_ns: int, received_ns: int) -> ClockSample:
-        """A device's time to the microsecond, Unix, taken between two steady moments."""
-        device_ns = device_us * 1_000
-        return cls._spanning(device_ns, _TIME_RESOLUTION_NS, sent_ns, received_ns)
+        """Return the sample of a time in Unix microseconds, read between two steady times."""
+        return cls._from_time(device_us * 1_000, _TIME_RESOLUTION_NS, sent_ns, received_ns)
 
     @classmethod
     def window(cls, device_second: int, sent_ns: int, received_ns: int) -> ClockSample:
-        """A device's time cut to whole seconds, Unix, taken between two steady moments."""
-        device_ns = device_second * SECOND_NS
-        return cls._spanning(device_ns, SECOND_NS, sent_ns, received_ns)
+        """Return the sample of a time in whole Unix seconds, read between two steady times."""
+        return cls._from_time(device_second * SECOND_NS, SECOND_NS, sent_ns, received_ns)
 
     @classmethod
-    def _spanning(
+    def _from_time(
         cls, device_ns: int, resolution_ns: int, sent_ns: int, received_ns: int
     ) -> ClockSample:
         round_trip = received_ns - sent_ns
@@ -66,7 +64,7 @@ class ClockSample(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """An interval that holds theta at the steady time `at_ns`."""
+    """An interval that contains theta at the steady time `at_ns`."""
 
     low_ns: int
     high_ns: int
@@ -83,43 +81,39 @@ class Estimate(NamedTuple):
         return (self.low_ns + self.high_ns) // 2
 
     def at(self, steady_ns: int) -> Estimate:
-        """The interval at another time, widened by the drift that is possible until then."""
+        """Return the interval at another time, widened by the possible drift in between."""
         drift = drift_ns(steady_ns - self.at_ns)
         return Estimate(self.low_ns - drift, self.high_ns + drift, steady_ns)
 
 
-def intersect(before: Estimate | None, seen: ClockSample) -> tuple[Estimate, int | None]:
-    """The estimate after an observation, and the step of the clock it shows, if it shows one.
+def intersect(estimate: Estimate | None, sample: ClockSample) -> tuple[Estimate, int | None]:
+    """Return the estimate after a sample, and the step in nanoseconds if the sample shows one.
 
-    Intervals intersect. Where they do not, the clock has jumped: the step in nanoseconds is
-    between the middles, and the estimate starts afresh.
+    The new estimate is the intersection of both intervals. If they do not overlap, the clock has
+    stepped: the step is the distance of the middles, and the sample becomes the estimate.
     """
-    if before is None or seen.at_ns - before.at_ns > MAX_AGE_NS:
-        return _afresh(seen), None
-    expected = before.at(seen.at_ns)
-    low, high = max(expected.low_ns, seen.low_ns), min(expected.high_ns, seen.high_ns)
+    fresh = Estimate(sample.low_ns, sample.high_ns, sample.at_ns)
+    if estimate is None or sample.at_ns - estimate.at_ns > MAX_AGE_NS:
+        return fresh, None
+    expected = estimate.at(sample.at_ns)
+    low, high = max(expected.low_ns, sample.low_ns), min(expected.high_ns, sample.high_ns)
     if low > high:
-        fresh = _afresh(seen)
         return fresh, fresh.middle_ns - expected.middle_ns
-    return Estimate(low, high, seen.at_ns), None
-
-
-def _afresh(seen: ClockSample) -> Estimate:
-    return Estimate(seen.low_ns, seen.high_ns, seen.at_ns)
+    return Estimate(low, high, sample.at_ns), None
 
 
 class Offset(NamedTuple):
-    """The device's clock minus the host's wall clock; the truth is within the uncertainty."""
+    """The device's clock minus the host's wall clock, correct to within the uncertainty."""
 
     seconds: float
     uncertainty_seconds: float
 
 
 def offset_at(estimate: Estimate, now: HostTime) -> Offset | None:
-    """The offset now; `None` if the estimate is too old to tell."""
+    """Return the offset at `now`, or `None` if the estimate is too old."""
     if now.steady_ns - estimate.at_ns > MAX_AGE_NS:
         return None
-    present = estimate.at(now.steady_ns)
-    seconds = (present.low_ns + present.high_ns - 2 * now.unix_minus_steady_ns) / (2 * SECOND_NS)
-    half_width_ns = present.width_ns / 2 + now.bracket_ns
-    return Offset(seconds, half_width_ns / SECOND_NS + abs(seconds) * _ROUNDING)
+    current = estimate.at(now.steady_ns)
+    seconds = (current.low_ns + current.high_ns - 2 * now.unix_minus_steady_ns) / (2 * SECOND_NS)
+    half_width_ns = current.width_ns / 2 + now.bracket_ns
+    return Offset(seconds, half_width_ns / SECOND_NS + abs(seconds) * _FLOAT_ROUNDING)

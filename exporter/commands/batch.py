@@ -18,8 +18,8 @@ from exporter.fleet.reconciler import build_device_specs, make_device
 from exporter.fleet.sharding import ALL_DEVICES
 from exporter.system.file_limit import TooManyConnections, raise_file_limit
 from exporter.system.signals import Interruption
-from exporter.vapix.certificate import Notice
 from exporter.vapix.connection import open_session
+from exporter.vapix.tls import Notice
 
 DEFAULT_CONCURRENCY: Final = 16
 """How many devices are asked at once: what other fleet tools do."""

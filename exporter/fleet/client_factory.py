@@ -12,11 +12,10 @@ from exporter.config import AuthConfig, ModuleConfig, TlsConfig
 from exporter.system.addresses import split_address
 from exporter.system.files import digest
 from exporter.vapix import ntp
-from exporter.vapix.certificate import Notice, notice_certificates
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import Session
 from exporter.vapix.http_auth import Authenticator, DeviceCredentials
-from exporter.vapix.tls import make_ssl_context
+from exporter.vapix.tls import Notice, make_ssl_context, notice_certificates
 
 
 class ClientSettings(NamedTuple):

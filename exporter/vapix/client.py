@@ -20,7 +20,7 @@ from exporter.system.text import escaped
 from exporter.vapix import errors, ntp
 from exporter.vapix.aiohttp_internals import before_send
 from exporter.vapix.connection import Exchange, NtpCall, ResponseTooLong, Session
-from exporter.vapix.http_auth import Authenticator, nonces_of
+from exporter.vapix.http_auth import Authenticator, find_nonces
 from exporter.vapix.ntp_info import Reading, decode_info
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
@@ -189,13 +189,13 @@ class NtpClient:
             refusals += 1
             challenges = response.headers.getall("WWW-Authenticate", [])
             try:
-                self._authenticator.refused(challenges, refusals)
+                self._authenticator.handle_unauthorized(challenges, refusals)
             except errors.Unauthorized as refusal:
                 if "Axis-Setup" not in response.headers:
                     raise
                 hint = "the device is factory-new and has no user yet: set its password first"
                 raise errors.FactoryNew(f"{refusal}; {hint}", refusal.code) from None
-        self._authenticator.accepted(response.headers.get("Authentication-Info"))
+        self._authenticator.handle_success(response.headers.get("Authentication-Info"))
         return response
 
     async def _send_connected(self, request: bytes) -> HttpResponse:
@@ -243,7 +243,7 @@ class NtpClient:
         exchange.note_head()
         if exchange.sent_ns:
             times = (exchange.sent_ns, exchange.received_ns)
-            seen = ResponseTimes(*times, headers.get("Date"), nonces_of(headers))
+            seen = ResponseTimes(*times, headers.get("Date"), find_nonces(headers))
             self._call.responses += (seen,)
         body = await _read_body(response)
         exchange.end()

@@ -1,6 +1,6 @@
-"""Names to addresses, without a thread for each: docs/decisions/0006-resolve-names-with-aiodns.md.
+"""Resolve names without a thread for each: docs/decisions/0006-resolve-names-with-aiodns.md.
 
-`CachingResolver` is what aiohttp asks before it connects; `AresDns` is what it asks in turn.
+aiohttp calls `CachingResolver` before it connects, which calls `AresDns`.
 """
 
 from __future__ import annotations
@@ -19,35 +19,34 @@ import aiodns
 import structlog
 from aiodns.error import ARES_ENOTFOUND, DNSError
 from aiohttp.abc import AbstractResolver, ResolveResult
-from pycares import AddrInfoResult
 
 from exporter.vapix.errors import printable
 
-SHORTEST_KEPT_SECONDS: Final = 10.0
-"""How long an answer is kept whose lifetime is shorter; /etc/hosts gives a lifetime of 0."""
+MIN_TTL_SECONDS: Final = 10.0
+"""Answers are cached for at least this time; /etc/hosts has a TTL of 0."""
 
-LONGEST_KEPT_SECONDS: Final = 3600.0
-"""How long an answer is kept whose lifetime is longer."""
+MAX_TTL_SECONDS: Final = 3600.0
+"""Answers are cached for at most this time."""
 
 STALE_SECONDS: Final = 3600.0
-"""How long after that an answer still serves while a newer one is sought."""
+"""How long an answer is used after its TTL while lookups fail."""
 
 RETRY_SECONDS: Final = 5.0
-"""How long a failure holds before the name is looked up again."""
+"""How long after a failed lookup the name is looked up again."""
 
-LOOKUP_SECONDS: Final = 5.0
-"""The end of one lookup, waiting for its turn and all tries included: within a poll's usual
-deadline of 10 s, so that a silent DNS is told as `dns` and not as `timeout`."""
+LOOKUP_TIMEOUT_SECONDS: Final = 5.0
+"""The timeout of one lookup, waiting and retries included. It is shorter than a poll's default
+timeout of 10 s, so that a DNS server that does not answer is reported as `dns`."""
 
-LANE_WIDTH: Final = 128
-"""Lookups at once, two questions each: as many answers fit into a socket's usual buffer."""
+MAX_LOOKUPS: Final = 128
+"""Concurrent lookups, two queries each: a socket's default buffer holds that many answers."""
 
-FAILING_LANE_WIDTH: Final = 64
-"""Lookups at once of names that failed the last time, apart from all others."""
+MAX_FAILING_LOOKUPS: Final = 64
+"""Concurrent lookups of names whose last lookup failed, apart from all others."""
 
 _FIRST_TRY_SECONDS: Final = 1.0
 _TRIES: Final = 4
-_FEW_NAMES: Final = 1024
+_MIN_NAMES_TO_PRUNE: Final = 1024
 _LONGEST_NAME: Final = 253
 _LABEL: Final = re.compile(r"[A-Za-z0-9_-]{1,63}", re.ASCII)
 _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
@@ -55,213 +54,197 @@ _NUMERIC: Final = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
 _log = structlog.get_logger()
 
 Address = tuple[str, socket.AddressFamily]
-"""An IP address in its usual notation, and its family."""
+"""An IP address as text, and its family."""
 
 
 class LookupFailed(OSError):
-    """A name has no address; `str()` says why. aiohttp makes a `ClientConnectorDNSError` of it.
+    """A name has no address; `str()` says why. aiohttp turns it into `ClientConnectorDNSError`.
 
-    `no_such_name`: the DNS itself says so, an answer of before is void.
+    `no_such_name`: the DNS says that the name does not exist, so a cached answer is wrong.
     """
 
     def __init__(self, message: str, *, no_such_name: bool = False) -> None:
         super().__init__(message)
-        self.strerror = message  # which aiohttp's error shows
+        self.strerror = message  # part of the message of aiohttp's error
         self.no_such_name = no_such_name
 
 
 @dataclass(frozen=True, slots=True)
 class DnsAnswer:
-    """A name's addresses, the best first, and how long they hold: its lifetime in seconds."""
+    """A name's addresses, in order of preference, and how long they may be cached."""
 
     addresses: tuple[Address, ...]
-    lifetime_seconds: float
+    ttl_seconds: float
 
 
 class Dns(Protocol):
-    """Who looks names up: nothing kept, nothing shared."""
+    """A DNS client without a cache."""
 
     async def look_up(self, name: str, family: socket.AddressFamily) -> DnsAnswer:
-        """The addresses of that family, or of both for `AF_UNSPEC`. Raises `LookupFailed`."""
+        """Return the addresses of a family, or all for `AF_UNSPEC`. Raises `LookupFailed`."""
 
     async def close(self) -> None:
-        """Give back what is held."""
+        """Release all resources."""
 
 
 class AresDns:
-    """The names this host knows (/etc/hosts) or is told to ask for (resolv.conf), through c-ares.
+    """c-ares, which reads /etc/hosts and resolv.conf. Needs a running event loop.
 
-    Needs a running event loop. `nameservers`, as `address:port`, replace those of resolv.conf.
+    `nameservers`, as `address:port`, replace those of resolv.conf.
     """
 
     def __init__(self, nameservers: Sequence[str] | None = None) -> None:
         self._resolver = aiodns.DNSResolver(nameservers, timeout=_FIRST_TRY_SECONDS, tries=_TRIES)
 
     async def look_up(self, name: str, family: socket.AddressFamily) -> DnsAnswer:
-        """The addresses of `name`. Raises `LookupFailed`, after up to 15 s if nobody answers."""
+        """Return the addresses of `name`, with the lowest TTL of their records.
+
+        Raises `LookupFailed`, after up to 15 s if no server answers.
+        """
         try:
             found = await self._resolver.getaddrinfo(name, family, type=socket.SOCK_STREAM)
         except DNSError as error:
-            code, text = error.args
-            raise LookupFailed(text, no_such_name=code == ARES_ENOTFOUND) from None
-        return _answer_of(found)
+            code, message = error.args
+            raise LookupFailed(message, no_such_name=code == ARES_ENOTFOUND) from None
+        if not found.nodes:
+            raise LookupFailed("the DNS answered without an address")
+        addresses = tuple(
+            (node.addr[0].decode("ascii"), socket.AddressFamily(node.family))
+            for node in found.nodes
+        )
+        ttls = [node.ttl for node in found.nodes] + [cname.ttl for cname in found.cnames]
+        return DnsAnswer(addresses, min(ttls))
 
     async def close(self) -> None:
-        """End c-ares's thread; lookups that are under way fail."""
+        """Stop the thread of c-ares; lookups in progress fail."""
         await self._resolver.close()
 
 
-def _answer_of(found: AddrInfoResult) -> DnsAnswer:
-    """What c-ares found; it holds as long as its shortest-lived record."""
-    if not found.nodes:
-        raise LookupFailed("the DNS answered without an address")
-    addresses = tuple(
-        (node.addr[0].decode("ascii"), socket.AddressFamily(node.family)) for node in found.nodes
-    )
-    lifetimes = [node.ttl for node in found.nodes] + [cname.ttl for cname in found.cnames]
-    return DnsAnswer(addresses, min(lifetimes))
-
-
 @dataclass(slots=True, eq=False)
-class _Entry:
-    """What is known of a name, times in seconds on the resolver's clock.
+class _CacheEntry:
+    """What is known about a name. Times are monotonic seconds.
 
-    `due`: from then on it may be looked up again; `usable_until`: the end of `addresses`;
-    `failure`: what became of the last lookup; `failing_since`: when that was first told.
+    The next lookup is due at `refresh_at`; `addresses` can be used until `expires_at`. `failure`
+    is the error of the last lookup. `stale_since`: since then `addresses` are used after their
+    TTL because lookups fail, as the log says.
     """
 
     addresses: tuple[Address, ...] = ()
-    usable_until: float = -inf
-    due: float = -inf
+    refresh_at: float = -inf
+    expires_at: float = -inf
     failure: str | None = None
-    failing_since: float | None = None
+    stale_since: float | None = None
     lookup: asyncio.Task[None] | None = None
-
-    def answered(self, answer: DnsAnswer, now: float) -> None:
-        kept = min(max(answer.lifetime_seconds, SHORTEST_KEPT_SECONDS), LONGEST_KEPT_SECONDS)
-        self.addresses = answer.addresses
-        self.due = now + kept
-        self.usable_until = self.due + STALE_SECONDS
-        self.failure = None
-
-    def failed(self, failure: LookupFailed, now: float) -> None:
-        self.failure = str(failure)
-        self.due = now + RETRY_SECONDS
-        if failure.no_such_name:
-            self.addresses, self.usable_until = (), -inf
-
-    def worthless(self, now: float) -> bool:
-        """Nothing would be lost: no lookup is spared by it and none is under way."""
-        return self.lookup is None and now >= max(self.due, self.usable_until)
 
 
 class CachingResolver(AbstractResolver):
-    """What aiohttp asks for addresses; one for the whole daemon, closed by who made it.
+    """The resolver of all devices' connections, with a cache.
 
-    An answer is kept for its lifetime; after it, it serves on while one lookup in the background
-    seeks a newer one. Polls that ask for one name share one lookup, and none of them ends it.
-    `monotonic` tells seconds on a clock that is never set.
+    An answer is cached for its TTL. After that, it is still used (RFC 8767) while one background
+    lookup refreshes it. Polls that need the same name share one lookup, which continues if a poll
+    is cancelled. `monotonic` returns seconds.
     """
 
     def __init__(self, dns: Dns, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._dns = dns
         self._monotonic = monotonic
-        self._entries: dict[tuple[str, int], _Entry] = {}
-        self._crowd = _FEW_NAMES
+        self._cache: dict[tuple[str, int], _CacheEntry] = {}
+        self._prune_at = _MIN_NAMES_TO_PRUNE
         self._closed = False
-        # Apart, so that however many names are dead, the others never queue behind them.
-        self._lane = asyncio.Semaphore(LANE_WIDTH)
-        self._failing_lane = asyncio.Semaphore(FAILING_LANE_WIDTH)
+        # Two limits, so that working names never wait for failing ones.
+        self._lookup_limit = asyncio.Semaphore(MAX_LOOKUPS)
+        self._failing_lookup_limit = asyncio.Semaphore(MAX_FAILING_LOOKUPS)
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """The addresses of `host` in aiohttp's form. Raises `LookupFailed`, an `OSError`."""
-        entry = self._entries.get((host, family))
+        """Return the addresses of `host` for aiohttp. Raises `LookupFailed`, an `OSError`."""
+        entry = self._cache.get((host, family))
         if entry is None:
-            if literal := _literal(host, family):
+            if literal := _parse_address(host, family):
                 return _results(host, port, literal)
-            entry = self._remember(host, family)
+            entry = self._add_entry(host, family)
         now = self._monotonic()
-        if now >= entry.due and entry.lookup is None:
-            entry.lookup = self._start_lookup(host, family, entry)
-        if now >= entry.usable_until:
-            await self._settled(entry)
+        if now >= entry.refresh_at and entry.lookup is None:
+            if self._closed:
+                raise LookupFailed("the resolver is closed")
+            entry.lookup = asyncio.create_task(self._look_up(host, family, entry))
+        if now >= entry.expires_at:
+            await self._wait_for_lookup(entry)
         return _results(host, port, entry.addresses)
 
     async def close(self) -> None:
-        """End every lookup; polls that wait for one get a `LookupFailed`."""
+        """Cancel all lookups; polls that wait for one get a `LookupFailed`."""
         self._closed = True
-        lookups = [entry.lookup for entry in self._entries.values() if entry.lookup is not None]
+        lookups = [entry.lookup for entry in self._cache.values() if entry.lookup is not None]
         for lookup in lookups:
             lookup.cancel()
         await asyncio.gather(*lookups, return_exceptions=True)
         await self._dns.close()
 
-    def _remember(self, host: str, family: int) -> _Entry:
-        _check(host)
-        if len(self._entries) >= self._crowd:
-            self._forget_worthless()
-        return self._entries.setdefault((host, family), _Entry())
+    def _add_entry(self, host: str, family: int) -> _CacheEntry:
+        _check_name(host)
+        if len(self._cache) >= self._prune_at:
+            self._prune()
+        return self._cache.setdefault((host, family), _CacheEntry())
 
-    def _forget_worthless(self) -> None:
-        """Drop the names that nobody asks for any more; a config may change for years."""
+    def _prune(self) -> None:
+        """Drop the names that are no longer used, as a config may change for years."""
         now = self._monotonic()
-        kept = {key: entry for key, entry in self._entries.items() if not entry.worthless(now)}
-        self._entries = kept
-        self._crowd = max(_FEW_NAMES, 2 * len(kept))
+        self._cache = {
+            key: entry
+            for key, entry in self._cache.items()
+            if entry.lookup is not None or now < max(entry.refresh_at, entry.expires_at)
+        }
+        self._prune_at = max(_MIN_NAMES_TO_PRUNE, 2 * len(self._cache))
 
-    def _start_lookup(
-        self, host: str, family: socket.AddressFamily, entry: _Entry
-    ) -> asyncio.Task[None]:
-        if self._closed:
-            raise LookupFailed("the resolver is closed")
-        return asyncio.get_running_loop().create_task(self._look_up(host, family, entry))
-
-    async def _look_up(self, host: str, family: socket.AddressFamily, entry: _Entry) -> None:
+    async def _look_up(self, host: str, family: socket.AddressFamily, entry: _CacheEntry) -> None:
+        limit = self._lookup_limit if entry.failure is None else self._failing_lookup_limit
         try:
-            answer = await self._answer(host, family, failing=entry.failure is not None)
+            async with asyncio.timeout(LOOKUP_TIMEOUT_SECONDS), limit:
+                answer = await self._dns.look_up(host, family)
+        except TimeoutError:
+            message = f"no answer from the DNS within {LOOKUP_TIMEOUT_SECONDS:g} s"
+            self._record_failure(host, entry, LookupFailed(message))
         except LookupFailed as failure:
-            entry.failed(failure, self._monotonic())
-            self._tell_stale(host, entry)
+            self._record_failure(host, entry, failure)
         else:
-            entry.answered(answer, self._monotonic())
-            self._tell_recovered(host, entry)
+            self._record_answer(host, entry, answer)
         finally:
             entry.lookup = None
 
-    async def _answer(self, host: str, family: socket.AddressFamily, *, failing: bool) -> DnsAnswer:
-        lane = self._failing_lane if failing else self._lane
-        try:
-            async with asyncio.timeout(LOOKUP_SECONDS), lane:
-                return await self._dns.look_up(host, family)
-        except TimeoutError:
-            raise LookupFailed(f"no answer from the DNS within {LOOKUP_SECONDS:g} s") from None
+    def _record_answer(self, host: str, entry: _CacheEntry, answer: DnsAnswer) -> None:
+        now = self._monotonic()
+        entry.addresses = answer.addresses
+        entry.refresh_at = now + min(max(answer.ttl_seconds, MIN_TTL_SECONDS), MAX_TTL_SECONDS)
+        entry.expires_at = entry.refresh_at + STALE_SECONDS
+        entry.failure = None
+        if entry.stale_since is not None:
+            _log.info("dns.recovered", name=host, down_seconds=round(now - entry.stale_since, 3))
+            entry.stale_since = None
 
-    async def _settled(self, entry: _Entry) -> None:
-        """Wait for the lookup that is under way, if one is. Raises `LookupFailed` without answer.
+    def _record_failure(self, host: str, entry: _CacheEntry, failure: LookupFailed) -> None:
+        now = self._monotonic()
+        entry.failure = str(failure)
+        entry.refresh_at = now + RETRY_SECONDS
+        if failure.no_such_name:
+            entry.addresses, entry.expires_at = (), -inf
+        if entry.stale_since is None and now < entry.expires_at:
+            entry.stale_since = now
+            _log.warning("dns.stale_answer", name=host, error=entry.failure)
 
-        A poll that is cancelled here ends its own waiting, not the lookup.
+    async def _wait_for_lookup(self, entry: _CacheEntry) -> None:
+        """Wait for the lookup in progress, if any. Raises `LookupFailed` if there is no answer.
+
+        A poll that is cancelled here does not cancel the lookup.
         """
         if (lookup := entry.lookup) is not None:
             await asyncio.wait((lookup,))
             if lookup.cancelled():
                 raise LookupFailed("the resolver is closed")
             lookup.result()
-        if self._monotonic() >= entry.usable_until:
+        if self._monotonic() >= entry.expires_at:
             raise LookupFailed(entry.failure or "no answer")
-
-    def _tell_stale(self, host: str, entry: _Entry) -> None:
-        now = self._monotonic()
-        if entry.failing_since is None and now < entry.usable_until:
-            entry.failing_since = now
-            _log.warning("dns.stale_answer", name=host, error=entry.failure)
-
-    def _tell_recovered(self, host: str, entry: _Entry) -> None:
-        if entry.failing_since is not None:
-            down_seconds = round(self._monotonic() - entry.failing_since, 3)
-            _log.info("dns.recovered", name=host, down_seconds=down_seconds)
-            entry.failing_since = None
 
 
 def _results(host: str, port: int, addresses: Iterable[Address]) -> list[ResolveResult]:
@@ -273,22 +256,22 @@ def _results(host: str, port: int, addresses: Iterable[Address]) -> list[Resolve
     ]
 
 
-def _literal(host: str, family: int) -> tuple[Address, ...]:
-    """An IP address is its own answer; nothing for a name. aiohttp does not ask for them."""
+def _parse_address(host: str, family: int) -> tuple[Address, ...]:
+    """Return an IP address, which needs no lookup, or nothing for a name."""
     try:
         version = ipaddress.ip_address(host).version
     except ValueError:
         return ()
     own = socket.AF_INET if version == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
     if family not in {socket.AF_UNSPEC, own}:
-        raise LookupFailed(f"{host} is not of the family that was asked for")
+        raise LookupFailed(f"{host} is not an address of the requested family")
     return ((host, own),)
 
 
-def _check(host: str) -> None:
-    """Raise `LookupFailed` for what no DNS name can be: the DNS is not asked, nothing is kept.
+def _check_name(host: str) -> None:
+    """Raise `LookupFailed` for text that cannot be a DNS name, without a lookup.
 
-    aiohttp gives names in their ASCII form (`xn--`); c-ares would end them at a NUL.
+    aiohttp passes names in their ASCII form (`xn--`); c-ares would cut them at a NUL.
     """
     name = host.removesuffix(".")
     if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, name.split("."))):

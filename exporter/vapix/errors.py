@@ -1,7 +1,6 @@
-"""Everything that can go wrong when a device is asked, sorted by who must act.
+"""The errors of a call to a device: one class for each `reason`, and each says who must act.
 
-One class for each `reason` of the metrics `axis_ntp_api_errors_total` and
-`axis_ntp_last_error`. The class says the reason, `code` the API's or HTTP's number.
+`reason` is a label of `axis_ntp_api_errors_total` and `axis_ntp_last_error`.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ API_ERROR_MEANINGS: Final = {
     4003: "Missing parameter(s)",
     4004: "Invalid parameter(s)",
 }
-"""Reference, "General error codes"."""
+"""The messages of the reference, "General error codes"."""
 
 SUBCODE_MEANINGS: Final = {
     1: "the invalid parameter is enabled",
@@ -34,7 +33,7 @@ SUBCODE_MEANINGS: Final = {
     8: "the invalid parameter is maxpoll, valid values range from 0 to 24",
     9: "the invalid parameter is NTSKEServerCACerts or one of its values",
 }
-"""Reference, "NTP invalid parameter error sub codes"; 9 from newer devices; 4 is not given out."""
+"""The reference, "NTP invalid parameter error sub codes". It has no 4; newer devices send 9."""
 
 REASONS: Final = (
     "dns",
@@ -52,21 +51,20 @@ REASONS: Final = (
 )
 """Every value of the label `reason`."""
 
-LONGEST_QUOTE: Final = 200
+_LONGEST_QUOTE: Final = 200
 
 
 def printable(text: str) -> str:
-    """What a device said, fit for a log line or a page: no control characters, not endless."""
-    shown = text[: LONGEST_QUOTE + 1]
-    quoted = escaped(shown)
-    return quoted if len(quoted) <= LONGEST_QUOTE else quoted[:LONGEST_QUOTE] + "…"
+    """Return a device's text for logs and pages: control characters escaped, 200 characters."""
+    quoted = escaped(text[: _LONGEST_QUOTE + 1])
+    return quoted if len(quoted) <= _LONGEST_QUOTE else quoted[:_LONGEST_QUOTE] + "…"
 
 
 class DeviceError(Exception):
-    """A device could not be read or written; `str()` says what happened, in a sentence.
+    """A call to a device failed; `str()` says what happened.
 
-    `code` is the API's error code or the HTTP status, `None` where neither was involved. `times`
-    are those of the HTTP responses that the failed call got.
+    `code` is the API's error code or the HTTP status, `None` if there was neither.
+    `times` are those of the HTTP responses that the failed call got.
     """
 
     reason: ClassVar[str]
@@ -78,87 +76,87 @@ class DeviceError(Exception):
 
 
 class NameNotResolved(DeviceError):
-    """The device's name has no address. The network's or the config's to mend."""
+    """The device's name has no address. The operator (DNS or config) must act."""
 
     reason = "dns"
 
 
 class ConnectFailed(DeviceError):
-    """No TCP connection: refused, unreachable. The network's or the device's to mend."""
+    """No TCP connection: refused or unreachable. Check the network and the device."""
 
     reason = "connect"
 
 
 class TlsFailed(DeviceError):
-    """No TLS session: wrong certificate, no common version or cipher. The operator's to mend."""
+    """The TLS handshake failed: no common version or cipher. Fix the config or the device."""
 
     reason = "tls"
 
 
 class CertificateNotTrusted(TlsFailed):
-    """The device's certificate is not what the settings ask for."""
+    """The device's certificate is not trusted. The operator must pin it, or set its CA or name."""
 
 
 class PollTimeout(DeviceError):
-    """The whole poll was not through within its deadline."""
+    """The poll did not finish before its deadline. Check the network and the device's load."""
 
     reason = "timeout"
 
 
 class Disconnected(DeviceError):
-    """The device closed the connection before its answer was complete."""
+    """The device closed the connection before its response was complete. Check the device."""
 
     reason = "disconnected"
 
 
 class Unauthorized(DeviceError):
-    """HTTP 401 to our best credentials, or no credentials that may be sent."""
+    """HTTP 401, and no other credentials to try. The operator must fix username or password."""
 
     reason = "unauthorized"
 
 
 class NoAccount(Unauthorized):
-    """The device asks for a password, and the config has none."""
+    """The device asks for a password, but none is configured. The operator must set one."""
 
 
 class NoCommonScheme(Unauthorized):
-    """The device offers no scheme that may be answered. Config or device must allow one."""
+    """No login method is allowed by both device and config. The operator must enable one."""
 
 
 class NonceAlwaysStale(Unauthorized):
-    """The device takes the password, but none of its own nonces. The device's to mend."""
+    """The device accepts the password but rejects its own nonces: a fault of its firmware."""
 
 
 class FactoryNew(Unauthorized):
-    """The device has no user yet."""
+    """The device has no user yet. The operator must set its password."""
 
 
 class Forbidden(DeviceError):
-    """HTTP 403 or API error 4002: the account lacks the administrator's role."""
+    """HTTP 403 or API error 4002. The operator must make the account an administrator."""
 
     reason = "forbidden"
 
 
 class Unsupported(DeviceError):
-    """The device has no (usable) NTP API: HTTP 404, API error 4000, or 4001 for good."""
+    """The firmware has no usable NTP API: HTTP 404, or API error 4000 or 4001. Update it."""
 
     reason = "unsupported"
 
 
 class UnexpectedStatus(DeviceError):
-    """An HTTP status with no meaning of its own here, redirects among them."""
+    """Another HTTP status, redirects included. Check the device, or a proxy in front of it."""
 
     reason = "http_status"
 
 
 class InvalidResponse(DeviceError):
-    """The answer is not what the reference describes."""
+    """The response is not what the reference describes: a fault of the device's firmware."""
 
     reason = "invalid_response"
 
 
 class ApiError(DeviceError):
-    """The API answered with an error of its own; `subcode` where it gave one."""
+    """Any other API error; `subcode` if the device sent one. Check the device."""
 
     reason = "api_error"
 
@@ -175,21 +173,21 @@ _CLASS_OF_CODE: Final[dict[int, type[DeviceError]]] = {
 
 
 def api_error(code: int, message: str | None = None, subcode: int | None = None) -> DeviceError:
-    """The error that an API error `code` stands for (reference, "General error codes").
+    """Return the error for an API error `code` (reference, "General error codes").
 
-    `message` is the device's own wording, used only where the reference has none.
+    `message` is the device's own text, only used for a code that the reference does not have.
     """
     text = API_ERROR_MEANINGS.get(code) or printable(message or "no message")
     if subcode is not None:
         meaning = SUBCODE_MEANINGS.get(subcode, "not described by the reference")
         text = f"{text}: {meaning} (subCode {subcode})"
     described = f"API error {code}: {text}"
-    if code in _CLASS_OF_CODE:
-        return _CLASS_OF_CODE[code](described, code)
+    if kind := _CLASS_OF_CODE.get(code):
+        return kind(described, code)
     return ApiError(described, code, subcode)
 
 
 class Internal(DeviceError):
-    """A fault of ours; its traceback is in the log."""
+    """A bug in the exporter. Please report it, with the traceback in the log."""
 
     reason = "internal"

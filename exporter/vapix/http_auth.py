@@ -1,7 +1,7 @@
-"""HTTP authentication as Axis devices ask for it: read every challenge, answer the strongest.
+"""HTTP authentication: parse a device's challenges and answer the strongest one. No I/O.
 
-RFC 9110 section 11 (challenges), RFC 7616 (Digest), RFC 7617 (Basic). Pure; no I/O. Why not
-aiohttp's middleware: docs/decisions/0003-own-digest.md.
+RFC 9110 section 11 (challenges), RFC 7616 (Digest), RFC 7617 (Basic). Why not aiohttp's
+middleware: docs/decisions/0003-own-digest.md.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ from exporter.vapix.errors import (
 )
 
 Policy = Literal["auto", "digest", "basic"]
-"""Which schemes may be answered: `auto` is Digest, or Basic if the connection is secure."""
+"""Which schemes may be used; `auto` is Digest, or Basic over TLS if there is no Digest."""
 
 STALE_RETRIES: Final = 2
-"""How often in one call a device may call a nonce of its own making stale."""
+"""How often in one call a device may reject its own nonce as stale."""
 
 _HASHES: Final[dict[str, Callable[[bytes], hashlib._Hash]]] = {
     "sha-256": hashlib.sha256,
-    # The devices' choice: without the flag a FIPS host would refuse it.
+    # Without the flag, a host in FIPS mode would refuse MD5, which most devices use.
     "md5": partial(hashlib.md5, usedforsecurity=False),
 }
-"""Digest algorithms we answer, the strongest first; each also as a `-sess` variant."""
+"""The supported Digest algorithms, strongest first. Each has a `-sess` variant."""
 
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - RFC 9110's word, no secret
+_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - a grammar rule, not a secret
 _BETWEEN_COMMAS: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
 _PARAM: Final = re.compile(
     rf'\s*(?:({_TOKEN})\s+)?({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"]+))\s*'
@@ -48,7 +48,7 @@ _BARE_SCHEME: Final = re.compile(rf"\s*({_TOKEN})(?:\s+\S+)?\s*")
 
 @dataclass(frozen=True, slots=True)
 class DeviceCredentials:
-    """An account on a device. Neither name nor password is in its `repr`."""
+    """An account on a device. Its `repr` shows neither username nor password."""
 
     username: str = field(repr=False)
     password: str = field(repr=False)
@@ -56,107 +56,120 @@ class DeviceCredentials:
 
 @dataclass(frozen=True, slots=True)
 class Challenge:
-    """One challenge; `scheme` and the names in `params` are in lower case."""
+    """One challenge of a 401 response; `scheme` and the names in `params` are in lower case."""
 
     scheme: str
     params: Mapping[str, str]
 
 
 def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
-    """Every challenge of every `WWW-Authenticate` header, in their order.
+    """Return the challenges of all `WWW-Authenticate` headers (RFC 9110 section 11.6.1).
 
-    What does not read as a challenge is passed over; nothing is raised.
+    One header may hold several challenges. Parts that are not valid are skipped.
     """
-    found: list[tuple[str, dict[str, str]]] = []
-    for header in headers:
-        for element in _BETWEEN_COMMAS.findall(header):
-            _take_element(element, found)
-    return [Challenge(scheme, params) for scheme, params in found]
+    challenges: list[tuple[str, dict[str, str]]] = []
+    for element in (e for header in headers for e in _BETWEEN_COMMAS.findall(header)):
+        if param := _PARAM.fullmatch(element):
+            scheme, name, quoted, plain = param.groups()
+            if scheme is not None:
+                challenges.append((scheme.lower(), {}))
+            if challenges:
+                value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
+                challenges[-1][1].setdefault(name.lower(), value)
+        elif bare := _BARE_SCHEME.fullmatch(element):
+            challenges.append((bare[1].lower(), {}))
+    return [Challenge(scheme, params) for scheme, params in challenges]
 
 
-def _take_element(element: str, found: list[tuple[str, dict[str, str]]]) -> None:
-    if param := _PARAM.fullmatch(element):
-        scheme, name, quoted, plain = param.groups()
-        if scheme is not None:
-            found.append((scheme.lower(), {}))
-        if found:
-            value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-            found[-1][1].setdefault(name.lower(), value)
-    elif bare := _BARE_SCHEME.fullmatch(element):
-        found.append((bare[1].lower(), {}))
-
-
-def nonces_of(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
-    """Every nonce that an answer hands out: of its Digest challenges, or the next one."""
+def find_nonces(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
+    """Return the nonces in a response: those of its challenges, or else the next nonce."""
     if "WWW-Authenticate" in headers:
         challenges = parse_challenges(headers.getall("WWW-Authenticate"))
         return tuple(c.params["nonce"] for c in challenges if "nonce" in c.params)
     return _next_nonces(headers.get("Authentication-Info"))
 
 
+@lru_cache(maxsize=64)  # `find_nonces` and `handle_success` parse the same header
 def _next_nonces(authentication_info: str | None) -> tuple[str, ...]:
+    """Return the `nextnonce` of an `Authentication-Info` header (RFC 7616 section 3.5), if any."""
     if authentication_info is None or "nextnonce" not in authentication_info.lower():
         return ()
-    # The header is a challenge's parameters without a scheme (RFC 7616 section 3.5).
+    # The header has a challenge's parameters, but no scheme.
     infos = parse_challenges([f"Info {authentication_info}"])
     return tuple(info.params["nextnonce"] for info in infos if "nextnonce" in info.params)
 
 
 class DigestAuth:
-    """The answers to one Digest challenge (RFC 7616 section 3.4), with its nonce reused.
+    """Answers one Digest challenge (RFC 7616 section 3.4), with its nonce used many times.
 
-    The client nonce stays the same for the challenge's life, as `-sess` algorithms need it,
-    while the nonce count rises: each request hashes twice at most.
+    The client nonce stays the same, as the `-sess` algorithms require, and the nonce count rises.
+    So each request needs two hashes at most.
     """
 
     scheme: Final = "digest"
 
-    __slots__ = ("_cnonce", "_count", "_fixed", "_hash", "_nonce", "_secret", "_with_qop")
+    __slots__ = ("_cnonce", "_fixed_fields", "_ha1", "_has_qop", "_hash", "_nonce", "_nonce_count")
 
     def __init__(
         self, challenge: Challenge, credentials: DeviceCredentials, cnonce: str | None = None
     ) -> None:
         params = challenge.params
-        name = params.get("algorithm", "MD5").lower()
-        self._hash = _HASHES[name.removesuffix("-sess")]
+        self._hash = _HASHES[_algorithm(params)]
         self._nonce = params["nonce"]
-        self._count = 0
+        self._nonce_count = 0
         self._cnonce = cnonce or secrets.token_hex(8)
-        self._with_qop = "qop" in params
-        self._fixed = _fixed_fields(credentials, params)
-        self._secret = self._h(f"{credentials.username}:{params['realm']}:{credentials.password}")
-        if name.endswith("-sess"):
-            self._secret = self._h(f"{self._secret}:{self._nonce}:{self._cnonce}")
+        self._has_qop = "qop" in params
+        self._fixed_fields = _fixed_fields(credentials, params)
+        self._ha1 = self._h(f"{credentials.username}:{params['realm']}:{credentials.password}")
+        if params.get("algorithm", "").lower().endswith("-sess"):
+            self._ha1 = self._h(f"{self._ha1}:{self._nonce}:{self._cnonce}")
 
     def authorization(self, method: str, uri: str) -> str:
-        """The `Authorization` header of the next request; counts it against the nonce."""
-        self._count += 1
-        resource = _resource(self._hash, method, uri)
-        fields = f'{self._fixed}, nonce="{_escape(self._nonce)}", uri="{uri}"'
-        if not self._with_qop:
-            response = self._h(f"{self._secret}:{self._nonce}:{resource}")
+        """Return the `Authorization` header of the next request, and count the use of the nonce."""
+        self._nonce_count += 1
+        ha2 = _hash_a2(self._hash, method, uri)
+        fields = f'{self._fixed_fields}, nonce="{_escape(self._nonce)}", uri="{uri}"'
+        if not self._has_qop:
+            response = self._h(f"{self._ha1}:{self._nonce}:{ha2}")
             return f'{fields}, response="{response}"'
-        count = f"{self._count:08x}"
-        response = self._h(f"{self._secret}:{self._nonce}:{count}:{self._cnonce}:auth:{resource}")
-        return f'{fields}, qop=auth, nc={count}, cnonce="{self._cnonce}", response="{response}"'
+        nc = f"{self._nonce_count:08x}"
+        response = self._h(f"{self._ha1}:{self._nonce}:{nc}:{self._cnonce}:auth:{ha2}")
+        return f'{fields}, qop=auth, nc={nc}, cnonce="{self._cnonce}", response="{response}"'
 
-    def renew(self, nonce: str) -> None:
-        """Go on with the nonce that the device announced (`nextnonce`, section 3.5)."""
+    def use_nonce(self, nonce: str) -> None:
+        """Use the next nonce, which the device has announced (section 3.5)."""
         self._nonce = nonce
-        self._count = 0
+        self._nonce_count = 0
 
     def _h(self, text: str) -> str:
         return self._hash(text.encode()).hexdigest()
 
 
-@lru_cache(maxsize=16)  # there is one resource, and two algorithms
-def _resource(algorithm: Callable[[bytes], hashlib._Hash], method: str, uri: str) -> str:
-    """What RFC 7616 calls H(A2)."""
+@lru_cache(maxsize=16)  # the devices share one resource and two algorithms
+def _hash_a2(algorithm: Callable[[bytes], hashlib._Hash], method: str, uri: str) -> str:
+    """Return H(A2) of RFC 7616 section 3.4.1."""
     return algorithm(f"{method}:{uri}".encode()).hexdigest()
 
 
+def _fixed_fields(credentials: DeviceCredentials, params: Mapping[str, str]) -> str:
+    """Return the start of the `Authorization` header, the same for every request."""
+    fields = [
+        f'Digest username="{_escape(credentials.username)}"',
+        f'realm="{_escape(params["realm"])}"',
+    ]
+    if "algorithm" in params:
+        fields.append(f"algorithm={params['algorithm']}")
+    if "opaque" in params:
+        fields.append(f'opaque="{_escape(params["opaque"])}"')
+    return ", ".join(fields)
+
+
+def _escape(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
+
+
 class BasicAuth:
-    """The answer to a Basic challenge (RFC 7617), in UTF-8."""
+    """Answers a Basic challenge (RFC 7617), in UTF-8."""
 
     scheme: Final = "basic"
 
@@ -167,21 +180,18 @@ class BasicAuth:
         self._authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
 
     def authorization(self, _method: str, _uri: str) -> str:
-        """The `Authorization` header, the same for every request."""
+        """Return the `Authorization` header, the same for every request."""
         return self._authorization
-
-    def renew(self, nonce: str) -> None:
-        """Nothing: Basic has no nonce."""
 
 
 class Authenticator:
-    """What one device asked for and how it is answered, remembered between its polls.
+    """Authenticates to one device, and remembers its challenge between the polls.
 
-    `secure` tells that the connection is TLS: without it Basic is never answered, whatever
-    the policy. Not shared between devices: the password of one is never sent to another.
+    `secure`: the connection uses TLS. Without it Basic is never used, whatever the policy.
+    Not shared between devices: one device's password is never sent to another.
     """
 
-    __slots__ = ("_answers", "_credentials", "_policy", "_secure")
+    __slots__ = ("_auth", "_credentials", "_policy", "_secure")
 
     def __init__(
         self, policy: Policy, credentials: DeviceCredentials | None, *, secure: bool
@@ -189,117 +199,95 @@ class Authenticator:
         self._policy = policy
         self._credentials = credentials
         self._secure = secure
-        self._answers: DigestAuth | BasicAuth | None = None
-        self.forget()
+        self._auth: DigestAuth | BasicAuth | None = None
+        self._reset()
 
-    def forget(self) -> None:
-        """Start anew: wait for a challenge, unless Basic is prescribed and allowed."""
-        self._answers = None
+    def _reset(self) -> None:
+        """Wait for a challenge again. With policy `basic` over TLS, none is needed."""
+        self._auth = None
         if self._policy == "basic" and self._secure and self._credentials is not None:
-            self._answers = BasicAuth(self._credentials)
+            self._auth = BasicAuth(self._credentials)
 
     @property
     def scheme(self) -> str | None:
-        """The scheme in use, `digest` or `basic`; `None` before any."""
-        return None if self._answers is None else self._answers.scheme
+        """The scheme in use, `digest` or `basic`; `None` before a challenge."""
+        return None if self._auth is None else self._auth.scheme
 
     def authorization(self, method: str, uri: str) -> str | None:
-        """The `Authorization` header to send now; `None` while nothing asked for one."""
-        return None if self._answers is None else self._answers.authorization(method, uri)
+        """Return the `Authorization` header of the next request; `None` before a challenge."""
+        return None if self._auth is None else self._auth.authorization(method, uri)
 
-    def accepted(self, authentication_info: str | None) -> None:
-        """Take the next nonce, if an answer's `Authentication-Info` announces one."""
+    def handle_success(self, authentication_info: str | None) -> None:
+        """Use the next nonce, if the response's `Authentication-Info` header announces one."""
         for nonce in _next_nonces(authentication_info):
-            if self._answers is not None and nonce and _is_sendable(nonce):
-                self._answers.renew(nonce)
+            if isinstance(self._auth, DigestAuth) and nonce and _is_sendable(nonce):
+                self._auth.use_nonce(nonce)
 
-    def refused(self, www_authenticate: Sequence[str], refusals: int) -> None:
-        """Take up the challenges of a 401, so that the request can be sent again.
+    def handle_unauthorized(self, www_authenticate: Sequence[str], refusals: int) -> None:
+        """Answer the challenges of a 401 response in the next request.
 
-        `refusals` counts the 401s of this call. The first may be the challenge itself or the
-        death of a nonce; after that only `stale=true` says that the password is fine.
-        Raises `Unauthorized`, saying why, when sending again would be pointless.
+        `refusals` counts the 401 responses of this call. The first one may only mean that there
+        was no challenge yet or that the nonce has expired. After that, the password is wrong
+        unless the challenge says `stale=true`.
+        Raises `Unauthorized`, with the reason, if sending the request again is pointless.
         """
-        before = self._answers
-        self.forget()
-        challenges = parse_challenges(www_authenticate)
+        previous_scheme = self.scheme
+        self._reset()
         if self._credentials is None:
-            raise NoAccount("HTTP 401: the device asks for a password, none is configured", 401)
-        chosen = self._choose(challenges)
-        if chosen is None:
-            raise NoCommonScheme(f"HTTP 401: {self._why_none(challenges)}", 401)
-        if refusals > 1:
-            self._raise_unless_stale(chosen, refusals)
-        if chosen.scheme == "basic" and before is not None and before.scheme == "basic":
+            raise NoAccount("HTTP 401: the device asks for a password, but none is configured", 401)
+        challenges = parse_challenges(www_authenticate)
+        chosen = _choose(challenges, self._policy, secure=self._secure)
+        is_stale = chosen.params.get("stale", "").lower() == "true"
+        if is_stale and refusals > STALE_RETRIES:
+            message = "the device accepts the password but keeps rejecting its own nonce"
+            raise NonceAlwaysStale(f"HTTP 401: {message}", 401)
+        if (refusals > 1 and not is_stale) or chosen.scheme == previous_scheme == "basic":
             raise Unauthorized("HTTP 401: the device refused the username or password", 401)
-        self._answers = self._answers_to(chosen, self._credentials)
-
-    @staticmethod
-    def _raise_unless_stale(chosen: Challenge, refusals: int) -> None:
-        if chosen.params.get("stale", "").lower() != "true":
-            raise Unauthorized("HTTP 401: the device refused the username or password", 401)
-        if refusals > STALE_RETRIES:
-            problem = "the device takes the password but calls every nonce of its own stale"
-            raise NonceAlwaysStale(f"HTTP 401: {problem}", 401)
-
-    @staticmethod
-    def _answers_to(chosen: Challenge, credentials: DeviceCredentials) -> DigestAuth | BasicAuth:
         if chosen.scheme == "digest":
-            return DigestAuth(chosen, credentials)
-        return BasicAuth(credentials)
-
-    def _choose(self, challenges: list[Challenge]) -> Challenge | None:
-        """The strongest challenge that policy and connection allow to answer."""
-        digests = [c for c in challenges if _digest_rank(c) is not None]
-        if digests and self._policy != "basic":
-            return min(digests, key=lambda c: _digest_rank(c) or 0)
-        if self._secure and self._policy != "digest":
-            return next((c for c in challenges if c.scheme == "basic"), None)
-        return None
-
-    def _why_none(self, challenges: list[Challenge]) -> str:
-        offered = {challenge.scheme for challenge in challenges}
-        if not offered:
-            return "the device says not how to authenticate"
-        if "basic" in offered and not self._secure and self._policy != "digest":
-            return (
-                "the device offers only Basic, never answered over plain HTTP since it shows "
-                "the password: use scheme https, or switch the device to Digest"
-            )
-        names = ", ".join(sorted(printable(scheme) for scheme in offered))
-        return f"the device offers {names}, of which auth.scheme {self._policy} can answer none"
+            self._auth = DigestAuth(chosen, self._credentials)
+        else:
+            self._auth = BasicAuth(self._credentials)
 
 
-def _digest_rank(challenge: Challenge) -> int | None:
-    """0 for the strongest algorithm; `None` for a challenge that cannot be answered."""
+def _choose(challenges: list[Challenge], policy: Policy, *, secure: bool) -> Challenge:
+    """Return the strongest challenge that we can answer. Raises `NoCommonScheme` without one."""
+    digests = [c for c in challenges if policy != "basic" and _is_answerable_digest(c)]
+    digests.sort(key=lambda c: list(_HASHES).index(_algorithm(c.params)))
+    basics = [c for c in challenges if policy != "digest" and secure and c.scheme == "basic"]
+    if not (candidates := digests + basics):
+        raise NoCommonScheme(f"HTTP 401: {_why_none(challenges, policy, secure=secure)}", 401)
+    return candidates[0]
+
+
+def _is_answerable_digest(challenge: Challenge) -> bool:
     params = challenge.params
-    algorithm = params.get("algorithm", "MD5").lower().removesuffix("-sess")
-    qops = [qop.strip().lower() for qop in params.get("qop", "auth").split(",")]
-    answerable = (
+    return (
         challenge.scheme == "digest"
         and "realm" in params
         and bool(params.get("nonce"))
-        and algorithm in _HASHES
-        and "auth" in qops
+        and _algorithm(params) in _HASHES
+        and "auth" in (qop.strip().lower() for qop in params.get("qop", "auth").split(","))
         and all(_is_sendable(value) for value in params.values())
     )
-    return list(_HASHES).index(algorithm) if answerable else None
+
+
+def _algorithm(params: Mapping[str, str]) -> str:
+    return params.get("algorithm", "MD5").lower().removesuffix("-sess")
 
 
 def _is_sendable(text: str) -> bool:
-    # Bytes that are no UTF-8 arrive as lone surrogates and cannot be sent back.
+    # Bytes that are not UTF-8 are read as lone surrogates, which cannot be sent.
     return text.isprintable()
 
 
-def _fixed_fields(credentials: DeviceCredentials, params: Mapping[str, str]) -> str:
-    fields = [f'Digest username="{_escape(credentials.username)}"']
-    fields.append(f'realm="{_escape(params["realm"])}"')
-    if "algorithm" in params:
-        fields.append(f"algorithm={params['algorithm']}")
-    if "opaque" in params:
-        fields.append(f'opaque="{_escape(params["opaque"])}"')
-    return ", ".join(fields)
-
-
-def _escape(text: str) -> str:
-    return text.replace("\\", "\\\\").replace('"', '\\"')
+def _why_none(challenges: list[Challenge], policy: Policy, *, secure: bool) -> str:
+    offered = {challenge.scheme for challenge in challenges}
+    if not offered:
+        return "the device offered no login method"
+    if "basic" in offered and not secure and policy != "digest":
+        return (
+            "the device offers only Basic, which is never used over plain HTTP as it would expose "
+            "the password: set `scheme: https`, or enable Digest on the device"
+        )
+    names = ", ".join(sorted(printable(scheme) for scheme in offered))
+    return f"the device offers only {names}, which `auth.scheme: {policy}` cannot answer"

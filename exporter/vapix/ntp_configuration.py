@@ -1,6 +1,6 @@
-"""The writing half of ntp.cgi: setNTPClientConfiguration.
+"""Change a device's NTP configuration (reference, setNTPClientConfiguration).
 
-Apart from `ntp.py` so that one can see who may change a device: the daemon never imports it.
+Separate from `ntp.py`, so that a test can check that the daemon never imports this module.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from exporter.vapix.ntp_info import NtpSettings, Reading
 SET_CONFIGURATION: Final = "setNTPClientConfiguration"
 POLL_EXPONENT_MAX: Final = 24
 SERVERS_SOURCES: Final = {"dhcp": "DHCP", "static": "static"}
-"""The sources as the reference spells them, by their lower case."""
+"""The reference's spelling of the sources, by their names in lower case."""
 
 SPELLINGS: Final = {
     "enabled": "enabled",
@@ -27,11 +27,11 @@ SPELLINGS: Final = {
     "minpoll": "minpoll",
     "maxpoll": "maxpoll",
 }
-"""Every parameter that can be set, and how the reference spells it."""
+"""The reference's spelling of every parameter that can be set, by its name here."""
 
 
 class InvalidConfiguration(ValueError):
-    """A configuration that a device would refuse; `problems` says each reason in a sentence."""
+    """A device would refuse this configuration; `problems` lists the reasons, one text each."""
 
     def __init__(self, problems: tuple[str, ...]) -> None:
         super().__init__("; ".join(problems))
@@ -40,10 +40,10 @@ class InvalidConfiguration(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class NtpClientConfiguration:
-    """What is to be set; `None` leaves a parameter out of the request.
+    """The parameters to set; those that are `None` are not sent and stay unchanged.
 
-    `servers_source` is `static` or `dhcp` in any case; `minpoll` and `maxpoll` are exponents
-    (log2 of seconds, 0 to 24); an empty list clears it.
+    `servers_source` is `static` or `dhcp` in upper or lower case; `minpoll` and `maxpoll` are
+    exponents (log2 of seconds, 0 to 24); an empty list clears the device's list.
     """
 
     enabled: bool | None = None
@@ -57,14 +57,14 @@ class NtpClientConfiguration:
 
 
 def present_configuration(settings: NtpSettings) -> NtpClientConfiguration:
-    """What is set on a device now; `None` for what it does not report."""
+    """Return a device's current configuration; `None` for what it does not report."""
     return NtpClientConfiguration(**{name: getattr(settings, name) for name in SPELLINGS})
 
 
 def unreadable_parameters(reading: Reading) -> dict[str, str]:
-    """The parameters that the device reports in no valid form, and what is wrong with each."""
+    """Return the parameters whose reported values are invalid, and the problem with each."""
     invalid = dict(reading.invalid_fields)
-    return {name: invalid[there] for name, there in SPELLINGS.items() if there in invalid}
+    return {name: invalid[spelled] for name, spelled in SPELLINGS.items() if spelled in invalid}
 
 
 async def set_configuration(
@@ -73,21 +73,20 @@ async def set_configuration(
     current: NtpSettings,
     timeout_seconds: float = DEFAULT_TIMEOUT_SECONDS,
 ) -> None:
-    """Check and send a configuration (reference, setNTPClientConfiguration).
+    """Check a configuration and send it (reference, setNTPClientConfiguration).
 
-    Raises `InvalidConfiguration` before anything is sent, and the `DeviceError` of what went
-    wrong after that; an API error 4004 says which parameter the device found invalid.
+    Raises `InvalidConfiguration` before sending anything, and a `DeviceError` if the call fails;
+    API error 4004 names the parameter that the device found invalid.
     """
     check(wanted, current)
     await client.call(SET_CONFIGURATION, encode_params(wanted), timeout_seconds)
 
 
 def check(wanted: NtpClientConfiguration, current: NtpSettings) -> None:
-    """Refuse before sending what the device would refuse, or half accept.
+    """Raise `InvalidConfiguration`, with all problems, for what a device would refuse.
 
-    `current` is the device's present state: a poll exponent that is not to be set is compared
-    as it stands there, and its `static_servers_max` bounds both server lists.
-    Raises `InvalidConfiguration` with every problem found.
+    `current` is the device's current state. It completes a pair of poll exponents of which only
+    one is set, and its `static_servers_max` limits the length of both server lists.
     """
     problems = (
         *_source_problems(wanted),
@@ -99,11 +98,11 @@ def check(wanted: NtpClientConfiguration, current: NtpSettings) -> None:
 
 
 def encode_params(wanted: NtpClientConfiguration) -> dict[str, Any]:
-    """The request's `params` (reference, setNTPClientConfiguration, "Request body syntax")."""
-    params = {there: getattr(wanted, name) for name, there in SPELLINGS.items()}
+    """Return the `params` of the request (reference, "Request body syntax")."""
+    params = {spelled: getattr(wanted, name) for name, spelled in SPELLINGS.items()}
     if wanted.servers_source is not None:
         params["serversSource"] = SERVERS_SOURCES[wanted.servers_source.lower()]
-    return {there: value for there, value in params.items() if value is not None}
+    return {spelled: value for spelled, value in params.items() if value is not None}
 
 
 def _source_problems(wanted: NtpClientConfiguration) -> Iterator[str]:

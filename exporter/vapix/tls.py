@@ -1,23 +1,43 @@
-"""TLS towards a device: which certificate is believed, and how old a protocol is put up with."""
+"""TLS to a device: certificate verification, pinning, and the certificate that it showed."""
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from exporter.system.tls_versions import TlsVersion, allow_from
-from exporter.vapix.certificate import fingerprint_shown
+from exporter.vapix.errors import printable
+
+NOT_PINNED: Final = "its fingerprint is not the pinned one"
+"""Why a certificate is not trusted if another one is pinned."""
+
+_NAME_MISMATCH: Final = {62, 64}
+"""OpenSSL's codes for a certificate of another host name, and of another IP address."""
+
+_DER: Final = 2
+"""The ssl module's number for the binary form of a certificate."""
+
+_SHORT_NAMES: Final = {
+    "commonName": "CN",
+    "organizationName": "O",
+    "organizationalUnitName": "OU",
+    "localityName": "L",
+    "stateOrProvinceName": "ST",
+    "countryName": "C",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class TlsSettings:
-    """How a device is to prove who it is, and we to it.
+    """How a device must prove its identity to us, and we prove ours to it.
 
-    `fingerprint_sha256` (32 bytes) pins the certificate itself; then neither its issuer nor
-    its names matter. `cert_file` and `key_file` are PEM files of a client certificate.
+    `fingerprint_sha256` (32 bytes) pins the certificate itself; its issuer and names are then
+    ignored. `cert_file` and `key_file` are PEM files of a client certificate.
     """
 
     ca_file: Path | None = None
@@ -28,21 +48,28 @@ class TlsSettings:
     fingerprint_sha256: bytes | None = None
 
 
-def make_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
-    """A client context for `settings`.
+class Certificate(NamedTuple):
+    """The certificate that a device showed: its subject, and its SHA-256 as 64 hex digits.
 
-    Raises `OSError` (`ssl.SSLError` included) for a file that cannot be read or used.
+    `refusal` is the reason why it is not trusted; `None` if it is, or if it was not verified.
+    """
+
+    subject: str
+    fingerprint_sha256: str
+    refusal: str | None = None
+
+
+Notice = Callable[[Certificate], None]
+
+
+def make_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
+    """Return a client context for `settings`.
+
+    Raises `OSError` (including `ssl.SSLError`) for a file that cannot be read or used.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
     allow_from(context, settings.min_version)
-    _set_verification(context, settings)
-    if settings.cert_file is not None:
-        context.load_cert_chain(settings.cert_file, settings.key_file)
-    return context
-
-
-def _set_verification(context: ssl.SSLContext, settings: TlsSettings) -> None:
     if settings.fingerprint_sha256 is not None or settings.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -50,46 +77,85 @@ def _set_verification(context: ssl.SSLContext, settings: TlsSettings) -> None:
         context.load_verify_locations(settings.ca_file)
     else:
         context.load_default_certs()
-    context.sslobject_class = _Explaining
-    if settings.fingerprint_sha256 is not None:
-        context.sslobject_class = _pinned(settings.fingerprint_sha256.hex())
+    context.sslobject_class = _verifying_class(settings.fingerprint_sha256)
+    if settings.cert_file is not None:
+        context.load_cert_chain(settings.cert_file, settings.key_file)
+    return context
 
 
-class _Explaining(ssl.SSLObject):
-    """Says of a certificate that is not believed what it takes to believe it."""
+def _verifying_class(pin: bytes | None) -> type[ssl.SSLObject]:
+    """Return a class whose handshake errors say how to trust the device's certificate.
 
-    def do_handshake(self) -> None:
-        try:
-            super().do_handshake()
-        except ssl.SSLCertVerificationError as problem:
-            another = "server_name" if problem.verify_code in _ANOTHER_NAME else "ca_file"
-            why = problem.verify_message.rstrip(".")
-            raise _not_believed(why, fingerprint_shown(self), f", or {another}") from None
+    With a `pin`, the handshake also fails for any certificate but the pinned one.
+    """
 
-
-_ANOTHER_NAME: Final = {62, 64}
-"""OpenSSL's numbers for a certificate of another name, and of another IP address."""
-
-
-def _pinned(fingerprint_sha256: str) -> type[ssl.SSLObject]:
-    """An SSLObject whose handshake fails unless the peer shows the pinned certificate."""
-
-    class PinnedSSLObject(ssl.SSLObject):
+    class VerifyingSSLObject(ssl.SSLObject):
         def do_handshake(self) -> None:
-            super().do_handshake()
-            seen = fingerprint_shown(self) or ""
-            if not hmac.compare_digest(seen, fingerprint_sha256):
-                raise _not_believed(NOT_PINNED, seen)
+            try:
+                super().do_handshake()
+            except ssl.SSLCertVerificationError as problem:
+                setting = "server_name" if problem.verify_code in _NAME_MISMATCH else "ca_file"
+                why = problem.verify_message.rstrip(".")
+                raise _not_trusted(why, _fingerprint(self), f", or {setting}") from None
+            if pin is not None:
+                fingerprint = _fingerprint(self) or ""
+                if not hmac.compare_digest(fingerprint, pin.hex()):
+                    raise _not_trusted(NOT_PINNED, fingerprint)
 
-    return PinnedSSLObject
+    return VerifyingSSLObject
 
 
-NOT_PINNED: Final = "it has not the pinned fingerprint"
-"""Why a certificate is not believed that is another than the pinned one."""
-
-
-def _not_believed(why: str, seen: str | None, another: str = "") -> ssl.SSLCertVerificationError:
-    remedy = f"to believe it: tls_config.fingerprint_sha256: {seen}{another}"
-    error: Any = ssl.SSLCertVerificationError(1, f"{why}; {remedy}")
+def _not_trusted(why: str, fingerprint: str | None, other: str = "") -> ssl.SSLError:
+    remedy = f"to trust it, set tls_config.fingerprint_sha256: {fingerprint}{other}"
+    error = ssl.SSLCertVerificationError(1, f"{why}; {remedy}")
     error.verify_message = why
-    return error  # type: ignore[no-any-return]
+    return error
+
+
+def notice_certificates(context: ssl.SSLContext, notice: Notice) -> None:
+    """Call `notice` with the device's certificate at the end of each handshake of `context`.
+
+    The call has the contextvars of the connecting poll, which identify the device.
+    """
+    base = context.sslobject_class or ssl.SSLObject
+
+    class NoticingSSLObject(base):  # type: ignore[misc, valid-type]
+        def do_handshake(self) -> None:
+            try:
+                super().do_handshake()
+            except ssl.SSLCertVerificationError as problem:
+                _notice(self, notice, printable(problem.verify_message.rstrip(".")))
+                raise
+            _notice(self, notice, None)
+
+    context.sslobject_class = NoticingSSLObject
+
+
+def _notice(tls: ssl.SSLObject, notice: Notice, refusal: str | None) -> None:
+    if fingerprint := _fingerprint(tls):
+        notice(Certificate(_subject(_peer_certificate(tls)), fingerprint, refusal))
+
+
+def _fingerprint(tls: ssl.SSLObject) -> str | None:
+    certificate = _peer_certificate(tls)
+    return certificate and hashlib.sha256(certificate.public_bytes(_DER)).hexdigest()
+
+
+def _subject(certificate: Any) -> str:  # noqa: ANN401 - the ssl module has no public type for it
+    try:
+        names = [pair for names in certificate.get_info()["subject"] for pair in names]
+    except (OSError, ValueError):
+        return "unreadable"
+    shown = ", ".join(f"{_SHORT_NAMES.get(kind, kind)}={value}" for kind, value in names)
+    return printable(shown) or "empty"
+
+
+def _peer_certificate(tls: ssl.SSLObject) -> Any:  # noqa: ANN401 - as above
+    """Return the device's certificate even if it is not trusted, `None` if it sent none.
+
+    Uses private parts of Python's ssl module, as its public functions only return a certificate
+    after a successful handshake (before Python 3.13), and none of them its subject.
+    """
+    inner: Any = tls
+    chain = inner._sslobj.get_unverified_chain()  # noqa: SLF001
+    return chain[0] if chain else None

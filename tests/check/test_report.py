@@ -14,9 +14,9 @@ from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.health import diagnose
 from exporter.fleet.client_factory import ClientFactory, read_client_settings
 from exporter.vapix import errors
-from exporter.vapix.certificate import Certificate
 from exporter.vapix.connection import Session
 from exporter.vapix.ntp_info import NtpClientReading, Reading
+from exporter.vapix.tls import Certificate
 from tests.support.outcomes import outcome
 from tests.support.readings import ntp_client, replace_fields
 

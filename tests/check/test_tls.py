@@ -72,7 +72,7 @@ async def test_another_than_the_pinned_certificate_is_shown(tmp_path: Path) -> N
         pin = await fingerprint_at(here.served.addresses[0])
         code, document = await documents(here, {"fingerprint_sha256": "ab" * 32})
         assert here.devices[0].requests.total == 0
-    assert document["tls"]["why"] == "it has not the pinned fingerprint"
+    assert document["tls"]["why"] == "its fingerprint is not the pinned one"
     assert document["tls"]["fingerprint_sha256"] == pin
     assert pin in document["troubles"][0]["advice"]
     assert code == 1

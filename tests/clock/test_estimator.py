@@ -1,4 +1,4 @@
-"""Watching a clock poll by poll: how fast it gets precise, and how soon a step is seen."""
+"""A clock estimated poll by poll: how fast it gets precise, and how soon a step is detected."""
 
 import random
 from typing import Any
@@ -22,7 +22,7 @@ def poller(seed: int, interval_seconds: float, drift_ppm: float = 0.0) -> Poller
     return Poller(truth, interval_seconds, rng, start_ns=rng.randint(0, 10**10))
 
 
-def test_dates_of_a_steady_clock_polled_every_second_give_20_ms_after_12_polls() -> None:
+def test_dates_of_a_clock_without_drift_polled_every_second_give_20_ms_after_12_polls() -> None:
     for seed in SEEDS:
         looks = poller(seed, 1.0).polls(40)
         assert all(look.holds_the_truth for look in looks)
@@ -40,7 +40,7 @@ def test_dates_of_a_drifting_clock_polled_every_minute_give_25_ms_after_15_polls
 
 
 def stepping(seed: int, size_seconds: float, interval_seconds: float) -> list[Look]:
-    """The looks from the step on, which comes just before a poll of the settled device."""
+    """Return the polls from a step on, after the estimate has settled."""
     subject = poller(seed, interval_seconds, drift_ppm=seed % 101 - 50)
     assert not any(look.stepped for look in subject.polls(20 + seed % 11))
     subject.step(size_seconds)
@@ -49,7 +49,7 @@ def stepping(seed: int, size_seconds: float, interval_seconds: float) -> list[Lo
 
 @pytest.mark.parametrize("interval_seconds", [1.0, 60.0])
 @pytest.mark.parametrize("size_seconds", [3, -0.4, -3, -0.1])
-def test_a_step_is_seen_within_two_polls_counted_once_and_left_behind(
+def test_a_step_is_detected_within_two_polls_and_counted_once(
     size_seconds: float, interval_seconds: float
 ) -> None:
     for seed in SEEDS:
@@ -60,7 +60,7 @@ def test_a_step_is_seen_within_two_polls_counted_once_and_left_behind(
         assert all(look.holds_the_truth for look in looks[seen[0] :]), seed
 
 
-def test_a_step_forward_under_a_second_is_seen_within_ten_polls() -> None:
+def test_a_step_forward_of_under_a_second_is_detected_within_ten_polls() -> None:
     for seed in SEEDS:
         looks = stepping(seed, 0.4, 60.0)
         seen = [n for n, look in enumerate(looks) if look.stepped]
@@ -69,7 +69,7 @@ def test_a_step_forward_under_a_second_is_seen_within_ten_polls() -> None:
 
 
 @pytest.mark.parametrize("size_seconds", [3, -0.4, 0.4, 0.02])
-def test_a_nonce_shows_a_step_at_once(size_seconds: float) -> None:
+def test_a_nonce_shows_a_step_at_the_next_poll(size_seconds: float) -> None:
     subject = poller(1, 1.0)
     subject.see = see_nonce
     looks = subject.polls(5)
@@ -80,7 +80,7 @@ def test_a_nonce_shows_a_step_at_once(size_seconds: float) -> None:
 
 
 @pytest.mark.parametrize("size_seconds", [0.9, -0.9, -0.4])
-def test_a_slow_device_that_jumps_is_noticed_too(size_seconds: float) -> None:
+def test_a_step_of_a_slow_device_is_detected_too(size_seconds: float) -> None:
     late = []
     for seed in SEEDS:
         subject = poller(seed, 60.0)
@@ -95,7 +95,7 @@ def test_a_slow_device_that_jumps_is_noticed_too(size_seconds: float) -> None:
     assert sorted(late)[len(late) // 2] <= 4
 
 
-def test_a_step_seen_in_a_date_is_halved_anew_though_a_nonce_came_before() -> None:
+def test_after_a_step_seen_in_a_date_halving_starts_again_despite_an_earlier_nonce() -> None:
     subject = poller(3, 10.0)
     subject.see = see_nonce
     subject.polls(1)
@@ -109,7 +109,7 @@ def test_a_step_seen_in_a_date_is_halved_anew_though_a_nonce_came_before() -> No
 
 
 @pytest.mark.parametrize("size_seconds", [0.4, -0.4])
-def test_while_a_nonce_is_fresh_a_step_either_way_is_seen_within_two_polls(
+def test_while_a_nonce_is_recent_a_step_in_either_direction_is_detected_within_two_polls(
     size_seconds: float,
 ) -> None:
     for seed in SEEDS:
@@ -138,7 +138,7 @@ def test_a_new_connection_for_each_poll_costs_no_precision(
     assert sorted(widths)[len(widths) * 9 // 10] <= 0.025
 
 
-def test_a_poll_begins_earlier_by_what_its_connection_takes_and_a_reserve() -> None:
+def test_a_poll_begins_earlier_by_its_connection_time_and_a_reserve() -> None:
     leads = {}
     for connect_ms in (1, 3, 40, 400, 4000):
         clock = DeviceClock()
@@ -147,7 +147,7 @@ def test_a_poll_begins_earlier_by_what_its_connection_takes_and_a_reserve() -> N
     assert leads == {1: 1, 3: 4.5, 40: 60, 400: 600, 4000: 4250}
 
 
-def test_the_longest_of_four_connections_counts_until_a_poll_gets_no_answer() -> None:
+def test_the_longest_of_four_connection_times_counts_until_a_poll_gets_no_response() -> None:
     clock, leads = DeviceClock(), []
     for connect_ms in (40, 1, 1, 1, 1, 10, None):
         ready_after_ns = None if connect_ms is None else connect_ms * 1_000_000
@@ -157,7 +157,7 @@ def test_the_longest_of_four_connections_counts_until_a_poll_gets_no_answer() ->
 
 
 @pytest.mark.parametrize("size_seconds", [3, -0.4])
-def test_a_step_that_a_date_shows_is_halved_at_once_however_fresh_a_nonce_is(
+def test_after_a_step_seen_in_a_date_halving_starts_at_once_however_recent_a_nonce_is(
     size_seconds: float,
 ) -> None:
     for seed in SEEDS:
@@ -179,7 +179,7 @@ def test_the_poll_after_a_step_halves_again() -> None:
         assert looks[seen + 1].half_width_seconds < 0.27, seed
 
 
-def test_after_hours_of_silence_the_clock_is_looked_at_as_if_for_the_first_time() -> None:
+def test_after_hours_without_a_response_the_estimate_starts_again() -> None:
     for seed in SEEDS:
         subject = poller(seed, 60.0, drift_ppm=90)
         subject.polls(20 + seed % 7)
@@ -190,9 +190,7 @@ def test_after_hours_of_silence_the_clock_is_looked_at_as_if_for_the_first_time(
         assert second.half_width_seconds < 0.27, seed
 
 
-def test_a_leap_second_that_device_and_host_both_step_is_counted_and_leaves_the_offset_right() -> (
-    None
-):
+def test_a_leap_second_stepped_by_device_and_host_is_counted_and_keeps_the_offset() -> None:
     subject = poller(7, 10.0)
     subject.see = see_nonce
     looks = subject.polls(10)
@@ -204,26 +202,26 @@ def test_a_leap_second_that_device_and_host_both_step_is_counted_and_leaves_the_
     assert abs(looks[9].offset.seconds - looks[19].offset.seconds) < 0.01
 
 
-def test_a_leap_second_that_the_device_smears_over_a_day_is_no_step() -> None:
+def test_a_leap_second_that_the_device_smears_over_a_day_is_not_a_step() -> None:
     subject = poller(8, 60.0, drift_ppm=-1e6 / 86_400)
     looks = subject.polls(24 * 60)
     assert not any(look.stepped for look in looks)
     assert all(look.holds_the_truth for look in looks)
 
 
-def test_a_host_that_is_slewed_faster_than_the_allowance_sees_steps_as_the_docs_say() -> None:
+def test_a_host_that_is_slewed_faster_than_the_allowance_sees_steps() -> None:
     looks = poller(9, 60.0, drift_ppm=500).polls(60)
     assert sum(look.stepped for look in looks) > 3
 
 
 LARGE_STEP_SECONDS = 8.0
-"""More than any interval is wide here: round trips of 2 s, a second's window, their drift."""
+"""More than the width of any interval here: round trips of 2 s, a `Date`'s second, drift."""
 
 exchanges = st.lists(
     st.tuples(
-        st.floats(min_value=1, max_value=600),  # to the turn after
+        st.floats(min_value=1, max_value=600),  # until the next poll
         st.floats(min_value=0, max_value=2),  # the round trip
-        st.sampled_from([see_date, see_nonce, None]),  # what the answer shows; lost polls too
+        st.sampled_from([see_date, see_nonce, None]),  # what the response shows; None: a lost poll
         st.none() | st.floats(LARGE_STEP_SECONDS, 1e6) | st.floats(-1e6, -LARGE_STEP_SECONDS),
     ),
     min_size=1,
@@ -238,7 +236,7 @@ exchanges = st.lists(
     exchanges,
     st.integers(0, 2**32),
 )
-def test_the_truth_is_inside_at_every_poll_whatever_comes_together(
+def test_the_interval_contains_the_truth_at_every_poll_whatever_happens(
     offset: float, drift_ppm: float, schedule: list[Any], seed: int
 ) -> None:
     truth = Truth(round(offset * SECOND_NS), drift_ppm)
@@ -258,14 +256,14 @@ def test_the_truth_is_inside_at_every_poll_whatever_comes_together(
         turn += round((pause + 3.5) * SECOND_NS)
 
 
-def test_a_nonce_gives_half_the_round_trip_at_the_first_poll() -> None:
+def test_a_nonce_is_precise_to_half_the_round_trip_at_the_first_poll() -> None:
     subject = poller(1, 60.0)
     subject.see = see_nonce
     look = subject.poll(0)
     assert look.half_width_seconds < 0.0016
 
 
-def test_nothing_is_known_before_the_first_answer() -> None:
+def test_the_offset_is_unknown_before_the_first_response() -> None:
     clock = DeviceClock()
     assert clock.offset(HostTime(0, 0)) is None
     assert clock.shift_seconds(12345) == 0
@@ -274,7 +272,7 @@ def test_nothing_is_known_before_the_first_answer() -> None:
 
 
 @pytest.mark.parametrize("set_ns", [0, 3 * SECOND_NS])
-def test_the_rough_offset_is_the_offset(set_ns: int) -> None:
+def test_the_rough_offset_equals_the_offset(set_ns: int) -> None:
     polled = poller(1, 60)
     polled.polls(3)
     now = HostTime(polled.next_turn_ns(), polled.next_turn_ns() + set_ns)
@@ -284,7 +282,7 @@ def test_the_rough_offset_is_the_offset(set_ns: int) -> None:
     assert rough == pytest.approx(exact.seconds, abs=1e-6)
 
 
-def test_after_hours_of_silence_the_rough_offset_is_unknown_too() -> None:
+def test_after_hours_without_a_response_the_rough_offset_is_unknown_too() -> None:
     polled = poller(1, 60)
     polled.polls(1)
     soon, late = 60 * SECOND_NS, 5 * 3600 * SECOND_NS
@@ -300,14 +298,14 @@ def test_a_shift_is_always_under_a_second() -> None:
         assert 0 <= subject.clock.shift_seconds(subject.rng.randint(0, 10**13)) < 1
 
 
-def test_the_middle_of_the_interval_meets_the_devices_full_second() -> None:
+def test_a_halving_is_sent_so_that_the_middle_of_the_interval_meets_the_full_second() -> None:
     expected = Estimate(100_000_000, 200_000_000, 0)
     shift = shift_ns(SamplePhase.MIDDLE, expected, send_ns=7 * SECOND_NS, round_trip_ns=10_000_000)
     read_ns = 7 * SECOND_NS + shift + 5_000_000
     assert (read_ns + 150_000_000) % SECOND_NS == 0
 
 
-def test_a_check_falls_just_beside_the_full_second() -> None:
+def test_a_check_is_sent_just_after_or_just_before_the_full_second() -> None:
     expected = Estimate(-10_000_000, 10_000_000, 0)
     low = shift_ns(SamplePhase.LOW, expected, send_ns=0, round_trip_ns=0)
     high = shift_ns(SamplePhase.HIGH, expected, send_ns=0, round_trip_ns=0)
@@ -315,13 +313,13 @@ def test_a_check_falls_just_beside_the_full_second() -> None:
     assert 970_000_000 <= (high + 10_000_000) % SECOND_NS < 997_000_000
 
 
-def test_a_check_of_the_lower_end_follows_whatever_a_clock_set_back_would_pass() -> None:
+def test_low_follows_every_poll_that_a_clock_set_back_would_pass() -> None:
     for before in SamplePhase:
-        after = next_phase_state(PhaseState(before), said_later=False, gain_ns=10_000_000)
-        assert after.aim is SamplePhase.LOW or before is SamplePhase.LOW
+        after = next_phase_state(PhaseState(before), was_later=False, gain_ns=10_000_000)
+        assert after.phase is SamplePhase.LOW or before is SamplePhase.LOW
 
 
 def test_a_wide_interval_is_only_halved() -> None:
     for before in SamplePhase:
-        after = next_phase_state(PhaseState(before), said_later=True, gain_ns=500_000_000)
+        after = next_phase_state(PhaseState(before), was_later=True, gain_ns=500_000_000)
         assert after == PhaseState(SamplePhase.MIDDLE)

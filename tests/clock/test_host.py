@@ -12,36 +12,36 @@ from structlog.testing import capture_logs
 from exporter.clock.host import (
     HostClock,
     HostTime,
+    is_synchronized,
     kernel_says_synchronized,
-    says_synchronized,
     steady_ns,
 )
 
 
-def test_the_steady_clock_moves_on() -> None:
+def test_the_steady_clock_advances() -> None:
     first = steady_ns()
     assert steady_ns() >= first
 
 
-def test_both_clocks_are_read_as_one_moment() -> None:
+def test_both_clocks_are_read_together() -> None:
     now = HostClock().now()
     assert 0 < now.bracket_ns < 50_000_000
     assert abs(now.unix_seconds - time.time()) < 5
 
 
-def test_of_several_readings_the_tightest_counts() -> None:
+def test_of_several_readings_the_one_with_the_smallest_bracket_is_returned() -> None:
     ticks = iter([0, 90_000, 100_000, 120_000, 200_000, 250_000])
     now = HostClock(steady=lambda: next(ticks), unix=lambda: 7).now()
     assert (now.steady_ns, now.bracket_ns) == (110_000, 10_001)
 
 
-def test_a_tight_reading_is_taken_at_once() -> None:
+def test_a_reading_with_a_small_bracket_is_returned_at_once() -> None:
     ticks = iter([0, 9_000])
     now = HostClock(steady=lambda: next(ticks), unix=lambda: 7).now()
     assert (now.steady_ns, now.bracket_ns) == (4_500, 4_501)
 
 
-def test_a_wall_clock_that_is_set_is_told_once() -> None:
+def test_a_step_of_the_wall_clock_is_logged_once() -> None:
     steady, wall = 0, 10**18
 
     def unix() -> int:
@@ -74,22 +74,26 @@ STA_PLL, STA_UNSYNC, STA_NANO = 0x0001, 0x0040, 0x2000
         (-1, 0, None),
     ],
 )
-def test_the_kernels_status_is_read_as_adjtimex_documents_it(
+def test_the_kernels_status_is_decoded_as_adjtimex_documents_it(
     state: int, status: int, verdict: object
 ) -> None:
-    assert says_synchronized(state, status) is verdict
+    assert is_synchronized(state, status) is verdict
 
 
-@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "ntp_gettime"), reason="no second opinion")
-def test_the_kernel_is_asked_for_the_status_that_ntp_gettime_has() -> None:
+@pytest.mark.skipif(
+    not hasattr(ctypes.CDLL(None), "ntp_gettime"), reason="the C library has no ntp_gettime"
+)
+def test_the_kernels_status_is_the_one_that_ntp_gettime_returns() -> None:
     # struct ntptimeval: time (two longs), maxerror, esterror, tai, four reserved longs.
     state = ctypes.CDLL(None).ntp_gettime(ctypes.create_string_buffer(128))
     assert kernel_says_synchronized() is (None if state < 0 else state != TIME_ERROR)
 
 
-@pytest.mark.skipif(ctypes.sizeof(ctypes.c_long) != 8, reason="the offset is that of 64 bits")
+@pytest.mark.skipif(
+    ctypes.sizeof(ctypes.c_long) != 8, reason="the offset of `status` is that of 64-bit systems"
+)
 @pytest.mark.parametrize(("status", "verdict"), [(STA_PLL, True), (STA_UNSYNC, False)])
-def test_the_status_is_where_struct_timex_has_it(status: int, verdict: object) -> None:
+def test_the_status_is_read_at_its_place_in_struct_timex(status: int, verdict: object) -> None:
     def adjtimex(timex: object) -> int:
         address = ctypes.addressof(timex._obj)  # type: ignore[attr-defined]
         ctypes.c_int.from_address(address + 40).value = status
@@ -99,14 +103,14 @@ def test_the_status_is_where_struct_timex_has_it(status: int, verdict: object) -
         assert kernel_says_synchronized() is verdict
 
 
-@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has none")
-def test_the_steady_clock_goes_on_while_the_host_sleeps() -> None:
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="this system has no CLOCK_BOOTTIME")
+def test_the_steady_clock_keeps_running_while_the_host_sleeps() -> None:
     assert steady_ns.func is time.clock_gettime_ns
     assert steady_ns.args == (time.CLOCK_BOOTTIME,)
 
 
 @pytest.mark.parametrize("year", [1970, 1999, 2000, 2026, 2100])
-def test_the_year_is_that_of_the_calendar_two_days_from_its_turn(year: int) -> None:
+def test_the_year_is_right_from_two_days_after_new_year_on(year: int) -> None:
     for day in (3, 363):
         noon = calendar.timegm((year, 1, day, 12, 0, 0))
         assert HostTime(0, noon * 1_000_000_000).year == year

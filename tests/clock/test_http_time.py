@@ -1,4 +1,4 @@
-"""Dates in HTTP's three formats, times in nonces: believed when they agree, else ignored."""
+"""Dates in HTTP's three formats, and times in nonces, which count if they agree with the date."""
 
 import base64
 import calendar
@@ -20,7 +20,7 @@ def nonce(device_us: int, tail: str = "0a1b2c3d4e5f") -> str:
     return base64.b64encode(device_us.to_bytes(8, "little", signed=True)).decode() + tail
 
 
-def sighting(date: str | None = DATE, *nonces: str) -> ResponseTimes:
+def response(date: str | None = DATE, *nonces: str) -> ResponseTimes:
     return ResponseTimes(SENT, RECEIVED, date, nonces)
 
 
@@ -40,7 +40,7 @@ def sighting(date: str | None = DATE, *nonces: str) -> ResponseTimes:
         ("Sunday, 06-Nov-77 08:49:37 GMT", (1977, 11, 6, 8, 49, 37)),
     ],
 )
-def test_a_date_is_read_in_each_of_the_three_formats(text: str, moment: tuple[int, ...]) -> None:
+def test_a_date_is_parsed_in_each_of_the_three_formats(text: str, moment: tuple[int, ...]) -> None:
     assert parse_date(text, THIS_YEAR) == calendar.timegm(moment)
 
 
@@ -70,12 +70,12 @@ def test_a_leap_second_is_the_second_after_the_59th() -> None:
         "Sun, \u0662\u0662 Nov 2026 12:00:00 GMT",
     ],
 )
-def test_what_is_no_date_is_none(text: str | None) -> None:
+def test_other_texts_are_not_a_date(text: str | None) -> None:
     assert parse_date(text, THIS_YEAR) is None
 
 
 @given(st.text())
-def test_any_text_is_a_date_or_none(text: str) -> None:
+def test_parsing_a_date_never_raises(text: str) -> None:
     parse_date(text, THIS_YEAR)
 
 
@@ -88,40 +88,40 @@ def test_a_nonce_begins_with_microseconds_as_apaches_does() -> None:
 @pytest.mark.parametrize(
     "odd", ["", "short", "bm9uY2U=", "!" * 40, "A" * 40, "\u00e9" * 20, "A=" * 9]
 )
-def test_a_nonce_of_another_kind_is_ignored(odd: str) -> None:
+def test_a_nonce_in_another_format_is_ignored(odd: str) -> None:
     assert nonce_time_us(odd) is None
 
 
 @given(st.text(max_size=60))
-def test_any_nonce_is_survived(text: str) -> None:
+def test_parsing_a_nonce_never_raises(text: str) -> None:
     nonce_time_us(text)
-    clock_sample(sighting(DATE, text), THIS_YEAR)
+    clock_sample(response(DATE, text), THIS_YEAR)
 
 
 def test_a_nonce_that_agrees_with_the_date_is_a_point() -> None:
-    seen = clock_sample(sighting(DATE, nonce(NOON * 1_000_000 + 654_321)), THIS_YEAR)
+    seen = clock_sample(response(DATE, nonce(NOON * 1_000_000 + 654_321)), THIS_YEAR)
     assert seen == ClockSample.point(NOON * 1_000_000 + 654_321, SENT, RECEIVED)
 
 
 @pytest.mark.parametrize("off_us", [-20_000, 1_019_999])
-def test_a_nonce_agrees_within_its_second_and_the_round_trip(off_us: int) -> None:
-    seen = clock_sample(sighting(DATE, nonce(NOON * 1_000_000 + off_us)), THIS_YEAR)
+def test_a_nonce_agrees_within_the_dates_second_and_the_round_trip(off_us: int) -> None:
+    seen = clock_sample(response(DATE, nonce(NOON * 1_000_000 + off_us)), THIS_YEAR)
     assert seen is not None
     assert seen.is_point
 
 
 @pytest.mark.parametrize("off_us", [-20_001, 1_020_001, 3_600_000_000, -(2**62), 2**62])
-def test_a_nonce_that_disagrees_with_the_date_is_not_believed(off_us: int) -> None:
-    seen = clock_sample(sighting(DATE, nonce(NOON * 1_000_000 + off_us)), THIS_YEAR)
+def test_a_nonce_that_disagrees_with_the_date_is_ignored(off_us: int) -> None:
+    seen = clock_sample(response(DATE, nonce(NOON * 1_000_000 + off_us)), THIS_YEAR)
     assert seen == ClockSample.window(NOON, SENT, RECEIVED)
 
 
-def test_of_several_nonces_the_one_that_agrees_counts() -> None:
+def test_of_several_nonces_the_one_that_agrees_is_used() -> None:
     good = nonce(NOON * 1_000_000 + 1)
-    seen = clock_sample(sighting(DATE, "x", nonce(0), good), THIS_YEAR)
+    seen = clock_sample(response(DATE, "x", nonce(0), good), THIS_YEAR)
     assert seen == ClockSample.point(NOON * 1_000_000 + 1, SENT, RECEIVED)
 
 
 @pytest.mark.parametrize("date", [None, "nonsense"])
-def test_without_a_date_nothing_is_believed(date: str | None) -> None:
-    assert clock_sample(sighting(date, nonce(NOON * 1_000_000)), THIS_YEAR) is None
+def test_without_a_date_a_nonce_is_ignored(date: str | None) -> None:
+    assert clock_sample(response(date, nonce(NOON * 1_000_000)), THIS_YEAR) is None

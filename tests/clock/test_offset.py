@@ -1,4 +1,4 @@
-"""The estimator: the truth always lies inside the interval, whatever devices and networks do."""
+"""The interval always contains the truth, whatever devices and networks do."""
 
 import random
 from typing import Any
@@ -30,14 +30,14 @@ def test_a_point_is_as_wide_as_its_round_trip() -> None:
     assert seen.is_point
 
 
-def test_a_window_is_a_second_wider() -> None:
+def test_a_window_is_one_second_wider_than_its_round_trip() -> None:
     seen = ClockSample.window(device_second=5, sent_ns=1 * SECOND_NS, received_ns=1_010 * MS)
     assert seen.low_ns == pytest.approx(5 * SECOND_NS - 1_010 * MS, abs=2000)
     assert seen.high_ns == pytest.approx(5 * SECOND_NS, abs=3000)
     assert not seen.is_point
 
 
-def test_intervals_intersect() -> None:
+def test_the_new_estimate_is_the_intersection() -> None:
     before = Estimate(0, 500 * MS, at_ns=0)
     seen = ClockSample(300 * MS, 900 * MS, 1 * SECOND_NS, 0, is_point=False)
     after, step = intersect(before, seen)
@@ -46,13 +46,13 @@ def test_intervals_intersect() -> None:
     assert after.high_ns == pytest.approx(500 * MS, abs=MS)
 
 
-def test_an_interval_widens_by_the_drift_that_is_possible() -> None:
+def test_an_interval_widens_by_the_possible_drift() -> None:
     later = Estimate(0, 0, at_ns=0).at(1000 * SECOND_NS)
     assert later.high_ns == -later.low_ns
     assert later.high_ns == 1000 * SECOND_NS * DRIFT_ALLOWANCE_PPM // 1_000_000 + 1
 
 
-def test_intervals_that_do_not_meet_are_a_step_and_a_fresh_start() -> None:
+def test_intervals_that_do_not_overlap_are_a_step_and_start_a_new_estimate() -> None:
     before = Estimate(-5 * MS, 5 * MS, at_ns=0)
     seen = ClockSample(2_990 * MS, 3_010 * MS, 1 * SECOND_NS, 0, is_point=True)
     after, step = intersect(before, seen)
@@ -60,7 +60,7 @@ def test_intervals_that_do_not_meet_are_a_step_and_a_fresh_start() -> None:
     assert step == pytest.approx(3 * SECOND_NS, abs=MS)
 
 
-def test_an_estimate_that_is_too_old_is_forgotten_without_a_step() -> None:
+def test_an_estimate_that_is_too_old_is_dropped_without_a_step() -> None:
     before = Estimate(0, 0, at_ns=0)
     seen = ClockSample(SECOND_NS, SECOND_NS, MAX_AGE_NS + 1, 0, is_point=True)
     after, step = intersect(before, seen)
@@ -69,7 +69,7 @@ def test_an_estimate_that_is_too_old_is_forgotten_without_a_step() -> None:
     assert offset_at(before, HostTime(MAX_AGE_NS + 1, 0)) is None
 
 
-def test_setting_the_hosts_clock_moves_the_offset_and_counts_no_step() -> None:
+def test_setting_the_hosts_clock_changes_the_offset_and_counts_no_step() -> None:
     before = Estimate(100 * SECOND_NS, 100 * SECOND_NS, at_ns=0)
     offset = offset_at(before, HostTime(steady_ns=0, unix_ns=100 * SECOND_NS))
     assert offset is not None
@@ -82,7 +82,7 @@ def test_setting_the_hosts_clock_moves_the_offset_and_counts_no_step() -> None:
 
 
 @pytest.mark.parametrize("apart_seconds", [60, -60])
-def test_what_is_told_holds_at_the_scrape_too_before_or_after_the_poll(apart_seconds: int) -> None:
+def test_the_offset_is_right_at_the_scrape_too_before_or_after_the_poll(apart_seconds: int) -> None:
     estimate = Estimate(0, 0, at_ns=100 * SECOND_NS)
     now_ns = (100 + apart_seconds) * SECOND_NS
     offset = offset_at(estimate, HostTime(now_ns, now_ns))
@@ -90,14 +90,14 @@ def test_what_is_told_holds_at_the_scrape_too_before_or_after_the_poll(apart_sec
     assert offset.uncertainty_seconds == pytest.approx(0.006, abs=1e-6)
 
 
-def test_the_time_between_the_readings_of_the_hosts_clocks_is_added() -> None:
+def test_the_time_between_reading_the_hosts_two_clocks_adds_to_the_uncertainty() -> None:
     offset = offset_at(Estimate(0, 0, at_ns=0), HostTime(0, 0, bracket_ns=5 * MS))
     assert offset is not None
     assert offset.uncertainty_seconds == pytest.approx(0.005, abs=1e-6)
 
 
 @pytest.mark.parametrize("device_year_seconds", [0, 4_294_967_295, 253_402_300_799])
-def test_a_device_in_another_century_is_measured_all_the_same(device_year_seconds: int) -> None:
+def test_a_device_in_another_century_is_measured_too(device_year_seconds: int) -> None:
     unix_ns = 1_790_000_000 * SECOND_NS
     seen = ClockSample.window(device_year_seconds, sent_ns=0, received_ns=MS)
     offset = offset_at(intersect(None, seen)[0], HostTime(MS, unix_ns))
@@ -108,10 +108,10 @@ def test_a_device_in_another_century_is_measured_all_the_same(device_year_second
 
 polls = st.lists(
     st.tuples(
-        st.floats(min_value=0.1, max_value=600),  # since the poll before, lost ones included
-        st.floats(min_value=0, max_value=2),  # its round trip
-        st.floats(min_value=0, max_value=1),  # when within it the device read its clock
-        st.booleans(),  # with a nonce or a Date
+        st.floats(min_value=0.1, max_value=600),  # since the last response
+        st.floats(min_value=0, max_value=2),  # the round trip
+        st.floats(min_value=0, max_value=1),  # when within the round trip the device read its clock
+        st.booleans(),  # a nonce (else a Date)
     ),
     min_size=1,
     max_size=40,
@@ -120,7 +120,7 @@ polls = st.lists(
 
 @settings(max_examples=1000)
 @given(seconds, st.floats(-DRIFT_ALLOWANCE_PPM, DRIFT_ALLOWANCE_PPM), polls)
-def test_the_truth_is_inside_at_every_poll_and_no_step_is_seen_where_there_is_none(
+def test_the_interval_contains_the_truth_at_every_poll_and_no_step_is_invented(
     offset: float, drift_ppm: float, schedule: list[tuple[float, float, float, bool]]
 ) -> None:
     truth = Truth(round(offset * SECOND_NS), drift_ppm)
@@ -145,7 +145,7 @@ def test_the_truth_is_inside_at_every_poll_and_no_step_is_seen_where_there_is_no
     st.lists(st.floats(0.05, 1e6) | st.floats(-1e6, -0.05), min_size=1, max_size=4),
     st.integers(0, 2**32),
 )
-def test_the_truth_is_inside_whatever_the_steps_that_nonces_can_show(
+def test_the_interval_contains_the_truth_after_every_step_that_nonces_show(
     offset: float, drift_ppm: float, sizes: list[float], seed: int
 ) -> None:
     rng = random.Random(seed)
@@ -165,7 +165,7 @@ def test_the_truth_is_inside_whatever_the_steps_that_nonces_can_show(
     assert counted == len(sizes)
 
 
-def test_the_reported_offset_holds_the_truth_in_floats_too() -> None:
+def test_the_exported_offset_contains_the_truth_in_floats_too() -> None:
     rng = random.Random(1)
     for _ in range(2000):
         theta = rng.randint(-(10**19), 10**19)

@@ -1,4 +1,4 @@
-"""The event loops of the client's tests on real sockets, and the certificates of those of TLS."""
+"""The event loops of the tests on real sockets, and the certificates of the TLS tests."""
 
 import asyncio
 from collections.abc import Callable
@@ -14,7 +14,7 @@ LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> LoopFactories:
-    """Python's own event loop; for TLS the daemon's too, as they differ most there."""
+    """Use Python's event loop; for TLS also the daemon's, as they differ most there."""
     loops: LoopFactories = {"asyncio": asyncio.new_event_loop}
     if item.path.stem.startswith("test_tls"):
         loops["uvloop"] = uvloop.new_event_loop

@@ -9,9 +9,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Final, cast
 
-from exporter.vapix.dns import (
-    AresDns,
-)
+from exporter.vapix.dns import AresDns
 
 A, CNAME, AAAA = 1, 5, 28
 SERVFAIL, NXDOMAIN, REFUSED = 2, 3, 5
@@ -21,10 +19,10 @@ SERVFAIL, NXDOMAIN, REFUSED = 2, 3, 5
 class Record:
     kind: int
     data: str
-    lifetime_seconds: int = 60
+    ttl_seconds: int = 60
 
     def wire(self, owner: bytes) -> bytes:
-        head = struct.pack("!HHIH", self.kind, 1, self.lifetime_seconds, len(self._rdata()))
+        head = struct.pack("!HHIH", self.kind, 1, self.ttl_seconds, len(self._rdata()))
         return owner + head + self._rdata()
 
     def _rdata(self) -> bytes:
@@ -35,7 +33,7 @@ class Record:
 
 @dataclass(frozen=True)
 class Reply:
-    """What a name gets: records of the kind that was asked for, and aliases; or a code."""
+    """The answer for a name: its records of the requested kind and its aliases, or a code."""
 
     records: tuple[Record, ...] = ()
     code: int = 0
@@ -45,10 +43,10 @@ class Reply:
 SILENCE: Final = Reply(silent_kinds=(A, AAAA))
 
 
-def at(*addresses: str, lifetime_seconds: int = 60) -> Reply:
+def at(*addresses: str, ttl_seconds: int = 60) -> Reply:
     kinds = [AAAA if ":" in address else A for address in addresses]
     pairs = zip(kinds, addresses, strict=True)
-    return Reply(tuple(Record(kind, address, lifetime_seconds) for kind, address in pairs))
+    return Reply(tuple(Record(kind, address, ttl_seconds) for kind, address in pairs))
 
 
 def wire_name(name: str) -> bytes:
@@ -58,7 +56,7 @@ def wire_name(name: str) -> bytes:
 
 @dataclass
 class DnsServer(asyncio.DatagramProtocol):
-    """Answers out of `zone`, and NXDOMAIN for what is not in it; counts what it was asked."""
+    """Answers from `zone`, or with NXDOMAIN; counts the queries in `asked`."""
 
     zone: dict[str, Reply] = field(default_factory=dict)
     asked: Counter[tuple[str, int]] = field(default_factory=Counter)

@@ -1,4 +1,4 @@
-"""A DNS whose answers a test sets, and a resolver that asks it, in fake time."""
+"""A DNS client whose answers a test sets, and a resolver that uses it, in fake time."""
 
 import asyncio
 import socket
@@ -7,11 +7,7 @@ from typing import Any, Final
 
 import pytest
 
-from exporter.vapix.dns import (
-    CachingResolver,
-    DnsAnswer,
-    LookupFailed,
-)
+from exporter.vapix.dns import CachingResolver, DnsAnswer, LookupFailed
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 
 FIRST, SECOND = "192.0.2.1", "192.0.2.2"
@@ -19,7 +15,7 @@ ANY: Final = socket.AF_UNSPEC
 
 
 class StubDns:
-    """Answers `answer`, or raises it, after `delay_seconds`; knows what it was asked."""
+    """Returns `answer`, or raises it, after `delay_seconds`; records the names in `asked`."""
 
     def __init__(self, answer: DnsAnswer | Exception, delay_seconds: float = 0.0) -> None:
         self.answer = answer
@@ -47,16 +43,14 @@ class StubDns:
 
 
 DOWN: Final = LookupFailed("DNS server returned general failure")
-
-
 GONE: Final = LookupFailed("Domain name not found", no_such_name=True)
 
 
 Scenario = Callable[[FakeTimeLoop, StubDns, CachingResolver], Coroutine[Any, Any, None]]
 
 
-def answer(*addresses: str, lifetime_seconds: float = 60) -> DnsAnswer:
-    return DnsAnswer(tuple((address, socket.AF_INET) for address in addresses), lifetime_seconds)
+def answer(*addresses: str, ttl_seconds: float = 60) -> DnsAnswer:
+    return DnsAnswer(tuple((address, socket.AF_INET) for address in addresses), ttl_seconds)
 
 
 def play(scenario: Scenario, dns: StubDns | None = None) -> None:

@@ -1,4 +1,4 @@
-"""c-ares against a DNS server: what a name has, for how long, and never a thread for each."""
+"""c-ares with a DNS server on a real socket: addresses, TTLs, and no thread for each name."""
 
 import asyncio
 import socket
@@ -7,12 +7,7 @@ from typing import Final
 
 import pytest
 
-from exporter.vapix.dns import (
-    LOOKUP_SECONDS,
-    CachingResolver,
-    DnsAnswer,
-    LookupFailed,
-)
+from exporter.vapix.dns import LOOKUP_TIMEOUT_SECONDS, CachingResolver, DnsAnswer, LookupFailed
 from tests.vapix.dns_server import (
     AAAA,
     CNAME,
@@ -30,7 +25,7 @@ from tests.vapix.dns_server import (
 ANY: Final = socket.AF_UNSPEC
 
 
-async def test_both_families_are_found_and_hold_as_long_as_the_shorter_lived() -> None:
+async def test_both_families_are_found_and_the_lower_ttl_counts() -> None:
     both = Reply((Record(A, "192.0.2.1", 60), Record(AAAA, "2001:db8::1", 30)))
     async with dns_server(cam=both) as server, dns_of(server) as dns:
         answer = await dns.look_up("cam.example", ANY)
@@ -38,17 +33,17 @@ async def test_both_families_are_found_and_hold_as_long_as_the_shorter_lived() -
         ("192.0.2.1", socket.AF_INET),
         ("2001:db8::1", socket.AF_INET6),
     }
-    assert answer.lifetime_seconds == 30
+    assert answer.ttl_seconds == 30
 
 
-async def test_an_alias_that_is_shorter_lived_than_its_address_sets_the_lifetime() -> None:
+async def test_an_alias_with_a_lower_ttl_than_its_address_sets_the_ttl() -> None:
     alias = Reply((Record(CNAME, "real.example", 20), Record(A, "192.0.2.1", 60)))
     async with dns_server(cam=alias) as server, dns_of(server) as dns:
         answer = await dns.look_up("cam.example", socket.AF_INET)
     assert answer == DnsAnswer((("192.0.2.1", socket.AF_INET),), 20)
 
 
-async def test_only_the_family_that_is_wanted_is_asked_for() -> None:
+async def test_only_the_requested_family_is_looked_up() -> None:
     async with dns_server(cam=at("192.0.2.1", "2001:db8::1")) as server, dns_of(server) as dns:
         answer = await dns.look_up("cam.example", socket.AF_INET6)
     assert answer.addresses == (("2001:db8::1", socket.AF_INET6),)
@@ -64,7 +59,7 @@ async def test_only_the_family_that_is_wanted_is_asked_for() -> None:
         (0, False, "DNS server returned answer with no data"),
     ],
 )
-async def test_a_failure_says_what_the_server_said(
+async def test_an_error_code_of_the_server_becomes_the_message(
     code: int, *, no_such_name: bool, message: str
 ) -> None:
     async with dns_server(cam=Reply(code=code)) as server, dns_of(server) as dns:
@@ -73,10 +68,10 @@ async def test_a_failure_says_what_the_server_said(
     assert (str(caught.value), caught.value.no_such_name) == (message, no_such_name)
 
 
-async def test_a_server_that_ignores_the_question_for_ipv6_does_not_hide_the_ipv4_address() -> None:
+async def test_a_server_that_ignores_ipv6_queries_does_not_hide_the_ipv4_address() -> None:
     half = Reply((Record(A, "192.0.2.1"),), silent_kinds=(AAAA,))
     async with dns_server(cam=half) as server, dns_of(server) as dns:
-        answer = await asyncio.wait_for(dns.look_up("cam.example", ANY), LOOKUP_SECONDS)
+        answer = await asyncio.wait_for(dns.look_up("cam.example", ANY), LOOKUP_TIMEOUT_SECONDS)
     assert answer.addresses == (("192.0.2.1", socket.AF_INET),)
 
 
@@ -99,7 +94,7 @@ def names_in_hosts_file() -> list[tuple[str, str]]:
 
 async def test_the_names_of_the_hosts_file_are_found_without_a_query() -> None:
     if not (names := names_in_hosts_file()):
-        pytest.skip("/etc/hosts has no IPv4 address but localhost's")
+        pytest.skip("/etc/hosts has no IPv4 address except localhost's")
     async with dns_server() as server, dns_of(server) as dns:
         for name, address in names:
             answer = await dns.look_up(name, socket.AF_INET)
@@ -108,12 +103,11 @@ async def test_the_names_of_the_hosts_file_are_found_without_a_query() -> None:
 
 
 def threads() -> int:
-    return sum(
-        1 for _ in Path("/proc/self/task").iterdir()
-    )  # c-ares's own thread is none of Python's
+    # Python does not count the thread of c-ares.
+    return len(list(Path("/proc/self/task").iterdir()))
 
 
-async def test_a_thousand_names_at_once_are_found_and_need_no_thread_each() -> None:
+async def test_a_thousand_names_at_once_are_found_without_more_threads() -> None:
     names = [f"cam{number}" for number in range(1000)]
     zone = {name: at("192.0.2.1") for name in names}
     async with dns_server(**zone) as server, dns_of(server) as dns:

@@ -1,4 +1,4 @@
-"""Names: kept for their lifetime, never in each other's way. No sockets, a time of its own."""
+"""The cache of names: TTLs, shared lookups, limits. No sockets, in fake time."""
 
 import asyncio
 import socket
@@ -6,26 +6,17 @@ import socket
 import pytest
 
 from exporter.vapix.dns import (
-    LANE_WIDTH,
-    LONGEST_KEPT_SECONDS,
-    SHORTEST_KEPT_SECONDS,
+    MAX_LOOKUPS,
+    MAX_TTL_SECONDS,
+    MIN_TTL_SECONDS,
     CachingResolver,
     LookupFailed,
 )
 from tests.support.fake_time import FakeTimeLoop
-from tests.vapix.stub_dns import (
-    ANY,
-    FIRST,
-    SECOND,
-    StubDns,
-    answer,
-    failure,
-    hosts,
-    play,
-)
+from tests.vapix.stub_dns import ANY, FIRST, SECOND, StubDns, answer, failure, hosts, play
 
 
-def test_an_address_comes_in_the_form_that_aiohttp_wants() -> None:
+def test_an_address_is_returned_in_aiohttps_form() -> None:
     async def scenario(_: FakeTimeLoop, _dns: StubDns, resolver: CachingResolver) -> None:
         flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
         assert await resolver.resolve("cam", 8080) == [
@@ -43,15 +34,15 @@ def test_an_address_comes_in_the_form_that_aiohttp_wants() -> None:
 
 
 @pytest.mark.parametrize(
-    ("lifetime_seconds", "kept_seconds"),
+    ("ttl_seconds", "kept_seconds"),
     [
-        (0, SHORTEST_KEPT_SECONDS),
+        (0, MIN_TTL_SECONDS),
         (60, 60),
-        (86_400, LONGEST_KEPT_SECONDS),
+        (86_400, MAX_TTL_SECONDS),
     ],
 )
-def test_an_answer_is_kept_for_its_lifetime_within_bounds(
-    lifetime_seconds: float, kept_seconds: float
+def test_an_answer_is_cached_for_its_ttl_within_bounds(
+    ttl_seconds: float, kept_seconds: float
 ) -> None:
     async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         await hosts(resolver)
@@ -64,10 +55,10 @@ def test_an_answer_is_kept_for_its_lifetime_within_bounds(
         assert len(dns.asked) == 2
         assert loop.time() == kept_seconds
 
-    play(scenario, StubDns(answer(FIRST, lifetime_seconds=lifetime_seconds)))
+    play(scenario, StubDns(answer(FIRST, ttl_seconds=ttl_seconds)))
 
 
-def test_after_its_lifetime_an_answer_serves_at_once_and_is_renewed_behind_it() -> None:
+def test_after_its_ttl_an_answer_is_used_at_once_and_refreshed_in_the_background() -> None:
     async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         await hosts(resolver)
         await asyncio.sleep(60)
@@ -92,7 +83,7 @@ def test_polls_of_one_name_share_one_lookup() -> None:
     play(scenario, StubDns(answer(FIRST), delay_seconds=1))
 
 
-def test_the_families_of_a_name_are_looked_up_apart() -> None:
+def test_each_family_of_a_name_has_its_own_lookup() -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         for family in (ANY, socket.AF_INET, ANY, socket.AF_INET):
             await resolver.resolve("cam", family=family)
@@ -101,7 +92,7 @@ def test_the_families_of_a_name_are_looked_up_apart() -> None:
     play(scenario)
 
 
-def test_a_poll_that_runs_into_its_deadline_ends_its_own_waiting_only() -> None:
+def test_a_poll_that_times_out_does_not_cancel_the_lookup_of_others() -> None:
     async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         patient = asyncio.create_task(hosts(resolver))
         with pytest.raises(TimeoutError):
@@ -114,7 +105,7 @@ def test_a_poll_that_runs_into_its_deadline_ends_its_own_waiting_only() -> None:
     play(scenario, StubDns(answer(FIRST), delay_seconds=2))
 
 
-def test_what_a_lookup_finds_is_kept_though_nobody_waits_for_it_any_more() -> None:
+def test_an_answer_is_cached_even_if_no_poll_waits_for_it_any_more() -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(1):
@@ -126,30 +117,30 @@ def test_what_a_lookup_finds_is_kept_though_nobody_waits_for_it_any_more() -> No
     play(scenario, StubDns(answer(FIRST), delay_seconds=2))
 
 
-def test_so_many_lookups_run_at_once_and_the_next_wait_for_their_turn() -> None:
+def test_concurrent_lookups_are_limited_and_the_next_ones_wait() -> None:
     async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
-        names = [f"cam{number}" for number in range(2 * LANE_WIDTH)]
+        names = [f"cam{number}" for number in range(2 * MAX_LOOKUPS)]
         found = await asyncio.gather(*(hosts(resolver, name) for name in names))
         assert found == [[FIRST]] * len(names)
-        assert dns.most_under_way == LANE_WIDTH
+        assert dns.most_under_way == MAX_LOOKUPS
         assert dns.asked == names
         assert loop.time() == 2
 
     play(scenario, StubDns(answer(FIRST), delay_seconds=1))
 
 
-def test_names_that_nobody_asks_for_any_more_are_forgotten() -> None:
+def test_names_that_are_no_longer_used_are_dropped() -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         for day in range(5):
             await asyncio.gather(*(hosts(resolver, f"cam{day}-{n}") for n in range(1000)))
             await asyncio.sleep(86_400)
         assert len(dns.asked) == 5000
-        assert len(resolver._entries) <= 2000
+        assert len(resolver._cache) <= 2000
 
     play(scenario)
 
 
-def test_a_name_whose_lookup_is_under_way_is_not_forgotten() -> None:
+def test_a_name_whose_lookup_is_in_progress_is_not_dropped() -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         names = [f"cam{number}" for number in range(1100)]
         found = await asyncio.gather(*(hosts(resolver, name) for name in names + names))
@@ -159,7 +150,7 @@ def test_a_name_whose_lookup_is_under_way_is_not_forgotten() -> None:
     play(scenario, StubDns(answer(FIRST), delay_seconds=0.1))
 
 
-def test_a_fault_of_ours_is_not_taken_for_the_dnss() -> None:
+def test_a_bug_of_ours_is_not_reported_as_a_dns_failure() -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         with pytest.raises(ZeroDivisionError):
             await resolver.resolve("cam")
@@ -169,7 +160,7 @@ def test_a_fault_of_ours_is_not_taken_for_the_dnss() -> None:
     play(scenario, StubDns(ZeroDivisionError()))
 
 
-def test_closing_ends_lookups_and_tells_the_polls_that_wait() -> None:
+def test_closing_cancels_lookups_and_fails_the_waiting_polls() -> None:
     async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         poll = asyncio.create_task(failure(resolver))
         await asyncio.sleep(1)
@@ -182,7 +173,7 @@ def test_closing_ends_lookups_and_tells_the_polls_that_wait() -> None:
 
 
 @pytest.mark.parametrize("name", ["cam", "cam.example.", "a_b.example", "a" * 63, "xn--re-fka.se"])
-def test_what_can_be_a_name_is_looked_up(name: str) -> None:
+def test_a_valid_name_is_looked_up(name: str) -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         assert await hosts(resolver, name) == [FIRST]
         assert dns.asked == [name]
@@ -191,7 +182,7 @@ def test_what_can_be_a_name_is_looked_up(name: str) -> None:
 
 
 @pytest.mark.parametrize("address", ["192.0.2.7", "2001:db8::7", "fe80::1%lo"])
-def test_an_ip_address_is_its_own_answer(address: str) -> None:
+def test_an_ip_address_is_returned_without_a_lookup(address: str) -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         own, other = socket.AF_INET, socket.AF_INET6
         if ":" in address:
@@ -200,7 +191,7 @@ def test_an_ip_address_is_its_own_answer(address: str) -> None:
         assert [(found["host"], found["port"], found["family"]) for found in results] == [
             (address, 443, own)
         ]
-        with pytest.raises(LookupFailed, match="not of the family"):
+        with pytest.raises(LookupFailed, match="not an address of the requested family"):
             await resolver.resolve(address, family=other)
         assert dns.asked == []
 

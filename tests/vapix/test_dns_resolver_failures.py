@@ -1,4 +1,4 @@
-"""Names that the DNS does not answer: told, kept briefly, in nobody's way."""
+"""Failing lookups: logged, retried soon, and no obstacle to other names."""
 
 import asyncio
 from typing import Final
@@ -7,29 +7,19 @@ import pytest
 from structlog.testing import capture_logs
 
 from exporter.vapix.dns import (
-    FAILING_LANE_WIDTH,
-    LANE_WIDTH,
-    LOOKUP_SECONDS,
+    LOOKUP_TIMEOUT_SECONDS,
+    MAX_FAILING_LOOKUPS,
+    MAX_LOOKUPS,
     RETRY_SECONDS,
     STALE_SECONDS,
     CachingResolver,
     LookupFailed,
 )
 from tests.support.fake_time import FakeTimeLoop
-from tests.vapix.stub_dns import (
-    DOWN,
-    FIRST,
-    GONE,
-    SECOND,
-    StubDns,
-    answer,
-    failure,
-    hosts,
-    play,
-)
+from tests.vapix.stub_dns import DOWN, FIRST, GONE, SECOND, StubDns, answer, failure, hosts, play
 
 
-def test_an_answer_outlives_a_dns_that_is_down_for_an_hour_and_no_longer() -> None:
+def test_an_answer_is_used_for_one_hour_after_its_ttl_while_the_dns_is_down() -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         await hosts(resolver)
         dns.answer = DOWN
@@ -41,7 +31,7 @@ def test_an_answer_outlives_a_dns_that_is_down_for_an_hour_and_no_longer() -> No
     play(scenario)
 
 
-def test_a_stale_answer_is_told_once_and_so_is_its_end() -> None:
+def test_the_use_of_a_stale_answer_and_its_end_are_logged_once() -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         await hosts(resolver)
         dns.answer = DOWN
@@ -62,7 +52,7 @@ def test_a_stale_answer_is_told_once_and_so_is_its_end() -> None:
     ]
 
 
-def test_a_name_that_the_dns_says_does_not_exist_is_lost_at_once() -> None:
+def test_a_cached_answer_is_dropped_if_the_name_does_not_exist_any_more() -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         await hosts(resolver)
         dns.answer = GONE
@@ -80,7 +70,7 @@ def test_a_name_that_the_dns_says_does_not_exist_is_lost_at_once() -> None:
 
 
 @pytest.mark.parametrize("problem", [DOWN, GONE])
-def test_a_failure_holds_briefly_and_costs_no_lookup_meanwhile(problem: LookupFailed) -> None:
+def test_a_failure_is_cached_briefly(problem: LookupFailed) -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         assert await failure(resolver) == str(problem)
         await asyncio.sleep(RETRY_SECONDS - 1)
@@ -93,7 +83,7 @@ def test_a_failure_holds_briefly_and_costs_no_lookup_meanwhile(problem: LookupFa
     play(scenario, StubDns(problem))
 
 
-def test_polls_that_fail_share_no_exception_whose_traceback_would_grow() -> None:
+def test_failing_polls_do_not_share_an_exception_whose_traceback_would_grow() -> None:
     async def scenario(_: FakeTimeLoop, _dns: StubDns, resolver: CachingResolver) -> None:
         both = await asyncio.gather(
             *(resolver.resolve("cam") for _ in "ab"), return_exceptions=True
@@ -103,15 +93,15 @@ def test_polls_that_fail_share_no_exception_whose_traceback_would_grow() -> None
     play(scenario, StubDns(DOWN))
 
 
-def test_however_many_names_fail_a_good_one_does_not_wait_for_them() -> None:
+def test_a_working_name_does_not_wait_for_failing_ones() -> None:
     async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
-        dead = [f"dead{number}" for number in range(3 * LANE_WIDTH)]
+        dead = [f"dead{number}" for number in range(3 * MAX_LOOKUPS)]
         await asyncio.gather(*(failure(resolver, name) for name in dead))
         await asyncio.sleep(RETRY_SECONDS)
         dns.delay_seconds = 100
         polls = [asyncio.create_task(failure(resolver, name)) for name in dead]
         await asyncio.sleep(0.1)
-        assert dns.under_way == FAILING_LANE_WIDTH
+        assert dns.under_way == MAX_FAILING_LOOKUPS
         dns.answer, dns.delay_seconds = answer(FIRST), 0
         asked_at = loop.time()
         assert await hosts(resolver) == [FIRST]
@@ -121,18 +111,18 @@ def test_however_many_names_fail_a_good_one_does_not_wait_for_them() -> None:
     play(scenario, StubDns(DOWN))
 
 
-def test_a_silent_dns_is_a_failure_of_the_name_before_the_polls_deadline() -> None:
+def test_a_dns_that_does_not_answer_fails_the_lookup_before_the_polls_deadline() -> None:
     async def scenario(loop: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
-        names = [f"cam{number}" for number in range(10 * LANE_WIDTH)]
-        told = await asyncio.gather(*(failure(resolver, name) for name in names))
-        assert set(told) == {"no answer from the DNS within 5 s"}
-        assert loop.time() == LOOKUP_SECONDS
+        names = [f"cam{number}" for number in range(10 * MAX_LOOKUPS)]
+        failures = await asyncio.gather(*(failure(resolver, name) for name in names))
+        assert set(failures) == {"no answer from the DNS within 5 s"}
+        assert loop.time() == LOOKUP_TIMEOUT_SECONDS
         assert dns.under_way == 0
 
     play(scenario, StubDns(answer(FIRST), delay_seconds=100))
 
 
-NO_NAMES: Final = [
+INVALID_NAMES: Final = [
     "",
     ".",
     "..",
@@ -149,11 +139,11 @@ NO_NAMES: Final = [
 ]
 
 
-@pytest.mark.parametrize("name", NO_NAMES)
-def test_what_cannot_be_a_name_is_an_oserror_and_nobody_is_asked(name: str) -> None:
+@pytest.mark.parametrize("name", INVALID_NAMES)
+def test_an_invalid_name_is_an_oserror_without_a_lookup(name: str) -> None:
     async def scenario(_: FakeTimeLoop, dns: StubDns, resolver: CachingResolver) -> None:
         assert (await failure(resolver, name)).startswith("not a DNS name: ")
         assert dns.asked == []
-        assert not resolver._entries
+        assert not resolver._cache
 
     play(scenario)

@@ -1,4 +1,4 @@
-"""The resolver under aiohttp, as the session is made."""
+"""The resolver in an aiohttp session like the exporter's."""
 
 import asyncio
 import time
@@ -9,11 +9,7 @@ import aiohttp
 import pytest
 import uvloop
 
-from exporter.vapix.dns import (
-    SHORTEST_KEPT_SECONDS,
-    AresDns,
-    CachingResolver,
-)
+from exporter.vapix.dns import MIN_TTL_SECONDS, AresDns, CachingResolver
 from tests.vapix.dns_server import SILENCE, A, at, dns_of, dns_server
 
 
@@ -34,7 +30,7 @@ async def session_over(
 
 @asynccontextmanager
 async def device() -> AsyncIterator[int]:
-    """An HTTP server on every loopback address, that says at which it was reached; its port."""
+    """Serve HTTP on all loopback addresses, responding with the one used; yield the port."""
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
@@ -54,7 +50,7 @@ async def poll(session: aiohttp.ClientSession, name: str, port: int) -> str:
 
 
 async def poll_beside_dead_names() -> float:
-    """The slowest poll of new, healthy names, every 50 ms beside 20 that hang; seconds."""
+    """Poll a new name every 50 ms while 20 others hang; return the slowest poll's seconds."""
     healthy = {f"cam{number}": at("127.0.0.1") for number in range(20)}
     dead = {f"dead{number}": SILENCE for number in range(20)}
     slowest = 0.0
@@ -79,16 +75,16 @@ async def poll_beside_dead_names() -> float:
 
 
 @pytest.mark.parametrize("new_loop", [asyncio.new_event_loop, uvloop.new_event_loop])
-def test_names_that_are_never_answered_delay_no_other_lookup(
+def test_names_that_are_never_answered_do_not_delay_other_lookups(
     new_loop: Callable[[], asyncio.AbstractEventLoop],
 ) -> None:
     with asyncio.Runner(loop_factory=new_loop) as runner:
         slowest_seconds = runner.run(poll_beside_dead_names())
-    # With a pool of four threads it is as long as the dead names take, five seconds and more.
+    # With a pool of four threads it would be as long as the dead names take: over five seconds.
     assert slowest_seconds < 1
 
 
-async def test_a_name_that_does_not_exist_is_aiohttps_error_for_names() -> None:
+async def test_a_name_that_does_not_exist_raises_aiohttps_dns_error() -> None:
     async with dns_server() as server, dns_of(server) as dns, session_over(dns) as session:
         with pytest.raises(aiohttp.ClientConnectorDNSError) as caught:
             await poll(session, "nobody", 80)
@@ -97,7 +93,7 @@ async def test_a_name_that_does_not_exist_is_aiohttps_error_for_names() -> None:
 
 
 @pytest.mark.parametrize("host", ["a..b", "a" * 64 + ".example", ".a"])
-async def test_a_host_that_cannot_be_a_name_is_aiohttps_error_for_names(host: str) -> None:
+async def test_an_invalid_name_raises_aiohttps_dns_error(host: str) -> None:
     async with dns_server() as server, dns_of(server) as dns, session_over(dns) as session:
         with pytest.raises(aiohttp.ClientConnectorDNSError) as caught:
             await session.get(f"http://{host}/")
@@ -105,19 +101,19 @@ async def test_a_host_that_cannot_be_a_name_is_aiohttps_error_for_names(host: st
     assert not server.asked
 
 
-async def test_a_device_that_has_moved_is_found_as_soon_as_the_resolver_knows() -> None:
-    # aiohttp's own cache would keep the old address for ten seconds more.
+async def test_a_device_with_a_new_address_is_reached_as_soon_as_the_resolver_knows_it() -> None:
+    # aiohttp's own cache would use the old address for ten more seconds.
     seconds = 0.0
     reached = []
     async with (
-        dns_server(cam=at("127.0.0.1", lifetime_seconds=0)) as server,
+        dns_server(cam=at("127.0.0.1", ttl_seconds=0)) as server,
         dns_of(server) as dns,
         session_over(dns, lambda: seconds) as session,
         device() as port,
     ):
         reached.append(await poll(session, "cam", port))
         server.zone["cam.example"] = at("127.0.0.2")
-        seconds = SHORTEST_KEPT_SECONDS
+        seconds = MIN_TTL_SECONDS
         reached.append(await poll(session, "cam", port))
         while server.asked["cam.example", A] < 2 or reached[-1] == "127.0.0.1":
             reached.append(await poll(session, "cam", port))

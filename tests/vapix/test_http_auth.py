@@ -1,4 +1,4 @@
-"""Challenges read wherever they stand, the strongest answered, Basic never over plain HTTP."""
+"""Challenges in any order: the strongest is answered, and Basic never over plain HTTP."""
 
 import base64
 import contextlib
@@ -44,7 +44,9 @@ def fields(authorization: str | None) -> dict[str, str]:
         ("SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
     ],
 )
-def test_the_examples_of_rfc_7616_are_answered_as_there(algorithm: str, response: str) -> None:
+def test_the_examples_of_rfc_7616_give_the_responses_of_the_rfc(
+    algorithm: str, response: str
+) -> None:
     params = {
         "realm": "http-auth@example.org",
         "qop": "auth, auth-int",
@@ -52,21 +54,21 @@ def test_the_examples_of_rfc_7616_are_answered_as_there(algorithm: str, response
         "nonce": "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v",
         "opaque": "FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS",
     }
-    answers = DigestAuth(
+    digest = DigestAuth(
         Challenge("digest", params),
         DeviceCredentials("Mufasa", "Circle of Life"),
         cnonce="f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ",
     )
-    sent = fields(answers.authorization("GET", "/dir/index.html"))
+    sent = fields(digest.authorization("GET", "/dir/index.html"))
     assert sent["response"] == response
     assert sent["opaque"] == params["opaque"]
     assert (sent["nc"], sent["qop"], sent["algorithm"]) == ("00000001", "auth", algorithm)
 
 
-def test_a_challenge_without_qop_and_algorithm_is_answered_as_rfc_2069_has_it() -> None:
+def test_a_challenge_without_qop_and_algorithm_is_answered_as_in_rfc_2069() -> None:
     params = {"realm": "testrealm@host.com", "nonce": "dcd98b7102dd2f0e8b11d0f600bfb0c093"}
-    answers = DigestAuth(Challenge("digest", params), DeviceCredentials("Mufasa", "CircleOfLife"))
-    sent = fields(answers.authorization("GET", "/dir/index.html"))
+    digest = DigestAuth(Challenge("digest", params), DeviceCredentials("Mufasa", "CircleOfLife"))
+    sent = fields(digest.authorization("GET", "/dir/index.html"))
     assert sent["response"] == "1949323746fe6a43ef61f9606e7febea"
     assert not sent.keys() & {"qop", "nc", "cnonce", "algorithm"}
 
@@ -74,41 +76,41 @@ def test_a_challenge_without_qop_and_algorithm_is_answered_as_rfc_2069_has_it() 
 @pytest.mark.parametrize(
     ("algorithm", "hash_name"), [("MD5-sess", "md5"), ("SHA-256-SESS", "sha256")]
 )
-def test_a_session_algorithm_mixes_the_first_nonce_into_the_secret(
+def test_a_session_algorithm_hashes_the_first_nonce_into_the_secret(
     algorithm: str, hash_name: str
 ) -> None:
     def h(text: str) -> str:
         return hashlib.new(hash_name, text.encode()).hexdigest()
 
     params = {"realm": "r", "nonce": "n1", "qop": "auth", "algorithm": algorithm}
-    answers = DigestAuth(Challenge("digest", params), ROOT, cnonce="c")
-    answers.renew("n2")
-    sent = fields(answers.authorization("POST", "/x"))
+    digest = DigestAuth(Challenge("digest", params), ROOT, cnonce="c")
+    digest.use_nonce("n2")
+    sent = fields(digest.authorization("POST", "/x"))
     secret = h(f"{h('root:r:correct horse')}:n1:c")
     assert sent["response"] == h(f"{secret}:n2:00000001:c:auth:{h('POST:/x')}")
 
 
 def test_a_nonce_is_reused_with_a_rising_count() -> None:
     device = authenticator()
-    device.refused([DIGEST], 1)
+    device.handle_unauthorized([DIGEST], 1)
     counts = [fields(device.authorization("POST", "/"))["nc"] for _ in range(3)]
     assert counts == ["00000001", "00000002", "00000003"]
 
 
-def test_the_next_nonce_is_honoured_and_counted_from_one() -> None:
+def test_the_next_nonce_is_used_and_its_count_starts_at_one() -> None:
     device = authenticator()
-    device.refused([DIGEST], 1)
+    device.handle_unauthorized([DIGEST], 1)
     device.authorization("POST", "/")
-    device.accepted('rspauth="0123", cnonce="c", nc=00000001, qop=auth, nextnonce="bmV4dA=="')
+    device.handle_success('rspauth="0123", cnonce="c", nc=00000001, qop=auth, nextnonce="bmV4dA=="')
     sent = fields(device.authorization("POST", "/"))
     assert (sent["nonce"], sent["nc"]) == ("bmV4dA==", "00000001")
 
 
 @pytest.mark.parametrize("info", [None, "", 'rspauth="0"', 'nextnonce=""', 'nextnonce="\udcff"'])
-def test_an_answer_without_a_usable_next_nonce_keeps_the_nonce(info: str | None) -> None:
+def test_a_response_without_a_usable_next_nonce_keeps_the_nonce(info: str | None) -> None:
     device = authenticator()
-    device.refused([DIGEST], 1)
-    device.accepted(info)
+    device.handle_unauthorized([DIGEST], 1)
+    device.handle_success(info)
     assert fields(device.authorization("POST", "/"))["nonce"] == "bm9uY2U="
 
 
@@ -130,17 +132,17 @@ def test_an_answer_without_a_usable_next_nonce_keeps_the_nonce(info: str | None)
         ['Digest realm="a, b=\\"c\\", Basic realm=d", nonce="bm9uY2U=", qop="auth-int,auth"'],
     ],
 )
-def test_a_digest_challenge_is_found_wherever_it_stands(headers: list[str]) -> None:
+def test_a_digest_challenge_is_found_at_any_position(headers: list[str]) -> None:
     device = authenticator()
-    device.refused(headers, 1)
+    device.handle_unauthorized(headers, 1)
     sent = fields(device.authorization("POST", "/"))
     assert (sent["scheme"], sent["nonce"]) == ("Digest", "bm9uY2U=")
 
 
-def test_the_strongest_algorithm_is_chosen_whatever_the_order() -> None:
+def test_the_strongest_algorithm_is_chosen_in_any_order() -> None:
     for headers in ([DIGEST, DIGEST_SHA256], [DIGEST_SHA256, DIGEST]):
         device = authenticator()
-        device.refused(headers, 1)
+        device.handle_unauthorized(headers, 1)
         assert fields(device.authorization("POST", "/"))["algorithm"] == "SHA-256"
 
 
@@ -161,21 +163,21 @@ def test_the_strongest_algorithm_is_chosen_whatever_the_order() -> None:
         "=",
     ],
 )
-def test_a_challenge_that_cannot_be_answered_is_unauthorized(broken: str) -> None:
+def test_a_challenge_that_cannot_be_answered_raises_unauthorized(broken: str) -> None:
     with pytest.raises(Unauthorized):
-        authenticator().refused([broken], 1)
+        authenticator().handle_unauthorized([broken], 1)
 
 
 def test_basic_is_answered_over_tls() -> None:
     device = authenticator(secure=True)
-    device.refused([BASIC], 1)
+    device.handle_unauthorized([BASIC], 1)
     expected = base64.b64encode(b"root:correct horse").decode()
     assert device.authorization("POST", "/") == f"Basic {expected}"
 
 
-def test_digest_is_preferred_to_basic_over_tls_too() -> None:
+def test_digest_is_preferred_to_basic_even_over_tls() -> None:
     device = authenticator(secure=True)
-    device.refused([BASIC, DIGEST], 1)
+    device.handle_unauthorized([BASIC, DIGEST], 1)
     assert device.scheme == "digest"
 
 
@@ -184,23 +186,23 @@ def test_basic_is_never_answered_over_plain_http(policy: Policy) -> None:
     device = authenticator(policy)
     assert device.authorization("POST", "/") is None
     with pytest.raises(Unauthorized):
-        device.refused([BASIC], 1)
+        device.handle_unauthorized([BASIC], 1)
     assert device.authorization("POST", "/") is None
 
 
-def test_a_device_that_offers_only_basic_over_http_is_told_why_it_gets_no_password() -> None:
-    with pytest.raises(Unauthorized, match="only Basic, never answered over plain HTTP"):
-        authenticator().refused([BASIC], 1)
+def test_the_error_for_basic_over_plain_http_says_why_no_password_is_sent() -> None:
+    with pytest.raises(Unauthorized, match="only Basic, which is never used over plain HTTP"):
+        authenticator().handle_unauthorized([BASIC], 1)
 
 
 def test_policy_digest_never_answers_basic() -> None:
-    with pytest.raises(Unauthorized, match=r"offers basic, of which auth\.scheme digest"):
-        authenticator("digest", secure=True).refused([BASIC], 1)
+    with pytest.raises(Unauthorized, match=r"offers only basic, which `auth\.scheme: digest`"):
+        authenticator("digest", secure=True).handle_unauthorized([BASIC], 1)
 
 
 def test_policy_basic_never_answers_digest() -> None:
-    with pytest.raises(Unauthorized, match=r"offers digest, of which auth\.scheme basic"):
-        authenticator("basic", secure=True).refused([DIGEST], 1)
+    with pytest.raises(Unauthorized, match=r"offers only digest, which `auth\.scheme: basic`"):
+        authenticator("basic", secure=True).handle_unauthorized([DIGEST], 1)
 
 
 def test_policy_basic_over_tls_does_not_wait_for_a_challenge() -> None:
@@ -209,54 +211,56 @@ def test_policy_basic_over_tls_does_not_wait_for_a_challenge() -> None:
     assert authorization.startswith("Basic ")
 
 
-def test_basic_refused_is_not_sent_twice_in_one_call() -> None:
+def test_refused_basic_credentials_are_not_sent_twice_in_one_call() -> None:
     device = authenticator("basic", secure=True)
     device.authorization("POST", "/")
     with pytest.raises(Unauthorized, match="refused the username or password"):
-        device.refused([BASIC], 1)
+        device.handle_unauthorized([BASIC], 1)
 
 
-def test_without_credentials_a_challenge_is_unauthorized() -> None:
-    with pytest.raises(Unauthorized, match="asks for a password, none is configured"):
-        authenticator(credentials=None).refused([DIGEST], 1)
+def test_without_credentials_a_challenge_raises_unauthorized() -> None:
+    with pytest.raises(Unauthorized, match="asks for a password, but none is configured"):
+        authenticator(credentials=None).handle_unauthorized([DIGEST], 1)
 
 
 def test_a_wrong_password_is_tried_once_a_call() -> None:
     device = authenticator()
-    device.refused([DIGEST], 1)
+    device.handle_unauthorized([DIGEST], 1)
     with pytest.raises(Unauthorized, match="refused the username or password"):
-        device.refused([DIGEST], 2)
+        device.handle_unauthorized([DIGEST], 2)
     assert device.authorization("POST", "/") is None
 
 
-def test_a_stale_nonce_is_tried_again_at_once_but_not_for_ever() -> None:
+def test_a_stale_nonce_is_replaced_at_once_but_not_forever() -> None:
     stale = f"{DIGEST}, stale=TRUE"
     device = authenticator()
-    device.refused([DIGEST], 1)
-    device.refused([stale], 2)
+    device.handle_unauthorized([DIGEST], 1)
+    device.handle_unauthorized([stale], 2)
     assert device.authorization("POST", "/") is not None
-    with pytest.raises(Unauthorized, match="takes the password but calls every nonce"):
-        device.refused([stale], 3)
+    with pytest.raises(
+        Unauthorized, match="accepts the password but keeps rejecting its own nonce"
+    ):
+        device.handle_unauthorized([stale], 3)
 
 
-def test_a_nonce_that_died_between_polls_is_replaced_even_without_stale() -> None:
+def test_a_nonce_that_expired_between_polls_is_replaced_even_without_stale() -> None:
     device = authenticator()
-    device.refused([DIGEST], 1)
+    device.handle_unauthorized([DIGEST], 1)
     device.authorization("POST", "/")
-    device.refused([DIGEST.replace("bm9uY2U=", "bmV3")], 1)
+    device.handle_unauthorized([DIGEST.replace("bm9uY2U=", "bmV3")], 1)
     assert fields(device.authorization("POST", "/"))["nonce"] == "bmV3"
 
 
-def test_quotes_and_backslashes_in_what_is_echoed_are_escaped() -> None:
+def test_quotes_and_backslashes_in_username_and_realm_are_escaped() -> None:
     device = authenticator(credentials=DeviceCredentials('ro"ot\\', "p"))
-    device.refused(['Digest realm="a\\"b", nonce="n"'], 1)
+    device.handle_unauthorized(['Digest realm="a\\"b", nonce="n"'], 1)
     authorization = device.authorization("POST", "/")
     assert authorization is not None
     assert 'username="ro\\"ot\\\\"' in authorization
     assert 'realm="a\\"b"' in authorization
 
 
-def test_credentials_do_not_show() -> None:
+def test_the_repr_of_credentials_shows_neither_username_nor_password() -> None:
     assert "horse" not in repr(ROOT)
     assert "root" not in repr(ROOT)
 
@@ -265,20 +269,20 @@ HOSTILE = st.text(alphabet='Digestbasc realmnonce=",\\ \t\udcff\x00', max_size=6
 
 
 @given(st.lists(HOSTILE, max_size=4))
-def test_any_header_is_answered_or_unauthorized(headers: list[str]) -> None:
+def test_any_header_is_answered_or_raises_unauthorized(headers: list[str]) -> None:
     device = authenticator(secure=True)
     with contextlib.suppress(Unauthorized):
-        device.refused(headers, 1)
+        device.handle_unauthorized(headers, 1)
         authorization = device.authorization("POST", "/")
         assert authorization is not None
         assert authorization.isprintable()
 
 
 @given(st.text(max_size=200))
-def test_any_authentication_info_is_survived(info: str) -> None:
+def test_any_authentication_info_leaves_a_usable_header(info: str) -> None:
     device = authenticator()
-    device.refused([DIGEST], 1)
-    device.accepted(info)
+    device.handle_unauthorized([DIGEST], 1)
+    device.handle_success(info)
     authorization = device.authorization("POST", "/")
     assert authorization is not None
     assert authorization.isprintable()

@@ -1,4 +1,4 @@
-"""What is refused before it is sent, and what is sent."""
+"""Configurations: what is refused before sending, and what is sent."""
 
 import pytest
 
@@ -39,7 +39,7 @@ def test_every_parameter_is_sent_as_the_reference_spells_it() -> None:
     }
 
 
-def test_what_is_not_wanted_is_not_sent() -> None:
+def test_a_parameter_that_is_none_is_not_sent() -> None:
     assert encode_params(NtpClientConfiguration(enabled=False)) == {"enabled": False}
 
 
@@ -69,7 +69,7 @@ def test_what_is_not_wanted_is_not_sent() -> None:
         ),
     ],
 )
-def test_what_the_device_would_refuse_is_refused_before(
+def test_what_the_device_would_refuse_is_refused_before_sending(
     wanted: NtpClientConfiguration, problem: str
 ) -> None:
     with pytest.raises(InvalidConfiguration) as caught:
@@ -77,7 +77,7 @@ def test_what_the_device_would_refuse_is_refused_before(
     assert caught.value.problems == (problem,)
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     wanted = NtpClientConfiguration(servers_source="x", minpoll=25, maxpoll=-1)
     with pytest.raises(InvalidConfiguration) as caught:
         check(wanted, CURRENT)
@@ -93,11 +93,11 @@ def test_all_problems_are_told_at_once() -> None:
         NtpClientConfiguration(static_servers=()),
     ],
 )
-def test_what_the_device_takes_is_let_through(wanted: NtpClientConfiguration) -> None:
+def test_a_valid_configuration_passes_the_check(wanted: NtpClientConfiguration) -> None:
     check(wanted, CURRENT)
 
 
-def test_an_unknown_limit_bounds_nothing() -> None:
+def test_unknown_limits_are_not_checked() -> None:
     check(NtpClientConfiguration(static_servers=("a",) * 9, minpoll=24), NtpSettings())
 
 
@@ -113,28 +113,28 @@ SECTION = {
 }
 
 
-def test_what_a_device_reports_is_sent_back_as_it_was() -> None:
+def test_a_reported_configuration_is_sent_back_unchanged() -> None:
     reading = decode_info(NtpAnswer("1.5", {"client": SECTION}))
     assert reading.client is not None
     sent = encode_params(present_configuration(reading.client.settings))
     assert {name: list(v) if isinstance(v, tuple) else v for name, v in sent.items()} == SECTION
 
 
-def test_what_a_device_does_not_report_is_not_sent() -> None:
+def test_a_parameter_that_the_device_does_not_report_is_not_sent() -> None:
     assert encode_params(present_configuration(NtpSettings(enabled=False))) == {"enabled": False}
 
 
 @pytest.mark.parametrize(
-    ("there", "parameter", "value"),
+    ("spelled", "parameter", "value"),
     [
         ("NTSEnabled", "nts_enabled", "maybe"),
         ("staticServers", "static_servers", ["a\n"]),
         ("minpoll", "minpoll", 99),
     ],
 )
-def test_what_cannot_be_read_of_a_parameter_is_told_by_our_name_of_it(
-    there: str, parameter: str, value: object
+def test_an_invalid_reported_value_is_listed_under_our_name_of_the_parameter(
+    spelled: str, parameter: str, value: object
 ) -> None:
-    section = {**SECTION, there: value, "timeOffset": "what cannot be set is no parameter"}
+    section = {**SECTION, spelled: value, "timeOffset": "invalid, but not a parameter"}
     reading = decode_info(NtpAnswer("1.5", {"client": section}))
     assert list(unreadable_parameters(reading)) == [parameter]

@@ -1,4 +1,4 @@
-"""TLS towards a device on real sockets: who is believed."""
+"""TLS to a device on real sockets: which certificates are trusted."""
 
 import socket
 import ssl
@@ -22,8 +22,8 @@ from tests.vapix.tls_device import (
     TLS12,
     TLS13,
     Seen,
-    as_made,
     client_of,
+    context_with,
     device_that,
     drain,
     explanation,
@@ -32,7 +32,7 @@ from tests.vapix.tls_device import (
     issued_to,
     only,
     read_request,
-    speaks,
+    serves_tls,
 )
 
 LONG = f"{'.'.join(['building-17'] * 20)}.cameras.example"
@@ -40,31 +40,31 @@ LONG = f"{'.'.join(['building-17'] * 20)}.cameras.example"
 
 async def test_a_self_signed_certificate_is_refused_by_default(factory: Certificate) -> None:
     seen = Seen()
-    async with device_that(speaks(as_made(factory), seen)) as address:
+    async with device_that(serves_tls(context_with(factory), seen)) as address:
         error = await failure_of(address, TlsSettings(), factory.name)
     assert error.reason == "tls"
     assert explanation(error) == (
-        "self-signed certificate; to believe it: "
+        "self-signed certificate; to trust it, set "
         f"tls_config.fingerprint_sha256: {factory.fingerprint.hex()}, or ca_file"
     )
     assert seen.http == b""
 
 
-async def test_an_issuer_that_is_not_configured_is_refused_by_default(
+async def test_a_certificate_of_an_unknown_issuer_is_refused_by_default(
     authority: trustme.CA,
 ) -> None:
     seen = Seen()
-    async with device_that(speaks(issued_to(authority, "127.0.0.1"), seen)) as address:
+    async with device_that(serves_tls(issued_to(authority, "127.0.0.1"), seen)) as address:
         error = await failure_of(address, TlsSettings())
     assert error.reason == "tls"
     assert "unable to get local issuer certificate" in explanation(error)
     assert seen.http == b""
 
 
-async def test_a_certificate_of_ca_file_for_the_address_is_accepted(
+async def test_a_certificate_signed_by_ca_file_for_the_address_is_accepted(
     authority: trustme.CA, trusted: Path
 ) -> None:
-    async with device_that(speaks(issued_to(authority, "127.0.0.1"), Seen())) as address:
+    async with device_that(serves_tls(issued_to(authority, "127.0.0.1"), Seen())) as address:
         assert await is_read(address, TlsSettings(ca_file=trusted))
 
 
@@ -77,11 +77,11 @@ async def test_a_certificate_of_ca_file_for_the_address_is_accepted(
         (LONG, LONG),
     ],
 )
-async def test_a_certificate_of_ca_file_for_another_name_is_refused_and_the_name_told(
+async def test_a_certificate_signed_by_ca_file_for_another_name_is_refused_and_the_name_is_reported(
     server_name: str | None, asked_for: str, authority: trustme.CA, trusted: Path
 ) -> None:
     seen = Seen()
-    async with device_that(speaks(issued_to(authority, LOBBY), seen)) as address:
+    async with device_that(serves_tls(issued_to(authority, LOBBY), seen)) as address:
         error = await failure_of(address, TlsSettings(ca_file=trusted), server_name)
     assert error.reason == "tls"
     assert asked_for in explanation(error)
@@ -89,25 +89,28 @@ async def test_a_certificate_of_ca_file_for_another_name_is_refused_and_the_name
     assert seen.http == b""
 
 
-async def test_server_name_is_the_name_that_is_asked_for_and_verified(
+async def test_server_name_is_the_name_that_is_requested_and_verified(
     authority: trustme.CA, trusted: Path
 ) -> None:
     seen = Seen()
-    async with device_that(speaks(issued_to(authority, LOBBY), seen)) as address:
+    async with device_that(serves_tls(issued_to(authority, LOBBY), seen)) as address:
         assert await is_read(address, TlsSettings(ca_file=trusted), LOBBY)
     assert seen.server_names == [LOBBY]
 
 
 async def test_without_verification_any_certificate_is_accepted(factory: Certificate) -> None:
-    async with device_that(speaks(as_made(factory), Seen())) as address:
+    async with device_that(serves_tls(context_with(factory), Seen())) as address:
         assert await is_read(address, TlsSettings(insecure_skip_verify=True))
 
 
-async def test_a_connection_without_verification_is_not_lent_to_a_client_that_verifies(
+async def test_a_connection_without_verification_is_not_reused_by_a_client_that_verifies(
     factory: Certificate,
 ) -> None:
     seen = Seen()
-    async with device_that(speaks(as_made(factory), seen)) as address, open_session() as session:
+    async with (
+        device_that(serves_tls(context_with(factory), seen)) as address,
+        open_session() as session,
+    ):
         url = URL(f"https://{address}{ntp.PATH}")
         careless, careful = (
             NtpClient(
@@ -124,22 +127,22 @@ async def test_a_connection_without_verification_is_not_lent_to_a_client_that_ve
 
 
 @pytest.mark.parametrize("version", [TLS12, TLS13])
-async def test_the_pinned_certificate_is_accepted_whoever_signed_it(
+async def test_the_pinned_certificate_is_accepted_whatever_its_issuer(
     version: ssl.TLSVersion, factory: Certificate
 ) -> None:
     tls = TlsSettings(fingerprint_sha256=factory.fingerprint)
-    async with device_that(speaks(only(version, as_made(factory)), Seen())) as address:
+    async with device_that(serves_tls(only(version, context_with(factory)), Seen())) as address:
         assert await is_read(address, tls)
 
 
 @pytest.mark.parametrize("also", [{}, {"insecure_skip_verify": True}])
 @pytest.mark.parametrize("version", [TLS12, TLS13])
-async def test_another_certificate_than_the_pinned_is_told_and_gets_no_byte_of_http(
+async def test_a_certificate_that_is_not_pinned_is_reported_and_no_http_is_sent(
     version: ssl.TLSVersion, also: dict[str, Any], factory: Certificate
 ) -> None:
     seen = Seen()
     tls = TlsSettings(fingerprint_sha256=bytes(32), **also)
-    async with device_that(speaks(only(version, as_made(factory)), seen)) as address:
+    async with device_that(serves_tls(only(version, context_with(factory)), seen)) as address:
         error = await failure_of(address, tls)
     assert error.reason == "tls"
     assert f"tls_config.fingerprint_sha256: {factory.fingerprint.hex()}" in explanation(error)
@@ -149,8 +152,8 @@ async def test_another_certificate_than_the_pinned_is_told_and_gets_no_byte_of_h
 async def test_the_pin_is_checked_at_every_connection(
     factory: Certificate, authority: trustme.CA
 ) -> None:
-    # The device's identity changes between two connections of one client.
-    seen, contexts = Seen(), iter([as_made(factory), issued_to(authority, "127.0.0.1")])
+    # The device's certificate changes between two connections of one client.
+    seen, contexts = Seen(), iter([context_with(factory), issued_to(authority, "127.0.0.1")])
 
     def once(connection: socket.socket) -> None:
         with next(contexts).wrap_socket(connection, server_side=True) as secured:

@@ -1,4 +1,4 @@
-"""TLS towards a device on real sockets: what a device that wants to know us is shown."""
+"""TLS to a device on real sockets: client certificates."""
 
 import ssl
 from pathlib import Path
@@ -18,7 +18,7 @@ from tests.vapix.tls_device import (
     is_read,
     issued_to,
     only,
-    speaks,
+    serves_tls,
 )
 
 
@@ -34,7 +34,7 @@ def client_certificate(
     return files
 
 
-def demanding(version: ssl.TLSVersion, authority: trustme.CA) -> ssl.SSLContext:
+def requiring(version: ssl.TLSVersion, authority: trustme.CA) -> ssl.SSLContext:
     context = only(version, issued_to(authority, "127.0.0.1"))
     context.verify_mode = ssl.CERT_REQUIRED
     authority.configure_trust(context)
@@ -42,28 +42,28 @@ def demanding(version: ssl.TLSVersion, authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.mark.parametrize("version", [TLS12, TLS13])
-async def test_the_client_certificate_is_shown_to_a_device_that_demands_one(
+async def test_the_client_certificate_is_sent_to_a_device_that_requires_one(
     version: ssl.TLSVersion,
     authority: trustme.CA,
     trusted: Path,
     client_certificate: dict[str, Any],
 ) -> None:
     seen = Seen()
-    async with device_that(speaks(demanding(version, authority), seen)) as address:
+    async with device_that(serves_tls(requiring(version, authority), seen)) as address:
         assert await is_read(address, TlsSettings(ca_file=trusted, **client_certificate))
-    assert seen.visitors == ["the exporter"]
+    assert seen.client_names == ["the exporter"]
 
 
 @pytest.mark.parametrize(
-    ("version", "told"), [(TLS12, "alert handshake failure"), (TLS13, "certificate required")]
+    ("version", "reason"), [(TLS12, "alert handshake failure"), (TLS13, "certificate required")]
 )
-async def test_a_client_certificate_that_is_missing_is_told_as_the_devices_refusal(
-    version: ssl.TLSVersion, told: str, authority: trustme.CA, trusted: Path
+async def test_a_missing_client_certificate_is_reported_as_the_devices_refusal(
+    version: ssl.TLSVersion, reason: str, authority: trustme.CA, trusted: Path
 ) -> None:
-    # In TLS 1.3 the handshake is over for the client before the device refuses it: the refusal
-    # may come before, while or after the request is written. Twenty times, so that all are met.
-    async with device_that(speaks(demanding(version, authority), Seen())) as address:
+    # In TLS 1.3 the device refuses the client after the client's handshake has ended: before, while
+    # or after the request is sent. Try twenty times to meet all three cases.
+    async with device_that(serves_tls(requiring(version, authority), Seen())) as address:
         failures = [await failure_of(address, TlsSettings(ca_file=trusted)) for _ in range(20)]
     assert {failure.reason for failure in failures} == {"tls"}
-    said = [explanation(failure).lower().replace("_", " ") for failure in failures]
-    assert all(told in each for each in said)
+    reported = [explanation(failure).lower().replace("_", " ") for failure in failures]
+    assert all(reason in each for each in reported)

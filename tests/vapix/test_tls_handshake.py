@@ -1,4 +1,4 @@
-"""TLS towards a device on real sockets: what is told of a handshake that fails."""
+"""TLS to a device on real sockets: what is reported if the handshake fails."""
 
 import asyncio
 import socket
@@ -10,7 +10,7 @@ from exporter.vapix.tls import TlsSettings
 from tests.vapix.tls_device import Behaviour, client_of, device_that, drain, explanation, failure_of
 
 
-async def test_plain_http_on_the_tls_port_is_a_failure_of_tls() -> None:
+async def test_plain_http_on_the_tls_port_is_a_tls_error() -> None:
     def answers_in_the_clear(connection: socket.socket) -> None:
         connection.recv(65_536)
         connection.sendall(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n")
@@ -24,7 +24,7 @@ async def test_plain_http_on_the_tls_port_is_a_failure_of_tls() -> None:
 
 
 def close_at_once(_connection: socket.socket) -> None:
-    """The visitor's hello stays unread: where it came first the end is a reset."""
+    """Close without reading the client's hello: a reset if the hello has arrived already."""
 
 
 def close_after_the_hello(connection: socket.socket) -> None:

@@ -1,4 +1,4 @@
-"""A device that speaks TLS on real sockets, as a test wants it, and a client that asks it."""
+"""A TLS device on real sockets, configured by each test, and a client for it."""
 
 import asyncio
 import socket
@@ -24,36 +24,31 @@ from tests.real.certificates import Certificate
 
 PATIENCE_SECONDS = 30.0
 
-
 LOBBY = "lobby.cameras.example"
-
-
 GATE = "gate.cameras.example"
 
-
 INFO = b'{"apiVersion": "1.0", "data": {"client": {"enabled": true}}}'
-
 
 TLS12, TLS13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 
 
 @dataclass
 class Seen:
-    """What a device saw of its visitors; complete once it is gone. `http` is after decryption."""
+    """What a device received; complete once it is closed. `http` is decrypted."""
 
     server_names: list[str | None] = field(default_factory=list)
     versions: list[str | None] = field(default_factory=list)
-    visitors: list[str | None] = field(default_factory=list)
+    client_names: list[str | None] = field(default_factory=list)
     http: bytes = b""
 
 
 Behaviour = Callable[[socket.socket], None]
-"""What a device does with a connection, in a thread of its own, until the connection ends."""
+"""What a device does with a connection, in a thread, until the connection ends."""
 
 
 @asynccontextmanager
 async def device_that(behave: Behaviour) -> AsyncIterator[str]:
-    """A device's address. It is Python's plain sockets: no code in common with the client's."""
+    """Run a device on plain sockets, which share no code with the client; yield its address."""
 
     class Handler(socketserver.BaseRequestHandler):
         def handle(self) -> None:
@@ -72,8 +67,8 @@ async def device_that(behave: Behaviour) -> AsyncIterator[str]:
         await asyncio.to_thread(thread.join)
 
 
-def speaks(context: ssl.SSLContext, seen: Seen) -> Behaviour:
-    """A device as it should be: it takes note of who comes, and answers every request."""
+def serves_tls(context: ssl.SSLContext, seen: Seen) -> Behaviour:
+    """Return a healthy device: it records its clients and answers every request."""
 
     def note_name(_connection: object, name: str | None, _context: object) -> None:
         seen.server_names.append(name)
@@ -85,11 +80,11 @@ def speaks(context: ssl.SSLContext, seen: Seen) -> Behaviour:
             try:
                 secured.do_handshake()
             except ssl.SSLError:
-                # The alert is out. Whoever closes on unread data takes it back.
+                # The alert is sent. Closing with unread data would discard it.
                 drain(lambda: socket.socket.recv(secured, 65_536))
                 return
             seen.versions.append(secured.version())
-            seen.visitors.append(common_name(secured.getpeercert()))
+            seen.client_names.append(common_name(secured.getpeercert()))
             answer_requests(secured, seen)
 
     context.sni_callback = note_name
@@ -121,7 +116,7 @@ class Readable(Protocol):
 
 
 def read_request(stream: Readable, seen: Seen) -> bool:
-    """Take one request in, byte for byte what came; whether it was whole."""
+    """Record one request byte for byte; return whether it was complete."""
     length = 0
     for line in iter(stream.readline, b""):
         seen.http += line
@@ -140,7 +135,7 @@ def issued_to(authority: trustme.CA, *names: str) -> ssl.SSLContext:
     return context
 
 
-def as_made(factory: Certificate) -> ssl.SSLContext:
+def context_with(factory: Certificate) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(factory.with_key)
     return context
