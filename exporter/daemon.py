@@ -12,7 +12,7 @@ import structlog
 
 from exporter import __version__
 from exporter.clock.host import HostClock
-from exporter.config import Config
+from exporter.config import Config, ConfigError
 from exporter.fleet.reconciler import Reconciler
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import PROBLEMS, ConfigReloader
@@ -64,8 +64,8 @@ class StartFailed(Exception):
 async def run_daemon(config: Config, settings: Settings) -> None:
     """Poll and serve until SIGTERM or SIGINT; SIGHUP reloads.
 
-    Raises `StartFailed` when an address cannot be listened on, a secret file or the web-config not
-    be used, or the devices are too many for the limit on open files.
+    Raises `ConfigError` for files of the config that cannot be used, and `StartFailed` if an
+    address or the web-config cannot be used, or the limit on open files is too low for the devices.
     """
     with stop_signals() as stop:
         async with running(config, settings), settings.manager.supervising():
@@ -108,6 +108,8 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
 def _start(reloader: ConfigReloader, config: Config) -> None:
     try:
         reloader.start(config)
+    except ConfigError:
+        raise
     except PROBLEMS as problem:
         raise StartFailed(str(problem)) from problem
 

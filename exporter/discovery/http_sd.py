@@ -12,7 +12,7 @@ from typing import Final, NamedTuple, Protocol
 import aiohttp
 
 from exporter.config import Config, FileSdConfig, HttpSdConfig
-from exporter.config.types import shown_url
+from exporter.config.types import redact_url
 from exporter.discovery.file_sd import LARGEST_BYTES, matches, matching, read_text
 from exporter.discovery.patience import HungCallGuard
 from exporter.discovery.target_groups import Targets, read_groups
@@ -109,7 +109,7 @@ class HTTPSD:
     def __init__(self, config: HttpSdConfig) -> None:
         self.interval_seconds = config.refresh_interval
         self._url = config.url
-        self._source = shown_url(config.url)
+        self._source = redact_url(config.url)
         self.origins: tuple[str, ...] = (self._source,)
 
     def covers(self, source: str) -> bool:

@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from exporter.config import DeviceConfig
 from exporter.config.loader import problems_of
-from exporter.config.section import NullIsUnset
+from exporter.config.schema import NullIsUnset
 from exporter.config.yaml_loader import parse_yaml
 
 _OURS: Final = {"device": "name", "module": "module"}

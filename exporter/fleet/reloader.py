@@ -128,7 +128,8 @@ class ConfigReloader:
     async def _loads_by_now(self) -> bool:
         """Whether a config that was refused is fine now: a file that it names may have come."""
         try:
-            await asyncio.to_thread(self._load)
+            config = await asyncio.to_thread(self._load)
+            await asyncio.to_thread(build_client_factories, config.modules, self._doors)
         except Exception:  # noqa: BLE001 - has been told when it was refused
             return False
         return True

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError, config_text, load_config, parse_config
+from exporter.config import ConfigError, dump_redacted, load_config, parse_config
+from exporter.config.files import read_credentials
 from exporter.config.loader import KNOWN_KEYS
 from tests.config.documents import load, problems
 
@@ -42,7 +43,7 @@ def test_a_whole_config_is_read() -> None:
     )
     old, pinned = config.module("old"), config.module("pinned")
     assert (old.scheme, old.interval, old.timeout) == ("http", 300, 90)
-    assert old.auth.credentials() is not None
+    assert read_credentials(old.auth) is not None
     assert pinned.tls_config.fingerprint_sha256 == bytes([0xAB] * 32)
     assert config.devices[0].labels == {"floor": "03"}
     assert config.devices[0].label == 'lobby "1/2"'
@@ -112,21 +113,21 @@ def test_files_are_named_as_prometheus_takes_them(pattern: str) -> None:
 def test_what_a_urls_query_hands_over_as_a_secret_does_not_show(url: str, shown: str) -> None:
     config = load(f"http_sd_configs: [{{url: '{url}'}}]")
     assert config.http_sd_configs[0].url == url
-    assert f"url: {shown}\n" in config_text(config)
+    assert f"url: {shown}\n" in dump_redacted(config)
 
 
 def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:
     (tmp_path / "pw").write_text("p\n\n")
     file = tmp_path / "config.yaml"
     file.write_text("modules: {default: {auth: {username: root, password_file: pw}}}")
-    credentials = load_config(file, {}).module("default").auth.credentials()
+    credentials = read_credentials(load_config(file, {}).module("default").auth)
     assert credentials is not None
     assert credentials.password == "p\n", "one trailing newline is not part of the password"
 
 
 def test_a_password_may_come_from_the_environment() -> None:
     config = load("modules: {m: {auth: {username: root, password: '${PW}'}}}", PW="a$$b${c}")
-    credentials = config.module("m").auth.credentials()
+    credentials = read_credentials(config.module("m").auth)
     assert credentials is not None
     assert credentials.password == "a$$b${c}"
 

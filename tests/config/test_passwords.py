@@ -3,8 +3,8 @@
 import pytest
 import yaml
 
-from exporter.config import ConfigError, config_text
-from exporter.config.yaml_loader import InvalidYaml
+from exporter.config import ConfigError, dump_redacted
+from exporter.config.yaml_loader import YamlError
 from tests.config.documents import load, problems
 
 
@@ -37,9 +37,9 @@ BLUNDERS = (
 def told_of(document: str) -> str:
     try:
         config = load(document)
-    except (InvalidYaml, ConfigError) as problem:
+    except (YamlError, ConfigError) as problem:
         return str(problem)
-    return f"{config!r} {config_text(config)}"
+    return f"{config!r} {dump_redacted(config)}"
 
 
 @pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])

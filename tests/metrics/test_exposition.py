@@ -3,7 +3,7 @@
 import pytest
 
 from exporter.config import Expect
-from exporter.config.labels import RESERVED_LABELS
+from exporter.config.types import RESERVED_LABELS
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import PollTimeout, Unauthorized
