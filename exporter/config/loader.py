@@ -114,7 +114,7 @@ def _overlay_problems(config: Config) -> Iterator[Problem]:
     for index, device in enumerate(config.devices):
         if problem := config.expect(device).problem:
             path = f"devices[{index}].expect"
-            yield path, f"combined with `expect` of module {device.module!r}: {problem}"
+            yield path, f"with `expect` of module {device.module!r}: {problem}"
 
 
 def _modules_with_files(tree: dict[str, Any], directory: Path) -> dict[str, ModuleConfig]:
