@@ -67,8 +67,8 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
     """Validates a tree whose relative paths start at `directory`. Raises `ConfigError`."""
     if not isinstance(tree, dict):
         raise ConfigError([f"the config is {'empty' if tree is None else 'not a mapping'}"])
-    unset: list[Problem] = []
-    expanded: Any = expand_variables(tree, environ, unset)
+    unexpanded: list[Problem] = []
+    expanded: Any = expand_variables(tree, environ, unexpanded)
     config: Config | None = None
     found: list[Problem] = []
     try:
@@ -78,11 +78,12 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
     found += _cross_problems(expanded)
     if config is not None and not found:
         found += _overlay_problems(config)
-    if config is None or unset or found:
-        # No client will be made that could report the files which cannot be used.
+    if config is None or unexpanded or found:
+        # No client will be made from this config, so check its files here.
         found += check_files(_modules_with_files(expanded, directory))
-        paths = {path for path, _ in unset}
-        raise ConfigError(as_lines([*unset, *(each for each in found if each[0] not in paths)]))
+        paths = {path for path, _ in unexpanded}
+        found = [(path, problem) for path, problem in found if path not in paths]
+        raise ConfigError(as_lines([*unexpanded, *found]))
     return config
 
 

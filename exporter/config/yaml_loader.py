@@ -1,7 +1,7 @@
-"""Reads a YAML document as a tree of mappings, lists and texts.
+"""Reads a YAML document as a tree of mappings, lists and strings.
 
-Every scalar stays the text that the file has: the schema decides what it means. So a label
-`0123` or a password `1e5` is exactly what was written. A key without a value (`key:`, `~`,
+Every scalar stays a string, exactly as written, such as a label `0123` or a password `1e5`: the
+schema converts it. A key without a value (`key:`, `~`,
 `null`) counts as absent.
 """
 
@@ -15,7 +15,7 @@ import yaml
 
 _Event = Any
 _Mark = Any
-"""A place in a document. libyaml and PyYAML each have their own type."""
+"""A place in a document. Its type differs between libyaml and PyYAML."""
 
 Tree = dict[str, Any] | list[Any] | str | None
 
@@ -42,7 +42,7 @@ _VARIABLE: Final = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|(?P
 
 
 class Boolean(str):
-    """A plain scalar that YAML takes for true or false, as it was written."""
+    """An unquoted scalar that YAML reads as true or false, as it was written."""
 
     __slots__ = ()
 
