@@ -12,7 +12,7 @@ import structlog
 
 from exporter import __version__
 from exporter.clock.host import HostClock
-from exporter.config import Config
+from exporter.config import Config, ConfigError
 from exporter.fleet.reconciler import Reconciler
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import CONFIG_ERRORS, ConfigReloader
@@ -61,8 +61,8 @@ class StartFailed(Exception):
 async def run_daemon(config: Config, settings: Settings) -> None:
     """Poll and serve until SIGTERM or SIGINT; reload on SIGHUP.
 
-    Raises `StartFailed` if an address cannot be listened on, a file that the config names or the
-    web config cannot be used, or there are too many devices for the limit on open files.
+    Raises `ConfigError` if a file that the config names cannot be used, and `StartFailed` if an
+    address or the web-config cannot be used, or the limit on open files is too low.
     """
     with stop_signals() as stop:
         async with running(config, settings), settings.manager.supervising():
@@ -89,6 +89,8 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         )
         try:
             reloader.start(config)
+        except ConfigError:
+            raise
         except CONFIG_ERRORS as error:
             raise StartFailed(str(error)) from error
         stack.push_async_callback(reloader.stop)

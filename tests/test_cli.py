@@ -106,6 +106,23 @@ def test_config_check_prints_every_error_and_is_1(
     ]
 
 
+@pytest.mark.parametrize("flags", [[], ["--config.check"]])
+def test_unusable_files_are_printed_at_the_start_and_by_config_check(
+    flags: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, web_file = tmp_path / "config.yaml", tmp_path / "web.yaml"
+    file.write_text("modules: {m: {auth: {username: root, password_file: missing}}}")
+    problem = (
+        "modules.m.auth.password_file: "
+        f"cannot read {tmp_path / 'missing'}: No such file or directory\n"
+    )
+    assert run([f"--config.file={file}", *flags]) == 1
+    assert capsys.readouterr().err == problem
+    web_file.write_text("[]")
+    assert run([f"--config.file={file}", f"--web.config.file={web_file}", *flags]) == 1
+    assert capsys.readouterr().err == f"{web_file}: is no mapping\n{problem}"
+
+
 def test_the_daemon_does_not_start_on_a_bad_config(tmp_path: Path) -> None:
     assert run([f"--config.file={tmp_path / 'missing.yaml'}"]) == 1
 

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 import structlog
 
 from exporter.commands.targets import UsageError
-from exporter.config import Config
+from exporter.config import Config, ConfigError
 from exporter.config.schema import DeviceConfig
 from exporter.devices.device import Device
 from exporter.fleet.client_factory import build_client_factories
@@ -45,7 +45,7 @@ async def opened(
     try:
         doors = build_client_factories(modules, {})
         raise_file_limit(min(concurrency, len(chosen)))
-    except (OSError, ValueError, TooManyConnections) as problem:
+    except (ConfigError, TooManyConnections) as problem:
         raise UsageError(str(problem)) from None
     if notice is not None:
         for door in doors.values():

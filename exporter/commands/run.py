@@ -8,7 +8,6 @@ import signal
 import sys
 from collections.abc import Coroutine
 from functools import partial
-from pathlib import Path
 
 import structlog
 import uvloop
@@ -22,6 +21,8 @@ from exporter.commands.arguments import (
     web_settings,
 )
 from exporter.config import Config, ConfigError, load_config
+from exporter.config.errors import as_lines
+from exporter.config.files import check_files
 from exporter.daemon import AutoReload, Settings, StartFailed, run_daemon
 from exporter.system.files import Digests, digests
 from exporter.system.logs import configure_logging
@@ -77,20 +78,21 @@ def execute(arguments: argparse.Namespace) -> int:
     collect_seldom()
     loaded = digests((arguments.config_file,))
     try:
-        config, web_config = _load(arguments.config_file, arguments.web_config_file)
+        config, web_config = _load(arguments)
+        if not arguments.config_check:
+            return run_to_end(run_daemon(config, _settings(arguments, loaded)))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
-    if arguments.config_check:
-        print(f"{arguments.config_file}: fine, {_described(config)}")
-        if web_config is not None:
-            print(f"{arguments.web_config_file}: fine, {web_config}")
-        return 0
-    return run_to_end(run_daemon(config, _settings(arguments, loaded)))
+    print(f"{arguments.config_file}: fine, {_described(config)}")
+    if web_config is not None:
+        print(f"{arguments.web_config_file}: fine, {web_config}")
+    return 0
 
 
-def _load(file: Path, web_file: Path | None) -> tuple[Config, WebConfig | None]:
+def _load(arguments: argparse.Namespace) -> tuple[Config, WebConfig | None]:
     """Both config files. Raises `ConfigError` with the errors of both."""
+    file, web_file = arguments.config_file, arguments.web_config_file
     problems: list[str] = []
     config, web_config = None, None
     try:
@@ -101,6 +103,9 @@ def _load(file: Path, web_file: Path | None) -> tuple[Config, WebConfig | None]:
         web_config = None if web_file is None else load_web_config(web_file)
     except ConfigError as error:
         problems += error.problems
+    if config is not None and (problems or arguments.config_check):
+        # Otherwise the daemon reads these files when it makes the clients.
+        problems += as_lines(check_files(config.modules))
     if config is None or problems:
         raise ConfigError(problems)
     return config, web_config

@@ -12,9 +12,11 @@ from pydantic import ValidationError
 
 from exporter.commands.targets import UsageError
 from exporter.config import Config
+from exporter.config.errors import as_lines
+from exporter.config.files import check_files
 from exporter.config.loader import problems_of
 from exporter.config.schema import DEFAULT_MODULE
-from exporter.config.types import account_name
+from exporter.config.types import check_username
 
 _MODULE: Final = f"modules.{DEFAULT_MODULE}."
 _FLAG_OF: Final = {
@@ -83,7 +85,7 @@ def _account(arguments: argparse.Namespace) -> dict[str, Any]:
             raise UsageError("--password-file needs --username")
         return {}
     try:
-        account_name(username)
+        check_username(username)
     except ValueError as problem:
         raise UsageError(f"--username: {problem}") from None
     if file is not None:
@@ -115,9 +117,13 @@ def _piped() -> str:
 
 def _checked(module: dict[str, Any], devices: list[dict[str, str]]) -> Config:
     try:
-        return Config.model_validate({"modules": {DEFAULT_MODULE: module}, "devices": devices})
+        config = Config.model_validate({"modules": {DEFAULT_MODULE: module}, "devices": devices})
+        problems = as_lines(check_files(config.modules))
     except ValidationError as invalid:
-        raise UsageError("\n".join(map(_by_flag, problems_of(invalid)))) from None
+        problems = problems_of(invalid)
+    if problems:
+        raise UsageError("\n".join(map(_by_flag, problems)))
+    return config
 
 
 def _by_flag(problem: str) -> str:

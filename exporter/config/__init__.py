@@ -1,20 +1,17 @@
-"""The config file: how it is written, checked and loaded."""
+"""The config file: its schema, its loader, its errors and the files that it names."""
 
 from exporter.config.errors import ConfigError
-from exporter.config.expect import Expect
-from exporter.config.loader import load_config, parse_config
-from exporter.config.redacted import config_text
+from exporter.config.loader import dump_redacted, load_config, parse_config
 from exporter.config.schema import (
     AuthConfig,
     Config,
     DeviceConfig,
+    Expect,
     FileSdConfig,
-    GlobalConfig,
     HttpSdConfig,
     ModuleConfig,
     TlsConfig,
 )
-from exporter.config.types import Secret
 
 __all__ = [
     "AuthConfig",
@@ -23,12 +20,10 @@ __all__ = [
     "DeviceConfig",
     "Expect",
     "FileSdConfig",
-    "GlobalConfig",
     "HttpSdConfig",
     "ModuleConfig",
-    "Secret",
     "TlsConfig",
-    "config_text",
+    "dump_redacted",
     "load_config",
     "parse_config",
 ]

@@ -1,4 +1,4 @@
-"""What is wrong with a file, told for a person: the path of a key, and the problem with it."""
+"""The errors of a config file, each with the path of its key."""
 
 from __future__ import annotations
 
@@ -6,24 +6,22 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from exporter.config.section import Section
-
 Problem = tuple[str, str]
-"""The path of a key, empty for the whole file, and what is wrong there."""
+"""The path of a key (empty for the whole file) and what is wrong with it."""
 
-_Place = tuple[int | str, ...]
+_Location = tuple[int | str, ...]
 
-_SHAPES: Final = {
+_WRONG_TYPE: Final = {
     "model_type": "must be a mapping",
     "model_attributes_type": "must be a mapping",
     "dict_type": "must be a mapping",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
-    "string_type": "must be a single text",
-    "path_type": "must be the path of a file",
+    "string_type": "must be a string",
+    "path_type": "must be a file path",
     "bool_type": "must be true or false",
     "bool_parsing": "must be true or false",
     "int_type": "must be a whole number",
@@ -34,44 +32,45 @@ _SHAPES: Final = {
 
 
 class ConfigError(Exception):
-    """A file that cannot be used; `problems` holds a line `path: problem` for each error."""
+    """A config that cannot be used; `problems` has a line `path: problem` for each error."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
 
 
-def keys_of(sections: Iterable[type[Section]]) -> list[str]:
-    """Every key of these sections, as it is written in the file."""
+def keys_of(sections: Iterable[type[BaseModel]]) -> list[str]:
+    """Returns every key of these sections, as the file spells it."""
     fields = (pair for section in sections for pair in section.model_fields.items())
     return sorted({field.alias or name for name, field in fields})
 
 
-def problems_found(invalid: ValidationError, known_keys: Sequence[str]) -> Iterator[Problem]:
-    """Every problem that pydantic found; an unknown key is told with the known one next to it."""
-    errors = invalid.errors(include_url=False)
-    places = [error["loc"] for error in errors]
-    for error in errors:
-        if not (error["type"] == "too_short" and _has_worse_within(error["loc"], places)):
-            yield _path(error["loc"]), _message(error, known_keys)
-
-
-def _has_worse_within(place: _Place, places: Iterable[_Place]) -> bool:
-    """Whether an entry of this list is wrong: pydantic does not count it and calls it too short."""
-    return any(len(each) > len(place) and each[: len(place)] == place for each in places)
-
-
 def as_lines(problems: Iterable[Problem]) -> list[str]:
-    """Problems as `path: problem`."""
+    """Returns each problem as `path: problem`."""
     return [f"{path}: {problem}" if path else problem for path, problem in problems]
 
 
-def _path(location: _Place) -> str:
-    """`("devices", 3, "labels", "site")` as `devices[3].labels.site`."""
-    # pydantic marks that a key itself is wrong with a last part "[key]".
-    named = location[:-1] if location[-1:] == ("[key]",) else location
-    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in named)
-    return "".join(parts).lstrip(".")
+def validation_problems(error: ValidationError, known_keys: Sequence[str]) -> Iterator[Problem]:
+    """Yields every problem that pydantic found; for an unknown key, suggests a known one."""
+    details = error.errors(include_url=False)
+    locations = [detail["loc"] for detail in details]
+    for detail in details:
+        if not (detail["type"] == "too_short" and _has_errors_inside(detail["loc"], locations)):
+            yield _path(detail["loc"]), _message(detail, known_keys)
+
+
+def _has_errors_inside(location: _Location, all_locations: Iterable[_Location]) -> bool:
+    """Whether an entry of this list is invalid: pydantic doesn't count it, so the list is short."""
+    depth = len(location)
+    return any(len(each) > depth and each[:depth] == location for each in all_locations)
+
+
+def _path(location: _Location) -> str:
+    """Returns `("devices", 3, "labels", "site")` as `devices[3].labels.site`."""
+    # pydantic marks an invalid key (not its value) by a last part "[key]".
+    parts = location[:-1] if location[-1:] == ("[key]",) else location
+    texts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)
+    return "".join(texts).lstrip(".")
 
 
 _BOUNDS: Final = {
@@ -93,7 +92,7 @@ def _message(error: ErrorDetails, known_keys: Sequence[str]) -> str:
         return f"must be {'one of ' if ' or ' in expected else ''}{expected}"
     if (bound := _BOUNDS.get(kind)) is not None:
         return bound.format(**error["ctx"])
-    return _SHAPES.get(kind, error["msg"])
+    return _WRONG_TYPE.get(kind, error["msg"])
 
 
 def _suggestion(key: str, known_keys: Sequence[str]) -> str:

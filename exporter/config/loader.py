@@ -1,32 +1,32 @@
-"""From a config file to a `Config`, or to every one of its errors with its path."""
+"""Loads a config file as a `Config`, or raises all of its errors, each with its path."""
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pydantic import ValidationError
+import yaml
+from pydantic import BaseModel, ValidationError
 
-from exporter.config.errors import ConfigError, Problem, as_lines, keys_of, problems_found
-from exporter.config.expect import Expect, Servers
+from exporter.config.errors import ConfigError, Problem, as_lines, keys_of, validation_problems
+from exporter.config.files import check_files
 from exporter.config.schema import (
     DEFAULT_MODULE,
     AuthConfig,
     Config,
     DeviceConfig,
+    Expect,
     FileSdConfig,
     GlobalConfig,
     HttpSdConfig,
     ModuleConfig,
+    Servers,
     TlsConfig,
 )
-from exporter.config.section import Section
-from exporter.config.yaml_loader import InvalidYaml, expand_variables, parse_yaml
-from exporter.config.yaml_tree import Tree
+from exporter.config.yaml_loader import Tree, YamlError, expand_variables, parse_yaml
 
-_SECTIONS: Final[tuple[type[Section], ...]] = (
+_SECTIONS: Final[tuple[type[BaseModel], ...]] = (
     Config,
     GlobalConfig,
     ModuleConfig,
@@ -40,69 +40,73 @@ _SECTIONS: Final[tuple[type[Section], ...]] = (
 )
 KNOWN_KEYS: Final = keys_of(_SECTIONS)
 
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:
-    """Read and check a config file. Raises `ConfigError` with everything that is wrong."""
+    """Reads and validates a config file. Raises `ConfigError` with every problem.
+
+    The files that a valid config names are not read: `check_files` and the makers of clients do.
+    """
     return parse_config(read_tree(file), environ, file.parent)
 
 
 def read_tree(file: Path, *, verbatim: bool = False) -> Tree:
-    """A YAML file, parsed as `parse_yaml` does. Raises `ConfigError`."""
+    """Returns the tree of a YAML file, as `parse_yaml` does. Raises `ConfigError`."""
     try:
         return parse_yaml(file.read_text("utf-8"), verbatim=verbatim)
-    except OSError as problem:
-        raise ConfigError([f"{file}: cannot be read: {problem.strerror}"]) from None
+    except OSError as error:
+        raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
         raise ConfigError([f"{file}: is not UTF-8 text"]) from None
-    except InvalidYaml as problem:
-        raise ConfigError([f"{file}: {problem}"]) from None
+    except YamlError as error:
+        raise ConfigError([f"{file}: {error}"]) from None
 
 
 def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Config:
-    """Check a parsed config whose relative paths start at `directory`. Raises `ConfigError`."""
+    """Validates a tree whose relative paths start at `directory`. Raises `ConfigError`."""
     if not isinstance(tree, dict):
-        raise ConfigError(["the config is empty" if tree is None else "the config is no mapping"])
-    problems: list[Problem] = []
-    expanded = expand_variables(tree, environ, problems)
-    unset = {path for path, _ in problems}
+        raise ConfigError([f"the config is {'empty' if tree is None else 'not a mapping'}"])
+    unexpanded: list[Problem] = []
+    expanded: Any = expand_variables(tree, environ, unexpanded)
     config: Config | None = None
+    found: list[Problem] = []
     try:
         config = Config.model_validate(expanded, context={"directory": directory})
-    except ValidationError as invalid:
-        found = problems_found(invalid, KNOWN_KEYS)
-        problems.extend((path, problem) for path, problem in found if path not in unset)
-    problems.extend(_cross_problems(expanded))
-    if config is not None and not problems:
-        problems.extend(_overlay_problems(config))
-    if problems or config is None:
-        raise ConfigError(as_lines(problems))
+    except ValidationError as error:
+        found += validation_problems(error, KNOWN_KEYS)
+    found += _cross_problems(expanded)
+    if config is not None and not found:
+        found += _overlay_problems(config)
+    if config is None or unexpanded or found:
+        # No client will be made from this config, so check its files here.
+        found += check_files(_modules_with_files(expanded, directory))
+        paths = {path for path, _ in unexpanded}
+        found = [(path, problem) for path, problem in found if path not in paths]
+        raise ConfigError(as_lines([*unexpanded, *found]))
     return config
 
 
-def problems_of(invalid: ValidationError) -> list[str]:
-    """Every error of a validation, as `path: problem`."""
-    return as_lines(problems_found(invalid, KNOWN_KEYS))
+def problems_of(error: ValidationError) -> list[str]:
+    """Returns every problem of a validation, as `path: problem`."""
+    return as_lines(validation_problems(error, KNOWN_KEYS))
 
 
-def _cross_problems(tree: Tree) -> Iterator[Problem]:
-    """What only shows across sections; works on the tree so that it is told with the rest."""
-    devices = tree.get("devices") if isinstance(tree, dict) else None
-    modules = tree.get("modules") if isinstance(tree, dict) else None
-    if not isinstance(devices, list):
-        return
-    known = {DEFAULT_MODULE, *(modules if isinstance(modules, dict) else ())}
-    entries = [device if isinstance(device, dict) else {} for device in devices]
-    names = [_name(device) for device in entries]
-    counts = Counter(name for name in names if name is not None)
+def _cross_problems(tree: dict[str, Any]) -> Iterator[Problem]:
+    """Yields problems across sections. Reads the tree: there is no `Config` if others exist."""
+    devices, modules = tree.get("devices"), tree.get("modules")
+    known_modules = {DEFAULT_MODULE, *(modules if isinstance(modules, dict) else ())}
     first: dict[str, int] = {}
-    for index, (device, name) in enumerate(zip(entries, names, strict=True)):
-        module = device.get("module")
-        if isinstance(module, str) and module not in known:
+    for index, device in enumerate(devices if isinstance(devices, list) else ()):
+        if not isinstance(device, dict):
+            continue
+        module, name = device.get("module"), device.get("name", device.get("address"))
+        if isinstance(module, str) and module not in known_modules:
             yield f"devices[{index}].module", f"there is no module {module!r}"
-        if name is not None and counts[name] > 1 and first.setdefault(name, index) != index:
-            where = "name" if "name" in device else "address"
+        if isinstance(name, str) and first.setdefault(name, index) != index:
+            key = "name" if "name" in device else "address"
             yield (
-                f"devices[{index}].{where}",
+                f"devices[{index}].{key}",
                 f"{name!r} is already the name of devices[{first[name]}]",
             )
 
@@ -110,10 +114,33 @@ def _cross_problems(tree: Tree) -> Iterator[Problem]:
 def _overlay_problems(config: Config) -> Iterator[Problem]:
     for index, device in enumerate(config.devices):
         if problem := config.expect(device).problem:
-            where = f"devices[{index}].expect"
-            yield where, f"with that of module {device.module!r}: {problem}"
+            path = f"devices[{index}].expect"
+            yield path, f"with `expect` of module {device.module!r}: {problem}"
 
 
-def _name(device: dict[str, Any]) -> str | None:
-    name = device.get("name", device.get("address"))
-    return name if isinstance(name, str) else None
+def _modules_with_files(tree: dict[str, Any], directory: Path) -> dict[str, ModuleConfig]:
+    """Returns the modules of an invalid config, with nothing but the files that they name."""
+    modules = tree.get("modules")
+    return {
+        name: ModuleConfig.model_construct(
+            auth=AuthConfig.model_construct(**_files_in(module.get("auth"), directory)),
+            tls_config=TlsConfig.model_construct(**_files_in(module.get("tls_config"), directory)),
+        )
+        for name, module in (modules.items() if isinstance(modules, dict) else ())
+        if isinstance(module, dict)
+    }
+
+
+def _files_in(section: Tree, directory: Path) -> dict[str, Any]:
+    return {
+        key: Path(directory, value)
+        for key, value in (section.items() if isinstance(section, dict) else ())
+        if key.endswith("_file") and isinstance(value, str)
+    }
+
+
+def dump_redacted(config: Config) -> str:
+    """Returns the config as YAML, with its defaults and with `<secret>` for secrets."""
+    document = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    return text

@@ -1,40 +1,73 @@
-"""The config file as a model: every key, its type, its default and its rules."""
+"""The schema of the config file: every key with its type, its default and its rules.
+
+Validation opens no file: `exporter.config.files` reads the files that a config names.
+"""
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
-from annotated_types import Ge, Len
-from pydantic import Field, field_validator, model_validator
+from annotated_types import Ge, Le, Len, MaxLen
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
-from exporter.config.expect import Expect
-from exporter.config.section import Section
 from exporter.config.types import (
     Address,
     DeviceName,
     DurationSeconds,
+    FilePath,
     FilePattern,
     Fingerprint,
     HttpUrl,
     Labels,
     Name,
-    ReadableFile,
     Secret,
+    ServerName,
     Username,
-    account_name,
 )
-from exporter.system.files import read_regular
 from exporter.system.tls_versions import TlsVersion
-from exporter.vapix.http_auth import DeviceCredentials, Policy
-from exporter.vapix.tls import TlsSettings, make_ssl_context
+from exporter.vapix.http_auth import Policy
+from exporter.vapix.tls import TlsSettings
 
-DEFAULT_MODULE = "default"
+DEFAULT_MODULE: Final = "default"
+
+MAX_SERVERS: Final = 32
+"""No device has room for more servers, so none could report a longer list."""
+
+
+class Section(BaseModel):
+    """A mapping of a config file, a web-config or a target list; unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NullIsUnset(Section):
+    """A mapping in which a key without a value counts as absent."""
+
+    null_counts: ClassVar[frozenset[str]] = frozenset()
+    """The keys that keep their null."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file has
+        if not isinstance(value, dict):
+            return value
+        return {
+            key: setting
+            for key, setting in value.items()
+            if setting is not None or key in cls.null_counts
+        }
 
 
 class GlobalConfig(Section):
-    """`global`: what holds where a module does not say otherwise."""
+    """`global`: the settings of modules that have none of their own."""
 
     interval: DurationSeconds = 60.0
     timeout: DurationSeconds = 10.0
@@ -42,84 +75,48 @@ class GlobalConfig(Section):
 
 
 class AuthConfig(Section):
-    """`auth`: the account on the devices; each half inline or in a file."""
+    """`auth`: the account on the devices. Username and password are each inline or in a file."""
 
     scheme: Policy = "auto"
     username: Username | None = None
-    username_file: ReadableFile | None = None
+    username_file: FilePath | None = None
     password: Secret | None = None
-    password_file: ReadableFile | None = None
+    password_file: FilePath | None = None
 
     @model_validator(mode="after")
     def _is_one_account(self) -> Self:
         if self.username is not None and self.username_file is not None:
-            raise ValueError("give username or username_file, not both")
+            raise ValueError("set username or username_file, not both")
         if self.password is not None and self.password_file is not None:
-            raise ValueError("give password or password_file, not both")
+            raise ValueError("set password or password_file, not both")
         has_username = self.username is not None or self.username_file is not None
         has_password = self.password is not None or self.password_file is not None
         if has_username != has_password:
-            raise ValueError("a username and a password belong together: one is missing")
-        if has_username:
-            self.credentials()
+            raise ValueError("set both username and password")
         return self
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that it names."""
-        named = (self.username_file, self.password_file)
-        return tuple(file for file in named if file is not None)
-
-    def credentials(self) -> DeviceCredentials | None:
-        """The account as it stands now, files read anew; `None` if there is none.
-
-        Raises `ValueError`, naming the file, for one that cannot be read or is empty.
-        """
-        username = self.username
-        if self.username_file is not None:
-            username = _account_name_in(self.username_file)
-        password = None if self.password is None else self.password.get_secret_value()
-        if self.password_file is not None:
-            password = _read_secret(self.password_file)
-        return (
-            None if username is None or password is None else DeviceCredentials(username, password)
-        )
 
 
 class TlsConfig(Section):
-    """`tls_config`: how a device proves who it is, and we to it."""
+    """`tls_config`: how a device proves its identity, and how we prove ours."""
 
-    ca_file: ReadableFile | None = None
-    cert_file: ReadableFile | None = None
-    key_file: ReadableFile | None = None
+    ca_file: FilePath | None = None
+    cert_file: FilePath | None = None
+    key_file: FilePath | None = None
     server_name: Name | None = None
     insecure_skip_verify: bool = False
     min_version: TlsVersion = "TLS12"
     fingerprint_sha256: Fingerprint | None = None
 
     @model_validator(mode="after")
-    def _makes_a_context(self) -> Self:
+    def _is_consistent(self) -> Self:
         if self.key_file is not None and self.cert_file is None:
             raise ValueError("key_file needs a cert_file")
         if self.fingerprint_sha256 is not None and self.ca_file is not None:
-            raise ValueError("fingerprint_sha256 pins the certificate itself: leave ca_file out")
-        if not self.files:
-            return self  # nothing that could be wrong, and a host's authorities take 30 ms to read
-        try:
-            make_ssl_context(self.settings())
-        except OSError as problem:
-            reason = problem.reason if isinstance(problem, ssl.SSLError) else problem.strerror
-            raise ValueError(f"the certificate files cannot be used: {reason}") from None
+            raise ValueError("fingerprint_sha256 pins the certificate itself: remove ca_file")
         return self
 
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """The files that it names."""
-        named = (self.ca_file, self.cert_file, self.key_file)
-        return tuple(file for file in named if file is not None)
-
     def settings(self) -> TlsSettings:
-        """What the TLS context is made from."""
+        """Returns what the TLS context is made from."""
         return TlsSettings(
             ca_file=self.ca_file,
             cert_file=self.cert_file,
@@ -130,8 +127,69 @@ class TlsConfig(Section):
         )
 
 
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+class Servers(Section):
+    """A list of servers: compared as a set, or in this order if `ordered`.
+
+    The file has a mapping with these keys, or only the list.
+    """
+
+    servers: Annotated[tuple[ServerName, ...], MaxLen(MAX_SERVERS)]
+    ordered: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_list(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file has
+        return {"servers": value} if isinstance(value, list) else value
+
+
+PollExponent = Annotated[int, Ge(0), Le(24)]
+
+
+class Expect(Section):
+    """`expect`: the NTP settings that a site wants on its devices. Unset keys are not compared.
+
+    `minpoll` and `maxpoll` are exponents (log2 of seconds), as in the API.
+    """
+
+    enabled: bool | None = None
+    nts_enabled: bool | None = None
+    servers_source: Annotated[Literal["static", "dhcp"], BeforeValidator(_lower)] | None = None
+    static_servers: Servers | None = None
+    nts_ke_servers: Servers | None = None
+    minpoll: PollExponent | None = None
+    maxpoll: PollExponent | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why a device would refuse these settings; `None` if it would not."""
+        if self.minpoll is not None and self.maxpoll is not None and self.minpoll > self.maxpoll:
+            return f"minpoll {self.minpoll} exceeds maxpoll {self.maxpoll}"
+        return None
+
+    @model_validator(mode="after")
+    def _is_possible(self) -> Self:
+        if self.problem:
+            raise ValueError(self.problem)
+        return self
+
+    def named(self) -> dict[str, Any]:
+        """Returns the settings that are expected, by their keys."""
+        return {name: getattr(self, name) for name in self.model_fields_set}
+
+    def laid_over(self, under: Expect) -> Expect:
+        """Returns these settings, and those of `under` for keys unset here.
+
+        The result may have a `problem`.
+        """
+        return Expect.model_construct(**(under.named() | self.named()))
+
+
 class ModuleConfig(Section):
-    """`modules.NAME`: how to talk to a kind of device."""
+    """`modules.NAME`: how to talk to one kind of device."""
 
     scheme: Literal["http", "https"] = "https"
     auth: AuthConfig = AuthConfig()
@@ -144,9 +202,21 @@ class ModuleConfig(Section):
     def _hides_the_password(self) -> Self:
         if self.scheme == "http" and self.auth.scheme == "basic":
             raise ValueError(
-                "auth.scheme basic needs scheme https: over plain HTTP it shows the password"
+                "auth.scheme basic needs scheme https: plain HTTP would expose the password"
             )
         return self
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that the module names, by the path of their key."""
+        files = {
+            "auth.username_file": self.auth.username_file,
+            "auth.password_file": self.auth.password_file,
+            "tls_config.ca_file": self.tls_config.ca_file,
+            "tls_config.cert_file": self.tls_config.cert_file,
+            "tls_config.key_file": self.tls_config.key_file,
+        }
+        return {key: file for key, file in files.items() if file is not None}
 
 
 class DeviceConfig(Section):
@@ -165,14 +235,14 @@ class DeviceConfig(Section):
 
 
 class FileSdConfig(Section):
-    """One entry of `file_sd_configs`: files of target groups, by pattern."""
+    """One entry of `file_sd_configs`: patterns of files with target groups."""
 
     files: Annotated[tuple[FilePattern, ...], Len(1)]
     refresh_interval: DurationSeconds = 60.0
 
 
 class HttpSdConfig(Section):
-    """One entry of `http_sd_configs`: a server of target groups."""
+    """One entry of `http_sd_configs`: the URL of a server of target groups."""
 
     url: HttpUrl
     refresh_interval: DurationSeconds = 60.0
@@ -194,41 +264,17 @@ class Config(Section):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the config refers to."""
-        modules = self.modules.values()
-        sections = (section for each in modules for section in (each.auth, each.tls_config))
-        return tuple(file for section in sections for file in section.files)
+        """Every file that the config names."""
+        return tuple(file for module in self.modules.values() for file in module.files.values())
 
     def module(self, name: str) -> ModuleConfig:
-        """The module called `name`; `default` exists even where the file has none.
+        """Returns the module called `name`; `default` always exists.
 
         Raises `KeyError` for a name that is not configured.
         """
         return self.modules[name]
 
     def expect(self, device: DeviceConfig) -> Expect:
-        """What is expected of a device: its own `expect` laid over its module's, key by key."""
+        """Returns the expected settings: the device's `expect` laid over its module's."""
         under = self.module(device.module).expect
         return device.expect.laid_over(under) if device.expect.named() else under
-
-
-def _account_name_in(file: Path) -> str:
-    try:
-        return account_name(_read_secret(file))
-    except ValueError as problem:
-        about = str(problem)
-        raise ValueError(about if str(file) in about else f"{file}: the name {about}") from None
-
-
-def _read_secret(file: Path) -> str:
-    """A file's text without the one newline that editors put at its end."""
-    try:
-        text = read_regular(file).decode()
-    except UnicodeDecodeError:
-        raise ValueError(f"{file} is not UTF-8 text") from None
-    except OSError as problem:
-        raise ValueError(f"cannot read {file}: {problem.strerror}") from None
-    secret = text.removesuffix("\n").removesuffix("\r")
-    if not secret:
-        raise ValueError(f"{file} is empty")
-    return secret

@@ -1,4 +1,4 @@
-"""The types of single config values: how each is written, and what is said when it is wrong."""
+"""The types of single config values: how each is written, and its errors."""
 
 from __future__ import annotations
 
@@ -10,37 +10,35 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
 from yarl import URL
 
-from exporter.config.labels import label_name_problem
 from exporter.system.addresses import split_address
 from exporter.system.durations import format_duration, parse_duration
-from exporter.system.files import open_regular
 
 _FINGERPRINT: Final = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
 
 
 class Secret(pydantic.Secret[str]):
-    """A text that never shows: `repr`, `str`, logs and dumps have `<secret>`."""
+    """A string that is never printed: `repr`, `str`, logs and dumps have `<secret>`."""
 
     def _display(self) -> str:
         return "<secret>"
 
 
-LONGEST_NAME_BYTES: Final = 500
-"""A request line has room for 8190 bytes; a URL carries each of these as three."""
+MAX_NAME_BYTES: Final = 500
+"""A request line has room for 8190 bytes; percent-encoding triples a name's bytes."""
 
 
-def _fits_a_url(name: str) -> str:
-    if len(name.encode()) > LONGEST_NAME_BYTES:
-        raise ValueError(f"must have at most {LONGEST_NAME_BYTES} bytes as UTF-8")
+def _check_length(name: str) -> str:
+    if len(name.encode()) > MAX_NAME_BYTES:
+        raise ValueError(f"must be at most {MAX_NAME_BYTES} bytes long in UTF-8")
     return name
 
 
-def _checked_address(address: str) -> str:
-    split_address(_fits_a_url(address))
+def _check_address(address: str) -> str:
+    split_address(_check_length(address))
     return address
 
 
-def _positive(seconds: float) -> float:
+def _check_positive(seconds: float) -> float:
     if seconds <= 0:
         raise ValueError("must be longer than 0s")
     return seconds
@@ -50,31 +48,26 @@ def _seconds(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
 
 
-def _readable_file(path: Path, info: ValidationInfo) -> Path:
-    """`path`, relative to the config file's folder, if it can be read."""
-    found = Path(info.context["directory"], path) if info.context else path
-    try:
-        with open_regular(found):
-            return found
-    except OSError as problem:
-        raise ValueError(f"cannot read {found}: {problem.strerror}") from None
+def _absolute_path(path: Path, info: ValidationInfo) -> Path:
+    """Returns `path`, relative to the config file's folder."""
+    return Path(info.context["directory"], path) if info.context else path
 
 
 _SD_SUFFIXES: Final = (".json", ".yml", ".yaml", ".JSON", ".YML", ".YAML")
 
 _SD_PATTERN: Final = re.compile(r"[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)")
-"""Prometheus's own rule."""
+"""The rule of Prometheus itself."""
 
 
 def _file_pattern(pattern: Path, info: ValidationInfo) -> Path:
-    """A pattern as Prometheus's file discovery takes it, relative to the config file's folder."""
+    """Returns a pattern that Prometheus's file discovery accepts, as `_absolute_path` does."""
     if not str(pattern).endswith(_SD_SUFFIXES):
         raise ValueError("must end with one of .json, .yml, .yaml")
     if not _SD_PATTERN.fullmatch(str(pattern)) or set(str(pattern.parent)) & set("*?["):
-        raise ValueError("may have * in its last part only")
+        raise ValueError("may contain * only in the file name")
     if not str(pattern).isprintable():
         raise ValueError("must be one line without control characters")
-    return Path(info.context["directory"], pattern) if info.context else pattern
+    return _absolute_path(pattern, info)
 
 
 _SECRET_PARAMETER: Final = re.compile(
@@ -83,20 +76,20 @@ _SECRET_PARAMETER: Final = re.compile(
 )
 
 
-def shown_url(url: str) -> str:
-    """`url` with `<secret>` for what its query hands over as one, by the parameters' names."""
+def redact_url(url: str) -> str:
+    """Returns `url` with `<secret>` for query parameters whose names suggest a secret."""
     return _SECRET_PARAMETER.sub(r"\1=<secret>", url)
 
 
 def _http_url(text: str) -> str:
     try:
         url = URL(text)
-    except ValueError:  # its text may quote a password
+    except ValueError:  # not shown: it may quote a password
         url = URL()
     if url.scheme not in ("http", "https") or not url.host:
         raise ValueError("must be a URL with http or https and a host")
     if url.user is not None or url.password is not None:
-        raise ValueError("must not hold a name or password: it shows in logs and metrics")
+        raise ValueError("must not contain a name or password: URLs appear in logs and metrics")
     return text
 
 
@@ -108,54 +101,77 @@ def _fingerprint_bytes(value: object) -> object:
     return bytes.fromhex(value.replace(":", ""))
 
 
-def _label_name(name: str) -> str:
-    if problem := label_name_problem(name):
-        raise ValueError(problem)
+RESERVED_LABELS: Final = frozenset(
+    {
+        "device",
+        "source",
+        "server",
+        "active",
+        "servers_source",
+        "api_version",
+        "parameter",
+        "reason",
+        "code",
+    }
+)
+"""Labels of the device series themselves. A test compares them with the catalogue."""
+
+_LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+def _check_label_name(name: str) -> str:
+    if not _LABEL_NAME.fullmatch(name):
+        raise ValueError(
+            "is not a label name: use letters, digits and underscores, and no digit first"
+        )
+    if name.startswith("__"):
+        raise ValueError("starts with two underscores, which Prometheus reserves")
+    if name in RESERVED_LABELS:
+        raise ValueError("is a label that the exporter sets itself")
     return name
 
 
-def _not_blank(text: str) -> str:
+def _check_not_blank(text: str) -> str:
     if not text.strip():
         raise ValueError("must not be empty")
     return text
 
 
-LONGEST_SERVER_NAME: Final = 255
+_MAX_SERVER_NAME_LENGTH: Final = 255
 
 
-def _server_name(name: str) -> str:
-    """`name`, if a device can have it as a server and tell it again."""
+def _check_server_name(name: str) -> str:
     if not name.isprintable() or " " in name:
         raise ValueError("must be a host name or address, without spaces")
-    if len(name) > LONGEST_SERVER_NAME:
-        raise ValueError(f"must have at most {LONGEST_SERVER_NAME} characters")
+    if len(name) > _MAX_SERVER_NAME_LENGTH:
+        raise ValueError(f"must be at most {_MAX_SERVER_NAME_LENGTH} characters long")
     return name
 
 
-def account_name(name: str) -> str:
-    """`name`, if HTTP authentication can carry it. Raises `ValueError`."""
+def check_username(name: str) -> str:
+    """Returns `name` if HTTP authentication can transmit it, else raises `ValueError`."""
     if ":" in name:
-        raise ValueError("must not contain a colon: HTTP authentication cannot carry it")
+        raise ValueError("must not contain a colon: HTTP authentication cannot transmit it")
     if not name.isprintable():
         raise ValueError("must be one line without control characters")
-    return _not_blank(name)
+    return _check_not_blank(name)
 
 
-Address = Annotated[str, AfterValidator(_checked_address)]
+Address = Annotated[str, AfterValidator(_check_address)]
 DurationSeconds = Annotated[
     float,
     BeforeValidator(_seconds),
-    AfterValidator(_positive),
+    AfterValidator(_check_positive),
     PlainSerializer(format_duration),
 ]
-ReadableFile = Annotated[Path, AfterValidator(_readable_file)]
+FilePath = Annotated[Path, AfterValidator(_absolute_path)]
 FilePattern = Annotated[Path, AfterValidator(_file_pattern)]
-HttpUrl = Annotated[str, AfterValidator(_http_url), PlainSerializer(shown_url)]
+HttpUrl = Annotated[str, AfterValidator(_http_url), PlainSerializer(redact_url)]
 Fingerprint = Annotated[
     bytes, BeforeValidator(_fingerprint_bytes), PlainSerializer(lambda pin: pin.hex(":"))
 ]
-Labels = dict[Annotated[str, AfterValidator(_label_name)], str]
-Name = Annotated[str, AfterValidator(_not_blank)]
-DeviceName = Annotated[Name, AfterValidator(_fits_a_url)]
-ServerName = Annotated[Name, AfterValidator(_server_name)]
-Username = Annotated[str, AfterValidator(account_name)]
+Labels = dict[Annotated[str, AfterValidator(_check_label_name)], str]
+Name = Annotated[str, AfterValidator(_check_not_blank)]
+DeviceName = Annotated[Name, AfterValidator(_check_length)]
+ServerName = Annotated[Name, AfterValidator(_check_server_name)]
+Username = Annotated[str, AfterValidator(check_username)]

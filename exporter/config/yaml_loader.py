@@ -1,58 +1,227 @@
-"""From a YAML document to a tree of mappings, lists and texts.
+"""Reads a YAML document as a tree of mappings, lists and strings.
 
-Every scalar stays the text that stands in the file: what a key's value means is the model's to
-say, so that a label `0123` or a password `1e5` is what was written. Nothing (`key:`, `~`,
-`null`) counts as not written.
+Every scalar stays a string, exactly as written, such as a label `0123` or a password `1e5`: the
+schema converts it. A key without a value (`key:`, `~`,
+`null`) counts as absent.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final, NamedTuple
 
 import yaml
 
-from exporter.config.yaml_tree import Builder, Mark, Tree, YamlError, events_of
+_Event = Any
+_Mark = Any
+"""A place in a document. Its type differs between libyaml and PyYAML."""
+
+Tree = dict[str, Any] | list[Any] | str | None
+
+MAX_NESTING: Final = 100
+
+MAX_REPEATED_VALUES: Final = 1_000_000
+"""Values that aliases may repeat. Each line `&b [*a, *a]` doubles them: 20 lines make a million."""
+
+_MERGE: Final = "\0<<"
+"""The merge key. A quoted `"<<"` is an ordinary key; no key of ours contains a NUL."""
+
+_NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
+
+_BOOLEANS: Final = frozenset(
+    spelling
+    for word in ("true", "false", "yes", "no", "on", "off", "y", "n")
+    for spelling in (word, word.title(), word.upper())
+)
+
+_QUOTED: Final = re.compile(r"""(['"]).*\w.*\1""")
+"""Text of the document that PyYAML quotes without libyaml. It may be part of a password."""
 
 _VARIABLE: Final = re.compile(r"\$(?:\$|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\}|(?P<broken>\{))")
 
 
-_QUOTED: Final = re.compile(r"""(['"]).*\w.*\1""")
-"""What PyYAML without libyaml quotes of a document. It may be a part of a password."""
+class Boolean(str):
+    """An unquoted scalar that YAML reads as true or false, as it was written."""
+
+    __slots__ = ()
 
 
-class InvalidYaml(ValueError):
-    """A document that is not YAML or gives a key twice; `str()` says where and what."""
+class YamlError(ValueError):
+    """A document that is not YAML, or that uses more of YAML than a config may.
+
+    `str()` says where and what, and quotes no value.
+    """
+
+    def __init__(self, problem: str, mark: _Mark | None = None) -> None:
+        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        super().__init__(f"{place}{problem}")
 
 
 def parse_yaml(document: str, *, verbatim: bool = False) -> Tree:
-    """The tree of a YAML (or JSON) document.
+    """Returns the tree of a YAML (or JSON) document. Raises `YamlError`.
 
-    With `verbatim` nothing is not as good as absent, nor a quoted `true` as true: it has `None`
-    and `Boolean`. Raises `NotYaml`.
+    With `verbatim`, a key without a value has `None` instead of being absent, and an unquoted
+    `true` is a `Boolean`, unlike a quoted one.
     """
     try:
-        return Builder(verbatim=verbatim).take_all(events_of(document))
-    except YamlError as misfit:
-        raise InvalidYaml(f"{_place(misfit.mark)}{misfit}") from None
-    except yaml.MarkedYAMLError as problem:
-        said = _QUOTED.sub("…", problem.problem or problem.context or "not YAML")
-        raise InvalidYaml(f"{_place(problem.problem_mark)}{said}") from None
-    except yaml.YAMLError as problem:
-        raise InvalidYaml(f"not YAML: {getattr(problem, 'reason', 'cannot be read')}") from None
+        return _Composer(document, verbatim=verbatim).compose_document()
+    except yaml.MarkedYAMLError as error:
+        problem = _QUOTED.sub("…", error.problem or error.context or "not YAML")
+        raise YamlError(problem, error.problem_mark) from None
+    except yaml.YAMLError as error:
+        raise YamlError(f"not YAML: {getattr(error, 'reason', 'cannot be read')}") from None
 
 
-def _place(mark: Mark | None) -> str:
-    return f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+class _Anchored(NamedTuple):
+    """A tree with an anchor: how many values it has, and how many levels it nests."""
+
+    tree: Tree
+    values: int
+    levels: int
+
+
+_ToText = Callable[[yaml.ScalarEvent], str | None]
+
+
+class _Composer:
+    """Composes the tree of one document from the events of PyYAML's parser.
+
+    PyYAML's own composers don't serve: libyaml's recurses in C for each level, so that a deep
+    document ends the process, and both quote parts of the document, which may be a password.
+    """
+
+    def __init__(self, document: str, *, verbatim: bool) -> None:
+        # libyaml reads the config of a large fleet ten times faster, but PyYAML may lack it.
+        loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        self._next_event: Callable[[], Any] = yaml.parse(document, Loader=loader).__next__
+        self._verbatim = verbatim
+        self._anchors: dict[str, _Anchored] = {}
+        self._values = 0
+        self._repeated_values = 0
+        self._deepest_level = 0
+
+    def compose_document(self) -> Tree:
+        """Returns the tree. Raises `YamlError` or `yaml.YAMLError`."""
+        self._next_event()  # StreamStartEvent
+        if type(self._next_event()) is yaml.StreamEndEvent:
+            return None
+        tree = self._compose(self._next_event(), 0, self._text)
+        self._next_event()  # DocumentEndEvent
+        event = self._next_event()
+        if type(event) is not yaml.StreamEndEvent:
+            problem = "a second document begins: a file may contain only one"
+            raise YamlError(problem, event.start_mark)
+        return tree
+
+    def _compose(self, event: _Event, level: int, to_text: _ToText) -> Tree:
+        """Returns the tree of the node that starts with `event`, within `level` collections."""
+        if type(event) is yaml.AliasEvent:
+            return self._repeat(event, level)
+        if event.tag is not None:
+            raise YamlError("a value that begins with ! must be quoted", event.start_mark)
+        if event.anchor is not None:
+            return self._remember(event, level, to_text)
+        return self._content(event, level, to_text)
+
+    def _content(self, event: _Event, level: int, to_text: _ToText) -> Tree:
+        self._values += 1
+        if type(event) is yaml.ScalarEvent:
+            return to_text(event)
+        self._descend(event, level + 1)
+        if type(event) is yaml.MappingStartEvent:
+            return self._mapping(event, level + 1)
+        items = []
+        while type(item := self._next_event()) is not yaml.SequenceEndEvent:
+            items.append(self._compose(item, level + 1, self._text))
+        return items
+
+    def _descend(self, event: _Event, level: int) -> None:
+        if level > MAX_NESTING:
+            raise YamlError(f"nests deeper than {MAX_NESTING} levels", event.start_mark)
+        self._deepest_level = max(self._deepest_level, level)
+
+    def _remember(self, event: _Event, level: int, to_text: _ToText) -> Tree:
+        values, deepest = self._values, self._deepest_level
+        self._deepest_level = level
+        tree = self._content(event, level, to_text)
+        levels = self._deepest_level - level
+        self._anchors[event.anchor] = _Anchored(tree, self._values - values, levels)
+        self._deepest_level = max(deepest, self._deepest_level)
+        return tree
+
+    def _repeat(self, event: _Event, level: int) -> Tree:
+        anchored = self._anchors.get(event.anchor)
+        if anchored is None:
+            problem = "an alias without an anchor: a value that begins with * must be quoted"
+            raise YamlError(problem, event.start_mark)
+        self._values += anchored.values
+        self._repeated_values += anchored.values
+        if self._repeated_values > MAX_REPEATED_VALUES:
+            problem = f"aliases repeat more than {MAX_REPEATED_VALUES} values"
+            raise YamlError(problem, event.start_mark)
+        self._descend(event, level + anchored.levels)
+        return anchored.tree
+
+    def _mapping(self, start: yaml.MappingStartEvent, level: int) -> dict[str, Any]:
+        to_text = self._text_in_braces if start.flow_style else self._text
+        tree: dict[str, Any] = {}
+        while type(event := self._next_event()) is not yaml.MappingEndEvent:
+            key = self._key(event, level)
+            if key in tree:
+                # An unquoted password that begins with { is a mapping in braces.
+                shown = "" if start.flow_style or key == _MERGE else f" {key!r}"
+                raise YamlError(f"duplicate key{shown}", event.start_mark)
+            tree[key] = self._compose(self._next_event(), level, to_text)
+        if _MERGE in tree:
+            tree = _merged(tree.pop(_MERGE), start) | tree
+        return tree if self._verbatim else {k: v for k, v in tree.items() if v is not None}
+
+    def _key(self, event: _Event, level: int) -> str:
+        is_text = type(event) in (yaml.ScalarEvent, yaml.AliasEvent)
+        key = self._compose(event, level, _key_text) if is_text else None
+        if not isinstance(key, str):
+            raise YamlError("a key must be a string", event.start_mark)
+        return key
+
+    def _text(self, event: yaml.ScalarEvent) -> str | None:
+        value: str = event.value
+        is_quoted = not event.implicit[0]
+        if is_quoted:
+            return value
+        if value in _NULLS:
+            return None
+        return Boolean(value) if self._verbatim and value in _BOOLEANS else value
+
+    def _text_in_braces(self, event: yaml.ScalarEvent) -> str | None:
+        if not event.value and event.implicit[0] and not self._verbatim:
+            # The rest of an unquoted password with a comma looks like this: do not drop it.
+            problem = "a key in braces has no value: a string with a comma must be quoted"
+            raise YamlError(problem, event.start_mark)
+        return self._text(event)
+
+
+def _key_text(event: yaml.ScalarEvent) -> str:
+    value: str = event.value
+    return _MERGE if value == "<<" and event.implicit[0] else value
+
+
+def _merged(sources: Tree, start: yaml.MappingStartEvent) -> dict[str, Any]:
+    """Returns what `<<` adds: one mapping, or several of which the first to have a key wins."""
+    merged: dict[str, Any] = {}
+    for source in sources if isinstance(sources, list) else [sources]:
+        if not isinstance(source, dict):
+            raise YamlError("<< needs a mapping or a list of mappings", start.start_mark)
+        merged = source | merged
+    return merged
 
 
 def expand_variables(
     tree: Tree, environ: Mapping[str, str], problems: list[tuple[str, str]], path: str = ""
 ) -> Tree:
-    """`tree` with every `${NAME}` replaced from `environ` and every `$$` by a dollar.
+    """Returns `tree` with `${NAME}` replaced from `environ` and `$$` by a dollar, everywhere.
 
-    What cannot be replaced is added to `problems` as (path, problem).
+    Appends what cannot be replaced to `problems`, as (path, problem).
     """
     if isinstance(tree, dict):
         return {
@@ -66,29 +235,27 @@ def expand_variables(
         ]
     if isinstance(tree, str) and "$" in tree:
         problems.extend((path, problem) for problem in _variable_problems(tree, environ))
-        return _VARIABLE.sub(lambda found: _replacement(found, environ), tree)
+        return _VARIABLE.sub(
+            lambda found: environ.get(found["name"], "") if found["name"] else "$", tree
+        )
     return tree
 
 
+def _variable_problems(text: str, environ: Mapping[str, str]) -> Iterator[str]:
+    for found in _VARIABLE.finditer(text):
+        name = found["name"]
+        if found["broken"]:
+            yield "${ must be followed by a variable name and }; write $${ for a literal ${"
+        elif name is not None and name not in environ:
+            yield f"the environment variable {name} is not set"
+        elif name is not None and not _is_utf8(environ[name]):
+            yield f"the environment variable {name} is not UTF-8 text"
+
+
 def _is_utf8(text: str) -> bool:
-    # The environment may hold any bytes; those that are no UTF-8 arrive as lone surrogates.
+    # Bytes of the environment that are not UTF-8 arrive as lone surrogates.
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
     return True
-
-
-def _replacement(found: re.Match[str], environ: Mapping[str, str]) -> str:
-    name = found["name"]
-    return "$" if name is None else environ.get(name, "")
-
-
-def _variable_problems(text: str, environ: Mapping[str, str]) -> Iterator[str]:
-    for found in _VARIABLE.finditer(text):
-        if found["broken"]:
-            yield "${ is not followed by a variable's name and }; a literal ${ is written $${"
-        elif found["name"] is not None and found["name"] not in environ:
-            yield f"the environment variable {found['name']} is not set"
-        elif found["name"] is not None and not _is_utf8(environ[found["name"]]):
-            yield f"the environment variable {found['name']} is not UTF-8 text"

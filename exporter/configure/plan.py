@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from exporter.config import Expect
-from exporter.config.expect import Servers
+from exporter.config.schema import Servers
 from exporter.devices.compliance import find_mismatches
 from exporter.vapix.ntp_configuration import (
     SPELLINGS,

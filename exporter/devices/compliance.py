@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from exporter.config.expect import Expect, Servers
+from exporter.config.schema import Expect, Servers
 from exporter.vapix.ntp_info import NtpClientReading
 
 

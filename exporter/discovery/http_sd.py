@@ -10,7 +10,7 @@ from typing import Final
 import aiohttp
 
 from exporter.config import HttpSdConfig
-from exporter.config.types import shown_url
+from exporter.config.types import redact_url
 from exporter.discovery.target_groups import (
     MAX_DOCUMENT_BYTES,
     RefreshFailed,
@@ -35,7 +35,7 @@ class HTTPSD:
     def __init__(self, config: HttpSdConfig) -> None:
         self.interval_seconds = config.refresh_interval
         self._url = config.url
-        self._source = Source("http", shown_url(config.url))
+        self._source = Source("http", redact_url(config.url))
         self.configured_sources = (self._source,)
 
     def covers(self, source: Source) -> bool:

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from exporter.config import Config, DeviceConfig
 from exporter.config.loader import problems_of
-from exporter.config.section import NullIsUnset
+from exporter.config.schema import NullIsUnset
 from exporter.config.yaml_loader import parse_yaml
 
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024

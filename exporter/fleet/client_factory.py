@@ -1,14 +1,15 @@
-"""The way into a module's devices: the account and the TLS context that they share."""
+"""Makes the clients of a module's devices, which share one account and one TLS context."""
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from yarl import URL
 
-from exporter.config import AuthConfig, ModuleConfig, TlsConfig
+from exporter.config import AuthConfig, ConfigError, ModuleConfig, TlsConfig
+from exporter.config.errors import as_lines
+from exporter.config.files import file_problems, read_credentials
 from exporter.system.addresses import split_address
 from exporter.system.files import digest
 from exporter.vapix import ntp
@@ -19,7 +20,7 @@ from exporter.vapix.tls import Notice, make_ssl_context, notice_certificates
 
 
 class ClientSettings(NamedTuple):
-    """All that a door is made of, its files as they stand: equal material, the same door."""
+    """What a client factory is made from, with the content of the files that the module names."""
 
     scheme: str
     auth: AuthConfig
@@ -29,81 +30,88 @@ class ClientSettings(NamedTuple):
 
 
 def read_client_settings(module: ModuleConfig) -> ClientSettings:
-    """What the door of a module is made of now.
+    """Returns the settings of a module, its files read now.
 
-    Raises `OSError` or `ValueError`, naming the file, for one that cannot be read.
+    Raises `OSError` or `ValueError` for a file that cannot be used.
     """
     tls = module.tls_config
-    digests = tuple(digest(file) for file in tls.files)
-    return ClientSettings(module.scheme, module.auth, module.auth.credentials(), tls, digests)
+    files = (tls.ca_file, tls.cert_file, tls.key_file)
+    digests = tuple(digest(file) for file in files if file is not None)
+    return ClientSettings(module.scheme, module.auth, read_credentials(module.auth), tls, digests)
 
 
 class ClientFactory:
-    """One account, one TLS context.
+    """Makes clients with one account and one TLS context.
 
-    Raises `OSError` or `ValueError`, naming the file, for certificates that cannot be used.
+    Raises `OSError` or `ValueError` for certificates that cannot be used.
     """
 
-    def __init__(self, material: ClientSettings) -> None:
-        self.material = material
-        secure = material.scheme == "https"
-        self._tls = _tls_context(material.tls) if secure else None
+    def __init__(self, settings: ClientSettings) -> None:
+        self.settings = settings
+        is_secure = settings.scheme == "https"
+        # Files that http does not need are checked all the same.
+        needs_context = is_secure or settings.tls_digests
+        context = make_ssl_context(settings.tls.settings()) if needs_context else None
+        self._tls = context if is_secure else None
 
     def notice_certificates(self, notice: Notice) -> None:
-        """From now on, tell of each certificate shown, in the contextvars of who connects."""
+        """Call `notice` with each certificate that a device shows, in the connecting task."""
         if self._tls is not None:
             notice_certificates(self._tls, notice)
 
     def client(self, address: str, session: Session) -> NtpClient:
-        """A client of one device, that has not spoken to it yet."""
-        made_of = self.material
+        """Returns a new client of one device, which has sent nothing yet."""
+        settings = self.settings
         host, port = split_address(address)
-        url = URL.build(scheme=made_of.scheme, host=host, port=port, path=ntp.PATH)
-        endpoint = Endpoint(url, self._tls, made_of.tls.server_name)
-        secure = self._tls is not None
-        authenticator = Authenticator(made_of.auth.scheme, made_of.credentials, secure=secure)
+        url = URL.build(scheme=settings.scheme, host=host, port=port, path=ntp.PATH)
+        endpoint = Endpoint(url, self._tls, settings.tls.server_name)
+        authenticator = Authenticator(
+            settings.auth.scheme, settings.credentials, secure=self._tls is not None
+        )
         return NtpClient(session, endpoint, authenticator)
 
 
 ClientFactories = Mapping[str, ClientFactory]
-"""The doors of a config's modules, by name."""
+"""The factories of a config, by the name of their module."""
 
 
 def build_client_factories(
-    modules: Mapping[str, ModuleConfig], there: ClientFactories
+    modules: Mapping[str, ModuleConfig], existing: ClientFactories
 ) -> ClientFactories:
-    """A door for each module: the one that is there where its material is still the same.
+    """Returns a factory for each module: the existing one if its settings are unchanged.
 
-    Raises `OSError` or `ValueError`, naming the file, for one that cannot be read or used.
+    Raises `ConfigError` with every file that cannot be used.
     """
-    return {name: _door(module, there.get(name)) for name, module in modules.items()}
+    factories, problems = _build(modules, existing)
+    if problems:
+        lines = [f"modules.{name}.{line}" for name in problems for line in problems[name]]
+        raise ConfigError(lines)
+    return factories
 
 
 def rebuild_changed_factories(
-    modules: Mapping[str, ModuleConfig], there: ClientFactories
+    modules: Mapping[str, ModuleConfig], existing: ClientFactories
 ) -> tuple[ClientFactories, Mapping[str, str]]:
-    """The doors with their files as they are now, and what is wrong with them, by module.
+    """Returns factories for the files as they are now, and the problems of files by module.
 
-    A door whose files cannot be used stays as it was: the others do not wait for it.
+    A module whose files cannot be used keeps its factory; the other modules don't wait for it.
     """
-    doors, problems = dict(there), {}
+    factories, problems = _build(modules, existing)
+    return {**existing, **factories}, {name: "; ".join(problems[name]) for name in problems}
+
+
+def _build(
+    modules: Mapping[str, ModuleConfig], existing: ClientFactories
+) -> tuple[dict[str, ClientFactory], dict[str, list[str]]]:
+    factories: dict[str, ClientFactory] = {}
+    problems: dict[str, list[str]] = {}
     for name, module in modules.items():
         try:
-            doors[name] = _door(module, there[name])
-        except (OSError, ValueError) as problem:
-            problems[name] = str(problem)
-    return doors, problems
-
-
-def _door(module: ModuleConfig, there: ClientFactory | None) -> ClientFactory:
-    material = read_client_settings(module)
-    return there if there is not None and there.material == material else ClientFactory(material)
-
-
-def _tls_context(tls: TlsConfig) -> ssl.SSLContext:
-    try:
-        return make_ssl_context(tls.settings())
-    except ssl.SSLError as problem:
-        # It names no file, and knows not which of them it is.
-        files = ", ".join(str(file) for file in tls.files)
-        raise ValueError(f"{files}: cannot be used: {problem.reason or problem}") from None
+            settings = read_client_settings(module)
+            factory = existing.get(name)
+            if factory is None or factory.settings != settings:
+                factory = ClientFactory(settings)
+            factories[name] = factory
+        except (OSError, ValueError) as error:
+            problems[name] = as_lines(file_problems(module).items()) or [str(error)]
+    return factories, problems

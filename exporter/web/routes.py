@@ -13,7 +13,7 @@ from aiohttp import hdrs, web
 from prometheus_client.registry import Collector
 
 from exporter.clock.host import HostClock
-from exporter.config import config_text
+from exporter.config import dump_redacted
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
@@ -127,7 +127,7 @@ async def _discover(request: web.Request) -> web.Response:
 
 async def _config(request: web.Request) -> web.Response:
     # Of ten thousand devices half a second's work.
-    text = await asyncio.to_thread(config_text, request.app[STATE].reloader.config)
+    text = await asyncio.to_thread(dump_redacted, request.app[STATE].reloader.config)
     return web.Response(text=text)
 
 

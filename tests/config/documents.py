@@ -1,4 +1,4 @@
-"""Configs from text."""
+"""Loads configs from text."""
 
 from pathlib import Path
 
@@ -6,6 +6,7 @@ import pytest
 
 from exporter.config import Config, ConfigError, parse_config
 from exporter.config.yaml_loader import parse_yaml
+from exporter.fleet.client_factory import build_client_factories
 
 
 def load(document: str, directory: Path = Path(), **environ: str) -> Config:
@@ -13,6 +14,7 @@ def load(document: str, directory: Path = Path(), **environ: str) -> Config:
 
 
 def problems(document: str, directory: Path = Path(), **environ: str) -> list[str]:
+    """Returns the problems of a config, or else of the files that its clients need."""
     with pytest.raises(ConfigError) as caught:
-        load(document, directory, **environ)
+        build_client_factories(load(document, directory, **environ).modules, {})
     return caught.value.problems

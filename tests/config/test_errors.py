@@ -1,4 +1,4 @@
-"""Every error of a config names its path and what to do."""
+"""Every error of a config names the path of its key and what to do."""
 
 import pytest
 
@@ -9,8 +9,8 @@ from tests.config.documents import problems
     ("document", "expected"),
     [
         ("", ["the config is empty"]),
-        ("[]", ["the config is no mapping"]),
-        ("text", ["the config is no mapping"]),
+        ("[]", ["the config is not a mapping"]),
+        ("text", ["the config is not a mapping"]),
         ("global: {intervall: 1s}", ["global.intervall: unknown key (did you mean interval?)"]),
         ("zzz: 1", ["zzz: unknown key"]),
         (
@@ -30,18 +30,18 @@ from tests.config.documents import problems
         ),
         (
             "modules: {a: {auth: {username: root}}}",
-            ["modules.a.auth: a username and a password belong together: one is missing"],
+            ["modules.a.auth: set both username and password"],
         ),
         (
             "modules: {a: {auth: {username: 'a:b', password: x}}}",
             [
                 "modules.a.auth.username: must not contain a colon: "
-                "HTTP authentication cannot carry it"
+                "HTTP authentication cannot transmit it"
             ],
         ),
         (
             f"modules: {{a: {{auth: {{username: a, password: x, password_file: {__file__}}}}}}}",
-            ["modules.a.auth: give password or password_file, not both"],
+            ["modules.a.auth: set password or password_file, not both"],
         ),
         (
             "modules: {a: {auth: {username: a, password_file: nowhere}}}",
@@ -51,7 +51,7 @@ from tests.config.documents import problems
             "modules: {a: {scheme: http, auth: {scheme: basic, username: a, password: x}}}",
             [
                 "modules.a: auth.scheme basic needs scheme https: "
-                "over plain HTTP it shows the password"
+                "plain HTTP would expose the password"
             ],
         ),
         (
@@ -91,7 +91,7 @@ from tests.config.documents import problems
         (
             "modules: {a: {expect: {minpoll: 9}}}\n"
             "devices: [{address: d, module: a, expect: {maxpoll: 8}}]",
-            ["devices[0].expect: with that of module 'a': minpoll 9 exceeds maxpoll 8"],
+            ["devices[0].expect: with `expect` of module 'a': minpoll 9 exceeds maxpoll 8"],
         ),
         (
             "devices: [{address: d, expect: {static_servers: {servers: x, order: true}}}]",
@@ -131,11 +131,11 @@ from tests.config.documents import problems
         ("devices: [{address: a, name: ' '}]", ["devices[0].name: must not be empty"]),
         (
             "devices: [{address: a, name: " + "\u00fc" * 251 + "}]",
-            ["devices[0].name: must have at most 500 bytes as UTF-8"],
+            ["devices[0].name: must be at most 500 bytes long in UTF-8"],
         ),
         (
             f"devices: [{{address: {'a.' * 251}}}]",
-            ["devices[0].address: must have at most 500 bytes as UTF-8"],
+            ["devices[0].address: must be at most 500 bytes long in UTF-8"],
         ),
         (
             "file_sd_configs: [{files: []}]",
@@ -151,7 +151,7 @@ from tests.config.documents import problems
         *(
             (
                 f"file_sd_configs: [{{files: ['{pattern}']}}]",
-                ["file_sd_configs[0].files[0]: may have * in its last part only"],
+                ["file_sd_configs[0].files[0]: may contain * only in the file name"],
             )
             for pattern in ("*/a.yaml", "**/a.yaml", "a*/b*.json", "a[b]/c.yml")
         ),
@@ -172,15 +172,12 @@ from tests.config.documents import problems
             "devices: [{address: a, labels: {1a: x}}]",
             [
                 "devices[0].labels.1a: "
-                "is not a label name: letters, digits and underscores, no digit first"
+                "is not a label name: use letters, digits and underscores, and no digit first"
             ],
         ),
         (
             "devices: [{address: a, labels: {__meta: x}}]",
-            [
-                "devices[0].labels.__meta: "
-                "starts with two underscores, which Prometheus keeps for itself"
-            ],
+            ["devices[0].labels.__meta: starts with two underscores, which Prometheus reserves"],
         ),
         (
             "devices: [{address: a, labels: {reason: x}}]",
@@ -188,7 +185,7 @@ from tests.config.documents import problems
         ),
         (
             "devices: [{address: a, labels: {site: [x]}}]",
-            ["devices[0].labels.site: must be a single text"],
+            ["devices[0].labels.site: must be a string"],
         ),
     ],
 )
@@ -196,7 +193,7 @@ def test_an_error_names_its_path_and_what_to_do(document: str, expected: list[st
     assert problems(document) == expected
 
 
-def test_all_errors_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     document = """
         global: {interval: soon, concurrency: -1}
         modules: {m: {scheme: gopher, auth: {username: "${USER_NAME}", password: x}}}

@@ -1,10 +1,10 @@
-"""No password shows, in no error and no config, however it was written."""
+"""No error and no dump of a config shows a password, however it was written."""
 
 import pytest
 import yaml
 
-from exporter.config import ConfigError, config_text
-from exporter.config.yaml_loader import InvalidYaml
+from exporter.config import ConfigError, dump_redacted
+from exporter.config.yaml_loader import YamlError
 from tests.config.documents import load, problems
 
 
@@ -18,7 +18,7 @@ def test_no_error_shows_a_password() -> None:
 INDICATORS = [*"-?:,[]{}#&*!|>'\"%@`<=~.\\$", "!!", "!<", "${", "<<", "&a *"]
 
 
-BLUNDERS = (
+MISTAKES = (
     "{0}",
     " {0}",
     "\n{0}",
@@ -34,24 +34,24 @@ BLUNDERS = (
 )
 
 
-def told_of(document: str) -> str:
+def everything_shown_for(document: str) -> str:
     try:
         config = load(document)
-    except (InvalidYaml, ConfigError) as problem:
+    except (YamlError, ConfigError) as problem:
         return str(problem)
-    return f"{config!r} {config_text(config)}"
+    return f"{config!r} {dump_redacted(config)}"
 
 
 @pytest.mark.parametrize("loader", ["CSafeLoader", "SafeLoader"])
 @pytest.mark.parametrize("first", INDICATORS)
-def test_no_problem_shows_a_password_that_nobody_quoted(
+def test_no_error_shows_an_unquoted_password(
     first: str, loader: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(yaml, "CSafeLoader", getattr(yaml, loader), raising=False)
-    for rest in BLUNDERS:
+    for rest in MISTAKES:
         password = first + rest.format("Sesam77x")
         document = f"modules:\n  m:\n    auth:\n      username: a\n      password: {password}\n"
-        assert "Sesam77x" not in told_of(document)
+        assert "Sesam77x" not in everything_shown_for(document)
 
 
 def test_a_loaded_config_does_not_show_its_password() -> None:

@@ -120,7 +120,7 @@ async def test_a_ca_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
             await said(running, "event=config.file_unusable")
             new.cert_pem.write_to_path(trusted)
             await running.until(lambda now: now.by_device(UP) == {"lobby": 1})
-    assert f"{trusted}: cannot be used" in running.text
+    assert f"tls_config.ca_file: cannot use {trusted}: " in running.text
 
 
 @asynccontextmanager

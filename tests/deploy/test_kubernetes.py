@@ -18,6 +18,7 @@ from packaging.version import Version
 
 from exporter import __version__
 from exporter.config import Config, load_config
+from exporter.config.files import read_credentials
 from exporter.fleet.sharding import Shard
 from exporter.system.listen_address import DEFAULT_PORT
 from exporter.web.routes import WebState, make_app
@@ -127,7 +128,7 @@ def test_the_password_is_the_secrets(tmp_path: Path) -> None:
     auth = config_of_a_pod(tmp_path).modules["default"].auth
     [secret] = of_kind("Secret")
     assert auth is not None
-    credentials = auth.credentials()
+    credentials = read_credentials(auth)
     assert credentials is not None
     assert secret["stringData"] == {"password": credentials.password}
 

@@ -11,7 +11,7 @@ from typing import Annotated, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from exporter.config.labels import RESERVED_LABELS
+from exporter.config.types import RESERVED_LABELS
 from exporter.system.durations import parse_duration
 from tests.deploy.manifests import arguments, labels, of_kind, selects
 

@@ -57,8 +57,8 @@ def test_an_invalid_target_is_left_out_with_its_problem_and_the_others_stay() ->
         "target 'http://10.0.0.1': address: 'http://10.0.0.1' is not host, host:port or [v6]:port "
         "(http or https is the module's scheme)",
         "target '10.0.0.3': labels.reason: is a label that the exporter sets itself",
-        "target '10.0.0.4': name: must have at most 500 bytes as UTF-8",
-        f"target '{'/' * 100}': address: must have at most 500 bytes as UTF-8",
+        "target '10.0.0.4': name: must be at most 500 bytes long in UTF-8",
+        f"target '{'/' * 100}': address: must be at most 500 bytes long in UTF-8",
     )
 
 
@@ -68,8 +68,8 @@ def test_an_invalid_target_is_left_out_with_its_problem_and_the_others_stay() ->
         ('{"targets": ["a"]}', "must be a list"),
         ('[{"target": ["a"]}]', "[0].target: unknown key"),
         ('[{"targets": "a"}]', "[0].targets: must be a list"),
-        ('[{"targets": [7]}]', "[0].targets[0]: must be a single text"),
-        ('[{"targets": ["a"], "labels": {"x": 7}}]', "[0].labels.x: must be a single text"),
+        ('[{"targets": [7]}]', "[0].targets[0]: must be a string"),
+        ('[{"targets": ["a"], "labels": {"x": 7}}]', "[0].labels.x: must be a string"),
         ("{", "EOF while parsing an object at line 1 column 1"),
     ],
 )

@@ -5,7 +5,7 @@ from dataclasses import fields
 import pytest
 
 from exporter.config import Expect
-from exporter.config.labels import RESERVED_LABELS
+from exporter.config.types import RESERVED_LABELS
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import PollTimeout, Unauthorized

@@ -8,9 +8,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from exporter.config.errors import ConfigError, as_lines, keys_of, problems_found
+from exporter.config.errors import ConfigError, as_lines, keys_of, validation_problems
 from exporter.config.loader import read_tree
-from exporter.config.section import NullIsUnset, Section
+from exporter.config.schema import NullIsUnset, Section
 from exporter.config.types import Secret, Username
 from exporter.web.web_config.tls import FILE_KEYS, TlsServer, YamlBool
 
@@ -112,7 +112,7 @@ def load_web_config(file: Path) -> WebConfig:
     try:
         return WebConfig.model_validate(tree, context={"directory": file.parent})
     except ValidationError as invalid:
-        found = as_lines(problems_found(invalid, KNOWN_KEYS))
+        found = as_lines(validation_problems(invalid, KNOWN_KEYS))
     raise ConfigError([f"{file}: {line}" for line in found])
 
 

@@ -9,9 +9,10 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, PrivateAttr, model_validator
 
-from exporter.config.section import Section
-from exporter.config.types import Name, ReadableFile
-from exporter.config.yaml_tree import Boolean
+from exporter.config.files import read_file
+from exporter.config.schema import Section
+from exporter.config.types import FilePath, Name
+from exporter.config.yaml_loader import Boolean
 from exporter.system.tls_versions import TLS_VERSIONS, TlsVersion, allow_from
 from exporter.web.web_config.client_certificates import TellingSSLObject, allowing
 
@@ -87,7 +88,7 @@ def _private_key(file: Path) -> Path:
 
 
 def _holding(file: Path, pattern: bytes, thing: str) -> Path:
-    if not re.search(pattern, file.read_bytes()):
+    if not re.search(pattern, read_file(file)):
         raise ValueError(f"{file} holds no {thing} in PEM")
     return file
 
@@ -116,8 +117,8 @@ def _client_auth_type(name: ClientAuthType) -> ClientAuthType:
 
 
 YamlBool = Annotated[bool, BeforeValidator(_yaml_bool)]
-CertificateFile = Annotated[ReadableFile, AfterValidator(_certificate)]
-KeyFile = Annotated[ReadableFile, AfterValidator(_private_key)]
+CertificateFile = Annotated[FilePath, AfterValidator(_certificate)]
+KeyFile = Annotated[FilePath, AfterValidator(_private_key)]
 Inline = Annotated[None, BeforeValidator(_inline)]
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from exporter.config.expect import Expect
+from exporter.config.schema import Expect
 from exporter.devices.device import Device
 from exporter.vapix.errors import ApiError, Unauthorized
 from exporter.web.pages.assets import device_url

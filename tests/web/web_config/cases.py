@@ -86,7 +86,7 @@ WRONG = [
     Case("[]", ("is no mapping",)),
     Case("text", ("is no mapping",)),
     Case("a: [", ("line 2, column 1: did not find expected node content",)),
-    Case("{}: 1", ("line 1, column 1: a key must be a single text",), promtool_accepts=True),
+    Case("{}: 1", ("line 1, column 1: a key must be a string",), promtool_accepts=True),
     Case("~: 1", ("~: unknown key",)),
     Case(
         "tls_server_confg: {}", ("tls_server_confg: unknown key (did you mean tls_server_config?)",)
@@ -106,7 +106,7 @@ WRONG = [
         "tls_server_config: {cert_file: nowhere, key_file: [a]}",
         (
             "tls_server_config.cert_file: cannot read {folder}/nowhere: No such file or directory",
-            "tls_server_config.key_file: must be the path of a file",
+            "tls_server_config.key_file: must be a file path",
         ),
     ),
     Case(
@@ -304,7 +304,7 @@ WRONG = [
         for nothing in ("", "~", "null")
     ),
     Case("basic_auth_users: [alice]", ("basic_auth_users: must be a mapping",)),
-    Case("basic_auth_users: {alice: }", ("basic_auth_users.alice: must be a single text",)),
+    Case("basic_auth_users: {alice: }", ("basic_auth_users.alice: must be a string",)),
     Case(
         "basic_auth_users: {alice: s3cret}",
         ("basic_auth_users.alice: is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one",),
@@ -347,13 +347,14 @@ WRONG = [
     Case(
         f"basic_auth_users: {{'a:b': {HASH}, '': {HASH}}}",
         (
-            "basic_auth_users.a:b: must not contain a colon: HTTP authentication cannot carry it",
+            "basic_auth_users.a:b: must not contain a colon: "
+            "HTTP authentication cannot transmit it",
             "basic_auth_users.: must not be empty",
         ),
         promtool_accepts=True,
     ),
     Case(
         f"basic_auth_users: {{alice: {HASH}, alice: {HASH}}}",
-        ("line 1, column 89: a key is given twice",),
+        ("line 1, column 89: duplicate key",),
     ),
 ]

@@ -1,0 +1,113 @@
+"""Reads the files that a config names: usernames, passwords and certificates.
+
+Files are read where clients are made. `file_problems` explains why that failed.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Container, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from exporter.config.errors import Problem
+from exporter.config.schema import AuthConfig, ModuleConfig, TlsConfig
+from exporter.config.types import check_username
+from exporter.system.files import read_regular
+from exporter.vapix.http_auth import DeviceCredentials
+from exporter.vapix.tls import TlsSettings, make_ssl_context
+
+
+def read_credentials(auth: AuthConfig) -> DeviceCredentials | None:
+    """Returns the account, with its files as they are now; `None` if none is configured.
+
+    Raises `ValueError` for a file that cannot be used.
+    """
+    username = auth.username
+    if auth.username_file is not None:
+        username = read_username(auth.username_file)
+    password = None if auth.password is None else auth.password.get_secret_value()
+    if auth.password_file is not None:
+        password = read_secret(auth.password_file)
+    return None if username is None or password is None else DeviceCredentials(username, password)
+
+
+def read_username(file: Path) -> str:
+    """Returns the username in a file. Raises `ValueError`."""
+    username = read_secret(file)
+    try:
+        return check_username(username)
+    except ValueError as error:
+        raise ValueError(f"the username in {file} {error}") from None
+
+
+def read_secret(file: Path) -> str:
+    """Returns the text of a file, less one newline at its end. Raises `ValueError`."""
+    try:
+        text = read_file(file).decode()
+    except UnicodeDecodeError:
+        raise ValueError(f"{file} is not UTF-8 text") from None
+    secret = text.removesuffix("\n").removesuffix("\r")
+    if not secret:
+        raise ValueError(f"{file} is empty")
+    return secret
+
+
+def read_file(file: Path) -> bytes:
+    """Returns the content of a regular file. Raises `ValueError`."""
+    try:
+        return read_regular(file)
+    except OSError as error:
+        raise ValueError(f"cannot read {file}: {error.strerror}") from None
+
+
+def check_files(modules: Mapping[str, ModuleConfig]) -> list[Problem]:
+    """Returns a problem for each file of these modules that cannot be used."""
+    return [
+        (f"modules.{name}.{key}", problem)
+        for name, module in modules.items()
+        for key, problem in file_problems(module).items()
+    ]
+
+
+_READERS: Final[Mapping[str, Callable[[Path], object]]] = {
+    "auth.username_file": read_username,
+    "auth.password_file": read_secret,
+}
+
+
+def file_problems(module: ModuleConfig) -> dict[str, str]:
+    """Returns why files of a module cannot be used, by the path of their key."""
+    problems: dict[str, str] = {}
+    for key, file in module.files.items():
+        try:
+            _READERS.get(key, read_file)(file)
+        except ValueError as error:
+            problems[key] = str(error)
+    return problems | dict(_certificate_problems(module.tls_config, unreadable=problems))
+
+
+def _certificate_problems(tls: TlsConfig, unreadable: Container[str]) -> Iterator[Problem]:
+    """Yields why OpenSSL rejects readable files. Its errors name no file, so try each alone."""
+    if tls.ca_file is not None and "tls_config.ca_file" not in unreadable:
+        settings = TlsSettings(ca_file=tls.ca_file, insecure_skip_verify=tls.insecure_skip_verify)
+        if reason := _rejection(settings):
+            yield "tls_config.ca_file", f"cannot use {tls.ca_file}: {reason}"
+    pair = ("tls_config.cert_file", "tls_config.key_file")
+    if tls.cert_file is not None and not any(key in unreadable for key in pair):
+        settings = TlsSettings(
+            cert_file=tls.cert_file, key_file=tls.key_file, insecure_skip_verify=True
+        )
+        if reason := _rejection(settings):
+            files = f"{tls.cert_file} with the key in {tls.key_file or tls.cert_file}"
+            yield "tls_config.cert_file", f"cannot use {files}: {reason}"
+
+
+def _rejection(settings: TlsSettings) -> str | None:
+    try:
+        make_ssl_context(settings)
+    except ssl.SSLError as error:
+        return error.reason or "not valid PEM"
+    except OSError as error:  # gone since it was read
+        return error.strerror
+    return None

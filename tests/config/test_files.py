@@ -1,0 +1,164 @@
+"""The files that a config names: how they are read, and every error with the path of its key."""
+
+import os
+from pathlib import Path
+
+import pytest
+import trustme
+
+from exporter.config import load_config
+from exporter.config.errors import as_lines
+from exporter.config.files import check_files, read_credentials
+from tests.config.documents import load, problems
+
+
+def test_relative_paths_are_relative_to_the_config_file(tmp_path: Path) -> None:
+    (tmp_path / "pw").write_text("p\n\n")
+    file = tmp_path / "config.yaml"
+    file.write_text("modules: {default: {auth: {username: root, password_file: pw}}}")
+    credentials = read_credentials(load_config(file, {}).module("default").auth)
+    assert credentials is not None
+    assert credentials.password == "p\n", "one trailing newline is not part of the password"
+
+
+def test_a_password_may_come_from_the_environment() -> None:
+    config = load("modules: {m: {auth: {username: root, password: '${PW}'}}}", PW="a$$b${c}")
+    credentials = read_credentials(config.module("m").auth)
+    assert credentials is not None
+    assert credentials.password == "a$$b${c}"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("root\n\n", "the username in {file} must be one line without control characters"),
+        ("ro\0ot", "the username in {file} must be one line without control characters"),
+        (
+            "a:b",
+            "the username in {file} must not contain a colon: "
+            "HTTP authentication cannot transmit it",
+        ),
+        (" ", "the username in {file} must not be empty"),
+        ("", "{file} is empty"),
+    ],
+)
+def test_a_username_in_a_file_is_checked_like_one_in_the_config(
+    content: str, problem: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "name"
+    file.write_text(content)
+    found = problems("modules: {m: {auth: {username_file: name, password: x}}}", tmp_path)
+    assert found == [f"modules.m.auth.username_file: {problem.format(file=file)}"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"), [(b"", "is empty"), (b"\n", "is empty"), (b"\xff", "is not UTF-8 text")]
+)
+def test_an_unusable_password_file_is_an_error(
+    content: bytes, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "password").write_bytes(content)
+    found = problems("modules: {m: {auth: {username: a, password_file: password}}}", tmp_path)
+    assert found == [f"modules.m.auth.password_file: {tmp_path / 'password'} {problem}"]
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [
+        ("auth: {username: a, password_file: pipe}", "auth.password_file"),
+        ("tls_config: {ca_file: pipe}", "tls_config.ca_file"),
+        ("scheme: http, tls_config: {cert_file: pipe}", "tls_config.cert_file"),
+    ],
+)
+def test_a_pipe_is_an_error_and_not_waited_for(section: str, key: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    found = problems(f"modules: {{m: {{{section}}}}}", tmp_path)
+    assert found == [f"modules.m.{key}: cannot read {tmp_path / 'pipe'}: not a regular file"]
+
+
+@pytest.mark.parametrize("scheme", ["https", "http"])
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("no certificate", "NO_CERTIFICATE_OR_CRL_FOUND"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n", "not valid PEM"),
+    ],
+)
+def test_a_broken_ca_file_is_an_error(
+    content: str, reason: str, scheme: str, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.pem").write_text(content)
+    document = f"modules: {{m: {{scheme: {scheme}, tls_config: {{ca_file: ca.pem}}}}}}"
+    assert problems(document, tmp_path) == [
+        f"modules.m.tls_config.ca_file: cannot use {tmp_path / 'ca.pem'}: {reason}"
+    ]
+
+
+def test_a_key_of_another_certificate_is_an_error(tmp_path: Path) -> None:
+    one, other = (trustme.CA().issue_cert("client.example") for _ in range(2))
+    cert_file, key_file = tmp_path / "client.pem", tmp_path / "client.key"
+    one.cert_chain_pems[0].write_to_path(cert_file)
+    other.private_key_pem.write_to_path(key_file)
+    tls = "{cert_file: client.pem, key_file: client.key}"
+    assert problems(f"modules: {{m: {{tls_config: {tls}}}}}", tmp_path) == [
+        f"modules.m.tls_config.cert_file: cannot use {cert_file} with the key in {key_file}: "
+        "KEY_VALUES_MISMATCH"
+    ]
+
+
+UNUSABLE = """
+modules:
+  a:
+    auth: {username: root, password_file: missing}
+    tls_config: {ca_file: broken, cert_file: broken, key_file: missing}
+  b:
+    auth: {username_file: empty, password_file: empty}
+    tls_config: {cert_file: broken}
+"""
+
+
+@pytest.fixture(name="expected")
+def unusable_files(tmp_path: Path) -> list[str]:
+    """Writes the files of `UNUSABLE` and returns their problems."""
+    (tmp_path / "broken").write_text("no PEM")
+    (tmp_path / "empty").touch()
+    missing = f"cannot read {tmp_path / 'missing'}: No such file or directory"
+    broken = tmp_path / "broken"
+    return [
+        f"modules.a.auth.password_file: {missing}",
+        f"modules.a.tls_config.key_file: {missing}",
+        f"modules.a.tls_config.ca_file: cannot use {broken}: NO_CERTIFICATE_OR_CRL_FOUND",
+        f"modules.b.auth.username_file: {tmp_path / 'empty'} is empty",
+        f"modules.b.auth.password_file: {tmp_path / 'empty'} is empty",
+        f"modules.b.tls_config.cert_file: cannot use {broken} with the key in {broken}: "
+        "not valid PEM",
+    ]
+
+
+def test_all_unusable_files_are_reported_at_once(expected: list[str], tmp_path: Path) -> None:
+    assert problems(UNUSABLE, tmp_path) == expected
+    assert as_lines(check_files(load(UNUSABLE, tmp_path).modules)) == expected
+
+
+def test_unusable_files_are_reported_with_all_other_errors(
+    expected: list[str], tmp_path: Path
+) -> None:
+    document = f"{UNUSABLE}    interval: soon\ndevices: [{{address: d, module: c}}]"
+    assert problems(document, tmp_path) == [
+        "modules.b.interval: 'soon' is not a duration such as 30s, 1m30s or 500ms",
+        "devices[0].module: there is no module 'c'",
+        *expected,
+    ]
+
+
+def test_a_file_named_by_an_unset_variable_is_one_error() -> None:
+    document = "modules: {m: {auth: {username: a, password_file: '${FOLDER}/password'}}}"
+    assert problems(document) == [
+        "modules.m.auth.password_file: the environment variable FOLDER is not set"
+    ]
+
+
+@pytest.mark.timeout(10)
+def test_validation_opens_no_file(tmp_path: Path) -> None:
+    assert load(UNUSABLE, tmp_path).files[0] == tmp_path / "missing"
