@@ -12,8 +12,8 @@ from yarl import URL
 
 from exporter.config.labels import label_name_problem
 from exporter.system.addresses import split_address
-from exporter.system.durations import format_duration, parse_duration
 from exporter.system.files import open_regular
+from exporter.system.text import format_duration, parse_duration
 
 _FINGERPRINT: Final = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
 

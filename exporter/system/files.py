@@ -1,4 +1,4 @@
-"""Regular files, and whether they have changed: by what is in them, not by their time stamps."""
+"""Read regular files, and detect changes by content instead of timestamps."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ Digests = Mapping[Path, bytes | None]
 
 
 def open_regular(file: Path) -> BinaryIO:
-    """A regular file, open for reading. Raises `OSError`, for everything else too."""
-    opened = open(file, "rb", opener=_at_once)  # noqa: SIM115 - whoever called closes it
+    """Open a regular file for reading. Raises `OSError`, also for anything else, such as a pipe."""
+    opened = open(file, "rb", opener=_open_nonblocking)  # noqa: SIM115 - the caller closes it
     if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
         opened.close()
         raise OSError(errno.EINVAL, "not a regular file", str(file))
     return opened
 
 
-def _at_once(file: str, flags: int) -> int:
-    # A pipe would wait for its writer; and only what is open is sure to be what was looked at.
+def _open_nonblocking(file: str, flags: int) -> int:
+    # Opening a pipe would otherwise wait for a writer. Checking the type before opening would race.
     return os.open(file, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def read_regular(file: Path) -> bytes:
-    """What is in a regular file. Raises `OSError`."""
+    """Return the content of a regular file. Raises `OSError`."""
     with open_regular(file) as opened:
         return opened.read()
 
 
 def digest(file: Path) -> bytes:
-    """A checksum of what is in a file. Raises `OSError`."""
+    """Return a checksum of a file's content. Raises `OSError`."""
     return hashlib.sha256(read_regular(file)).digest()
 
 
 def digests(files: Iterable[Path]) -> Digests:
-    """The checksums of files as they are now."""
+    """Return the current checksums of files."""
     return {file: _digest_or_none(file) for file in files}
 
 
 def _digest_or_none(file: Path) -> bytes | None:
     try:
         return digest(file)
-    except (OSError, ValueError):  # the latter for a name that no file can have
+    except (OSError, ValueError):  # ValueError: a name with a null byte
         return None

@@ -19,7 +19,7 @@ from packaging.version import Version
 from exporter import __version__
 from exporter.config import Config, load_config
 from exporter.fleet.sharding import Shard
-from exporter.system.listen_address import DEFAULT_PORT
+from exporter.system.addresses import DEFAULT_PORT
 from exporter.web.routes import WebState, make_app
 from tests.deploy.manifests import (
     CONTAINER,

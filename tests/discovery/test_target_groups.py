@@ -85,7 +85,7 @@ def test_null_is_as_good_as_absent() -> None:
 
 def test_a_password_in_a_target_is_not_told() -> None:
     _, problems = read_groups('[{"targets": ["root:s3cret@10.0.0.1"]}]', is_json=True)
-    about = "must not hold a name or password: they belong into auth"
+    about = "must not contain a user name or password: put them into auth"
     assert problems == (f"a target: address: {about}",)
 
 
