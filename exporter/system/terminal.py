@@ -1,4 +1,4 @@
-"""Terminal output: colors, a progress bar, a question. Plain text if the stream is no terminal.
+"""Terminal output: colors, a progress bar, a question. Plain text if there is no terminal.
 
 Nothing here interprets markup: texts from devices and configs are escaped by the callers.
 """
