@@ -24,7 +24,7 @@ import aiohttp
 import uvloop
 import yaml
 
-from exporter.system.durations import parse_duration
+from exporter.system.text import parse_duration
 
 _PATH = "/axis-cgi/ntp.cgi"
 _PAIR = re.compile(r'(\w+)="([^"]*)"')

@@ -19,7 +19,7 @@ from typing import Any, Final
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from exporter.system.durations import parse_duration
+from exporter.system.text import parse_duration
 from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.support.programs import running, wait_until
 

@@ -24,7 +24,7 @@ from exporter.devices.state import PollOutcome
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.exposition import Exposition
-from exporter.system.process import collect_seldom, freeze_existing_objects
+from exporter.system.process import collect_rarely, freeze_existing_objects
 from exporter.vapix.ntp_info import Reading
 from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import FleetQuery
@@ -45,7 +45,7 @@ _PAGES: Final = {"/metrics": "\naxis_ntp_up{", "/discover": '"device": ', "/": "
 
 def rows() -> Iterator[Row]:
     """The scrape's rows, everything in this process."""
-    collect_seldom()
+    collect_rarely()
     devices = [_device(number) for number in range(DEVICES)]
     exposition = Exposition()
     for device in devices:

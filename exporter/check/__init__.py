@@ -1,1 +1,1 @@
-"""One look at a device, for a person: everything that a single poll shows, and what to do."""
+"""Explain one poll of a device to a person: everything that it shows, and what to do."""

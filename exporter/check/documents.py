@@ -1,4 +1,4 @@
-"""What is told of checked devices: an object each, for a program. Pure."""
+"""Checked devices as JSON objects. Pure."""
 
 from __future__ import annotations
 
@@ -7,35 +7,35 @@ from dataclasses import asdict
 from typing import Any
 
 from exporter.check.examine import DeviceCheck
-from exporter.check.report import belief
+from exporter.check.report import verify
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.ntp_info import NtpClientReading
 
 
-def documents(checkups: Sequence[DeviceCheck]) -> list[dict[str, Any]]:
-    """An object for each device, as `--json` prints them; `None` is what is not known."""
-    return [_document(checkup) for checkup in checkups]
+def documents(checks: Sequence[DeviceCheck]) -> list[dict[str, Any]]:
+    """Return the objects that `--json` prints, one per device; `None` means unknown."""
+    return [_document(check) for check in checks]
 
 
-def _document(checkup: DeviceCheck) -> dict[str, Any]:
-    device, state, offset = checkup.device, checkup.device.state, checkup.offset
+def _document(check: DeviceCheck) -> dict[str, Any]:
+    device, state, offset = check.device, check.device.state, check.offset
     return {
         "device": device.target.name,
         "address": device.target.address,
         "labels": dict(device.target.labels),
-        "checked": checkup.checked,
-        "fine": checkup.fine,
-        "scheme": checkup.module.scheme,
+        "checked": check.checked,
+        "fine": check.fine,
+        "scheme": check.module.scheme,
         "answered": state.answered,
         "seconds": state.last_poll_seconds,
         "error": _error(state.error),
-        "tls": _tls(checkup),
+        "tls": _tls(check),
         "authentication": device.client.scheme,
         "api_version": None if state.reading is None else state.reading.api_version,
         "client": _client(state.client),
         "clock": None if offset is None else offset._asdict(),
         "mismatches": state.mismatches,
-        "troubles": [trouble._asdict() for trouble in checkup.issues],
+        "troubles": [issue._asdict() for issue in check.issues],
     }
 
 
@@ -45,11 +45,11 @@ def _error(error: DeviceError | None) -> dict[str, Any] | None:
     return {"reason": error.reason, "code": error.code, "message": str(error)}
 
 
-def _tls(checkup: DeviceCheck) -> dict[str, Any] | None:
-    certificate = checkup.certificate
+def _tls(check: DeviceCheck) -> dict[str, Any] | None:
+    certificate = check.certificate
     if certificate is None:
         return None
-    verified, why = belief(checkup, certificate)
+    verified, why = verify(check, certificate)
     return {
         "verified": verified,
         "why": why,

@@ -1,4 +1,4 @@
-"""Polling a device once, and keeping what its connection showed besides."""
+"""Poll a device once, and keep the certificate that it showed."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from exporter.vapix.tls import Certificate
 
 @dataclass(slots=True)
 class DeviceCheck:
-    """A device, how it is asked, and what one poll has shown; nothing before that has ended.
+    """A device, its settings, and the results of one poll, which are empty until the poll ends.
 
-    `by_flags`: the command line says how it is asked, no config does. `certificate` is the last
-    one that it showed, `offset` its clock right after the poll.
+    `by_flags`: the settings are from the command line, not a config. `certificate` is the last
+    one that the device showed, `offset` its measured offset right after the poll.
     """
 
     device: Device
@@ -31,54 +31,47 @@ class DeviceCheck:
 
     @property
     def checked(self) -> bool:
-        """Whether the poll has ended, well or not."""
+        """Whether the poll has ended, successful or not."""
         return self.device.state.up is not None
 
     @property
     def fine(self) -> bool:
-        """Whether there is nothing to be done."""
+        """Whether the device was checked and has no issues."""
         return self.checked and not self.issues
 
 
 _examined: Final[ContextVar[DeviceCheck]] = ContextVar("examined")
 
 
-def notice(certificate: Certificate) -> None:
-    """Take a certificate for that of the device which is being examined in this context."""
+def keep_certificate(certificate: Certificate) -> None:
+    """Keep the certificate of the device that is examined in the current context."""
     _examined.get().certificate = certificate
 
 
-async def examine(checkup: DeviceCheck, host: HostClock) -> None:
-    """Poll the device once, and judge it. Raises nothing but cancellation."""
-    device = checkup.device
-    _examined.set(checkup)
+async def examine(check: DeviceCheck, host: HostClock) -> None:
+    """Poll the device once and diagnose it. Raises nothing but cancellation."""
+    device = check.device
+    _examined.set(check)
     outcome = await device.poll(host)
     device.state.record(outcome)
-    checkup.offset = device.state.clock_offset(outcome.ended)
-    found = diagnose(device.state, checkup.offset)
-    checkup.issues = [_with_pin(trouble, checkup) for trouble in found]
+    check.offset = device.state.clock_offset(outcome.ended)
+    check.issues = [_add_pin(issue, check) for issue in diagnose(device.state, check.offset)]
 
 
-def _with_pin(trouble: Issue, checkup: DeviceCheck) -> Issue:
-    """Advice on a certificate that is not believed, with what it takes to believe it."""
-    error, certificate = checkup.device.state.last_error, checkup.certificate
-    is_on_tls = trouble.level == "bad" and error is not None and error.reason == "tls"
-    if not is_on_tls or certificate is None or certificate.refusal is None:
-        return trouble
-    how = _how_to_pin(certificate.fingerprint_sha256, checkup)
-    advice = f"If the certificate is the device's own, {how}"
-    if _is_of_another_name(certificate.refusal) and not checkup.by_flags:
-        advice += "; if only its name is another, give that as server_name"
-    return trouble._replace(advice=f"{advice}.")
-
-
-def _how_to_pin(pin: str, checkup: DeviceCheck) -> str:
-    if checkup.by_flags:
-        instead = " instead of --ca-file" if checkup.module.tls_config.ca_file else ""
-        return f"add --fingerprint-sha256={pin}{instead} to pin it"
-    instead = " in place of ca_file" if checkup.module.tls_config.ca_file else ""
-    return f"put fingerprint_sha256: {pin} into tls_config{instead}"
-
-
-def _is_of_another_name(refusal: str) -> bool:
-    return "mismatch" in refusal  # OpenSSL's word for names and for addresses
+def _add_pin(issue: Issue, check: DeviceCheck) -> Issue:
+    """Replace the advice on an untrusted certificate by the exact setting that pins it."""
+    error, certificate = check.device.state.last_error, check.certificate
+    is_tls = issue.level == "bad" and error is not None and error.reason == "tls"
+    if not is_tls or certificate is None or certificate.refusal is None:
+        return issue
+    has_ca_file = check.module.tls_config.ca_file is not None
+    pin = certificate.fingerprint_sha256
+    advice = "If this is the device's own certificate, pin it: "
+    if check.by_flags:
+        instead = " instead of --ca-file" if has_ca_file else ""
+        return issue._replace(advice=f"{advice}add --fingerprint-sha256={pin}{instead}.")
+    instead = " instead of ca_file" if has_ca_file else ""
+    advice += f"add fingerprint_sha256: {pin} to tls_config{instead}"
+    if "mismatch" in certificate.refusal:  # OpenSSL's word for another name or address
+        advice += "; if only the name differs, set server_name to the certificate's name"
+    return issue._replace(advice=f"{advice}.")

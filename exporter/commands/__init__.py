@@ -1,1 +1,1 @@
-"""The subcommands: each has `add_arguments(parser)` and `execute(arguments)`; what they share."""
+"""The subcommands, each with `add_arguments(parser)` and `execute(arguments)`; what they share."""

@@ -1,4 +1,4 @@
-"""What several subcommands take from the command line, and how it is read."""
+"""Flags that several subcommands share, and types for argparse."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Final
 
 from exporter.fleet.sharding import Shard, parse_shard
-from exporter.system.addresses import LARGEST_PORT
-from exporter.system.durations import parse_duration
-from exporter.system.listen_address import DEFAULT_PORT, listen_address
+from exporter.system.addresses import DEFAULT_PORT, LARGEST_PORT, listen_address
+from exporter.system.text import parse_digits, parse_duration
 from exporter.web.listener import WebSettings
 
 LARGEST_COUNT: Final = 10_000
@@ -17,7 +16,7 @@ DEFAULT_CONFIG_FILE: Final = Path("config.yaml")
 
 
 def add_config_file(parser: argparse.ArgumentParser) -> None:
-    """`--config.file`."""
+    """Add `--config.file`."""
     parser.add_argument(
         "--config.file",
         dest="config_file",
@@ -29,7 +28,7 @@ def add_config_file(parser: argparse.ArgumentParser) -> None:
 
 
 def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
-    """`--web.*`: where the web side listens, what it calls the metrics, whom it lets in."""
+    """Add `--web.*`: listen addresses, the path of the metrics, the web config file."""
     default = f"{default_host}:{DEFAULT_PORT}"
     parser.add_argument(
         "--web.listen-address",
@@ -50,63 +49,61 @@ def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
     parser.add_argument(
         "--web.config.file",
         dest="web_config_file",
-        type=_file_or_none,
+        type=lambda text: Path(text) if text else None,
         metavar="FILE",
-        help="a web-config as Prometheus's exporters have it: TLS, basic auth, headers",
+        help="standard Prometheus web config file: TLS, basic auth, headers",
     )
 
 
 def add_log(parser: argparse.ArgumentParser) -> None:
-    """`--log.*`: how much is logged to standard error, and in which form."""
+    """Add `--log.*`."""
     parser.add_argument(
         "--log.level",
         dest="log_level",
         choices=("debug", "info", "warn", "error"),
         default="info",
-        help="the least that is logged (default: %(default)s)",
+        help="minimum log level (default: %(default)s)",
     )
     parser.add_argument(
         "--log.format",
         dest="log_format",
         choices=("logfmt", "json"),
         default="logfmt",
-        help="form of the log lines (default: %(default)s)",
+        help="log format (default: %(default)s)",
     )
 
 
 def web_settings(arguments: argparse.Namespace, default_host: str) -> WebSettings:
-    """What `add_web` has read."""
+    """Return the settings parsed by the flags of `add_web`."""
     listen = tuple(arguments.listen or [(default_host, DEFAULT_PORT)])
     return WebSettings(listen, arguments.telemetry_path, arguments.web_config_file)
 
 
 def _file(text: str) -> Path:
     if not text:
-        # As a path it would be the folder that we are in.
+        # `Path("")` would be the current folder.
         raise argparse.ArgumentTypeError("must name a file")
     return Path(text)
 
 
-def _file_or_none(text: str) -> Path | None:
-    return Path(text) if text else None
-
-
 def device_count(text: str) -> int:
-    """How many simulated devices. Raises `argparse.ArgumentTypeError`."""
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= LARGEST_PORT):
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of devices")
-    return int(text)
+    """Parse a number of simulated devices. Raises `argparse.ArgumentTypeError`."""
+    count = parse_digits(text, LARGEST_PORT)
+    if not count:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of devices")
+    return count
 
 
 def positive_count(text: str) -> int:
-    """How many at once. Raises `argparse.ArgumentTypeError`."""
-    if not (text.isascii() and text.isdigit() and 0 < int(text) <= LARGEST_COUNT):
+    """Parse a number from 1 to `LARGEST_COUNT`. Raises `argparse.ArgumentTypeError`."""
+    count = parse_digits(text, LARGEST_COUNT)
+    if not count:
         raise argparse.ArgumentTypeError(f"{text!r} is not within 1 to {LARGEST_COUNT}")
-    return int(text)
+    return count
 
 
 def duration_seconds(text: str) -> float:
-    """A duration as Prometheus writes it, over zero. Raises `argparse.ArgumentTypeError`."""
+    """Parse a Prometheus duration longer than zero. Raises `argparse.ArgumentTypeError`."""
     try:
         seconds = parse_duration(text)
     except ValueError as problem:
@@ -117,7 +114,7 @@ def duration_seconds(text: str) -> float:
 
 
 def shard(text: str) -> Shard:
-    """`I/N`. Raises `argparse.ArgumentTypeError`."""
+    """Parse `I/N`. Raises `argparse.ArgumentTypeError`."""
     try:
         return parse_shard(text)
     except ValueError as problem:
@@ -125,8 +122,8 @@ def shard(text: str) -> Shard:
 
 
 def telemetry_path(text: str) -> str:
-    """A path of its own for the metrics. Raises `argparse.ArgumentTypeError`."""
+    """Check a path for the metrics that no other page uses. Raises `argparse.ArgumentTypeError`."""
     taken = text in ("/", "/config", "/probe", "/discover") or text.startswith(("/-/", "/device/"))
     if not text.startswith("/") or taken or set(text) & set(" ?#{}%"):
-        raise argparse.ArgumentTypeError(f"{text!r} is no free path such as /metrics")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a free path such as /metrics")
     return text

@@ -1,84 +1,151 @@
-"""Going through devices once, outside the daemon: so many at a time, until told to stop."""
+"""What `check` and `configure` share: running once, on many devices, with an exit code."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import io
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import structlog
+import uvloop
 
-from exporter.commands.targets import UsageError
-from exporter.config import Config, ConfigError
-from exporter.config.schema import DeviceConfig
+from exporter.commands.targets import SelectedDevices, UsageError
+from exporter.config import ConfigError
 from exporter.devices.device import Device
 from exporter.fleet.client_factory import build_client_factories
 from exporter.fleet.reconciler import build_device_specs, make_device
 from exporter.fleet.sharding import ALL_DEVICES
-from exporter.system.file_limit import TooManyConnections, raise_file_limit
-from exporter.system.signals import Interruption
+from exporter.system.logs import configure_logging
+from exporter.system.process import TooManyConnections, raise_file_limit
+from exporter.system.signals import StopEvents
+from exporter.system.terminal import progress, warn
 from exporter.vapix.connection import open_session
 from exporter.vapix.tls import Notice
 
+EXIT_OK: Final = 0
+EXIT_PROBLEM: Final = 1
+EXIT_USAGE: Final = 2
+
 DEFAULT_CONCURRENCY: Final = 16
-"""How many devices are asked at once: what other fleet tools do."""
+"""Devices asked at once, as in other fleet tools."""
+
+
+class DeviceJob(Protocol):
+    """One device of a batch, and what the command knows about it."""
+
+    @property
+    def device(self) -> Device:
+        """The device to ask."""
+
 
 T = TypeVar("T")
+Job = TypeVar("Job", bound=DeviceJob)
 
 _log = structlog.get_logger()
 
 
-@asynccontextmanager
-async def opened(
-    config: Config,
-    chosen: Sequence[DeviceConfig],
-    concurrency: int,
-    notice: Notice | None = None,
-) -> AsyncIterator[list[Device]]:
-    """The chosen devices, ready to be asked, so many at once, in their order.
+def run_command(name: str, command: Coroutine[Any, Any, int]) -> int:
+    """Run a command to its end and return its exit code.
 
-    `notice` is told of each certificate that a device shows, in the contextvars of who asks it.
-    Raises `UsageError` for a secret file that cannot be read, and for too many at once.
+    Returns 2 and prints the reason for `ConfigError` and `UsageError`, 1 if the reader of the
+    output is gone.
     """
+    configure_logging("warn", "logfmt")
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # for characters such as an arrow
+    try:
+        return uvloop.run(command)
+    except (ConfigError, UsageError) as problem:
+        print(f"{name}: {problem}", file=sys.stderr)
+        return EXIT_USAGE
+    except BrokenPipeError:
+        # Python flushes stdout at exit, which would fail again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_PROBLEM
+
+
+def exit_incomplete(name: str) -> int:
+    """Warn that a source of devices failed, and return the exit code for it."""
+    warn(f"{name}: some devices could not be discovered, see `discovery` above")
+    return EXIT_PROBLEM
+
+
+@asynccontextmanager
+async def open_devices(
+    targets: SelectedDevices, concurrency: int, notice: Notice | None = None
+) -> AsyncIterator[list[Device]]:
+    """Yield the target devices in their order, ready to be asked.
+
+    `notice` is called with each certificate that a device shows, in the contextvars of the task
+    that asks. Raises `UsageError` for an unreadable secret file, and if the limit on open files
+    is too low for `concurrency`.
+    """
+    config, chosen = targets.config, targets.devices
     modules = {device.module: config.module(device.module) for device in chosen}
     try:
-        doors = build_client_factories(modules, {})
+        factories = build_client_factories(modules, {})
         raise_file_limit(min(concurrency, len(chosen)))
     except (ConfigError, TooManyConnections) as problem:
         raise UsageError(str(problem)) from None
     if notice is not None:
-        for door in doors.values():
-            door.notice_certificates(notice)
-    alone = config.model_copy(update={"devices": tuple(chosen)})
-    wanted = build_device_specs(alone, (), doors, ALL_DEVICES)
+        for factory in factories.values():
+            factory.notice_certificates(notice)
+    reduced = config.model_copy(update={"devices": chosen})
+    specs = build_device_specs(reduced, (), factories, ALL_DEVICES)
     async with open_session() as session:
-        yield [make_device(each, session) for each in wanted.values()]
+        yield [make_device(spec, session) for spec in specs.values()]
 
 
-async def sweep(
+async def run_jobs(
+    action: str,
+    jobs: Sequence[Job],
+    work: Callable[[Job], Awaitable[None]],
+    concurrency: int,
+    events: StopEvents,
+) -> None:
+    """Do `work` for each device as `run_batch` does, with a progress bar named `action`."""
+
+    async def work_once(job: Job) -> None:
+        try:
+            await work(job)
+        finally:
+            # With thousands of devices only those in progress stay connected.
+            job.device.client.release()
+
+    with progress(action, len(jobs), sys.stderr) as advance:
+        await run_batch(jobs, work_once, concurrency, events, advance)
+
+
+async def run_batch(
     jobs: Sequence[T],
     work: Callable[[T], Awaitable[None]],
     concurrency: int,
-    interruption: Interruption,
+    events: StopEvents,
     advance: Callable[[], None],
 ) -> None:
-    """Do `work` on each job, at most so many at once, and `advance` after each.
+    """Do `work` for each job, at most `concurrency` at once, and call `advance` after each.
 
-    After `stop` no further one begins, after `abandon` those that are under way are cancelled. One
-    that raises is logged and stops no other.
+    After `stop` no further job starts; `abandon` cancels those in progress. An exception of one
+    job is logged and does not stop the others.
     """
     waiting = iter(jobs)
 
     async def take_jobs() -> None:
         for job in waiting:
-            if interruption.stop.is_set():
+            if events.stop.is_set():
                 return
-            await _guarded(job, work)
+            try:
+                await work(job)
+            except Exception:  # noqa: BLE001 - one device must not stop the others
+                _log.exception("batch.internal_error")
             advance()
 
     workers = [asyncio.create_task(take_jobs()) for _ in jobs[:concurrency]]
-    abandoned = asyncio.create_task(interruption.abandon.wait())
+    abandoned = asyncio.create_task(events.abandon.wait())
     working = asyncio.gather(*workers)
     try:
         await asyncio.wait((working, abandoned), return_when=asyncio.FIRST_COMPLETED)
@@ -86,10 +153,3 @@ async def sweep(
         for task in (*workers, abandoned):
             task.cancel()
         await asyncio.gather(*workers, abandoned, working, return_exceptions=True)
-
-
-async def _guarded(job: T, work: Callable[[T], Awaitable[None]]) -> None:
-    try:
-        await work(job)
-    except Exception:  # noqa: BLE001 - one guard, so that no device can stop the others
-        _log.exception("sweep.internal_error")

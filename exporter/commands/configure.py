@@ -1,4 +1,4 @@
-"""`axis-ntp-exporter configure`: compare devices with their `expect`, and put them right."""
+"""`axis-ntp-exporter configure`: show or apply NTP settings that differ from `expect`."""
 
 from __future__ import annotations
 
@@ -6,39 +6,44 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
-import uvloop
-
 from exporter.commands.arguments import add_config_file, positive_count
-from exporter.commands.batch import DEFAULT_CONCURRENCY, opened, sweep
-from exporter.commands.job import FINE, NOT_FINE, not_all_found, run_job
-from exporter.commands.targets import UsageError, add_selection, chosen_devices, loaded_config
-from exporter.config import Config
-from exporter.config.schema import DeviceConfig
-from exporter.configure.apply import DeviceChange, change, compare, mark_pending
+from exporter.commands.batch import (
+    DEFAULT_CONCURRENCY,
+    EXIT_OK,
+    EXIT_PROBLEM,
+    exit_incomplete,
+    open_devices,
+    run_command,
+    run_jobs,
+)
+from exporter.commands.targets import UsageError, add_selection, configured_targets
+from exporter.configure.apply import DeviceChange, apply_change, compare, mark_pending
 from exporter.configure.audit import AuditFailed, AuditLog, open_audit_log, operator, utc_now
 from exporter.configure.outcome import RIGHT, ChangeStatus
-from exporter.configure.report import (
-    device_lines,
-    documents,
-    next_step,
-    summary,
+from exporter.configure.report import device_lines, documents, next_step, summary
+from exporter.system.signals import StopEvents, handle_interrupts
+from exporter.system.terminal import confirm, print_lines, warn
+from exporter.system.text import plural
+
+_INTERRUPTED = (
+    "configure: interrupted: no further device is changed, changes in progress are completed;"
+    " interrupt again to quit at once"
 )
-from exporter.system.signals import Interruption, interruptions
-from exporter.system.terminal import confirm, counted, print_lines, progress, warn
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The flags of `configure`."""
+    """Add the flags of `configure`."""
     add_config_file(parser)
     add_selection(parser)
     add = parser.add_argument
-    add("--apply", action="store_true", help="change what differs; without it nothing is changed")
-    add("--yes", action="store_true", help="with --apply: do not ask first")
-    add("--json", action="store_true", help="print a list with an object for each device")
+    add("--apply", action="store_true", help="change what differs; otherwise nothing is changed")
+    add("--yes", action="store_true", help="with --apply: do not ask for confirmation")
+    add("--json", action="store_true", help="print a JSON list with one object per device")
     add(
         "--concurrency",
         type=positive_count,
@@ -50,29 +55,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--audit-log",
         type=Path,
         metavar="FILE",
-        help="with --apply: append a JSON line here before each change and one after it",
+        help="with --apply: append a JSON line before and after each change",
     )
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Compare, and change if asked to; 0 if every device is right in the end."""
-    return run_job("configure", lambda: _job(arguments))
+    """Compare devices, and change them with `--apply`; returns 0 if all comply in the end."""
+    return run_command("configure", _configure(arguments))
 
 
-def _job(arguments: argparse.Namespace) -> int:
-    config, problems = loaded_config(arguments.config_file)
-    chosen = chosen_devices(config, arguments.devices, arguments.selectors)
+async def _configure(arguments: argparse.Namespace) -> int:
+    targets = await configured_targets(arguments)
     _require_consent(arguments)
-    with _audit_log(arguments) as audit:
-        code = uvloop.run(_configure(config, chosen, arguments, audit))
-    return code if arguments.devices or not problems else not_all_found("configure")
+    with _audit_log(arguments) as audit, handle_interrupts(partial(warn, _INTERRUPTED)) as events:
+        async with open_devices(targets, arguments.concurrency) as devices:
+            run = _Run([DeviceChange(device) for device in devices], arguments, audit, events)
+            await run.compare()
+            if arguments.apply:
+                await run.apply()
+            run.report()
+    if not targets.complete:
+        return exit_incomplete("configure")
+    return EXIT_OK if run.is_complete else EXIT_PROBLEM
 
 
 def _require_consent(arguments: argparse.Namespace) -> None:
-    # The question is seen on one and answered on the other.
-    somebody_there = all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
-    if arguments.apply and not arguments.yes and not somebody_there:
-        raise UsageError("--apply asks first, and there is no terminal to ask at: add --yes")
+    # The question appears on stderr, the answer comes from stdin.
+    has_terminal = all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
+    if arguments.apply and not arguments.yes and not has_terminal:
+        raise UsageError("--apply asks for confirmation, but there is no terminal: add --yes")
 
 
 @contextmanager
@@ -87,111 +98,73 @@ def _audit_log(arguments: argparse.Namespace) -> Iterator[AuditLog | None]:
         raise UsageError(str(problem)) from None
 
 
-async def _configure(
-    config: Config,
-    chosen: Sequence[DeviceConfig],
-    arguments: argparse.Namespace,
-    audit: AuditLog | None,
-) -> int:
-    with interruptions(_tell_interrupted) as interruption:
-        async with opened(config, chosen, arguments.concurrency) as devices:
-            run = _Run([DeviceChange(device) for device in devices], arguments, audit, interruption)
-            await run.compare()
-            if arguments.apply:
-                await run.apply()
-            run.report()
-    return FINE if run.all_right else NOT_FINE
-
-
-def _tell_interrupted() -> None:
-    warn(
-        "configure: interrupted: no further device is begun, a change under way is finished;"
-        " interrupt again to quit at once"
-    )
-
-
 class _Run:
-    """One call of the command: its devices, and how far it got with each."""
+    """One run of the command: its devices and their results so far."""
 
     def __init__(
         self,
-        cases: list[DeviceChange],
+        changes: list[DeviceChange],
         arguments: argparse.Namespace,
         audit: AuditLog | None,
-        interruption: Interruption,
+        events: StopEvents,
     ) -> None:
-        self._cases = cases
-        self._untold = cases
+        self._changes = changes
+        self._unreported = changes
         self._arguments = arguments
         self._audit = audit
-        self._interruption = interruption
+        self._events = events
         self._audit_failure: AuditFailed | None = None
 
     @property
-    def all_right(self) -> bool:
-        """Whether every device is as expected now, some of them by comparing, and all on record."""
-        results = {case.finding.result for case in self._cases}
-        was_compared = results != {ChangeStatus.NOTHING_EXPECTED}
-        return results <= RIGHT and was_compared and self._audit_failure is None
+    def is_complete(self) -> bool:
+        """Whether all devices comply, at least one was compared, and all changes are recorded."""
+        statuses = {change.result.status for change in self._changes}
+        was_compared = statuses != {ChangeStatus.NOTHING_EXPECTED}
+        return statuses <= RIGHT and was_compared and self._audit_failure is None
 
     async def compare(self) -> None:
-        """Read every device; what only reads is given up at the first signal."""
-        stop = self._interruption.stop
-        await self._sweep("reading", self._cases, compare, Interruption(stop, abandon=stop))
+        """Read every device; the first signal abandons this, because nothing is changed."""
+        concurrency, events = self._arguments.concurrency, self._events.without_delay()
+        await run_jobs("reading", self._changes, compare, concurrency, events)
 
     async def apply(self) -> None:
-        """Show what differs, ask, change it."""
-        differing = [case for case in self._cases if case.finding.result is ChangeStatus.DIFFERENT]
+        """Show the differences, ask for confirmation, and change the devices."""
+        differing = [each for each in self._changes if each.result.status is ChangeStatus.DIFFERENT]
         if not differing or not await self._may_change(len(differing)):
             return
-        self._untold = differing
-        for case in differing:
-            mark_pending(case)
-        await self._sweep("changing", differing, self._change, self._interruption)
+        self._unreported = differing
+        for change in differing:
+            mark_pending(change)
+        concurrency = self._arguments.concurrency
+        await run_jobs("changing", differing, self._apply_one, concurrency, self._events)
 
     def report(self) -> None:
-        """Tell how it stands now with every device that was not told of since it was read."""
+        """Print the results that were not yet printed, or with `--json` all of them."""
         if self._audit_failure is not None:
             warn(f"configure: stopped: {self._audit_failure}")
         if self._arguments.json:
-            print(json.dumps(documents(self._cases), indent=2), flush=True)
+            print(json.dumps(documents(self._changes), indent=2), flush=True)
             return
-        print_lines(device_lines(self._untold), sys.stdout)
-        print(summary(self._cases))
-        print(next_step(self._cases, applying=self._arguments.apply), flush=True)
+        print_lines(device_lines(self._unreported), sys.stdout)
+        print(summary(self._changes))
+        print(next_step(self._changes, applying=self._arguments.apply), flush=True)
 
     async def _may_change(self, count: int) -> bool:
-        stop = self._interruption.stop
-        asked = not self._arguments.yes
+        stop = self._events.stop
+        must_ask = not self._arguments.yes
         if stop.is_set():
             return False
-        if asked or not self._arguments.json:
+        if must_ask or not self._arguments.json:
             stream = sys.stderr if self._arguments.json else sys.stdout
-            print_lines(device_lines(self._cases), stream)
-            print(summary(self._cases), file=stream, flush=True)
-            self._untold = []
-        return not asked or await confirm(f"Change {counted(count)}?", stop)
+            print_lines(device_lines(self._changes), stream)
+            print(summary(self._changes), file=stream, flush=True)
+            self._unreported = []
+        return not must_ask or await confirm(f"Change {count} {plural(count, 'device')}?", stop)
 
-    async def _change(self, case: DeviceChange) -> None:
+    async def _apply_one(self, change: DeviceChange) -> None:
         try:
-            await change(case, self._audit, self._interruption.stop)
+            await apply_change(change, self._audit, self._events.stop)
         except AuditFailed as failure:
-            # What is not on record is not done: nobody would know who did it.
+            # Make no change without a record of who made it.
             self._audit_failure = failure
-            self._interruption.stop.set()
-
-    async def _sweep(
-        self,
-        what: str,
-        cases: Sequence[DeviceChange],
-        work: Callable[[DeviceChange], Awaitable[None]],
-        interruption: Interruption,
-    ) -> None:
-        async def work_once(case: DeviceChange) -> None:
-            try:
-                await work(case)
-            finally:
-                case.device.client.release()  # of thousands, only those at work are connected
-
-        with progress(what, len(cases), sys.stderr) as advance:
-            await sweep(cases, work_once, self._arguments.concurrency, interruption, advance)
+            self._events.stop.set()

@@ -1,10 +1,9 @@
-"""`axis-ntp-exporter demo`: a simulated fleet and the daemon on it, in one command."""
+"""`axis-ntp-exporter demo`: run the daemon on a simulated fleet."""
 
 from __future__ import annotations
 
 import argparse
 import sys
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
 import uvloop
@@ -24,20 +23,20 @@ POLL_INTERVAL = "10s"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The demo's flags."""
+    """Add the demo's flags."""
     parser.add_argument(
         "--devices",
         type=device_count,
         default=20,
         metavar="N",
-        help="how many (default: %(default)s)",
+        help="number of simulated devices (default: %(default)s)",
     )
     add_web(parser, LOOPBACK)
     add_log(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run until a signal says stop; 1 if it could not start."""
+    """Run until SIGTERM or SIGINT; returns 0, or 1 if the demo could not start."""
     configure_logging(arguments.log_level, arguments.log_format)
     try:
         uvloop.run(_demo(arguments.devices, web_settings(arguments, LOOPBACK)))
@@ -49,34 +48,26 @@ def execute(arguments: argparse.Namespace) -> int:
 
 async def _demo(count: int, settings: WebSettings) -> None:
     with stop_signals() as stop:
-        async with (
-            serve_fleet(build_fleet(count, "demo")) as served,
-            _exporter_on(served, settings) as urls,
-        ):
-            print(_where_to_look(count, urls[0], settings.telemetry_path), flush=True)
-            await stop.wait()
+        async with serve_fleet(build_fleet(count, "demo")) as served:
+            config = _make_config(served)
+            async with running(config, Settings(settings, load=lambda: config)) as urls:
+                print(_describe_urls(count, urls[0], settings.telemetry_path), flush=True)
+                await stop.wait()
 
 
-def _exporter_on(
-    served: ServedFleet, settings: WebSettings
-) -> AbstractAsyncContextManager[list[str]]:
-    config = _config(served)
-    return running(config, Settings(settings, load=lambda: config))
-
-
-def _config(served: ServedFleet) -> Config:
-    # Through the text form, as from a file: the demo shows that such a config loads.
+def _make_config(served: ServedFleet) -> Config:
+    # As text, as from a file: this shows that such a config can be loaded.
     document = yaml.safe_dump(served.exporter_config(interval=POLL_INTERVAL))
     return parse_config(parse_yaml(document), {}, Path())
 
 
-def _where_to_look(count: int, web: str, telemetry_path: str) -> str:
+def _describe_urls(count: int, web: str, telemetry_path: str) -> str:
     return f"""
-{count} simulated devices are polled every {POLL_INTERVAL}, some of them in trouble. Look at:
+Polling {count} simulated devices every {POLL_INTERVAL}, some of them with problems. Open:
 
-  {web}/         the fleet at a glance
-  {web}{telemetry_path}  what Prometheus scrapes
+  {web}/         status of all devices
+  {web}{telemetry_path}  metrics for Prometheus
   {web}/-/ready  200 once every device was polled
 
-Ctrl-C ends it.
+Press Ctrl-C to stop.
 """

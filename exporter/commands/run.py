@@ -26,8 +26,9 @@ from exporter.config.files import check_files
 from exporter.daemon import AutoReload, Settings, StartFailed, run_daemon
 from exporter.system.files import Digests, digests
 from exporter.system.logs import configure_logging
-from exporter.system.process import collect_seldom
+from exporter.system.process import collect_rarely
 from exporter.system.systemd import ServiceManager
+from exporter.system.text import plural
 from exporter.web.web_config.schema import WebConfig, load_web_config
 
 ANY_HOST = ""
@@ -36,19 +37,19 @@ _log = structlog.get_logger()
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The daemon's flags."""
+    """Add the daemon's flags."""
     add_config_file(parser)
     parser.add_argument(
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="check the config files, print every error as `path: problem`, exit 0 or 1",
+        help="check the config files, print each error as `path: problem`, exit 0 or 1",
     )
     parser.add_argument(
         "--config.enable-auto-reload",
         dest="auto_reload",
         action="store_true",
-        help="reload when the config file, or a file that it refers to, has changed",
+        help="reload when the config file or a file named in it has changed",
     )
     parser.add_argument(
         "--config.auto-reload-interval",
@@ -71,11 +72,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Run until a signal says stop; 0 after a clean end, 1 if it could not start."""
-    # Until the daemon runs: what a reload would load is being loaded.
+    """Run until SIGTERM or SIGINT; returns 0, or 1 if the daemon could not start."""
+    # Ignored until the daemon runs: the config is being loaded anyway.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     configure_logging(arguments.log_level, arguments.log_format)
-    collect_seldom()
+    collect_rarely()
     loaded = digests((arguments.config_file,))
     try:
         config, web_config = _load(arguments)
@@ -84,14 +85,15 @@ def execute(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
-    print(f"{arguments.config_file}: fine, {_described(config)}")
+    count = len(config.devices)
+    print(f"{arguments.config_file}: valid, {count} {plural(count, 'device')}")
     if web_config is not None:
-        print(f"{arguments.web_config_file}: fine, {web_config}")
+        print(f"{arguments.web_config_file}: valid, {web_config}")
     return 0
 
 
 def _load(arguments: argparse.Namespace) -> tuple[Config, WebConfig | None]:
-    """Both config files. Raises `ConfigError` with the errors of both."""
+    """Load both config files. Raises `ConfigError` with the errors of both."""
     file, web_file = arguments.config_file, arguments.web_config_file
     problems: list[str] = []
     config, web_config = None, None
@@ -123,13 +125,8 @@ def _settings(arguments: argparse.Namespace, loaded: Digests) -> Settings:
     )
 
 
-def _described(config: Config) -> str:
-    count = len(config.devices)
-    return f"{count} device{'' if count == 1 else 's'}"
-
-
 def run_to_end(daemon: Coroutine[None, None, None]) -> int:
-    """Run a daemon on the fastest event loop there is; 1 if it could not start."""
+    """Run the daemon on uvloop and return the exit code: 1 if it could not start."""
     try:
         uvloop.run(daemon)
     except StartFailed as failure:

@@ -1,4 +1,4 @@
-"""`axis-ntp-exporter simulate`: simulated devices, until a signal says stop."""
+"""`axis-ntp-exporter simulate`: run simulated devices until a signal."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from exporter.system.signals import stop_signals
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The simulator's flags."""
+    """Add the simulator's flags."""
     command.add_arguments(parser)
 
 
 def execute(arguments: argparse.Namespace) -> int:
-    """Serve simulated devices until a signal says stop; 1 if that is not possible."""
+    """Serve simulated devices until SIGTERM or SIGINT; returns 1 if they cannot be served."""
     return uvloop.run(_simulate(arguments))
 
 

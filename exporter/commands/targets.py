@@ -1,40 +1,73 @@
-"""Which of the configured devices a command is about."""
+"""Which devices a command works on: those of the config, or addresses on the command line."""
 
 from __future__ import annotations
 
 import argparse
-import asyncio
 import difflib
+import getpass
 import os
+import sys
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, NamedTuple
+
+from pydantic import ValidationError
 
 from exporter.config import Config, load_config
-from exporter.config.schema import DeviceConfig
+from exporter.config.errors import as_lines
+from exporter.config.files import check_files
+from exporter.config.loader import problems_of
+from exporter.config.schema import DEFAULT_MODULE, DeviceConfig
+from exporter.config.types import check_username
 from exporter.discovery.manager import discover_once
 from exporter.system.terminal import warn
 from exporter.system.text import escaped
 
-_FEW: Final = 8
-"""How many values of a label are told to one who asked for another."""
+_MOST_VALUES: Final = 8
+"""Known values of a label that an error message lists."""
+
+_TLS_FLAGS: Final = ("fingerprint_sha256", "ca_file", "insecure_skip_verify")
+_DEVICE_FLAGS: Final = ("username", "password_file", "scheme", *_TLS_FLAGS)
+_MODULE: Final = f"modules.{DEFAULT_MODULE}."
+_FLAG_OF_PATH: Final = {
+    f"{_MODULE}auth": "--password-file",
+    f"{_MODULE}auth.password_file": "--password-file",
+    f"{_MODULE}tls_config": "--ca-file",
+    f"{_MODULE}tls_config.ca_file": "--ca-file",
+    f"{_MODULE}tls_config.fingerprint_sha256": "--fingerprint-sha256",
+}
+"""The flag to name in an error message, by the path in a config."""
 
 Selector = tuple[str, str]
-"""A label's name and the value that it must have; empty for a label that is not there."""
+"""A label's name and required value; an empty value requires that the label is absent."""
 
 
 class UsageError(Exception):
-    """The command cannot mean what was asked for; `str()` says why, in a sentence."""
+    """The command line cannot be used; `str()` says why."""
+
+
+class SelectedDevices(NamedTuple):
+    """The devices of a command, and the config with their settings.
+
+    `by_flags`: built from the command line, without a config file. `complete`: false if devices
+    may be missing because a source of discovery failed.
+    """
+
+    config: Config
+    devices: tuple[DeviceConfig, ...]
+    by_flags: bool = False
+    complete: bool = True
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
-    """`DEVICE …`, `--selector`, `--site`."""
+    """Add `DEVICE …`, `--selector` and `--site`."""
     parser.add_argument(
         "devices",
         nargs="*",
         metavar="DEVICE",
-        help="a device's name or address, as configured (default: every device)",
+        help="name or address of a configured device (default: all devices)",
     )
     parser.add_argument(
         "--selector",
@@ -43,7 +76,7 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="LABEL=VALUE",
-        help="only devices with this label; repeatable, all must hold",
+        help="only devices with this label; repeatable, all must match",
     )
     parser.add_argument(
         "--site",
@@ -56,86 +89,172 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
 
 
 def selector(text: str) -> Selector:
-    """What `LABEL=VALUE` asks for. Raises `argparse.ArgumentTypeError`."""
+    """Parse `LABEL=VALUE`. Raises `argparse.ArgumentTypeError`."""
     label, equals, value = text.partition("=")
     if not (label and equals):
-        raise argparse.ArgumentTypeError(f"{text!r} is no LABEL=VALUE")
+        raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=VALUE")
     return label, value
 
 
-def loaded_config(file: Path) -> tuple[Config, list[str]]:
-    """The config with the devices of its discovery, and what was wrong there, which is told.
+def add_device_flags(parser: argparse.ArgumentParser) -> None:
+    """Add the flags that replace a config."""
+    group = parser.add_argument_group(
+        "without a config",
+        "With any of these flags DEVICE is an address: host, host:port or [v6]:port.",
+    )
+    add = group.add_argument
+    add(
+        "--username",
+        metavar="NAME",
+        help="account on the devices; asks for its password, or reads it from a pipe",
+    )
+    add("--password-file", type=Path, metavar="FILE", help="read the password from this file")
+    add("--scheme", choices=("http", "https"), help="protocol (default: https)")
+    add("--fingerprint-sha256", metavar="HEX", help="trust only this certificate")
+    add("--ca-file", type=Path, metavar="FILE", help="trust certificates signed by these CAs")
+    add(
+        "--insecure-skip-verify",
+        action="store_true",
+        default=None,
+        help="skip certificate verification (insecure)",
+    )
 
-    Raises `ConfigError`.
+
+def has_device_flags(arguments: argparse.Namespace) -> bool:
+    """Return whether a flag of `add_device_flags` was given."""
+    return any(getattr(arguments, flag) is not None for flag in _DEVICE_FLAGS)
+
+
+async def configured_targets(arguments: argparse.Namespace) -> SelectedDevices:
+    """Load the config, discover devices, and select those of the command line.
+
+    Warns about sources of discovery that failed. Raises `ConfigError` and `UsageError`.
     """
-    config, problems = asyncio.run(discover_once(load_config(file, os.environ)))
+    config, problems = await discover_once(load_config(arguments.config_file, os.environ))
     for problem in problems:
         warn(f"discovery: {escaped(problem)}")
-    return config, problems
+    devices = select_devices(config, arguments.devices, arguments.selectors)
+    return SelectedDevices(config, devices, complete=bool(arguments.devices) or not problems)
 
 
-def chosen_devices(
-    config: Config, named: Sequence[str], selectors: Sequence[Selector]
+def select_devices(
+    config: Config, names: Sequence[str], selectors: Sequence[Selector]
 ) -> tuple[DeviceConfig, ...]:
-    """The devices that are named, or all, as far as every selector holds; in the config's order.
+    """Return the named devices (all without names) that match every selector, in config order.
 
-    Raises `UsageError` for a name that is nobody's, for one that a selector rules out, and when
-    nothing is left.
+    Raises `UsageError` for an unknown name, for a named device that does not match, and if no
+    device is left.
     """
     if not config.devices:
         raise UsageError("the config has no devices")
-    wanted = _labels_of(config, named)
-    devices = [each for each in config.devices if not named or each.label in wanted]
-    chosen = tuple(device for device in devices if _fits(device, selectors))
-    if named and len(chosen) < len(devices):
-        ruled_out = next(device for device in devices if device not in chosen)
-        raise UsageError(f"device {escaped(ruled_out.label)!r} has not {_spelled(selectors)}")
-    if not chosen:
-        raise UsageError(f"no device has {_spelled(selectors)}{_known_values(config, selectors)}")
-    return chosen
+    wanted = _resolve_names(config, names)
+    named = [device for device in config.devices if not names or device.label in wanted]
+    selected = tuple(device for device in named if _matches(device, selectors))
+    asked = " and ".join(escaped(f"{label}={value}") for label, value in selectors)
+    if names and len(selected) < len(named):
+        other = next(device for device in named if device not in selected)
+        raise UsageError(f"device {escaped(other.label)!r} does not match {asked}")
+    if not selected:
+        raise UsageError(f"no device matches {asked}{_known_values(config, selectors)}")
+    return selected
 
 
-def _labels_of(config: Config, named: Sequence[str]) -> set[str]:
-    """The devices of those names, or else at those addresses. Raises `UsageError` for nobody's."""
+def _resolve_names(config: Config, names: Sequence[str]) -> set[str]:
+    """Return the labels of the devices with these names or addresses; names take precedence."""
     labels = {device.label for device in config.devices}
-    at = defaultdict(set)
+    at_address = defaultdict(set)
     for device in config.devices:
-        at[device.address].add(device.label)
+        at_address[device.address].add(device.label)
     found = set()
-    for name in named:
-        if name not in labels and name not in at:
-            raise _nobody(name, [*labels, *at])
-        found |= {name} if name in labels else at[name]
+    for name in names:
+        if name not in labels and name not in at_address:
+            close = difflib.get_close_matches(name, [*labels, *at_address], n=1)
+            hint = f" (did you mean {escaped(close[0])!r}?)" if close else ""
+            raise UsageError(f"no device has the name or address {escaped(name)!r}{hint}")
+        found |= {name} if name in labels else at_address[name]
     return found
 
 
-def _nobody(name: str, known: Sequence[str]) -> UsageError:
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {escaped(close[0])!r}?)" if close else ""
-    return UsageError(f"no device has the name or address {escaped(name)!r}{hint}")
-
-
-def _fits(device: DeviceConfig, selectors: Sequence[Selector]) -> bool:
+def _matches(device: DeviceConfig, selectors: Sequence[Selector]) -> bool:
     labels = {**device.labels, "device": device.label}
     return all(labels.get(name, "") == value for name, value in selectors)
 
 
-def _spelled(selectors: Sequence[Selector]) -> str:
-    return " and ".join(escaped(f"{name}={value}") for name, value in selectors)
-
-
 def _known_values(config: Config, selectors: Sequence[Selector]) -> str:
-    """What there is to choose from, where one label was asked for."""
+    """Return the end of an error message: the label's known values, if there is one selector."""
     if len(selectors) != 1:
         return ""
     name = selectors[0][0]
     values = sorted({device.labels[name] for device in config.devices if name in device.labels})
     if not values:
         return f": no device has a label {escaped(name)!r}"
-    return f"; there is {escaped(', '.join(_few(values)))}"
+    shown = [*islice(values, _MOST_VALUES), *(["…"] if len(values) > _MOST_VALUES else [])]
+    return f"; known values: {escaped(', '.join(shown))}"
 
 
-def _few(values: list[str]) -> Iterator[str]:
-    yield from values[:_FEW]
-    if len(values) > _FEW:
-        yield "…"
+def targets_of_flags(arguments: argparse.Namespace) -> SelectedDevices:
+    """Build a config from the command line's addresses; asks for the password of `--username`.
+
+    Raises `UsageError`.
+    """
+    if arguments.selectors:
+        raise UsageError("--site and --selector need a config: they select by its labels")
+    if not arguments.devices:
+        raise UsageError("name a device by its address, such as 192.168.0.90")
+    tls = {flag: value for flag in _TLS_FLAGS if (value := getattr(arguments, flag)) is not None}
+    module = {"scheme": arguments.scheme or "https", "tls_config": tls}
+    devices = [{"address": address} for address in dict.fromkeys(arguments.devices)]
+    # Check the rest first, so that nobody types a password in vain.
+    _validate(module, devices)
+    config = _validate({**module, "auth": _account(arguments)}, devices)
+    return SelectedDevices(config, config.devices, by_flags=True)
+
+
+def _account(arguments: argparse.Namespace) -> dict[str, Any]:
+    username, file = arguments.username, arguments.password_file
+    if username is None:
+        if file is not None:
+            raise UsageError("--password-file needs --username")
+        return {}
+    try:
+        check_username(username)
+    except ValueError as problem:
+        raise UsageError(f"--username: {problem}") from None
+    if file is not None:
+        return {"username": username, "password_file": file}
+    return {"username": username, "password": _read_password()}
+
+
+def _read_password() -> str:
+    """Read the password, unseen, at the terminal, or else the first line of standard input."""
+    password = ""
+    try:
+        if sys.stdin and sys.stdin.isatty():
+            password = getpass.getpass("Password: ")
+        elif sys.stdin:
+            password = sys.stdin.readline().rstrip("\r\n")
+    except EOFError:
+        pass
+    except UnicodeDecodeError:
+        raise UsageError("the password on standard input is not valid text") from None
+    if not password:
+        raise UsageError("no password: type it, pipe it in, or use --password-file")
+    return password
+
+
+def _validate(module: dict[str, Any], devices: list[dict[str, str]]) -> Config:
+    """Make a config with one module. Raises `UsageError`, also for files that cannot be used."""
+    try:
+        config = Config.model_validate({"modules": {DEFAULT_MODULE: module}, "devices": devices})
+        problems = as_lines(check_files(config.modules))
+    except ValidationError as invalid:
+        problems = problems_of(invalid)
+    if problems:
+        raise UsageError("\n".join(map(_name_flag, problems)))
+    return config
+
+
+def _name_flag(problem: str) -> str:
+    """Replace the config path of `path: problem` by the flag."""
+    path, _, what = problem.partition(": ")
+    return what if path.startswith("devices[") else f"{_FLAG_OF_PATH.get(path, path)}: {what}"

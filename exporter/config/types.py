@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, Validatio
 from yarl import URL
 
 from exporter.system.addresses import split_address
-from exporter.system.durations import format_duration, parse_duration
+from exporter.system.text import format_duration, parse_duration
 
 _FINGERPRINT: Final = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
 

@@ -1,4 +1,4 @@
-"""Putting devices right: what is to change, the change, what is told and kept of it.
+"""Change devices to match `expect`: the plan, the change, its report and its audit log.
 
 The only code that changes a device. The daemon never imports it.
 """

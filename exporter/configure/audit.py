@@ -1,4 +1,4 @@
-"""The audit log: who changes what on which device, on disk before the device hears of it."""
+"""The audit log: who changes what on which device, on disk before the change is sent."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ class AuditFailed(Exception):
 
 
 def operator(environ: Mapping[str, str]) -> dict[str, str]:
-    """Who runs this: the account by the kernel's word, and who became it with sudo."""
+    """Return the account that runs this, as the kernel has it, and the account that used sudo."""
     number = os.getuid()
     try:
         name = pwd.getpwuid(number).pw_name
-    except KeyError:  # in a container an account need not have a name
+    except KeyError:  # accounts in a container may have no name
         name = f"uid {number}"
     through = environ.get("SUDO_USER")
     return {"user": name} | ({"sudo_user": through} if through else {})
 
 
 class AuditLog:
-    """Appends JSON lines to a file that is open already; each is on disk when its call returns.
+    """Appends JSON lines to an open file; each line is on disk when its call returns.
 
-    `who` goes into every line, as `operator` tells it; `now` gives the time, in UTC.
+    `who`, from `operator`, is part of every line; `now` returns the time in UTC.
     """
 
     def __init__(self, descriptor: int, path: Path, who: Mapping[str, str], now: Clock) -> None:
@@ -45,7 +45,7 @@ class AuditLog:
         self._path = path
         self._who = dict(who)
         self._now = now
-        self._turn = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._failure: AuditFailed | None = None
 
     async def append(
@@ -56,7 +56,7 @@ class AuditLog:
         after: NtpClientConfiguration | None,
         **more: str | None,
     ) -> None:
-        """One line; `after` is `None` where it is not known. Raises `AuditFailed`."""
+        """Append a line; `after` is `None` if unknown. Raises `AuditFailed`."""
         entry = {
             "time": self._now().isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "event": event,
@@ -68,20 +68,20 @@ class AuditLog:
             **more,
         }
         line = json.dumps(entry).encode() + b"\n"
-        async with self._turn:
-            # A disk may take its time; the devices that are under way do not wait for it.
+        async with self._lock:
+            # In a thread: a slow disk must not delay the devices in progress.
             await asyncio.to_thread(self._write, line)
 
     def _write(self, line: bytes) -> None:
-        # After a line that was cut short the next one would be spoilt too.
+        # Write nothing after a failure: it would be appended to an incomplete line.
         if self._failure is None:
-            self._failure = self._failure_to_write(line)
+            self._failure = self._try_write(line)
         if self._failure is not None:
             raise self._failure
 
-    def _failure_to_write(self, line: bytes) -> AuditFailed | None:
+    def _try_write(self, line: bytes) -> AuditFailed | None:
         try:
-            # One write, so that lines of two runs into one file never mix.
+            # A single write, so that the lines of two runs never mix.
             written = os.write(self._descriptor, line)
             os.fsync(self._descriptor)
         except OSError as problem:
@@ -93,7 +93,7 @@ class AuditLog:
 
 @contextmanager
 def open_audit_log(path: Path, who: Mapping[str, str], now: Clock) -> Iterator[AuditLog]:
-    """The audit log in `path`, made if it is not there. Raises `AuditFailed`."""
+    """Open the audit log in `path`, and create it if missing. Raises `AuditFailed`."""
     try:
         descriptor = _open(path)
     except OSError as problem:
@@ -105,12 +105,12 @@ def open_audit_log(path: Path, who: Mapping[str, str], now: Clock) -> Iterator[A
 
 
 def utc_now() -> datetime:
-    """The time of an audit line."""
+    """Return the current time, for audit lines."""
     return datetime.now(UTC)
 
 
 def _open(path: Path) -> int:
-    # Not blocking, lest a pipe that nobody reads hold us up.
+    # Non-blocking: opening a pipe without a reader would wait.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
     descriptor = os.open(path, flags, 0o640)
     try:
@@ -123,9 +123,9 @@ def _open(path: Path) -> int:
 
 def _prepare(descriptor: int, path: Path) -> None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise AuditFailed(f"{path}: is no regular file: what is written to it is not kept")
+        raise AuditFailed(f"{path}: not a regular file, so the audit log would be lost")
     if not _ends_a_line(path):
-        os.write(descriptor, b"\n")  # a line that a crash has cut short spoils no other
+        os.write(descriptor, b"\n")  # after a crash the last line may be incomplete
     _sync_folder(path.resolve().parent)
 
 
@@ -135,12 +135,12 @@ def _ends_a_line(path: Path) -> bool:
             end = file.seek(0, os.SEEK_END)
             file.seek(max(0, end - 1))
             return file.read(1) in (b"", b"\n")
-    except PermissionError:  # it may be ours to append to and not to read
+    except PermissionError:  # we may be allowed to append but not to read
         return True
 
 
 def _sync_folder(folder: Path) -> None:
-    """See to it that a file which was just made is found again after a crash."""
+    """Make sure that a new file still exists after a crash."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""How it stands with one device, and what follows from its answers. Pure."""
+"""The result for one device, derived from its responses. Pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from exporter.config import Expect
 from exporter.configure.plan import (
     Difference,
     Plan,
-    alike,
     differences_left,
+    is_same_configuration,
     make_plan,
 )
 from exporter.vapix.errors import (
@@ -26,7 +26,7 @@ from exporter.vapix.ntp_info import NtpClientReading, Reading
 
 
 class ChangeStatus(StrEnum):
-    """In a word, how it stands with a device."""
+    """The result for a device in a word, as in JSON and the audit log."""
 
     NOTHING_EXPECTED = "nothing_expected"
     ALREADY_RIGHT = "already_right"
@@ -42,37 +42,37 @@ class ChangeStatus(StrEnum):
 RIGHT: Final = frozenset(
     {ChangeStatus.NOTHING_EXPECTED, ChangeStatus.ALREADY_RIGHT, ChangeStatus.SET}
 )
-"""The results of a device that leaves nothing to be done."""
+"""Results that need no further action."""
 
 _REFUSALS: Final = (ApiError, Forbidden, Unauthorized, Unsupported)
-"""Errors with which a device says no; after the others nobody knows what it has heard."""
+"""The device refused the request; after other errors it may have received it."""
 
 _INTERNAL_ERROR: Final = 1000
-"""The one error of the API (reference, "General error codes") that may come halfway."""
+"""The API error (reference, "General error codes") that can occur during the change."""
 
 
 @dataclass(frozen=True, slots=True)
 class ChangeResult:
-    """How it stands with a device, and why, in a sentence.
+    """The status of a device, and the reason in a sentence.
 
-    `plan` once it was read; `left` is what was still different when it was read back as `found`;
-    `error` what the device's answer failed with.
+    `plan` is set once the device was read. `read_back` is its configuration after the change, and
+    `remaining` what still differed then. `error` is why the request failed.
     """
 
-    result: ChangeStatus
+    status: ChangeStatus
     reason: str | None = None
     plan: Plan | None = None
-    left: tuple[Difference, ...] = ()
-    found: NtpClientConfiguration | None = None
+    remaining: tuple[Difference, ...] = ()
+    read_back: NtpClientConfiguration | None = None
     error: DeviceError | None = None
 
 
 def result_of_first_read(expect: Expect, answer: Reading | DeviceError) -> ChangeResult:
-    """What follows from reading a device; nothing has been sent that changes it."""
+    """Return the result of reading a device before any change."""
     if isinstance(answer, DeviceError):
-        said_no = isinstance(answer, _REFUSALS)
-        result = ChangeStatus.REFUSED if said_no else ChangeStatus.UNREACHABLE
-        return ChangeResult(result, str(answer), error=answer)
+        refused = isinstance(answer, _REFUSALS)
+        status = ChangeStatus.REFUSED if refused else ChangeStatus.UNREACHABLE
+        return ChangeResult(status, str(answer), error=answer)
     plan = make_plan(expect, answer)
     if plan.problems:
         return ChangeResult(ChangeStatus.REFUSED, f"not sent: {'; '.join(plan.problems)}", plan)
@@ -82,46 +82,39 @@ def result_of_first_read(expect: Expect, answer: Reading | DeviceError) -> Chang
 
 
 def result_of_second_read(shown: Plan, fresh: ChangeResult) -> ChangeResult:
-    """What follows from reading a device once more before it is changed.
+    """Return the result of reading a device again right before its change.
 
-    Only the change that was shown is made: not one of a device that is another by now.
+    Refuses the change if the configuration is not the one that was shown to the user.
     """
     plan = fresh.plan
-    if plan is None or not plan.differences or alike(plan.before, shown.before):
+    if plan is None or not plan.differences or is_same_configuration(plan.before, shown.before):
         return fresh
-    reason = "not sent: its configuration has changed since it was first read; run again"
+    reason = "not sent: the configuration has changed since it was read; run the command again"
     return ChangeResult(ChangeStatus.REFUSED, reason, plan)
 
 
 def result_of_change(
     plan: Plan, error: DeviceError | None, back: Reading | DeviceError
 ) -> ChangeResult:
-    """What follows from a change: how its request ended (`None`: well), and what was read back."""
+    """Return the result of a change.
+
+    `error` is why the request failed (`None`: accepted), `back` what was read back.
+    """
+    response = "the device accepted the change" if error is None else f"the request failed: {error}"
     if isinstance(back, DeviceError):
-        return _unseen(plan, error, back)
+        if isinstance(error, _REFUSALS) and error.code != _INTERNAL_ERROR:
+            return ChangeResult(ChangeStatus.REFUSED, str(error), plan, error=error)
+        reason = f"{response}; reading back failed: {back}"
+        return ChangeResult(ChangeStatus.UNCERTAIN, reason, plan, error=error or back)
     found = present_configuration((back.client or NtpClientReading()).settings)
-    unmoved = alike(found, plan.before)
-    left = differences_left(plan, back.client)
-    if not left:
-        reason = None if error is None else f"it reads back right, though asking ended in: {error}"
-        return ChangeResult(ChangeStatus.SET, reason, plan, found=found)
+    remaining = differences_left(plan, back.client)
+    if not remaining:
+        note = None if error is None else f"{response}; but the settings are as expected"
+        return ChangeResult(ChangeStatus.SET, note, plan, read_back=found)
+    unchanged = is_same_configuration(found, plan.before)
     if isinstance(error, _REFUSALS):
-        moved = "" if unmoved else "; it is no longer as it was, though"
-        return ChangeResult(ChangeStatus.REFUSED, f"{error}{moved}", plan, left, found, error)
-    asked = "it accepted the change" if error is None else f"asking ended in: {error}"
-    made = "it is as it was" if unmoved else "it is neither as it was nor as wanted"
-    return ChangeResult(
-        ChangeStatus.READ_BACK_DIFFERENT, f"{asked}; {made}", plan, left, found, error
-    )
-
-
-def _unseen(plan: Plan, error: DeviceError | None, back: DeviceError) -> ChangeResult:
-    if error is not None and _was_not_carried_out(error):
-        return ChangeResult(ChangeStatus.REFUSED, str(error), plan, error=error)
-    asked = "it accepted the change" if error is None else f"asking ended in: {error}"
-    reason = f"{asked}; it could not be read back: {back}"
-    return ChangeResult(ChangeStatus.UNCERTAIN, reason, plan, error=error or back)
-
-
-def _was_not_carried_out(error: DeviceError) -> bool:
-    return isinstance(error, _REFUSALS) and error.code != _INTERNAL_ERROR
+        reason = str(error) if unchanged else f"{error}; but the settings have changed"
+        return ChangeResult(ChangeStatus.REFUSED, reason, plan, remaining, found, error)
+    effect = "did not change" if unchanged else "are neither the old nor the expected ones"
+    reason = f"{response}; the settings {effect}"
+    return ChangeResult(ChangeStatus.READ_BACK_DIFFERENT, reason, plan, remaining, found, error)

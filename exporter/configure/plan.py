@@ -1,4 +1,4 @@
-"""What is to change on a device, and whether it may be sent. Pure."""
+"""Plan what to change on a device, and check whether it may be sent. Pure."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from exporter.vapix.ntp_configuration import (
 from exporter.vapix.ntp_info import NtpClientReading, NtpSettings, Reading
 
 _NOT_IN_EVERY_FIRMWARE: Final = ("nts_enabled", "nts_ke_servers", "minpoll", "maxpoll")
-"""Parameters that came later: a device that does not report one does not know it."""
+"""Parameters of newer firmware: a device that does not report one does not support it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A parameter, named as in `expect`, as it is (`None`: not reported) and as it should be."""
+    """A parameter of `expect`, its current value (`None`: not reported), and the wanted value."""
 
     parameter: str
     now: Any
@@ -34,10 +34,10 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a device gets from what it reports to what is expected of it.
+    """The change from what a device reports to what is expected.
 
-    `before` and `after` are the whole configuration; `differences` what distinguishes them;
-    `problems` why it must not be sent, in sentences; `current` is what `before` was read from.
+    `before` and `after` are whole configurations, `differences` their differences. `problems` are
+    the reasons not to send the change. `current` is the reading that `before` was made from.
     """
 
     expect: Expect
@@ -49,15 +49,15 @@ class Plan:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What somebody may not have meant, in sentences."""
+        """Effects of the change that are probably not intended, in sentences."""
         sent = {name: getattr(self.after, name) for name in SPELLINGS}
         after = replace(self.current, **{name: v for name, v in sent.items() if v is not None})
         idle = after.enabled and after.active_server_count == 0
-        return ("no time server will be in force",) if idle else ()
+        return ("no NTP server will be active",) if idle else ()
 
 
 def make_plan(expect: Expect, reading: Reading) -> Plan:
-    """What has to change so that a device which was just read is as expected."""
+    """Plan the change of a device that was just read."""
     current = (reading.client or NtpClientReading()).settings
     differences = tuple(
         Difference(name, getattr(current, name), _value(getattr(expect, name)))
@@ -70,25 +70,25 @@ def make_plan(expect: Expect, reading: Reading) -> Plan:
 
 
 def differences_left(plan: Plan, client: NtpClientReading | None) -> tuple[Difference, ...]:
-    """Where a device that was read again is not what `plan` made of it.
+    """Return where a device that was read back differs from `plan.after`.
 
-    That is what is expected, and also what was to stay as it was: a change carries everything.
+    Includes parameters that should have stayed the same: the request contains all of them.
     """
     found = present_configuration((client or NtpClientReading()).settings)
     sent = (name for name in SPELLINGS if getattr(plan.after, name) is not None)
-    carried = (name for name in sent if name not in plan.expect.named())
-    moved = (n for n in carried if not _alike(getattr(plan.after, n), getattr(found, n)))
-    names = sorted({*find_mismatches(plan.expect, client), *moved})
+    kept = (name for name in sent if name not in plan.expect.named())
+    changed = (n for n in kept if not _is_same(getattr(plan.after, n), getattr(found, n)))
+    names = sorted({*find_mismatches(plan.expect, client), *changed})
     return tuple(Difference(n, getattr(found, n), getattr(plan.after, n)) for n in names)
 
 
-def alike(one: NtpClientConfiguration, other: NtpClientConfiguration) -> bool:
-    """Whether two configurations say the same; a device may list its servers in any order."""
-    return all(_alike(getattr(one, name), getattr(other, name)) for name in SPELLINGS)
+def is_same_configuration(one: NtpClientConfiguration, other: NtpClientConfiguration) -> bool:
+    """Return whether two configurations are the same, in any order of servers."""
+    return all(_is_same(getattr(one, name), getattr(other, name)) for name in SPELLINGS)
 
 
 def _value(expected: object) -> object:
-    """What is sent for an expectation; of servers that differ in case only, the first."""
+    """Return the value to send; of servers that differ only in case, the first."""
     if not isinstance(expected, Servers):
         return expected
     named: dict[str, str] = {}
@@ -97,7 +97,7 @@ def _value(expected: object) -> object:
     return tuple(named.values())
 
 
-def _alike(one: object, other: object) -> bool:
+def _is_same(one: object, other: object) -> bool:
     if isinstance(one, tuple) and isinstance(other, tuple):
         return {name.lower() for name in one} == {name.lower() for name in other}
     return one == other
@@ -111,10 +111,10 @@ def _problems(plan: Plan, reading: Reading) -> Iterator[str]:
     changing = {each.parameter for each in plan.differences}
     for name in _NOT_IN_EVERY_FIRMWARE:
         if name in changing and getattr(plan.before, name) is None and name not in unreadable:
-            yield f"{name}: the device does not report it, so it does not know it"
+            yield f"{name}: not supported: the device does not report it"
     for name, problem in unreadable.items():
         if name not in changing:
-            yield f"{name}: what is there cannot be read, nor sent back ({problem})"
+            yield f"{name}: the current value is invalid and cannot be sent back ({problem})"
     try:
         check(plan.after, plan.current)
     except InvalidConfiguration as refusal:

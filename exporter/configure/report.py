@@ -1,4 +1,4 @@
-"""What is told of the devices: lines for a person, documents for a program. Pure."""
+"""Results as lines for a person and as JSON objects. Pure."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any, Final
 from exporter.configure.apply import DeviceChange
 from exporter.configure.outcome import RIGHT, ChangeResult, ChangeStatus
 from exporter.configure.plan import Difference
-from exporter.system.terminal import Line, Span, counted
-from exporter.system.text import display_name, escaped
+from exporter.system.terminal import Line, Span
+from exporter.system.text import display_name, escaped, plural
 
 _STYLES: Final = {
     ChangeStatus.NOTHING_EXPECTED: "dim",
@@ -27,108 +27,108 @@ _NOTHING: Final = "none"
 _PLAIN_NAME: Final = re.compile(r"[\w.:\[\]%-]+")
 
 
-def words(result: ChangeStatus) -> str:
-    """A result as a person reads it: `already right`."""
-    return result.value.replace("_", " ")
+def _words(status: ChangeStatus) -> str:
+    """Return a status for a person, such as `already right`."""
+    if status is ChangeStatus.NOTHING_EXPECTED:
+        return "skipped"
+    return status.value.replace("_", " ")
 
 
-def shown(value: object) -> str:
-    """A parameter's value: `true`, `6`, `dhcp`, `10.0.0.1, 10.0.0.2`."""
+def format_value(value: object) -> str:
+    """Format a parameter's value: `true`, `6`, `dhcp`, `10.0.0.1, 10.0.0.2`."""
     if value is None:
         return "not reported"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, tuple):
-        return ", ".join(map(_name, value)) or _NOTHING
-    return _name(str(value))
+        return ", ".join(map(_quote, value)) or _NOTHING
+    return _quote(str(value))
 
 
-def _name(text: str) -> str:
-    # Else one server called "a, b" would look like two.
+def _quote(text: str) -> str:
+    # Otherwise one server named "a, b" would look like two.
     is_plain = _PLAIN_NAME.fullmatch(text) and text != _NOTHING
     return text if is_plain else escaped(json.dumps(text, ensure_ascii=False))
 
 
-def device_lines(cases: Sequence[DeviceChange]) -> Iterator[Line]:
-    """Device by device: the result, and a line for each parameter that differs."""
-    for case in cases:
-        finding = case.finding
-        style = _STYLES.get(finding.result, _ALARMING)
-        reason = f": {escaped(finding.reason)}" if finding.reason else ""
+def device_lines(changes: Sequence[DeviceChange]) -> Iterator[Line]:
+    """Yield the result of each device, and a line for each parameter that differs."""
+    for change in changes:
+        target, result = change.device.target, change.result
         yield (
-            Span(display_name(case.device.target.name, case.device.target.address), "bold"),
+            Span(display_name(target.name, target.address), "bold"),
             Span(": "),
-            Span(words(finding.result), style),
-            Span(reason),
+            Span(_words(result.status), _STYLES.get(result.status, _ALARMING)),
+            Span(f": {escaped(result.reason)}" if result.reason else ""),
         )
-        for difference in _told(finding):
+        for difference in _known_differences(result):
             yield _difference_line(difference)
-        for warning in _warnings(finding):
+        for warning in _warnings(result):
             yield (Span(f"  warning: {warning}", "yellow"),)
 
 
-def _told(finding: ChangeResult) -> tuple[Difference, ...]:
-    """What is still to be put right; nothing of what may be right by now."""
-    if finding.found is not None:
-        return finding.left
-    still = finding.result in (ChangeStatus.DIFFERENT, ChangeStatus.REFUSED)
-    return finding.plan.differences if finding.plan and still else ()
+def _known_differences(result: ChangeResult) -> tuple[Difference, ...]:
+    """Return the differences that certainly exist now."""
+    if result.read_back is not None:
+        return result.remaining
+    is_unchanged = result.status in (ChangeStatus.DIFFERENT, ChangeStatus.REFUSED)
+    return result.plan.differences if result.plan and is_unchanged else ()
 
 
-def _warnings(finding: ChangeResult) -> tuple[str, ...]:
-    """What may not have been meant, of a change that is still to be made."""
-    is_ahead = finding.result is ChangeStatus.DIFFERENT
-    return finding.plan.warnings if finding.plan and is_ahead else ()
+def _warnings(result: ChangeResult) -> tuple[str, ...]:
+    """Return the warnings about a change that is not made yet."""
+    is_planned = result.status is ChangeStatus.DIFFERENT
+    return result.plan.warnings if result.plan and is_planned else ()
 
 
 def _difference_line(difference: Difference) -> Line:
     return (
         Span(f"  {difference.parameter}: "),
-        Span(shown(difference.now), "red"),
+        Span(format_value(difference.now), "red"),
         Span(" → "),
-        Span(shown(difference.wanted), "green"),
+        Span(format_value(difference.wanted), "green"),
     )
 
 
-def summary(cases: Sequence[DeviceChange]) -> str:
-    """How many devices have which result, in one sentence."""
-    counts = Counter(case.finding.result for case in cases)
-    parts = [f"{counts[result]} {words(result)}" for result in ChangeStatus if counts[result]]
-    return f"{counted(len(cases))}: {', '.join(parts)}"
+def summary(changes: Sequence[DeviceChange]) -> str:
+    """Count the devices by result, in one sentence."""
+    total, counts = len(changes), Counter(change.result.status for change in changes)
+    parts = [f"{counts[status]} {_words(status)}" for status in ChangeStatus if counts[status]]
+    return f"{total} {plural(total, 'device')}: {', '.join(parts)}"
 
 
-def next_step(cases: Sequence[DeviceChange], *, applying: bool) -> str:
-    """What to do next, in a sentence; `applying`: changes were asked for."""
-    results = {case.finding.result for case in cases}
-    if results == {ChangeStatus.NOTHING_EXPECTED}:
-        return "Nothing was compared: the config has no `expect` for any of them."
-    if results <= RIGHT:
+def next_step(changes: Sequence[DeviceChange], *, applying: bool) -> str:
+    """Return what to do next, in a sentence; `applying`: with `--apply`."""
+    statuses = {change.result.status for change in changes}
+    if statuses == {ChangeStatus.NOTHING_EXPECTED}:
+        return "Nothing was compared: no `expect` is configured for these devices."
+    if statuses <= RIGHT:
         return "Every device is as expected."
-    if ChangeStatus.DIFFERENT in results:
-        return "Nothing was changed." + ("" if applying else " --apply changes what is different.")
-    if results & {ChangeStatus.NOT_STARTED, ChangeStatus.UNCERTAIN}:
-        return "Not finished: run it again."
+    if ChangeStatus.DIFFERENT in statuses:
+        return "Nothing was changed." + ("" if applying else " Use --apply to change what differs.")
+    if statuses & {ChangeStatus.NOT_STARTED, ChangeStatus.UNCERTAIN}:
+        return "Not finished: run the command again."
     return "Not every device is as expected."
 
 
-def documents(cases: Sequence[DeviceChange]) -> list[dict[str, Any]]:
-    """An object for each device, as `--json` prints them."""
-    return [_document(case) for case in cases]
+def documents(changes: Sequence[DeviceChange]) -> list[dict[str, Any]]:
+    """Return the objects that `--json` prints, one per device."""
+    return [_document(change) for change in changes]
 
 
-def _document(case: DeviceChange) -> dict[str, Any]:
-    target, finding = case.device.target, case.finding
-    error = finding.error
+def _document(change: DeviceChange) -> dict[str, Any]:
+    target, result = change.device.target, change.result
+    error = result.error
     return {
         "device": target.name,
         "address": target.address,
         "labels": dict(target.labels),
-        "result": finding.result.value,
-        "reason": finding.reason,
+        "result": result.status.value,
+        "reason": result.reason,
         "error": None if error is None else {"reason": error.reason, "code": error.code},
-        "differences": _as_objects(finding.plan.differences if finding.plan else ()),
-        "differences_left": _as_objects(finding.left),
-        "warnings": list(_warnings(finding)),
+        "differences": _as_objects(result.plan.differences if result.plan else ()),
+        "differences_left": _as_objects(result.remaining),
+        "warnings": list(_warnings(result)),
     }
 
 

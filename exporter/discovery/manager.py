@@ -19,7 +19,7 @@ from exporter.discovery.target_groups import (
     accept_targets,
 )
 from exporter.metrics.exporter import ExporterMetrics
-from exporter.system.file_limit import TooManyConnections
+from exporter.system.process import TooManyConnections
 
 _log = structlog.get_logger()
 

@@ -20,8 +20,8 @@ from exporter.fleet.client_factory import (
 from exporter.fleet.reconciler import Changes, DeviceSpec, Reconciler, build_device_specs
 from exporter.fleet.sharding import Shard
 from exporter.metrics.exporter import ExporterMetrics
-from exporter.system.file_limit import TooManyConnections, raise_file_limit
 from exporter.system.files import Digests, FileWatcher
+from exporter.system.process import TooManyConnections, raise_file_limit
 from exporter.system.systemd import ServiceManager
 
 MODULE_FILES_INTERVAL_SECONDS: Final = 5.0

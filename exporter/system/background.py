@@ -1,4 +1,4 @@
-"""Work that goes on beside what a context does, and ends with it."""
+"""Background work that ends with its context."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _log = structlog.get_logger()
 
 @asynccontextmanager
 async def in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None]:
-    """Do `work` until the context ends, then cancel it. If it fails before, that is logged."""
+    """Run `work` until the context ends, then cancel it. Logs an exception of `work`."""
     task = asyncio.create_task(work)
-    task.add_done_callback(_tell_failure)
+    task.add_done_callback(_log_failure)
     try:
         yield
     finally:
@@ -23,6 +23,6 @@ async def in_background(work: Coroutine[None, None, None]) -> AsyncIterator[None
         await asyncio.gather(task, return_exceptions=True)
 
 
-def _tell_failure(task: asyncio.Task[None]) -> None:
-    if not task.cancelled() and (problem := task.exception()) is not None:
-        _log.error("background.internal_error", exc_info=problem)
+def _log_failure(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        _log.error("background.internal_error", exc_info=error)

@@ -1,4 +1,4 @@
-"""Logging: structlog for ours, the standard library's for others, one form for both."""
+"""Logging: one format for our events (structlog) and those of libraries (`logging`)."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _LEVELS: Final[dict[Level, int]] = {
 
 
 def configure_logging(level: Level, style: Format, stream: TextIO | None = None) -> None:
-    """Send every log line to `stream` (standard error by default) in one form.
+    """Write all log lines to `stream` (default: standard error) in one format.
 
     An event is a dotted name with fields: `device.failed device=lobby reason=timeout`.
     """
     shared: list[Processor] = [
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-        # Text only: a rendered traceback with local variables would show passwords.
+        # A traceback as text, without local variables: they may contain passwords.
         structlog.processors.format_exc_info,
     ]
     structlog.configure(
@@ -55,15 +55,15 @@ def configure_logging(level: Level, style: Format, stream: TextIO | None = None)
 def _renderers(style: Format) -> list[Processor]:
     if style == "json":
         return [structlog.processors.JSONRenderer(default=str)]
-    return [_one_line, structlog.processors.LogfmtRenderer(key_order=["time", "level", "event"])]
+    return [_escape, structlog.processors.LogfmtRenderer(key_order=["time", "level", "event"])]
 
 
-def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Texts without control characters: nobody forges a line or colours a terminal."""
-    return {key: _escaped(value) for key, value in event.items()}
+def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Escape control characters, so that a value can neither forge a line nor color a terminal."""
+    return {key: _escape_value(value) for key, value in event.items()}
 
 
-def _escaped(value: Any) -> Any:  # noqa: ANN401 - a log field is anything
+def _escape_value(value: Any) -> Any:  # noqa: ANN401 - a log field has any type
     if not isinstance(value, str) or value.isprintable():
         return value
     return "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in value)

@@ -1,23 +1,63 @@
-"""How often Python looks for garbage that reference counts miss: seldom, for polls leave little.
+"""The process itself: standard streams, the limit on open files, the garbage collector.
 
-Left alone, the collector runs at every second poll, takes an eighth of a poll's CPU, and now and
-then walks through everything that is known of ten thousand devices, in one piece.
+With Python's default thresholds the collector runs at every second poll, takes an eighth of a
+poll's CPU, and now and then walks through the state of all devices at once. Polls leave few
+reference cycles, so it runs rarely here.
 """
 
 from __future__ import annotations
 
 import gc
+import os
+import resource
+import sys
 from typing import Final
 
-_THRESHOLDS: Final = (20_000, 20, 100)
+SPARE_FILES: Final = 128
+"""Open files not used for devices: scrapes, name servers, logs, config and password files."""
+
+_GC_THRESHOLDS: Final = (20_000, 20, 100)
+_STREAM_MODES: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
-def collect_seldom() -> None:
-    """Let the collector run only after that many more objects were made than went."""
-    gc.set_threshold(*_THRESHOLDS)
+class TooManyConnections(Exception):
+    """The hard limit on open files is too low; `str()` says what is needed and what to do."""
+
+
+def open_closed_streams() -> None:
+    """Open the null device for each standard stream that is closed.
+
+    Otherwise the next file or socket gets its number, and printed text goes there.
+    """
+    for name, mode in _STREAM_MODES.items():
+        if getattr(sys, name) is None:
+            # In the order 0, 1, 2: `open` returns the lowest free number.
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+
+
+def raise_file_limit(connections: int) -> None:
+    """Raise the soft limit on open files to the hard one.
+
+    Raises `TooManyConnections` if the hard limit is too low for one file per connection.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    needed = connections + SPARE_FILES
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise TooManyConnections(
+            f"{connections} devices need {needed} open files, the hard limit is {hard}: "
+            "raise it (systemd: LimitNOFILE=, shell: ulimit -Hn), "
+            "or divide the devices with --poll.shard"
+        )
+
+
+def collect_rarely() -> None:
+    """Run the garbage collector less often than Python does by default."""
+    gc.set_threshold(*_GC_THRESHOLDS)
 
 
 def freeze_existing_objects() -> None:
-    """Take what exists now, config and devices, out of every later collection."""
+    """Exclude the objects that exist now, such as config and devices, from later collections."""
     gc.collect()
     gc.freeze()

@@ -1,4 +1,4 @@
-"""How the operator says stop (SIGTERM, SIGINT) and reload (SIGHUP)."""
+"""Signals from the operator: stop (SIGTERM, SIGINT) and reload (SIGHUP)."""
 
 from __future__ import annotations
 
@@ -16,48 +16,52 @@ _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
 @contextmanager
 def stop_signals() -> Iterator[asyncio.Event]:
-    """An event that SIGTERM and SIGINT set; a second one does nothing more."""
+    """Yield an event that SIGTERM and SIGINT set; further signals have no effect."""
     stop = asyncio.Event()
-    with _on_signal(stop.set):
+    with _on_signals(_STOP, stop.set):
         yield stop
 
 
 @dataclass(frozen=True, slots=True)
-class Interruption:
-    """What signals say to a job with an end: `stop` to begin nothing more, `abandon` to give up."""
+class StopEvents:
+    """Requests to end a batch: `stop` starting new work, `abandon` the work in progress too."""
 
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     abandon: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def without_delay(self) -> StopEvents:
+        """Return events whose `stop` also abandons work in progress, for work that only reads."""
+        return StopEvents(self.stop, abandon=self.stop)
+
 
 @contextmanager
-def interruptions(first: Callable[[], None]) -> Iterator[Interruption]:
-    """The first SIGTERM or SIGINT sets `stop` and calls `first`, the next one sets `abandon`.
+def handle_interrupts(on_first: Callable[[], None]) -> Iterator[StopEvents]:
+    """Set `stop` and call `on_first` at the first SIGTERM or SIGINT, set `abandon` at the next.
 
-    So does SIGHUP, a terminal that is gone, unless the job was started with it ignored (nohup).
-    Afterwards all of them are ignored: the job has told its end, and exits with the code for it.
+    SIGHUP (the terminal is gone) counts too, unless it was ignored at the start (nohup).
+    Afterwards all of them are ignored: the command has reported its result and only has to exit.
     """
-    said, heard = Interruption(), asyncio.Event()
+    events, interrupted = StopEvents(), asyncio.Event()
 
     def interrupt() -> None:
-        # Not by `stop`: the job may have stopped itself before the first signal.
-        if heard.is_set():
-            said.abandon.set()
+        # Don't look at `stop`: the command may have set it before the first signal.
+        if interrupted.is_set():
+            events.abandon.set()
         else:
-            heard.set()
-            said.stop.set()
-            first()
+            interrupted.set()
+            events.stop.set()
+            on_first()
 
-    ignored = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    numbers = _STOP if ignored else (*_STOP, signal.SIGHUP)
-    with _on_signal(interrupt, numbers):
-        yield said
+    is_nohup = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    numbers = _STOP if is_nohup else (*_STOP, signal.SIGHUP)
+    with _on_signals(numbers, interrupt):
+        yield events
     for number in numbers:
         signal.signal(number, signal.SIG_IGN)
 
 
-async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
-    """The result of `work`; `None` if `stop` is set before it is there: then it is cancelled."""
+async def run_unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
+    """Return the result of `work`; cancel it and return `None` if `stop` is set first."""
     working, stopped = asyncio.create_task(work), asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((working, stopped), return_when=asyncio.FIRST_COMPLETED)
@@ -69,9 +73,7 @@ async def unless(stop: asyncio.Event, work: Coroutine[Any, Any, T]) -> T | None:
 
 
 @contextmanager
-def _on_signal(
-    call: Callable[[], None], numbers: tuple[signal.Signals, ...] = _STOP
-) -> Iterator[None]:
+def _on_signals(numbers: tuple[signal.Signals, ...], call: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     for number in numbers:
         loop.add_signal_handler(number, call)
@@ -84,22 +86,20 @@ def _on_signal(
 
 @contextmanager
 def on_hangup(act: Callable[[], Awaitable[None]]) -> Iterator[None]:
-    """Do `act` in the background at each SIGHUP; what it raises is its own to tell."""
+    """Run `act` in the background at each SIGHUP. Drops its exceptions: `act` logs them itself."""
     tasks: set[asyncio.Task[None]] = set()
 
     async def act_once() -> None:
         await asyncio.gather(act(), return_exceptions=True)
 
     def hangup() -> None:
-        task = loop.create_task(act_once())
+        task = asyncio.create_task(act_once())
         tasks.add(task)
         task.add_done_callback(tasks.discard)
 
-    loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGHUP, hangup)
-    try:
-        yield
-    finally:
-        loop.remove_signal_handler(signal.SIGHUP)
-        for task in tasks:
-            task.cancel()
+    with _on_signals((signal.SIGHUP,), hangup):
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()

@@ -1,6 +1,6 @@
-"""What the service manager that runs us is told: sd_notify(3), one datagram a message.
+"""Notifications to the service manager, sd_notify(3): one datagram per message. Decision 0011.
 
-systemd names a socket in `NOTIFY_SOCKET`; where nobody does, nothing is told. Decision 0011.
+systemd names a socket in `NOTIFY_SOCKET`; without it nothing is sent.
 """
 
 from __future__ import annotations
@@ -15,85 +15,86 @@ from typing import Final
 import structlog
 
 from exporter.system.background import in_background
+from exporter.system.text import parse_digits
 
 _READY: Final = "READY=1"
+_LONGEST_WATCHDOG_USEC: Final = 2**64 - 1
 
 _log = structlog.get_logger()
 
 
 class ServiceManager:
-    """Who runs the daemon, as the environment names it; nobody where that says nothing.
+    """The service manager named by the environment, if any.
 
-    What cannot be told is logged once, and stops nothing.
+    A notification that cannot be sent is logged once and otherwise ignored.
     """
 
     def __init__(self, environment: Mapping[str, str], process_id: int) -> None:
         self._address = socket_address(environment.get("NOTIFY_SOCKET", ""))
         self._limit_seconds = watchdog_seconds(environment, process_id)
         self._socket: socket.socket | None = None
-        self._is_heard = True
+        self._has_failed = False
 
     @asynccontextmanager
     async def supervising(self) -> AsyncIterator[None]:
-        """Tell that we are ready, then again and again that we live, at the end that we stop.
+        """Notify that the daemon is ready, feed the watchdog, and in the end notify the stop.
 
-        Outside of it nothing is told.
+        Nothing is sent outside of this context.
         """
         if not self._address:
             yield
             return
-        # One for the whole life: who runs out of open files shall not be taken for stuck.
+        # Opened once: a daemon that runs out of open files must not look stuck.
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as opened:
             self._socket = opened
-            self._tell(_READY)
+            self._notify(_READY)
             try:
-                async with in_background(self._show_life()):
+                async with in_background(self._feed_watchdog()):
                     yield
             finally:
-                self._tell("STOPPING=1")
+                self._notify("STOPPING=1")
                 self._socket = None
 
     @contextmanager
     def reloading(self) -> Iterator[None]:
-        """Tell that the config is loaded anew, and when that is over, well or not."""
-        self._tell(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        """Notify that a config reload starts, and that it ended, successful or not."""
+        self._notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
         try:
             yield
         finally:
-            self._tell(_READY)
+            self._notify(_READY)
 
-    async def _show_life(self) -> None:
-        """From the event loop itself: one that is stuck falls silent."""
+    async def _feed_watchdog(self) -> None:
+        """Runs on the event loop, so that the messages stop when the loop is stuck."""
         while self._limit_seconds is not None:
-            self._tell("WATCHDOG=1")
+            self._notify("WATCHDOG=1")
             await asyncio.sleep(self._limit_seconds / 2)
 
-    def _tell(self, message: str) -> None:
+    def _notify(self, message: str) -> None:
         if self._socket is None:
             return
         try:
             self._socket.sendto(message.encode(), self._address)
-        except OSError as problem:
-            if self._is_heard:
-                _log.warning("service_manager.unheard", message=message, error=str(problem))
-            self._is_heard = False
+        except OSError as error:
+            if not self._has_failed:
+                _log.warning("service_manager.notify_failed", message=message, error=str(error))
+            self._has_failed = True
         else:
-            self._is_heard = True
+            self._has_failed = False
 
 
 def socket_address(notify_socket: str) -> str:
-    """The address of a `NOTIFY_SOCKET`: a path, or an abstract name, which it begins with an @."""
+    """Return the address for a `NOTIFY_SOCKET`: a path, or an abstract name (written with an @)."""
     return f"\0{notify_socket[1:]}" if notify_socket.startswith("@") else notify_socket
 
 
 def watchdog_seconds(environment: Mapping[str, str], process_id: int) -> float | None:
-    """For how long we may be silent; `None` where that is meant for no one, or for another."""
+    """Return the watchdog's limit; `None` without one, or if it is for another process."""
     if environment.get("WATCHDOG_PID", str(process_id)) != str(process_id):
         return None
-    microseconds = environment.get("WATCHDOG_USEC", "")
-    is_number = microseconds.isascii() and microseconds.isdigit()
-    return int(microseconds) / 1e6 if is_number and int(microseconds) else None
+    microseconds = parse_digits(environment.get("WATCHDOG_USEC", ""), _LONGEST_WATCHDOG_USEC)
+    return microseconds / 1e6 if microseconds else None
 
 
 NO_SERVICE_MANAGER: Final = ServiceManager({}, 0)
-"""Who runs a daemon that was started by hand."""
+"""For a daemon that was started by hand."""

@@ -1,6 +1,6 @@
-"""The person at the terminal: colours, a progress bar, a question. Plain text where there is none.
+"""Terminal output: colors, a progress bar, a question. Plain text if there is no terminal.
 
-Nothing here reads markup: what devices and configs say is text, escaped by who writes the lines.
+Nothing here interprets markup: texts from devices and configs are escaped by the callers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
-from exporter.system.signals import unless
+from exporter.system.signals import run_unless
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -24,7 +24,7 @@ Advance = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of a line in one style, as rich names them; `""` is plain."""
+    """Part of a line, in one of rich's styles; `""` is plain."""
 
     text: str
     style: str = ""
@@ -34,25 +34,20 @@ Line = tuple[Span, ...]
 
 
 class Table(NamedTuple):
-    """What there is to say of one thing: a title, and rows of a name and a text each."""
+    """A title, and rows of a name and a text."""
 
     title: Line
     rows: tuple[tuple[str, Span], ...]
 
 
 NAME_WIDTH: Final = 11
-"""How wide the column of names is, the same in every table."""
-
-
-def counted(devices: int) -> str:
-    """`1 device`, `2 devices`."""
-    return f"{devices} device{'' if devices == 1 else 's'}"
+"""The width of the column of names, the same in all tables."""
 
 
 def print_lines(lines: Iterable[Line], stream: TextIO) -> None:
-    """Print lines, in colour if `stream` is a terminal."""
+    """Print lines, with colors if `stream` is a terminal."""
     if not stream.isatty():
-        stream.writelines("".join(piece.text for piece in line) + "\n" for line in lines)
+        stream.writelines("".join(span.text for span in line) + "\n" for line in lines)
         stream.flush()
         return
     console = _console(stream)
@@ -61,11 +56,11 @@ def print_lines(lines: Iterable[Line], stream: TextIO) -> None:
 
 
 def print_tables(tables: Iterable[Table], stream: TextIO) -> None:
-    """Print tables, long texts folded to the terminal's width; else each row is one line."""
+    """Print tables: at a terminal long texts are folded to its width, else each row is one line."""
     if not stream.isatty():
         print_lines((line for table in tables for line in _as_lines(table)), stream)
         return
-    from rich.padding import Padding  # noqa: PLC0415 - only a terminal needs it
+    from rich.padding import Padding  # noqa: PLC0415 - needed at a terminal only
     from rich.table import Table as Grid  # noqa: PLC0415
 
     console = _console(stream)
@@ -74,32 +69,32 @@ def print_tables(tables: Iterable[Table], stream: TextIO) -> None:
         grid = Grid.grid(padding=(0, 2, 0, 0))
         grid.add_column(width=NAME_WIDTH, no_wrap=True)
         grid.add_column(overflow="fold")
-        for name, piece in table.rows:
-            grid.add_row(_text(Span(name, "dim")), _text(piece))
+        for name, span in table.rows:
+            grid.add_row(_text(Span(name, "dim")), _text(span))
         console.print(Padding(grid, (0, 0, 0, 2)))
 
 
 def _as_lines(table: Table) -> Iterator[Line]:
     yield table.title
-    for name, piece in table.rows:
-        yield Span(f"  {name:<{NAME_WIDTH}}  "), piece
+    for name, span in table.rows:
+        yield Span(f"  {name:<{NAME_WIDTH}}  "), span
 
 
 def _console(stream: TextIO) -> Console:
-    from rich.console import Console  # noqa: PLC0415 - only a terminal needs it
+    from rich.console import Console  # noqa: PLC0415 - needed at a terminal only
 
     return Console(file=stream, force_terminal=True, highlight=False)
 
 
-def _text(*pieces: Span) -> Text:
-    from rich.text import Text  # noqa: PLC0415 - only a terminal needs it
+def _text(*spans: Span) -> Text:
+    from rich.text import Text  # noqa: PLC0415 - needed at a terminal only
 
-    return Text.assemble(*((piece.text, piece.style) for piece in pieces))
+    return Text.assemble(*((span.text, span.style) for span in spans))
 
 
 @contextmanager
 def progress(what: str, total: int, stream: TextIO) -> Iterator[Advance]:
-    """A bar that the yielded call advances by one; none unless `stream` is a terminal."""
+    """Show a progress bar that the yielded function advances by one; only at a terminal."""
     if not stream.isatty():
         yield lambda: None
         return
@@ -108,7 +103,7 @@ def progress(what: str, total: int, stream: TextIO) -> Iterator[Advance]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
     bar = Progress(*columns, console=_console(stream), transient=True)
     task = bar.add_task(what, total=total)
-    # The terminal may go away at any time: that ends the bar and nothing else.
+    # If the terminal goes away, only the bar ends.
     with suppress(OSError):
         bar.start()
     try:
@@ -119,30 +114,27 @@ def progress(what: str, total: int, stream: TextIO) -> Iterator[Advance]:
 
 
 def warn(text: str) -> None:
-    """A line on standard error, for whoever is still there."""
+    """Print a line to standard error; ignored if it cannot be written."""
     with suppress(OSError):
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
 
 
 async def confirm(question: str, stop: asyncio.Event) -> bool:
-    """Whether the person at the terminal answers yes; no if `stop` is set first.
-
-    A terminal that is gone says no.
-    """
+    """Ask at the terminal; true for yes, false if `stop` is set first or the terminal is gone."""
     answer = None
     with suppress(OSError, termios.error):
-        # What was typed before the question is no answer to it.
+        # Ignore what was typed before the question.
         termios.tcflush(sys.stdin, termios.TCIFLUSH)
         sys.stderr.write(f"{question} [y/N] ")
         sys.stderr.flush()
-        answer = await unless(stop, _line_of(sys.stdin))
+        answer = await run_unless(stop, _read_line(sys.stdin))
     if not answer:
         warn("")
     return (answer or "").strip().lower() in ("y", "yes")
 
 
-async def _line_of(stream: TextIO) -> str:
+async def _read_line(stream: TextIO) -> str:
     readable = asyncio.Event()
     loop = asyncio.get_running_loop()
     loop.add_reader(stream, readable.set)

@@ -1,13 +1,95 @@
-"""Texts of others, devices and config files, fit for one line of a terminal."""
+"""Short texts: durations, offsets, counts, and foreign strings made safe to print. Pure."""
 
 from __future__ import annotations
 
+import re
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from exporter.clock.offset import Offset
+
+_UNIT_SECONDS: Final = {
+    "y": 365 * 86_400,
+    "w": 7 * 86_400,
+    "d": 86_400,
+    "h": 3_600,
+    "m": 60,
+    "s": 1,
+    "ms": 0.001,
+}
+_DURATION: Final = re.compile(
+    "".join(rf"(?:(\d{{1,12}}){unit})?" for unit in _UNIT_SECONDS), re.ASCII
+)
+_HOUR: Final = 3600
+_DAY: Final = 86_400
+_MOST_DIGITS: Final = 20
+"""Enough for 64 bits; `int` refuses very long texts with an error of its own."""
+
 
 def escaped(text: str) -> str:
-    """`text` without control characters, line breaks and what turns the reading direction."""
+    """Return `text` with control characters, line breaks and bidirectional marks escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def display_name(name: str, address: str) -> str:
-    """What a device is called: `lobby (192.168.0.90)`, or its address alone if that is its name."""
+    """Return `lobby (192.0.2.1)`, or only the address if that is also the device's name."""
     return escaped(name) if name == address else f"{escaped(name)} ({escaped(address)})"
+
+
+def plural(count: int, noun: str) -> str:
+    """Return `noun`, with an s unless `count` is 1."""
+    return noun if count == 1 else f"{noun}s"
+
+
+def parse_digits(text: str, largest: int) -> int | None:
+    """Parse a number of ASCII digits only; `None` for any other text and above `largest`."""
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        return None
+    number = int(text)
+    return number if number <= largest else None
+
+
+def parse_duration(text: str) -> float:
+    """Parse a Prometheus duration such as `1m30s`; returns seconds.
+
+    Units go from the largest to the smallest, each at most once. Raises `ValueError` with a
+    message for the user.
+    """
+    if text == "0":
+        return 0.0
+    match = _DURATION.fullmatch(text)
+    if not text or match is None:
+        raise ValueError(f"{text!r} is not a duration such as 30s, 1m30s or 500ms")
+    parts = zip(match.groups(), _UNIT_SECONDS.values(), strict=True)
+    return float(sum(int(count) * seconds for count, seconds in parts if count))
+
+
+def format_duration(seconds: float) -> str:
+    """Format a duration as Prometheus does, rounded to milliseconds: 90.0 is `1m30s`."""
+    left = round(seconds * 1000)
+    parts = []
+    for unit, unit_seconds in _UNIT_SECONDS.items():
+        count, left = divmod(left, round(unit_seconds * 1000))
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts) or "0s"
+
+
+def format_offset(seconds: float | None) -> str:
+    """Format an offset in a readable unit: `+21.1 µs`, `-3.250 s`; empty for `None`."""
+    if seconds is None:
+        return ""
+    if abs(seconds) < 0.001:  # noqa: PLR2004 - a millisecond
+        return f"{seconds * 1e6:+.1f} µs"
+    if abs(seconds) < 1:
+        return f"{seconds * 1e3:+.3f} ms"
+    if abs(seconds) < _HOUR:
+        return f"{seconds:+.3f} s"
+    return f"{seconds / _DAY:+,.1f} days" if abs(seconds) >= _DAY else f"{seconds / _HOUR:+.2f} h"
+
+
+def format_clock(offset: Offset | None) -> str:
+    """Format a measured offset with its uncertainty: `-1.800 s ± 300.0 µs`, empty for `None`."""
+    if offset is None:
+        return ""
+    return f"{format_offset(offset.seconds)} ± {format_offset(offset.uncertainty_seconds)[1:]}"

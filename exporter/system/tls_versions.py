@@ -1,4 +1,4 @@
-"""TLS versions as Prometheus writes them, for devices and for the web side."""
+"""TLS versions by their Prometheus names, for devices and the web server."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ TLS_VERSIONS: Final[dict[TlsVersion, ssl.TLSVersion]] = {
 
 
 def allow_from(context: ssl.SSLContext, oldest: TlsVersion, ciphers: str = "DEFAULT") -> None:
-    """Let a context speak `oldest` and newer; `ciphers` up to TLS 1.2, in OpenSSL's spelling.
+    """Allow TLS version `oldest` and newer, with `ciphers` (an OpenSSL list) up to TLS 1.2.
 
-    The versions before TLS 1.2 need OpenSSL's lowest level of security.
+    Versions before TLS 1.2 need OpenSSL's lowest security level.
     """
     old = oldest in ("TLS10", "TLS11")
     with warnings.catch_warnings():
-        # Old firmware and old clients have nothing newer; the operator asked for it by name.
+        # The operator chose an old version for old firmware or clients: no warning.
         warnings.simplefilter("ignore", DeprecationWarning)
         context.minimum_version = TLS_VERSIONS[oldest]
     if old or ciphers != "DEFAULT":

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
-from exporter.system.durations import parse_duration
+from exporter.system.text import parse_duration
 
 _IN_EXPRESSION: Final = re.compile(r"(?P<before>\[|\boffset )(?P<duration>\d+[smhd])\b")
 # The one duration that PromQL writes as a number of seconds.

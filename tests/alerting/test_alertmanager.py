@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from exporter.system.durations import parse_duration
+from exporter.system.text import parse_duration
 from tests.alerting.alertmanager import PACKAGE, Alertmanager, Labels, running_alertmanager
 from tests.alerting.rules import ALERTMANAGER_EXAMPLE, alerts, load
 from tests.support.programs import enter_on_free_ports, find_program, wait_until

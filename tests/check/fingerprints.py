@@ -1,4 +1,4 @@
-"""A device's certificate, by another way than ours."""
+"""The fingerprint of a device's certificate, read without our client."""
 
 import asyncio
 import hashlib

@@ -1,4 +1,4 @@
-"""`check` with a config: whom it calls fine, what it tells of the others, its exit codes."""
+"""`check` with a config: which devices are fine, problems and advice, exit codes."""
 
 import asyncio
 import re
@@ -13,11 +13,11 @@ from tests.check.process import check, check_site, empty_folder
 from tests.daemon.test_secrets import PASSWORD, assert_hidden
 from tests.support.command_process import COMMAND, GET, SET, running, site
 
-TIMEOUT_ADVICE = "See whether the device is overloaded or a firewall drops; else raise the timeout."
-TROUBLES = {
+TIMEOUT_ADVICE = "Check device load and firewall, or raise the timeout."
+PROBLEMS = {
     "not_synced": (
         "not synchronized",
-        "See that the device can reach its NTP servers, and that they answer.",
+        "Check that the device can reach its NTP servers, and that they respond.",
     ),
     "client_disabled": ("NTP client disabled", "Enable the device's NTP client."),
     "no_client_section": (
@@ -28,10 +28,10 @@ TROUBLES = {
         "its clock is off",
         "Compare its NTP servers with this host's: one of the two clocks is wrong.",
     ),
-    "no_servers": ("not synchronized", "Give the device NTP servers: it has none."),
+    "no_servers": ("not synchronized", "Configure NTP servers on the device: it has none."),
     "unauthorized": (
         "unauthorized 401",
-        "Correct username and password, or the account on the device.",
+        "Correct the username and password, or the account on the device.",
     ),
     "stale_every_request": (
         "unauthorized 401",
@@ -39,26 +39,26 @@ TROUBLES = {
     ),
     "wrong_role_403": (
         "forbidden 403",
-        "Give the account the rights of an administrator on the device.",
+        "Give the account administrator rights on the device.",
     ),
-    "factory_new": ("unauthorized 401", "Set the device's first password, in its web page."),
+    "factory_new": ("unauthorized 401", "Set the device's first password in its web interface."),
     "not_found": (
         "unsupported 404",
         "Update the device's firmware: the NTP API needs AXIS OS 9.10 or newer.",
     ),
     "http_503": (
         "http_status 503",
-        "See whether the address is that of an Axis device, and not of a proxy.",
+        "Check that the address is that of an Axis device, and not of a proxy.",
     ),
     "not_json": (
         "invalid_response",
-        "See whether the address is that of an Axis device; if so, update it.",
+        "Check that the address is that of an Axis device; if so, update it.",
     ),
     "hang": ("timeout", TIMEOUT_ADVICE),
     "slow_body": ("timeout", TIMEOUT_ADVICE),
     "drop": (
         "disconnected",
-        "See whether http and https are mixed up, or restart the device.",
+        "Check whether http and https are mixed up, or restart the device.",
     ),
     "api_error_1000": (
         "api_error 1000",
@@ -66,7 +66,7 @@ TROUBLES = {
     ),
     "api_error_4002": (
         "forbidden 4002",
-        "Give the account the rights of an administrator on the device.",
+        "Give the account administrator rights on the device.",
     ),
 }
 
@@ -74,21 +74,21 @@ NAMES = ["connection", "TLS", "login", "API version", "NTP client", "servers", "
 
 
 def rows(out: str) -> list[tuple[str, str]]:
-    """Name and text of each row of the tables."""
+    """Return name and text of each row of the tables."""
     return re.findall(r"^  (\S.{0,10}?) {2,}(.*)$", out, re.MULTILINE)
 
 
-async def test_a_fine_device_is_explained_and_ends_with_0(tmp_path: Path) -> None:
+async def test_a_fine_device_is_explained_and_the_exit_code_is_0(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={"maxpoll": 10}) as here:
         run = await check_site(here)
         assert here.devices[0].requests.api_methods[GET] == 1, "one request polls a device"
         assert here.devices[0].requests.api_methods[SET] == 0
         address = here.served.addresses[0]
-    told = rows(run.out)
+    shown = rows(run.out)
     assert run.out.splitlines()[0] == f"sim-00001 ({address}): fine"
-    assert [name for name, _ in told] == [*NAMES, "settings"]
-    values = dict(told)
-    assert re.fullmatch(r"http, answered in \d+ ms", values["connection"])
+    assert [name for name, _ in shown] == [*NAMES, "settings"]
+    values = dict(shown)
+    assert re.fullmatch(r"http, responded in \d+ ms", values["connection"])
     assert (values["TLS"], values["login"], values["API version"]) == ("none", "digest", "1.5")
     assert re.fullmatch(r"enabled, synchronized, \S+ .s from its server", values["NTP client"])
     assert values["servers"] == "192.0.2.123, 192.0.2.124 (static)"
@@ -98,7 +98,7 @@ async def test_a_fine_device_is_explained_and_ends_with_0(tmp_path: Path) -> Non
     assert (run.err, run.code) == ("", 0)
 
 
-async def test_each_trouble_has_one_sentence_on_what_to_do_and_ends_with_1(
+async def test_each_problem_has_advice_and_the_exit_code_is_1(
     tmp_path: Path,
 ) -> None:
     fleet = build_fleet(1 + len(FAULTS), "mixed")
@@ -108,8 +108,8 @@ async def test_each_trouble_has_one_sentence_on_what_to_do_and_ends_with_1(
         fault: [(each["what"], each["advice"]) for each in document["troubles"]]
         for fault, document in zip(["healthy", *FAULTS], run.documents.values(), strict=True)
     }
-    assert {fault: found[fault] for fault in TROUBLES} == {
-        fault: [trouble] for fault, trouble in TROUBLES.items()
+    assert {fault: found[fault] for fault in PROBLEMS} == {
+        fault: [problem] for fault, problem in PROBLEMS.items()
     }
     for document in run.documents.values():
         assert document["checked"]
@@ -121,60 +121,62 @@ async def test_each_trouble_has_one_sentence_on_what_to_do_and_ends_with_1(
     assert (run.err, run.code) == ("", 1)
 
 
-async def test_a_trouble_is_told_with_what_the_device_said_and_counted(tmp_path: Path) -> None:
+async def test_a_problem_is_shown_with_its_error_and_counted(tmp_path: Path) -> None:
     async with site(3, tmp_path, expect={}) as here:
         for device in here.devices[1:]:
             device.fault = "unauthorized"
         run = await check_site(here)
-        some = await check_site(here, "--only-troubles")
+        some = await check_site(here, "--only-problems")
+        old_name = await check_site(here, "--only-troubles")
     assert run.out.count("  login        refused\n") == 2
-    what, to_do = TROUBLES["unauthorized"]
-    said = f"{what}: HTTP 401: the device refused the username or password"
-    assert rows(run.out)[-2:] == [("trouble", said), ("what to do", to_do)]
-    assert run.out.endswith("\n3 devices: 1 fine, 2 not fine\n      2 unauthorized 401\n")
+    what, to_do = PROBLEMS["unauthorized"]
+    message = f"{what}: HTTP 401: the device refused the username or password"
+    assert rows(run.out)[-2:] == [("problem", message), ("what to do", to_do)]
+    assert run.out.endswith("\n3 devices: 1 fine, 2 with a problem\n      2 unauthorized 401\n")
     assert "sim-00001" not in some.out
-    assert some.out.endswith("\n3 devices: 1 fine, 2 not fine\n      2 unauthorized 401\n")
+    assert some.out.endswith("\n3 devices: 1 fine, 2 with a problem\n      2 unauthorized 401\n")
     assert (run.code, some.code) == (1, 1)
+    assert old_name.out.endswith(some.out.splitlines()[-1] + "\n")
+    assert "sim-00001" not in old_name.out
 
 
-async def test_a_name_and_a_port_that_are_nobodys_are_explained(tmp_path: Path) -> None:
+async def test_an_unknown_host_and_a_closed_port_are_explained(tmp_path: Path) -> None:
     async with site(2, tmp_path, expect={}) as here:
         here.config["devices"][0]["address"] = "nobody.invalid"
         here.config["devices"][1]["address"] = "127.0.0.1:1"
         run = await check_site(here, "--json")
-    told = [document["troubles"][0] for document in run.documents.values()]
-    assert told == [
+    problems = [document["troubles"][0] for document in run.documents.values()]
+    assert problems == [
         {
             "level": "bad",
             "what": "dns",
-            "advice": "Correct the name, or look at the name server of this host.",
+            "advice": "Correct the device's host name, or check the DNS server of this host.",
         },
         {
             "level": "bad",
             "what": "connect",
-            "advice": "See that the device has power and network, and that address and scheme"
-            " are right.",
+            "advice": "Check power and network of the device, and its address and scheme.",
         },
     ]
     assert run.code == 1
 
 
-async def test_what_is_not_as_expected_ends_with_1(tmp_path: Path) -> None:
+async def test_a_mismatch_with_expect_is_a_problem(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={"maxpoll": 12}) as here:
         run = await check_site(here)
         document = (await check_site(here, "--json")).documents["sim-00001"]
     assert rows(run.out)[-2:] == [
-        ("trouble", "not as expected: maxpoll"),
+        ("problem", "not as expected: maxpoll"),
         (
             "what to do",
-            "See the difference with `axis-ntp-exporter configure`; --apply sets it right.",
+            "Run `axis-ntp-exporter configure` to see the differences, --apply to fix them.",
         ),
     ]
     assert document["mismatches"] == ["maxpoll"]
     assert run.code == 1
 
 
-async def test_a_program_gets_one_list_with_an_object_a_device(tmp_path: Path) -> None:
+async def test_json_is_a_list_with_one_object_per_device(tmp_path: Path) -> None:
     async with site(2, tmp_path, expect={}) as here:
         run = await check_site(here, "--json", here.devices[0].name)
         address, labels = here.served.addresses[0], here.config["devices"][0]["labels"]
@@ -204,17 +206,15 @@ async def test_a_program_gets_one_list_with_an_object_a_device(tmp_path: Path) -
 
 USAGE_ERRORS = [
     (["sim-1"], "check: no device has the name or address 'sim-1' (did you mean "),
-    (["--site=nowhere"], "check: no device has site=nowhere; there is simulated\n"),
+    (["--site=nowhere"], "check: no device matches site=nowhere; known values: simulated\n"),
     (["--concurrency=0"], "argument --concurrency: '0' is not within 1 to 10000\n"),
     (["--config.file=missing.yaml"], "check: missing.yaml: cannot be read: No such file"),
-    (["--username=root"], "check: --config.file says how devices are asked: leave --username"),
+    (["--username=root"], "check: use either --config.file or flags such as --username, not both"),
 ]
 
 
 @pytest.mark.parametrize(("words", "problem"), USAGE_ERRORS, ids=lambda each: str(each)[:40])
-async def test_an_unknown_device_and_other_wrong_usage_end_with_2(
-    words: list[str], problem: str, tmp_path: Path
-) -> None:
+async def test_usage_errors_exit_with_2(words: list[str], problem: str, tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={}) as here:
         run = await check_site(here, "--json", *words)
         assert here.devices[0].requests.total == 0
@@ -223,7 +223,7 @@ async def test_an_unknown_device_and_other_wrong_usage_end_with_2(
     assert "Traceback" not in run.err
 
 
-async def test_every_error_of_the_config_ends_with_2(tmp_path: Path) -> None:
+async def test_a_config_error_exits_with_2(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={}) as here:
         here.config["devices"][0]["adress"] = "x"
         run = await check_site(here)
@@ -231,17 +231,17 @@ async def test_every_error_of_the_config_ends_with_2(tmp_path: Path) -> None:
     assert run.code == 2
 
 
-async def test_a_broken_source_of_devices_ends_with_1(tmp_path: Path) -> None:
+async def test_a_failed_source_of_devices_exits_with_1(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={}) as here:
         (tmp_path / "broken.json").write_text("{")
         here.config["file_sd_configs"] = [{"files": ["broken.json"]}]
         run = await check_site(here)
         named = await check_site(here, "sim-00001")
-    assert run.err.endswith("check: not every device could be found, see `discovery` above\n")
+    assert run.err.endswith("check: some devices could not be discovered, see `discovery` above\n")
     assert (run.code, named.code) == (1, 0)
 
 
-async def test_interrupted_it_tells_what_is_there(tmp_path: Path) -> None:
+async def test_an_interrupt_reports_the_results_so_far(tmp_path: Path) -> None:
     async with site(3, tmp_path, timeout="1h", expect={}) as here:
         here.devices[1].fault = "hang"
         file = f"--config.file={here.write_config()}"
@@ -254,7 +254,7 @@ async def test_interrupted_it_tells_what_is_there(tmp_path: Path) -> None:
     assert (run.err, run.code) == ("check: interrupted\n", 1)
 
 
-async def test_no_more_devices_are_polled_at_once_than_the_config_allows(tmp_path: Path) -> None:
+async def test_the_concurrency_of_the_config_is_respected(tmp_path: Path) -> None:
     async with site(build_fleet(6, "fault:hang"), tmp_path, timeout="1h", expect={}) as here:
         here.config["global"]["concurrency"] = 2
         file = f"--config.file={here.write_config()}"
@@ -265,16 +265,16 @@ async def test_no_more_devices_are_polled_at_once_than_the_config_allows(tmp_pat
     assert "6 devices: 6 not checked" in run.out
 
 
-async def test_a_big_fleet_is_checked_whole_though_some_fail(tmp_path: Path) -> None:
+async def test_a_large_fleet_is_checked_completely(tmp_path: Path) -> None:
     async with site(300, tmp_path, timeout="10s", expect={}) as here:
         here.devices[7].fault = "drop"
         run = await check_site(here)
-    assert run.out.endswith("\n300 devices: 299 fine, 1 not fine\n      1 disconnected\n")
+    assert run.out.endswith("\n300 devices: 299 fine, 1 with a problem\n      1 disconnected\n")
     assert run.code == 1
 
 
 @pytest.mark.parametrize(("scheme", "auth"), [("http", "digest"), ("https", "basic")])
-async def test_no_password_is_told_whatever_goes_wrong(
+async def test_no_password_is_printed_whatever_fails(
     scheme: str, auth: str, tmp_path: Path
 ) -> None:
     fleet = build_fleet(1 + len(FAULTS), "mixed", password=PASSWORD, scheme=scheme, auth=auth)
@@ -284,7 +284,7 @@ async def test_no_password_is_told_whatever_goes_wrong(
     assert_hidden(PASSWORD, [fleet], "".join(run.out + run.err for run in runs))
 
 
-async def test_what_a_hostile_device_says_stays_on_its_line(tmp_path: Path) -> None:
+async def test_text_of_a_hostile_device_stays_on_its_line(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={}) as here:
         here.config["devices"][0]["name"] = "\x1b[2J\nline"
         here.devices[0].client.configuration.static_servers = ["[blink]x[/blink]\u202e", "b"]
@@ -293,14 +293,14 @@ async def test_what_a_hostile_device_says_stays_on_its_line(tmp_path: Path) -> N
     assert not {c for c in run.out + run.err if not c.isprintable()} - {"\n"}
 
 
-async def test_colours_and_progress_are_for_terminals_only(tmp_path: Path) -> None:
+async def test_colors_and_progress_are_for_terminals_only(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={}) as here:
         run = await check_site(here, FORCE_COLOR="1", TTY_COMPATIBLE="1", TERM="xterm-256color")
     assert "\x1b" not in run.out + run.err
     assert run.err == ""
 
 
-async def test_whoever_stops_reading_the_output_sees_no_traceback(tmp_path: Path) -> None:
+async def test_a_closed_pipe_causes_no_traceback(tmp_path: Path) -> None:
     async with site(40, tmp_path, expect={}) as here:
         words = f"{COMMAND} check --config.file={here.write_config()}"
         process = await asyncio.create_subprocess_exec(
@@ -313,17 +313,17 @@ async def test_whoever_stops_reading_the_output_sees_no_traceback(tmp_path: Path
         assert await process.communicate() == (b"1\n", b"")
 
 
-async def test_an_encoding_without_plus_or_minus_is_no_reason_to_fail(tmp_path: Path) -> None:
+async def test_an_encoding_without_a_plus_minus_sign_is_supported(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={}) as here:
         run = await check_site(here, PYTHONIOENCODING="ascii")
     assert r" \xb1 " in run.out
     assert run.code == 0
 
 
-async def test_nothing_to_check_is_told_to_a_new_user(tmp_path: Path) -> None:
+async def test_a_new_user_without_config_and_arguments_gets_an_example(tmp_path: Path) -> None:
     run = await check(folder=empty_folder(tmp_path))
     assert run.err == (
-        "check: there is no config.yaml; without a config:"
+        "check: there is no config.yaml; to check a device without a config:"
         " axis-ntp-exporter check 192.168.0.90 --username root\n"
     )
     assert (run.code, run.out) == (2, "")

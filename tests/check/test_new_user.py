@@ -1,4 +1,4 @@
-"""`check 192.168.0.90 --username root`: without a config, the password asked for."""
+"""`check 192.168.0.90 --username root`: without a config, asking for the password."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,13 +19,13 @@ PASSWORD = "S3cret $x \u00fc"
 
 @asynccontextmanager
 async def one_device(folder: Path, **access: Any) -> AsyncIterator[tuple[Any, str, Path]]:
-    """A device, its address, and a folder without a config."""
+    """Serve a device; yields it, its address, and a folder without a config."""
     fleet = build_fleet(1, password=PASSWORD, **access)
     async with site(fleet, folder) as here:
         yield here.devices[0], here.served.addresses[0], empty_folder(folder)
 
 
-async def test_the_password_is_asked_for_at_the_terminal_and_not_shown(tmp_path: Path) -> None:
+async def test_the_terminal_asks_for_the_password_and_does_not_show_it(tmp_path: Path) -> None:
     async with (
         one_device(tmp_path, scheme="https") as (_, address, folder),
         at_terminal(
@@ -43,7 +43,7 @@ async def test_the_password_is_asked_for_at_the_terminal_and_not_shown(tmp_path:
 
 
 @pytest.mark.parametrize("key", ["\n", "\x04"], ids=ascii)
-async def test_no_password_typed_is_wrong_usage(key: str, tmp_path: Path) -> None:
+async def test_an_empty_password_is_a_usage_error(key: str, tmp_path: Path) -> None:
     async with (
         one_device(tmp_path) as (device, address, folder),
         at_terminal("check", address, "--username=root", folder=folder) as terminal,
@@ -55,7 +55,7 @@ async def test_no_password_typed_is_wrong_usage(key: str, tmp_path: Path) -> Non
         assert device.requests.total == 0
 
 
-async def test_interrupting_the_question_ends_it_quietly(tmp_path: Path) -> None:
+async def test_interrupting_the_password_prompt_ends_it_quietly(tmp_path: Path) -> None:
     async with (
         one_device(tmp_path) as (_, address, folder),
         at_terminal("check", address, "--username=root", folder=folder) as terminal,
@@ -67,7 +67,7 @@ async def test_interrupting_the_question_ends_it_quietly(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("typed", [f"{PASSWORD}\n", PASSWORD, f"{PASSWORD}\r\nmore\n"], ids=ascii)
-async def test_the_password_can_be_piped_in(typed: str, tmp_path: Path) -> None:
+async def test_the_password_can_be_piped(typed: str, tmp_path: Path) -> None:
     async with one_device(tmp_path) as (_, address, folder):
         words = [address, "--username=root", "--scheme=http"]
         run = await check(*words, typed=typed.encode(), folder=folder)
@@ -75,7 +75,7 @@ async def test_the_password_can_be_piped_in(typed: str, tmp_path: Path) -> None:
     assert "  login        digest\n" in run.out
 
 
-async def test_the_password_can_stand_in_a_file(tmp_path: Path) -> None:
+async def test_the_password_can_be_read_from_a_file(tmp_path: Path) -> None:
     async with one_device(tmp_path) as (_, address, folder):
         (folder / "password").write_text(f"{PASSWORD}\n")
         words = [address, "--username=root", "--scheme=http", "--password-file=password"]
@@ -83,7 +83,7 @@ async def test_the_password_can_stand_in_a_file(tmp_path: Path) -> None:
     assert (run.code, run.err) == (0, "")
 
 
-async def test_no_piped_password_is_told(tmp_path: Path) -> None:
+async def test_a_piped_password_is_never_printed(tmp_path: Path) -> None:
     async with one_device(tmp_path) as (_, address, folder):
         wrong = [address, "--username=root", "--scheme=http"]
         run = await check(*wrong, typed=b"wrong", folder=folder)
@@ -94,7 +94,7 @@ async def test_no_piped_password_is_told(tmp_path: Path) -> None:
     assert_hidden(PASSWORD, [], right.out + right.err)
 
 
-async def test_a_self_signed_device_is_told_the_flag_that_believes_it(tmp_path: Path) -> None:
+async def test_a_self_signed_device_gets_the_flag_that_pins_it(tmp_path: Path) -> None:
     async with one_device(tmp_path, scheme="https") as (device, address, folder):
         words, typed = [address, "--username=root"], PASSWORD.encode()
         pin = await fingerprint_at(address)
@@ -102,50 +102,50 @@ async def test_a_self_signed_device_is_told_the_flag_that_believes_it(tmp_path: 
         assert device.requests.total == 0
         flag = f"--fingerprint-sha256={pin}"
         second = await check(*words, flag, typed=typed, folder=folder)
-    assert f"If the certificate is the device's own, add {flag} to pin it.\n" in first.out
-    assert "  TLS          verified: it has the pinned fingerprint\n" in second.out
+    assert f"If this is the device's own certificate, pin it: add {flag}.\n" in first.out
+    assert "  TLS          verified: has the pinned fingerprint\n" in second.out
     assert (first.code, second.code) == (1, 0)
 
 
-async def test_basic_is_never_answered_over_plain_http(tmp_path: Path) -> None:
+async def test_basic_credentials_are_never_sent_over_plain_http(tmp_path: Path) -> None:
     async with one_device(tmp_path, auth="basic") as (device, address, folder):
         words = [address, "--username=root", "--scheme=http"]
         run = await check(*words, typed=PASSWORD.encode(), folder=folder)
         assert not any("Basic" in str(seen) for seen in device.requests.recent)
-    assert "Use https, or let the device offer Digest and auth.scheme answer it." in run.out
+    assert "Use https, or enable Digest on the device and set `auth.scheme: auto`." in run.out
     assert run.code == 1
 
 
-async def test_without_an_account_the_clock_is_seen_all_the_same(tmp_path: Path) -> None:
+async def test_the_clock_is_measured_without_an_account_too(tmp_path: Path) -> None:
     async with one_device(tmp_path) as (_, address, folder):
         run = await check(address, "--scheme=http", folder=folder)
     assert "  clock        " in run.out
-    assert "Give the username and password of an administrator on the device." in run.out
+    assert "Set the username and password of an administrator account on the device." in run.out
     assert run.code == 1
 
 
-async def test_where_there_is_no_config_a_device_is_an_address_and_that_is_told(
+async def test_without_a_config_a_device_is_an_address_and_a_warning_says_so(
     tmp_path: Path,
 ) -> None:
     async with one_device(tmp_path, scheme="https") as (_, address, folder):
         run = await check(address, folder=folder)
-    assert run.err == "check: there is no config.yaml: taking each DEVICE for an address\n"
-    assert f"{address}: not fine\n" in run.out
+    assert run.err == "check: there is no config.yaml, so each DEVICE is used as an address\n"
+    assert f"{address}: problem\n" in run.out
     assert run.code == 1
 
 
-async def test_a_config_in_the_folder_is_left_alone_where_flags_say_how(tmp_path: Path) -> None:
+async def test_device_flags_take_precedence_over_a_config_in_the_folder(tmp_path: Path) -> None:
     async with site(build_fleet(1, password=PASSWORD), tmp_path) as here:
         here.write_config()
         words = [here.served.addresses[0], "--username=root", "--scheme=http"]
         run = await check(*words, typed=PASSWORD.encode(), folder=tmp_path)
         configured = await check_site(here)
-    assert run.out.startswith(f"{words[0]}: fine\n"), "nothing is expected of it"
-    assert configured.out.startswith(f"sim-00001 ({words[0]}): not fine\n")
+    assert run.out.startswith(f"{words[0]}: fine\n"), "it has no `expect`"
+    assert configured.out.startswith(f"sim-00001 ({words[0]}): problem\n")
 
 
 WRONG = [
-    (["--username=root"], "say which device: its address, such as 192.168.0.90"),
+    (["--username=root"], "name a device by its address, such as 192.168.0.90"),
     (["x/y", "--username=root"], "'x/y' is not host, host:port or [v6]:port"),
     (["a.example", "--username=a:b"], "--username: must not contain a colon"),
     (["a.example", "--password-file=x"], "--password-file needs --username"),
@@ -155,22 +155,25 @@ WRONG = [
     ),
     (["a.example", "--ca-file=missing"], "--ca-file: cannot read missing: No such file"),
     (["a.example", "--fingerprint-sha256=ab"], "--fingerprint-sha256: is not a SHA-256 fing"),
-    (["a.example", "--scheme=http", "--site=hq"], "--site and --selector choose by labels"),
-    (["a.example", "--username=root"], "no password: type it, pipe it in, or give --password-"),
+    (
+        ["a.example", "--scheme=http", "--site=hq"],
+        "--site and --selector need a config: they select by its labels",
+    ),
+    (["a.example", "--username=root"], "no password: type it, pipe it in, or use --password-"),
 ]
 
 
 @pytest.mark.parametrize(("words", "problem"), WRONG, ids=lambda each: str(each)[:40])
-async def test_wrong_usage_ends_with_2(words: list[str], problem: str, tmp_path: Path) -> None:
+async def test_usage_errors_exit_with_2(words: list[str], problem: str, tmp_path: Path) -> None:
     run = await check(*words, folder=empty_folder(tmp_path))
     assert run.err.startswith(f"check: {problem}")
     assert (run.code, run.out) == (2, "")
 
 
-async def test_undecodable_input_is_told(tmp_path: Path) -> None:
+async def test_undecodable_input_is_a_usage_error(tmp_path: Path) -> None:
     words = ["a.example", "--username=root"]
     run = await check(
         *words, typed=b"\xff\xfe\n", folder=empty_folder(tmp_path), PYTHONIOENCODING="utf-8:strict"
     )
-    assert run.err == "check: the password on standard input is no text\n"
+    assert run.err == "check: the password on standard input is not valid text\n"
     assert run.code == 2

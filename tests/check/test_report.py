@@ -1,4 +1,4 @@
-"""Tables, summary and documents, from values alone."""
+"""Tables, summary and JSON objects of checked devices."""
 
 import json
 from typing import Any, cast
@@ -29,7 +29,7 @@ CLIENT = ntp_client(
 )
 
 
-def checkup(result: Reading | errors.DeviceError | None, **settings: Any) -> DeviceCheck:
+def make_check(result: Reading | errors.DeviceError | None, **settings: Any) -> DeviceCheck:
     module = ModuleConfig.model_validate(settings.pop("module", {}))
     client = ClientFactory(read_client_settings(module)).client("192.0.2.9", cast("Session", None))
     name = settings.pop("name", "gate")
@@ -46,17 +46,17 @@ def reading(client: NtpClientReading | None, version: str | None = "1.5") -> Rea
     return Reading(version, client, server_present=False)
 
 
-def plain(made: DeviceCheck) -> dict[str, str]:
-    return {name: piece.text for name, piece in table(made).rows}
+def rows_of(made: DeviceCheck) -> dict[str, str]:
+    return {name: span.text for name, span in table(made).rows}
 
 
-def told(checkups: list[DeviceCheck]) -> list[str]:
-    return ["".join(piece.text for piece in line) for line in summary(checkups)]
+def summary_lines(checks: list[DeviceCheck]) -> list[str]:
+    return ["".join(span.text for span in line) for line in summary(checks)]
 
 
-def test_a_device_that_was_not_reached_has_a_title_alone() -> None:
-    made = checkup(None)
-    assert "".join(piece.text for piece in table(made).title) == "gate (192.0.2.9): not checked"
+def test_a_device_that_was_not_checked_has_only_a_title() -> None:
+    made = make_check(None)
+    assert "".join(span.text for span in table(made).title) == "gate (192.0.2.9): not checked"
     assert table(made).rows == ()
     assert not made.fine
 
@@ -69,12 +69,12 @@ def test_a_device_that_was_not_reached_has_a_title_alone() -> None:
         ({"nts_enabled": True}, "enabled, synchronized, +2.000 ms from its server, NTS"),
         (
             {"enabled": None, "synced": None, "offset_seconds": None},
-            "does not say whether enabled, does not say whether synchronized",
+            "enabled or disabled not reported, synchronization not reported",
         ),
     ],
 )
-def test_the_reading_is_told_in_words(changed: dict[str, Any], words: str) -> None:
-    assert plain(checkup(reading(CLIENT._replace(**changed))))["NTP client"] == words
+def test_the_reading_is_shown_in_words(changed: dict[str, Any], words: str) -> None:
+    assert rows_of(make_check(reading(replace_fields(CLIENT, **changed))))["NTP client"] == words
 
 
 @pytest.mark.parametrize(
@@ -86,76 +86,76 @@ def test_the_reading_is_told_in_words(changed: dict[str, Any], words: str) -> No
         ({"servers_source": None}, None),
     ],
 )
-def test_the_servers_in_force_are_told_with_their_source(
+def test_the_active_servers_are_shown_with_their_source(
     changed: dict[str, Any], servers: str | None
 ) -> None:
-    assert plain(checkup(reading(CLIENT._replace(**changed)))).get("servers") == servers
+    assert rows_of(make_check(reading(replace_fields(CLIENT, **changed)))).get("servers") == servers
 
 
-def test_a_version_that_was_not_said_is_told_as_that() -> None:
-    assert plain(checkup(reading(CLIENT, None)))["API version"] == "not said"
+def test_a_missing_version_is_shown_as_not_reported() -> None:
+    assert rows_of(make_check(reading(CLIENT, None)))["API version"] == "not reported"
 
 
-def test_the_clock_is_told_with_what_it_may_be_off_by() -> None:
-    made = checkup(reading(CLIENT), offset=Offset(-1.8, 0.0003))
-    assert plain(made)["clock"] == "-1.800 s ± 300.0 µs from this host's"
-    assert plain(made)["trouble"] == "its clock is off"
+def test_the_measured_offset_is_shown_with_its_uncertainty() -> None:
+    made = make_check(reading(CLIENT), offset=Offset(-1.8, 0.0003))
+    assert rows_of(made)["clock"] == "-1.800 s ± 300.0 µs from this host's"
+    assert rows_of(made)["problem"] == "its clock is off"
 
 
 @pytest.mark.parametrize(
     ("tls", "refusal", "words"),
     [
-        ({}, None, "verified: signed by an authority of this system"),
+        ({}, None, "verified: signed by a CA of this system"),
         ({}, "certificate has expired", "not verified: certificate has expired"),
-        ({"fingerprint_sha256": "ab" * 32}, None, "verified: it has the pinned fingerprint"),
+        ({"fingerprint_sha256": "ab" * 32}, None, "verified: has the pinned fingerprint"),
         (
             {"insecure_skip_verify": True},
             None,
-            "not verified: insecure_skip_verify takes any certificate",
+            "not verified: insecure_skip_verify accepts any certificate",
         ),
         (
             {"insecure_skip_verify": True, "fingerprint_sha256": "ab" * 32},
             None,
-            "verified: it has the pinned fingerprint",
+            "verified: has the pinned fingerprint",
         ),
     ],
 )
-def test_it_is_told_whether_the_certificate_was_verified_or_why_not(
+def test_the_report_shows_whether_the_certificate_was_verified_and_why(
     tls: dict[str, Any], refusal: str | None, words: str
 ) -> None:
     seen = Certificate("CN=x", "cd" * 32, refusal)
-    made = checkup(reading(CLIENT), module={"tls_config": tls}, certificate=seen)
-    rows = plain(made)
+    made = make_check(reading(CLIENT), module={"tls_config": tls}, certificate=seen)
+    rows = rows_of(made)
     assert (rows["TLS"], rows["certificate"], rows["fingerprint"]) == (words, "CN=x", "cd" * 32)
     [document] = documents([made])
     prefix = "verified: " if document["tls"]["verified"] else "not verified: "
     assert prefix + document["tls"]["why"] == words
 
 
-def test_an_error_s_text_cannot_leave_its_row() -> None:
-    rows = plain(checkup(errors.UnexpectedStatus("HTTP 503\n\x1b[2J", 503)))
-    assert rows["trouble"] == r"http_status 503: HTTP 503\n\x1b[2J"
+def test_the_text_of_an_error_stays_in_its_row() -> None:
+    rows = rows_of(make_check(errors.UnexpectedStatus("HTTP 503\n\x1b[2J", 503)))
+    assert rows["problem"] == r"http_status 503: HTTP 503\n\x1b[2J"
 
 
-def test_the_summary_counts_outcomes_and_what_is_wrong() -> None:
+def test_the_summary_counts_outcomes_and_problems() -> None:
     off = replace_fields(CLIENT, enabled=False)
     made = [
-        checkup(reading(CLIENT)),
-        checkup(reading(off)),
-        checkup(errors.PollTimeout("x")),
-        checkup(reading(off)),
-        checkup(None),
+        make_check(reading(CLIENT)),
+        make_check(reading(off)),
+        make_check(errors.PollTimeout("x")),
+        make_check(reading(off)),
+        make_check(None),
     ]
-    assert told(made) == [
-        "5 devices: 1 fine, 3 not fine, 1 not checked",
+    assert summary_lines(made) == [
+        "5 devices: 1 fine, 3 with a problem, 1 not checked",
         "      2 NTP client disabled",
         "      1 timeout",
     ]
-    assert told(made[2:3]) == ["1 device: 1 not fine"]
+    assert summary_lines(made[2:3]) == ["1 device: 1 with a problem"]
 
 
-def test_documents_hold_nothing_that_is_not_known() -> None:
-    [document] = json.loads(json.dumps(documents([checkup(None)])))
+def test_unknown_values_are_null_in_json() -> None:
+    [document] = json.loads(json.dumps(documents([make_check(None)])))
     unknown = {key for key, value in document.items() if value is None}
     assert unknown == {
         "seconds",
@@ -169,7 +169,7 @@ def test_documents_hold_nothing_that_is_not_known() -> None:
     }
 
 
-def test_an_error_is_told_by_reason_code_and_words() -> None:
-    [document] = documents([checkup(errors.Forbidden("HTTP 403: no", 403))])
+def test_an_error_has_reason_code_and_message_in_json() -> None:
+    [document] = documents([make_check(errors.Forbidden("HTTP 403: no", 403))])
     assert document["error"] == {"reason": "forbidden", "code": 403, "message": "HTTP 403: no"}
     assert [each["level"] for each in document["troubles"]] == ["bad"]

@@ -1,4 +1,4 @@
-"""What `check` tells of a device's certificate, and of why it is not believed."""
+"""What `check` reports about a device's certificate, and why it is not trusted."""
 
 import asyncio
 import ssl
@@ -20,13 +20,13 @@ async def documents(here: Site, tls: dict[str, Any]) -> Any:
     return run.code, document
 
 
-async def test_a_self_signed_device_is_told_with_what_it_takes_to_believe_it(
+async def test_a_self_signed_certificate_is_reported_with_the_setting_that_pins_it(
     tmp_path: Path,
 ) -> None:
     async with site(build_fleet(1, scheme="https"), tmp_path, expect={}) as here:
         pin = await fingerprint_at(here.served.addresses[0])
         code, document = await documents(here, {})
-        assert here.devices[0].requests.total == 0, "nothing is sent to who is not believed"
+        assert here.devices[0].requests.total == 0, "nothing is sent to an untrusted device"
         here.config["modules"]["default"]["tls_config"] = {}
         run = await check_site(here)
         pinned_code, pinned = await documents(here, {"fingerprint_sha256": pin})
@@ -40,19 +40,20 @@ async def test_a_self_signed_device_is_told_with_what_it_takes_to_believe_it(
     }
     assert document["troubles"][0]["what"] == "tls"
     assert document["troubles"][0]["advice"] == (
-        f"If the certificate is the device's own, put fingerprint_sha256: {pin} into tls_config."
+        f"If this is the device's own certificate, pin it: "
+        f"add fingerprint_sha256: {pin} to tls_config."
     )
     assert f"  certificate  {subject}\n  fingerprint  {pin}\n" in run.out
     assert "  TLS          not verified: self-signed certificate\n" in run.out
     assert (pinned_code, pinned["fine"]) == (0, True)
     assert (pinned["tls"]["verified"], pinned["tls"]["why"]) == (
         True,
-        "it has the pinned fingerprint",
+        "has the pinned fingerprint",
     )
     assert code == 1
 
 
-async def test_a_certificate_of_another_name_is_told_with_both_ways_out(tmp_path: Path) -> None:
+async def test_a_certificate_with_another_name_is_reported_with_both_fixes(tmp_path: Path) -> None:
     async with site(build_fleet(1, scheme="https"), tmp_path, expect={}) as here:
         address = here.served.addresses[0]
         authority = tmp_path / "device.pem"
@@ -62,12 +63,13 @@ async def test_a_certificate_of_another_name_is_told_with_both_ways_out(tmp_path
         pin = await fingerprint_at(address)
         _, document = await documents(here, {"ca_file": str(authority)})
     assert document["troubles"][0]["advice"] == (
-        f"If the certificate is the device's own, put fingerprint_sha256: {pin} into tls_config "
-        "in place of ca_file; if only its name is another, give that as server_name."
+        f"If this is the device's own certificate, pin it: add fingerprint_sha256: {pin} to "
+        "tls_config instead of ca_file; "
+        "if only the name differs, set server_name to the certificate's name."
     )
 
 
-async def test_another_than_the_pinned_certificate_is_shown(tmp_path: Path) -> None:
+async def test_a_certificate_other_than_the_pinned_one_is_shown(tmp_path: Path) -> None:
     async with site(build_fleet(1, scheme="https"), tmp_path, expect={}) as here:
         pin = await fingerprint_at(here.served.addresses[0])
         code, document = await documents(here, {"fingerprint_sha256": "ab" * 32})
@@ -78,16 +80,16 @@ async def test_another_than_the_pinned_certificate_is_shown(tmp_path: Path) -> N
     assert code == 1
 
 
-async def test_a_certificate_that_is_not_looked_at_is_fine_but_not_verified(
+async def test_with_insecure_skip_verify_a_device_is_fine_but_not_verified(
     tmp_path: Path,
 ) -> None:
     async with site(build_fleet(1, scheme="https"), tmp_path, expect={}) as here:
         code, document = await documents(here, {"insecure_skip_verify": True})
-    assert document["tls"]["why"] == "insecure_skip_verify takes any certificate"
+    assert document["tls"]["why"] == "insecure_skip_verify accepts any certificate"
     assert (document["tls"]["verified"], document["authentication"], code) == (False, "basic", 0)
 
 
-async def test_each_device_is_told_with_its_own_certificate(tmp_path: Path) -> None:
+async def test_each_device_is_reported_with_its_own_certificate(tmp_path: Path) -> None:
     async with site(build_fleet(20, scheme="https"), tmp_path, expect={}) as here:
         pins = [await fingerprint_at(address) for address in here.served.addresses]
         run = await check_site(here, "--json")
@@ -97,7 +99,7 @@ async def test_each_device_is_told_with_its_own_certificate(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("fault", ["hang", "drop", "close_after_401"])
-async def test_the_certificate_is_told_however_the_connection_ends(
+async def test_the_certificate_is_reported_however_the_connection_ends(
     fault: str, tmp_path: Path
 ) -> None:
     fleet = build_fleet(1, f"fault:{fault}", scheme="https", auth="digest")
@@ -107,11 +109,11 @@ async def test_the_certificate_is_told_however_the_connection_ends(
     assert document["tls"]["fingerprint_sha256"] == pin
 
 
-async def test_https_where_http_is_spoken_is_told(tmp_path: Path) -> None:
+async def test_https_to_an_http_port_is_explained(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={}) as here:
         here.config["modules"]["default"]["scheme"] = "https"
         code, document = await documents(here, {})
     assert (document["tls"], document["error"]["reason"], code) == (None, "tls", 1)
     assert document["troubles"][0]["advice"] == (
-        "See whether https is spoken there; an old device may need a lower min_version."
+        "Check that the device serves https; an old device may need a lower min_version."
     )

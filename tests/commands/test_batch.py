@@ -1,4 +1,4 @@
-"""Going through jobs: so many at once, stopped, given up."""
+"""Running jobs in a batch: concurrency, stop, abandon."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -7,23 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from exporter.commands.batch import opened, sweep
-from exporter.commands.targets import UsageError
+from exporter.commands.batch import open_devices, run_batch
+from exporter.commands.targets import SelectedDevices, UsageError
 from exporter.config import parse_config
-from exporter.system.signals import Interruption, unless
+from exporter.system.signals import StopEvents, run_unless
 
 TURNS = 50
 
 
 async def settle() -> None:
-    """Let everything run that can."""
+    """Let all tasks run until they wait."""
     for _ in range(TURNS):
         await asyncio.sleep(0)
 
 
 @dataclass
 class Jobs:
-    """Jobs that end when they are let."""
+    """Jobs that wait for a gate."""
 
     open: set[int] = field(default_factory=set)
     ended: list[int] = field(default_factory=list)
@@ -44,34 +44,34 @@ class Jobs:
         self.ended.append(job)
 
 
-def swept(
+def start_batch(
     work: Callable[[int], Awaitable[None]],
     count: int,
     concurrency: int,
-    interruption: Interruption,
+    events: StopEvents,
     advance: Callable[[], None] = lambda: None,
 ) -> asyncio.Task[None]:
     jobs = list(range(count))
-    return asyncio.create_task(sweep(jobs, work, concurrency, interruption, advance))
+    return asyncio.create_task(run_batch(jobs, work, concurrency, events, advance))
 
 
 @pytest.mark.parametrize(("count", "concurrency", "most"), [(7, 3, 3), (2, 5, 2), (0, 3, 0)])
-async def test_every_job_is_done_once_and_never_too_many_at_a_time(
+async def test_each_job_runs_once_within_the_concurrency(
     count: int, concurrency: int, most: int
 ) -> None:
     jobs, steps = Jobs(), []
-    running = swept(jobs.work, count, concurrency, Interruption(), lambda: steps.append(1))
+    running = start_batch(jobs.work, count, concurrency, StopEvents(), lambda: steps.append(1))
     await settle()
     jobs.gate.set()
     await running
     assert (sorted(jobs.ended), jobs.most, len(steps)) == (list(range(count)), most, count)
 
 
-async def test_stop_lets_what_is_open_end_and_begins_nothing_more() -> None:
-    jobs, interruption = Jobs(), Interruption()
-    running = swept(jobs.work, 7, 3, interruption)
+async def test_stop_finishes_jobs_in_progress_and_starts_no_other() -> None:
+    jobs, events = Jobs(), StopEvents()
+    running = start_batch(jobs.work, 7, 3, events)
     await settle()
-    interruption.stop.set()
+    events.stop.set()
     await settle()
     assert not running.done()
     jobs.gate.set()
@@ -79,17 +79,17 @@ async def test_stop_lets_what_is_open_end_and_begins_nothing_more() -> None:
     assert (jobs.ended, jobs.cancelled) == ([0, 1, 2], [])
 
 
-async def test_abandon_ends_what_is_open_at_once() -> None:
-    jobs, interruption = Jobs(), Interruption()
-    running = swept(jobs.work, 7, 3, interruption)
+async def test_abandon_cancels_jobs_in_progress() -> None:
+    jobs, events = Jobs(), StopEvents()
+    running = start_batch(jobs.work, 7, 3, events)
     await settle()
-    interruption.stop.set()
-    interruption.abandon.set()
+    events.stop.set()
+    events.abandon.set()
     await running
     assert (jobs.ended, jobs.cancelled) == ([], [0, 1, 2])
 
 
-async def test_one_that_fails_stops_no_other() -> None:
+async def test_a_failing_job_does_not_stop_the_others() -> None:
     done = []
 
     async def work(job: int) -> None:
@@ -97,13 +97,13 @@ async def test_one_that_fails_stops_no_other() -> None:
             raise ZeroDivisionError
         done.append(job)
 
-    await swept(work, 4, 1, Interruption())
+    await start_batch(work, 4, 1, StopEvents())
     assert done == [0, 2, 3]
 
 
-async def test_cancelled_from_outside_it_leaves_nothing_running() -> None:
+async def test_cancelling_the_batch_cancels_its_jobs() -> None:
     jobs = Jobs()
-    running = swept(jobs.work, 3, 3, Interruption())
+    running = start_batch(jobs.work, 3, 3, StopEvents())
     await settle()
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -111,34 +111,34 @@ async def test_cancelled_from_outside_it_leaves_nothing_running() -> None:
     assert jobs.cancelled == [0, 1, 2]
 
 
-async def test_work_goes_on_unless_it_is_stopped() -> None:
+async def test_work_returns_its_result_unless_it_is_stopped() -> None:
     stop = asyncio.Event()
-    assert await unless(stop, asyncio.sleep(0, "done")) == "done"
-    waiting = asyncio.create_task(unless(stop, asyncio.sleep(3600, "never")))
+    assert await run_unless(stop, asyncio.sleep(0, "done")) == "done"
+    waiting = asyncio.create_task(run_unless(stop, asyncio.sleep(3600, "never")))
     await settle()
     stop.set()
     assert await waiting is None
 
 
-async def test_what_the_work_raises_is_raised() -> None:
+async def test_an_exception_of_the_work_is_raised() -> None:
     async def failing() -> None:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
-        await unless(asyncio.Event(), failing())
+        await run_unless(asyncio.Event(), failing())
 
 
-async def test_only_the_chosen_devices_are_opened_with_their_secrets(tmp_path: Path) -> None:
+async def test_only_the_target_devices_are_opened(tmp_path: Path) -> None:
     config = parse_config(
         {"devices": [{"address": "192.0.2.1"}, {"address": "192.0.2.2", "module": "default"}]},
         {},
         tmp_path,
     )
-    async with opened(config, config.devices[1:], 16) as devices:
+    async with open_devices(SelectedDevices(config, config.devices[1:]), 16) as devices:
         assert [device.target.address for device in devices] == ["192.0.2.2"]
 
 
-async def test_a_secret_file_that_is_gone_is_told(tmp_path: Path) -> None:
+async def test_a_missing_secret_file_is_a_usage_error(tmp_path: Path) -> None:
     file = tmp_path / "password"
     file.write_text("x")
     auth = {"username": "root", "password_file": str(file)}
@@ -146,5 +146,5 @@ async def test_a_secret_file_that_is_gone_is_told(tmp_path: Path) -> None:
     config = parse_config(tree, {}, tmp_path)
     file.unlink()
     with pytest.raises(UsageError, match=r"cannot read .*password"):
-        async with opened(config, config.devices, 16):
+        async with open_devices(SelectedDevices(config, config.devices), 16):
             pass

@@ -1,11 +1,11 @@
-"""Which devices a command is about, and what is told if it is none."""
+"""Which devices a command works on, and the errors if there are none."""
 
 import argparse
 from typing import Any
 
 import pytest
 
-from exporter.commands.targets import UsageError, add_selection, chosen_devices, selector
+from exporter.commands.targets import UsageError, add_selection, select_devices, selector
 from exporter.config import Config
 
 CONFIG = Config.model_validate(
@@ -22,11 +22,11 @@ CONFIG = Config.model_validate(
 )
 
 
-def chosen(*words: str) -> list[str]:
+def select(*words: str) -> list[str]:
     parser = argparse.ArgumentParser()
     add_selection(parser)
     arguments = parser.parse_intermixed_args(words)
-    devices = chosen_devices(CONFIG, arguments.devices, arguments.selectors)
+    devices = select_devices(CONFIG, arguments.devices, arguments.selectors)
     return [device.label for device in devices]
 
 
@@ -41,7 +41,7 @@ EVERY = ["lobby", "gate", "192.0.2.3", "192.0.2.1", 'Tür "1" {x}/y\n[b]', "same
         (["gate", "lobby", "gate"], ["lobby", "gate"]),
         (["192.0.2.2"], ["gate"]),
         (["192.0.2.3"], ["192.0.2.3"]),
-        (["192.0.2.1"], ["192.0.2.1"]),  # a name goes before an address
+        (["192.0.2.1"], ["192.0.2.1"]),  # names take precedence over addresses
         (["192.0.2.5"], EVERY[-2:]),
         (['Tür "1" {x}/y\n[b]'], ['Tür "1" {x}/y\n[b]']),
         (["--site=hq"], ["lobby", "gate"]),
@@ -52,8 +52,10 @@ EVERY = ["lobby", "gate", "192.0.2.3", "192.0.2.1", 'Tür "1" {x}/y\n[b]', "same
         (["lobby", "--site=hq", "gate"], ["lobby", "gate"]),
     ],
 )
-def test_devices_are_chosen_by_name_address_and_label(words: list[str], labels: list[str]) -> None:
-    assert chosen(*words) == labels
+def test_devices_are_selected_by_name_address_and_label(
+    words: list[str], labels: list[str]
+) -> None:
+    assert select(*words) == labels
 
 
 @pytest.mark.parametrize(
@@ -62,36 +64,36 @@ def test_devices_are_chosen_by_name_address_and_label(words: list[str], labels: 
         (["lobb"], "no device has the name or address 'lobb' (did you mean 'lobby'?)"),
         (["lobby", "x\ny"], r"no device has the name or address 'x\\ny'"),
         (["192.0.2.2:80"], "no device has the name or address '192.0.2.2:80'"),
-        (["--site=HQ"], "no device has site=HQ; there is hq, shop"),
-        (["--selector=sit=hq"], "no device has sit=hq: no device has a label 'sit'"),
-        (["--site=hq", "--site=shop"], "no device has site=hq and site=shop"),
-        (["lobby", "gate", "--selector=floor=1"], "device 'gate' has not floor=1"),
-        (["lobby", "--site=shop"], "device 'lobby' has not site=shop"),
+        (["--site=HQ"], "no device matches site=HQ; known values: hq, shop"),
+        (["--selector=sit=hq"], "no device matches sit=hq: no device has a label 'sit'"),
+        (["--site=hq", "--site=shop"], "no device matches site=hq and site=shop"),
+        (["lobby", "gate", "--selector=floor=1"], "device 'gate' does not match floor=1"),
+        (["lobby", "--site=shop"], "device 'lobby' does not match site=shop"),
     ],
 )
-def test_what_chooses_nothing_is_a_usage_error(words: list[str], problem: str) -> None:
+def test_a_selection_without_devices_is_a_usage_error(words: list[str], problem: str) -> None:
     with pytest.raises(UsageError) as caught:
-        chosen(*words)
+        select(*words)
     assert str(caught.value).startswith(problem)
 
 
-def test_a_config_without_devices_is_one() -> None:
+def test_a_config_without_devices_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match="the config has no devices"):
-        chosen_devices(Config(), [], [])
+        select_devices(Config(), [], [])
 
 
-def test_of_many_values_a_few_are_told() -> None:
+def test_an_error_lists_only_the_first_values_of_a_label() -> None:
     devices = [{"address": f"192.0.2.{n}", "labels": {"site": f"s{n}"}} for n in range(10)]
     config: Any = Config.model_validate({"devices": devices})
-    with pytest.raises(UsageError, match="there is s0, s1, s2, s3, s4, s5, s6, s7, …"):
-        chosen_devices(config, [], [("site", "x")])
+    with pytest.raises(UsageError, match="known values: s0, s1, s2, s3, s4, s5, s6, s7, …"):
+        select_devices(config, [], [("site", "x")])
 
 
 @pytest.mark.parametrize("text", ["", "site", "=hq"])
-def test_what_is_no_label_and_value_is_refused(text: str) -> None:
-    with pytest.raises(argparse.ArgumentTypeError, match="is no LABEL=VALUE"):
+def test_an_invalid_selector_is_rejected(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not LABEL=VALUE"):
         selector(text)
 
 
-def test_a_value_may_hold_an_equals_sign() -> None:
+def test_a_selector_value_may_contain_an_equals_sign() -> None:
     assert selector("note=a=b") == ("note", "a=b")

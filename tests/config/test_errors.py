@@ -117,10 +117,13 @@ from tests.config.documents import problems
         ("devices: [{address: 'a:0'}]", ["devices[0].address: port 0 is not within 1 to 65535"]),
         (
             "devices: [{address: 'root:pass@a'}]",
-            ["devices[0].address: must not hold a name or password: they belong into auth"],
+            ["devices[0].address: must not contain a user name or password: put them into auth"],
         ),
         *(
-            (f"devices: [{{address: '{name}'}}]", [f"devices[0].address: {name!r} is no host name"])
+            (
+                f"devices: [{{address: '{name}'}}]",
+                [f"devices[0].address: {name!r} is not a host name"],
+            )
             for name in ('a"b', "a<b", "..", "a..b", "a" * 64, "\u00fc" * 70, "xn--\u00fc")
         ),
         ("global_: {}", ["global_: unknown key (did you mean global?)"]),

@@ -1,4 +1,4 @@
-"""One device on its way: what is done in which order, and what is left undone."""
+"""Changing one device: the order of the steps, and what is not done after a stop."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,11 +7,12 @@ from typing import Any, cast
 
 import pytest
 
+from exporter.clock.http_time import CallTimes
 from exporter.config import Expect
 from exporter.configure.apply import (
-    LOOK_AGAIN_AFTER_SECONDS,
+    READ_AGAIN_AFTER_SECONDS,
     DeviceChange,
-    change,
+    apply_change,
     compare,
     mark_pending,
 )
@@ -19,7 +20,8 @@ from exporter.configure.audit import AuditFailed, AuditLog
 from exporter.configure.outcome import ChangeStatus
 from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import DeviceState
-from exporter.vapix.client import NtpClient
+from exporter.vapix.client import NtpClient, Timed
+from exporter.vapix.errors import Internal
 from exporter.vapix.ntp_info import NtpClientReading, Reading
 from tests.support.readings import ntp_client, replace_fields
 
@@ -30,7 +32,7 @@ def nothing() -> None:
 
 @dataclass
 class Script:
-    """A device and an audit log that note what they are asked; hooks come before the answer."""
+    """A device and an audit log that note their calls; hooks run before they return."""
 
     client: NtpClientReading = field(default_factory=lambda: ntp_client(maxpoll=10))
     done: list[str] = field(default_factory=list)
@@ -38,18 +40,17 @@ class Script:
     when_set: Callable[[], None] = nothing
     audit_problem: Exception | None = None
     ignores: bool = False
-    stage = "waiting for the answer"
 
-    async def get_info(self) -> Reading:
+    async def get_info(self, _timeout_seconds: float) -> Timed[Reading]:
         self.done.append("read")
         self.when_read()
-        return Reading("1.5", self.client, server_present=False)
+        return Timed(Reading("1.5", self.client, server_present=False), CallTimes())
 
-    async def call(self, _method: str, params: dict[str, Any]) -> None:
+    async def call(self, _method: str, params: dict[str, Any], _timeout_seconds: float) -> None:
         self.done.append("set")
         self.when_set()
         if not self.ignores:
-            self.client = self.client._replace(**params)
+            self.client = replace_fields(self.client, **params)
 
     async def append(self, event: str, *_: object, **_more: object) -> None:
         self.done.append(event)
@@ -62,63 +63,63 @@ def script() -> Script:
     return Script()
 
 
-async def shown(script: Script) -> DeviceChange:
-    """A case that was compared and is about to be changed."""
+async def compared(script: Script) -> DeviceChange:
+    """Return a device that was compared and is about to be changed."""
     state = DeviceState(expect=Expect.model_validate({"maxpoll": 12}))
     target = DeviceTarget("lobby", "192.0.2.1", {}, 60.0, 10.0)
-    case = DeviceChange(Device(target, cast("NtpClient", script), state))
-    await compare(case)
-    assert case.finding.result is ChangeStatus.DIFFERENT
-    mark_pending(case)
+    made = DeviceChange(Device(target, cast("NtpClient", script), state))
+    await compare(made)
+    assert made.result.status is ChangeStatus.DIFFERENT
+    mark_pending(made)
     script.done.clear()
-    return case
+    return made
 
 
 def log(script: Script) -> AuditLog:
     return cast("AuditLog", script)
 
 
-async def test_it_is_read_noted_set_read_back_and_noted(script: Script) -> None:
-    case = await shown(script)
-    await change(case, log(script), asyncio.Event())
+async def test_a_change_is_read_recorded_set_read_back_and_recorded(script: Script) -> None:
+    made = await compared(script)
+    await apply_change(made, log(script), asyncio.Event())
     assert script.done == ["read", "intended", "set", "read", "outcome"]
-    assert case.finding.result is ChangeStatus.SET
+    assert made.result.status is ChangeStatus.SET
 
 
-async def test_what_cannot_be_noted_is_not_set(script: Script) -> None:
-    case = await shown(script)
+async def test_a_change_that_cannot_be_recorded_is_not_sent(script: Script) -> None:
+    made = await compared(script)
     script.audit_problem = AuditFailed("full")
     with pytest.raises(AuditFailed):
-        await change(case, log(script), asyncio.Event())
+        await apply_change(made, log(script), asyncio.Event())
     assert script.done == ["read", "intended"]
-    assert case.finding.result is ChangeStatus.NOT_STARTED
+    assert made.result.status is ChangeStatus.NOT_STARTED
 
 
-async def test_stopped_while_it_is_read_it_is_not_begun(script: Script) -> None:
-    case, stop = await shown(script), asyncio.Event()
+async def test_a_stop_while_reading_prevents_the_change(script: Script) -> None:
+    made, stop = await compared(script), asyncio.Event()
     script.when_read = stop.set
-    await change(case, log(script), stop)
+    await apply_change(made, log(script), stop)
     assert script.done == ["read"]
-    assert case.finding.result is ChangeStatus.NOT_STARTED
+    assert made.result.status is ChangeStatus.NOT_STARTED
 
 
-async def test_stopped_once_it_is_begun_it_is_finished(script: Script) -> None:
-    case, stop = await shown(script), asyncio.Event()
+async def test_a_stop_while_setting_completes_the_change(script: Script) -> None:
+    made, stop = await compared(script), asyncio.Event()
     script.when_set = stop.set
-    await change(case, log(script), stop)
+    await apply_change(made, log(script), stop)
     assert script.done == ["read", "intended", "set", "read", "outcome"]
-    assert case.finding.result is ChangeStatus.SET
+    assert made.result.status is ChangeStatus.SET
 
 
-async def test_it_is_uncertain_from_the_request_on(script: Script) -> None:
-    case = await shown(script)
+async def test_the_result_is_uncertain_while_the_request_is_sent(script: Script) -> None:
+    made = await compared(script)
     results = []
-    script.when_set = lambda: results.append(case.finding.result)
-    await change(case, None, asyncio.Event())
+    script.when_set = lambda: results.append(made.result.status)
+    await apply_change(made, None, asyncio.Event())
     assert results == [ChangeStatus.UNCERTAIN]
 
 
-async def test_what_reads_back_different_is_read_again(
+async def test_a_device_that_reads_back_different_is_read_again(
     script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits: list[float] = []
@@ -128,25 +129,25 @@ async def test_what_reads_back_different_is_read_again(
         if len(waits) == 2:
             script.client = replace_fields(script.client, maxpoll=12)
 
-    case = await shown(script)
+    made = await compared(script)
     script.when_set = lambda: monkeypatch.setattr(asyncio, "sleep", sleep)
     script.ignores = True
-    await change(case, None, asyncio.Event())
-    assert waits == list(LOOK_AGAIN_AFTER_SECONDS)
+    await apply_change(made, None, asyncio.Event())
+    assert waits == list(READ_AGAIN_AFTER_SECONDS)
     assert script.done == ["read", "set", "read", "read", "read"]
-    assert case.finding.result is ChangeStatus.SET
+    assert made.result.status is ChangeStatus.SET
 
 
-async def test_a_fault_of_ours_while_setting_is_read_back_too(
+async def test_after_an_internal_error_the_device_is_read_back_too(
     script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken() -> None:
-        raise ZeroDivisionError
+        raise Internal("internal error, see the exporter's log")
 
-    case = await shown(script)
+    made = await compared(script)
     script.when_set = broken
-    monkeypatch.setattr("exporter.configure.apply.LOOK_AGAIN_AFTER_SECONDS", ())
-    await change(case, None, asyncio.Event())
+    monkeypatch.setattr("exporter.configure.apply.READ_AGAIN_AFTER_SECONDS", ())
+    await apply_change(made, None, asyncio.Event())
     assert script.done == ["read", "set", "read"]
-    assert case.finding.result is ChangeStatus.READ_BACK_DIFFERENT
-    assert "internal error" in str(case.finding.reason)
+    assert made.result.status is ChangeStatus.READ_BACK_DIFFERENT
+    assert "internal error" in str(made.result.reason)

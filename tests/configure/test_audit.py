@@ -1,4 +1,4 @@
-"""The audit log: whole lines, on disk when a call returns, or an error."""
+"""The audit log: complete lines that are on disk when a call returns, or an error."""
 
 import asyncio
 import json
@@ -31,7 +31,7 @@ def lines(file: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in file.read_text().splitlines()]
 
 
-async def test_a_line_holds_who_when_device_before_and_after(tmp_path: Path) -> None:
+async def test_a_line_has_user_time_device_before_and_after(tmp_path: Path) -> None:
     file = tmp_path / "audit"
     with open_audit_log(file, WHO, now) as audit:
         await audit.append("intended", TARGET, BEFORE, AFTER)
@@ -69,13 +69,13 @@ async def test_a_line_is_on_disk_before_the_call_returns(
         assert synced == [1]
 
 
-async def test_the_event_loop_goes_on_while_a_disk_takes_its_time(
+async def test_a_slow_disk_does_not_block_the_event_loop(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     loop, reached = asyncio.get_running_loop(), asyncio.Event()
 
     def slow(_descriptor: int) -> None:
-        # Ends only if the loop runs meanwhile.
+        # Returns only if the loop runs meanwhile.
         asyncio.run_coroutine_threadsafe(_set(reached), loop).result(timeout=10)
 
     with open_audit_log(tmp_path / "audit", WHO, now) as audit:
@@ -88,7 +88,7 @@ async def _set(event: asyncio.Event) -> None:
     event.set()
 
 
-async def test_lines_are_added_to_those_that_are_there(tmp_path: Path) -> None:
+async def test_lines_are_appended_to_an_existing_file(tmp_path: Path) -> None:
     file = tmp_path / "audit"
     for _ in range(2):
         with open_audit_log(file, WHO, now) as audit:
@@ -98,7 +98,7 @@ async def test_lines_are_added_to_those_that_are_there(tmp_path: Path) -> None:
     assert len(lines(file)) == 40
 
 
-async def test_a_line_that_a_crash_has_cut_short_spoils_no_other(tmp_path: Path) -> None:
+async def test_an_incomplete_line_does_not_damage_the_next_one(tmp_path: Path) -> None:
     file = tmp_path / "audit"
     file.write_text('{"time": "2026-')
     with open_audit_log(file, WHO, now) as audit:
@@ -114,27 +114,27 @@ def opening_fails(path: Path) -> str:
     return str(caught.value)
 
 
-def test_a_file_that_cannot_be_opened_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_opened_is_an_error(tmp_path: Path) -> None:
     missing = tmp_path / "missing" / "audit"
     assert opening_fails(missing) == f"{missing}: cannot be opened: No such file or directory"
     assert opening_fails(tmp_path) == f"{tmp_path}: cannot be opened: Is a directory"
 
 
-def test_what_keeps_nothing_is_no_audit_log(tmp_path: Path) -> None:
+def test_an_audit_log_must_be_a_regular_file(tmp_path: Path) -> None:
     device = Path("/dev/full")
-    kept = "is no regular file: what is written to it is not kept"
-    assert opening_fails(device) == f"{device}: {kept}"
+    problem = "not a regular file, so the audit log would be lost"
+    assert opening_fails(device) == f"{device}: {problem}"
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert opening_fails(pipe).startswith(f"{pipe}: cannot be opened: ")
     reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
-    assert opening_fails(pipe) == f"{pipe}: {kept}"
+    assert opening_fails(pipe) == f"{pipe}: {problem}"
     os.close(reading)
 
 
 @contextmanager
 def files_end_at(size: int) -> Iterator[None]:
-    """As a disk that is full from there on."""
+    """Simulate a disk that is full once a file has this size."""
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
@@ -148,7 +148,7 @@ def files_end_at(size: int) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("room", "problem"), [(0, "File too large"), (20, "the disk is full")], ids=str
 )
-async def test_what_cannot_be_written_is_an_error_and_the_last_attempt(
+async def test_a_failed_write_is_an_error_and_the_last_attempt(
     room: int, problem: str, tmp_path: Path
 ) -> None:
     file = tmp_path / "audit"
@@ -161,12 +161,14 @@ async def test_what_cannot_be_written_is_an_error_and_the_last_attempt(
     assert len(file.read_bytes()) == room
 
 
-def test_the_operator_is_the_account_by_the_kernels_word_not_the_environments() -> None:
+def test_the_operator_is_the_account_of_the_process_not_of_the_environment() -> None:
     who = operator({"USER": "mallory", "LOGNAME": "mallory"})
     assert who != {"user": "mallory"}
     assert operator({"SUDO_USER": "ada"}) == {**who, "sudo_user": "ada"}
 
 
-def test_an_account_without_a_name_is_told_by_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_account_without_a_name_is_recorded_by_number(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(os, "getuid", lambda: 4_000_123)
     assert operator({}) == {"user": "uid 4000123"}

@@ -1,4 +1,4 @@
-"""Every change is on record before the device hears of it, or it does not hear of it."""
+"""Every change is on disk before it is sent to the device, or it is not sent."""
 
 import json
 import sys
@@ -11,8 +11,8 @@ from exporter.simulator.fleet import build_fleet
 from exporter.simulator.ntp_client import SimulatedNtpClient
 from tests.support.command_process import asked, is_old, site
 
-NOTING_WHAT_IS_ON_DISK = """#!{python}
-# The command, with a note of what the audit log held each time that it was synced to the disk.
+COPYING_SYNCED_AUDIT = """#!{python}
+# The command, keeping a copy of the audit log each time it is synced to disk.
 import os
 import shutil
 
@@ -33,7 +33,7 @@ main()
 """
 
 WITH_FULL_DISK = """#!{python}
-# The command on a disk that has room for some lines of the audit log.
+# The command on a disk with room for a few lines of the audit log.
 import resource, signal
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -57,8 +57,8 @@ def intended(file: Path, device: SimulatedDevice) -> list[dict[str, Any]]:
     return [each for each in lines if (each["event"], each["device"]) == ("intended", device.name)]
 
 
-class Looking(SimulatedNtpClient):
-    """A device's NTP client that looks at the disk when it is changed."""
+class AuditReadingClient(SimulatedNtpClient):
+    """An NTP client of a device that reads the audit log when it is changed."""
 
     seen: Callable[[], None]
 
@@ -67,21 +67,21 @@ class Looking(SimulatedNtpClient):
         super().configure(parameters, host_nanoseconds)
 
 
-def look_at_the_disk_when_changed(
+def read_audit_when_changed(
     device: SimulatedDevice, file: Path, seen: dict[str, list[dict[str, Any]]]
 ) -> None:
-    client = Looking(device.name, device.clock, device.client.firmware)
+    client = AuditReadingClient(device.name, device.clock, device.client.firmware)
     client.seen = lambda: seen.update({device.name: intended(file, device)})
     device.client = device.api.client = client
 
 
-async def test_the_line_is_on_disk_before_the_device_is_asked_to_change(tmp_path: Path) -> None:
+async def test_the_line_is_on_disk_before_the_change_is_sent(tmp_path: Path) -> None:
     seen: dict[str, list[dict[str, Any]]] = {}
     async with site(12, tmp_path) as here:
-        command = script(tmp_path, NOTING_WHAT_IS_ON_DISK, audit=here.audit_file)
+        command = script(tmp_path, COPYING_SYNCED_AUDIT, audit=here.audit_file)
         on_disk = here.audit_file.with_name("audit.on-disk")
         for device in here.devices:
-            look_at_the_disk_when_changed(device, on_disk, seen)
+            read_audit_when_changed(device, on_disk, seen)
         words = ("--apply", "--yes", f"--audit-log={here.audit_file}")
         async with here.configuring(*words, command=command) as run:
             pass
@@ -91,7 +91,7 @@ async def test_the_line_is_on_disk_before_the_device_is_asked_to_change(tmp_path
     }
 
 
-async def test_lines_hold_who_when_device_before_and_after(tmp_path: Path) -> None:
+async def test_lines_have_user_time_device_before_and_after(tmp_path: Path) -> None:
     async with site(1, tmp_path) as here:
         await here.configure("--apply", "--yes", f"--audit-log={here.audit_file}")
         address = here.served.addresses[0]
@@ -116,7 +116,7 @@ async def test_lines_hold_who_when_device_before_and_after(tmp_path: Path) -> No
     assert (second["result"], second["reason"]) == ("set", None)
 
 
-async def test_what_was_read_back_is_on_record_too(tmp_path: Path) -> None:
+async def test_the_configuration_read_back_is_recorded_too(tmp_path: Path) -> None:
     async with site(build_fleet(1, "fault:set_ignored"), tmp_path) as here:
         await here.configure("--apply", "--yes", f"--audit-log={here.audit_file}")
         first, second = here.audit
@@ -125,13 +125,13 @@ async def test_what_was_read_back_is_on_record_too(tmp_path: Path) -> None:
     assert second["result"] == "read_back_different"
 
 
-async def test_a_device_that_is_not_changed_is_not_on_record(tmp_path: Path) -> None:
+async def test_a_device_that_is_not_changed_is_not_recorded(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={"minpoll": 11}) as here:
         run = await here.configure("--apply", "--yes", f"--audit-log={here.audit_file}")
     assert (run.code, here.audit) == (1, [])
 
 
-async def test_without_room_for_the_first_line_no_device_is_changed(tmp_path: Path) -> None:
+async def test_with_a_full_disk_no_device_is_changed(tmp_path: Path) -> None:
     async with site(4, tmp_path) as here:
         command = script(tmp_path, WITH_FULL_DISK, room=0)
         words = ("--json", "--apply", "--yes", f"--audit-log={here.audit_file}")
@@ -143,7 +143,7 @@ async def test_without_room_for_the_first_line_no_device_is_changed(tmp_path: Pa
     assert run.code == 1
 
 
-async def test_a_change_whose_outcome_could_not_be_recorded_is_not_all_right(
+async def test_an_outcome_that_could_not_be_recorded_is_a_failure(
     tmp_path: Path,
 ) -> None:
     async with site(1, tmp_path) as here:
@@ -155,7 +155,7 @@ async def test_a_change_whose_outcome_could_not_be_recorded_is_not_all_right(
     assert run.code == 1
 
 
-async def test_when_the_disk_is_full_no_further_device_is_changed(tmp_path: Path) -> None:
+async def test_when_the_disk_fills_up_no_further_device_is_changed(tmp_path: Path) -> None:
     async with site(20, tmp_path) as here:
         command = script(tmp_path, WITH_FULL_DISK, room=5000)
         words = ("--json", "--apply", "--yes", "--concurrency=1")

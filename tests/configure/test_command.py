@@ -1,4 +1,4 @@
-"""`configure` as an operator uses it: what it prints, changes and exits with."""
+"""`configure` as an operator uses it: output, changes, exit codes."""
 
 import json
 import time
@@ -13,7 +13,7 @@ from tests.support.command_process import COMMAND, GET, SET, asked, is_new, is_o
 from tests.support.daemon_process import daemon_on
 
 
-async def test_without_apply_it_tells_what_differs_and_changes_nothing(tmp_path: Path) -> None:
+async def test_without_apply_it_shows_the_differences_and_changes_nothing(tmp_path: Path) -> None:
     async with site(2, tmp_path) as here:
         first, second = here.devices
         second.client.configure({"maxpoll": 12, "staticServers": ["10.0.0.2", "10.0.0.1"]}, 0)
@@ -28,13 +28,13 @@ async def test_without_apply_it_tells_what_differs_and_changes_nothing(tmp_path:
         "  static_servers: 192.0.2.123, 192.0.2.124 → 10.0.0.1, 10.0.0.2\n"
         f"sim-00002 ({addresses[1]}): already right\n"
         "2 devices: 1 already right, 1 different\n"
-        "Nothing was changed. --apply changes what is different.\n"
+        "Nothing was changed. Use --apply to change what differs.\n"
     )
     assert (run.err, run.code) == ("", 1)
     assert not here.audit_file.exists()
 
 
-async def test_apply_sets_reads_back_and_leaves_nothing_to_do(tmp_path: Path) -> None:
+async def test_apply_changes_devices_and_a_second_run_has_nothing_to_do(tmp_path: Path) -> None:
     async with site(2, tmp_path) as here:
         run = await here.configure("--apply", "--yes")
         assert all(is_new(device) for device in here.devices)
@@ -52,7 +52,7 @@ async def test_apply_sets_reads_back_and_leaves_nothing_to_do(tmp_path: Path) ->
     assert again.code == 0
 
 
-async def test_the_request_carries_the_whole_configuration(tmp_path: Path) -> None:
+async def test_the_request_contains_the_whole_configuration(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={"maxpoll": 12}) as here:
         [device] = here.devices
         more = {"staticNTSKEServers": ["nts.example"], "NTSKEServerCACerts": ["ca"]}
@@ -70,12 +70,12 @@ async def test_the_request_carries_the_whole_configuration(tmp_path: Path) -> No
     }
 
 
-async def test_devices_are_chosen_by_name_address_and_label(tmp_path: Path) -> None:
+async def test_devices_are_selected_by_name_address_and_label(tmp_path: Path) -> None:
     async with site(3, tmp_path) as here:
         one, two, three = here.devices
         here.config["devices"][2]["labels"] = {"site": "hq"}
         named = await here.configure("--json", one.name, "--apply", here.served.addresses[1])
-        assert named.code == 2, "it asks first"
+        assert named.code == 2, "it asks for confirmation"
         chosen = ["--apply", "--yes", "--json"]
         named = await here.configure(one.name, *chosen, here.served.addresses[1])
         assert named.results == {one.name: "set", two.name: "set"}
@@ -86,13 +86,13 @@ async def test_devices_are_chosen_by_name_address_and_label(tmp_path: Path) -> N
 
 USAGE_ERRORS = [
     (["sim-1"], "configure: no device has the name or address 'sim-1' (did you mean "),
-    (["--site=nowhere"], "configure: no device has site=nowhere; there is simulated\n"),
-    (["--selector=nowhere"], "argument --selector: 'nowhere' is no LABEL=VALUE\n"),
+    (["--site=nowhere"], "configure: no device matches site=nowhere; known values: simulated\n"),
+    (["--selector=nowhere"], "argument --selector: 'nowhere' is not LABEL=VALUE\n"),
     (["--concurrency=0"], "argument --concurrency: '0' is not within 1 to 10000\n"),
     (["--config.file=missing.yaml"], "configure: missing.yaml: cannot be read: No such file"),
     (
         ["--apply"],
-        "configure: --apply asks first, and there is no terminal to ask at: add --yes\n",
+        "configure: --apply asks for confirmation, but there is no terminal: add --yes\n",
     ),
     (
         ["--apply", "--yes", "--audit-log=missing/audit"],
@@ -100,13 +100,13 @@ USAGE_ERRORS = [
     ),
     (
         ["--apply", "--yes", "--audit-log=/dev/full"],
-        "configure: /dev/full: is no regular file: what is written to it is not kept\n",
+        "configure: /dev/full: not a regular file, so the audit log would be lost\n",
     ),
 ]
 
 
 @pytest.mark.parametrize(("words", "problem"), USAGE_ERRORS, ids=lambda each: str(each)[:40])
-async def test_wrong_usage_is_told_before_any_device_is_asked(
+async def test_usage_errors_are_reported_before_any_device_is_asked(
     words: list[str], problem: str, tmp_path: Path
 ) -> None:
     async with site(1, tmp_path) as here:
@@ -117,7 +117,7 @@ async def test_wrong_usage_is_told_before_any_device_is_asked(
     assert "Traceback" not in run.err
 
 
-async def test_every_error_of_the_config_is_told(tmp_path: Path) -> None:
+async def test_every_error_of_the_config_is_reported(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={"minpoll": 11, "maxpoll": 10}) as here:
         here.config["devices"][0]["adress"] = "x"
         run = await here.configure()
@@ -126,7 +126,7 @@ async def test_every_error_of_the_config_is_told(tmp_path: Path) -> None:
     assert run.code == 2
 
 
-async def test_a_device_of_which_nothing_is_expected_is_asked_nothing(tmp_path: Path) -> None:
+async def test_a_device_without_expect_is_not_asked(tmp_path: Path) -> None:
     async with site(2, tmp_path, expect={}) as here:
         here.config["devices"][0]["expect"] = {"maxpoll": 12}
         run = await here.configure("--json", "--apply", "--yes")
@@ -135,7 +135,7 @@ async def test_a_device_of_which_nothing_is_expected_is_asked_nothing(tmp_path: 
     assert run.code == 0
 
 
-async def test_a_device_is_expected_what_its_module_says_and_it_says_otherwise(
+async def test_expect_of_a_device_overrides_that_of_its_module(
     tmp_path: Path,
 ) -> None:
     async with site(1, tmp_path) as here:
@@ -157,7 +157,7 @@ async def test_a_device_is_expected_what_its_module_says_and_it_says_otherwise(
         ({"minpoll": 11}, "not sent: minpoll: 11 exceeds maxpoll 10"),
     ],
 )
-async def test_what_the_device_could_not_take_is_not_sent(
+async def test_a_change_that_the_device_cannot_accept_is_not_sent(
     expect: dict[str, Any], reason: str, tmp_path: Path
 ) -> None:
     async with site(1, tmp_path, expect=expect) as here:
@@ -165,7 +165,7 @@ async def test_what_the_device_could_not_take_is_not_sent(
         assert asked(here.devices[0]) == 0
     [document] = run.documents.values()
     assert (document["result"], document["reason"]) == ("refused", reason)
-    assert document["differences"], "what was refused is told"
+    assert document["differences"], "the refused differences are listed"
     assert run.code == 1
 
 
@@ -175,12 +175,12 @@ async def test_nts_is_not_sent_to_a_device_that_does_not_report_it(tmp_path: Pat
         run = await here.configure("--apply", "--yes")
         assert asked(here.devices[0]) == 0
     assert (
-        "refused: not sent: nts_enabled: the device does not report it, so it does not know it\n"
+        "refused: not sent: nts_enabled: not supported: the device does not report it\n"
         "  nts_enabled: not reported → true\n"
     ) in run.out
 
 
-async def test_old_firmware_is_set_what_it_knows(tmp_path: Path) -> None:
+async def test_old_firmware_gets_the_parameters_that_it_supports(tmp_path: Path) -> None:
     async with site(1, tmp_path, expect={"static_servers": ["10.0.0.1"]}) as here:
         here.devices[0].client.firmware = OLD_FIRMWARE
         run = await here.configure("--apply", "--yes")
@@ -188,7 +188,7 @@ async def test_old_firmware_is_set_what_it_knows(tmp_path: Path) -> None:
     assert run.code == 0
 
 
-async def test_300_devices_are_put_right_in_one_command(tmp_path: Path) -> None:
+async def test_300_devices_are_changed_in_one_command(tmp_path: Path) -> None:
     async with site(300, tmp_path) as here:
         started = time.monotonic()
         run = await here.configure("--apply", "--yes", f"--audit-log={here.audit_file}")
@@ -200,7 +200,7 @@ async def test_300_devices_are_put_right_in_one_command(tmp_path: Path) -> None:
     assert took < 30
 
 
-async def test_no_more_than_concurrency_devices_are_asked_at_once(tmp_path: Path) -> None:
+async def test_the_concurrency_is_respected(tmp_path: Path) -> None:
     fleet = build_fleet(6, "fault:hang")
     async with site(fleet, tmp_path, timeout="1h") as here:
         async with here.configuring("--concurrency=2") as run:
@@ -210,7 +210,7 @@ async def test_no_more_than_concurrency_devices_are_asked_at_once(tmp_path: Path
     assert run.code == 1
 
 
-async def test_the_daemons_compliance_turns_over_at_the_next_poll(tmp_path: Path) -> None:
+async def test_the_daemon_reports_compliance_at_the_next_poll(tmp_path: Path) -> None:
     async with site(2, tmp_path) as here:
         folder = tmp_path / "daemon"
         folder.mkdir()
@@ -229,7 +229,7 @@ async def test_the_daemons_compliance_turns_over_at_the_next_poll(tmp_path: Path
     assert polls[1]["sim-00001"] > polls[0]["sim-00001"]
 
 
-async def test_devices_of_discovery_are_configured_too_and_a_broken_source_is_told(
+async def test_discovered_devices_are_configured_and_a_failed_source_is_reported(
     tmp_path: Path,
 ) -> None:
     async with site(2, tmp_path) as here:
@@ -244,12 +244,12 @@ async def test_devices_of_discovery_are_configured_too_and_a_broken_source_is_to
     assert run.results == {"sim-00001": "set", "sim-00002": "set"}
     assert "broken.json: EOF while parsing an object" in run.err
     assert run.err.splitlines()[-1] == (
-        "configure: not every device could be found, see `discovery` above"
+        "configure: some devices could not be discovered, see `discovery` above"
     )
-    assert run.code == 1, "who was not found may not be right"
+    assert run.code == 1, "a device that was not found may not comply"
 
 
-async def test_a_broken_source_is_no_matter_for_devices_that_are_named(tmp_path: Path) -> None:
+async def test_a_failed_source_does_not_matter_for_named_devices(tmp_path: Path) -> None:
     async with site(1, tmp_path) as here:
         (tmp_path / "broken.json").write_text("{")
         here.config["file_sd_configs"] = [{"files": ["broken.json"]}]
@@ -257,14 +257,14 @@ async def test_a_broken_source_is_no_matter_for_devices_that_are_named(tmp_path:
     assert run.code == 0
 
 
-async def test_where_nothing_is_expected_of_anybody_nobody_is_right(tmp_path: Path) -> None:
+async def test_without_any_expect_the_exit_code_is_1(tmp_path: Path) -> None:
     async with site(2, tmp_path, expect={}) as here:
         run = await here.configure()
     assert run.out.splitlines()[-1].startswith("Nothing was compared")
     assert run.code == 1
 
 
-async def test_thousands_of_devices_need_no_more_files_than_are_asked_at_once(
+async def test_the_limit_on_open_files_applies_to_the_concurrency_only(
     tmp_path: Path,
 ) -> None:
     limited = tmp_path / "limited"

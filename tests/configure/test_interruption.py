@@ -1,4 +1,4 @@
-"""Interrupted, every device is old or new, and it is told which; running again finishes."""
+"""After an interrupt each device has old or new settings; a second run completes the job."""
 
 import signal
 import subprocess
@@ -23,7 +23,7 @@ def changing(here: Site) -> int:
 
 
 @SIGNALS
-async def test_interrupted_it_finishes_what_is_open_and_begins_nothing_more(
+async def test_an_interrupt_completes_changes_in_progress_and_starts_no_other(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     fleet = build_fleet(DEVICES, "fault:set_hang")
@@ -37,13 +37,13 @@ async def test_interrupted_it_finishes_what_is_open_and_begins_nothing_more(
     assert len(new) + len(old) == DEVICES
     assert run.results == {**dict.fromkeys(new, "set"), **dict.fromkeys(old, "not_started")}
     assert {run.documents[name]["reason"] for name in old} == {
-        "nothing was sent that changes it: it is as it was"
+        "no change was sent: the device has its old settings"
     }
     assert run.code == 1
     assert "Traceback" not in run.err
 
 
-async def test_running_it_again_finishes_the_job(tmp_path: Path) -> None:
+async def test_a_second_run_completes_the_job(tmp_path: Path) -> None:
     async with site(build_fleet(DEVICES, "fault:set_hang"), tmp_path, timeout="4s") as here:
         async with here.configuring(*FLAGS) as run:
             await run.until(lambda: changing(here) == OPEN)
@@ -52,14 +52,14 @@ async def test_running_it_again_finishes_the_job(tmp_path: Path) -> None:
             device.fault = None
         again = await here.configure(*FLAGS)
         assert all(is_new(device) for device in here.devices)
-        assert {asked(device) for device in here.devices} == {1}, "nobody is changed twice"
+        assert {asked(device) for device in here.devices} == {1}, "no device is changed twice"
     done = {name: "already_right" for name, result in run.results.items() if result == "set"}
     assert again.results == {**dict.fromkeys(run.results, "set"), **done}
     assert again.code == 0
 
 
 @SIGNALS
-async def test_interrupted_again_it_quits_at_once_and_tells_who_is_uncertain(
+async def test_a_second_interrupt_quits_at_once_and_reports_uncertain_devices(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     fleet = build_fleet(DEVICES, "fault:set_hang")
@@ -79,11 +79,11 @@ async def test_interrupted_again_it_quits_at_once_and_tells_who_is_uncertain(
     assert (run.results, run.code) == (results, 1)
     assert len(begun) == OPEN
     assert {run.documents[name]["reason"] for name in begun} == {
-        "the change was under way when this ended: old or new is not known"
+        "interrupted during the change: the device has its old or its new settings"
     }
 
 
-async def test_a_person_is_told_which_devices_are_which(tmp_path: Path) -> None:
+async def test_the_text_output_shows_the_result_of_each_device(tmp_path: Path) -> None:
     async with site(build_fleet(3, "fault:set_hang"), tmp_path, timeout="1h") as here:
         flags = ("--apply", "--yes", "--concurrency=1")
         async with here.configuring(*flags) as run:
@@ -94,15 +94,15 @@ async def test_a_person_is_told_which_devices_are_which(tmp_path: Path) -> None:
         one, two, three = here.served.addresses
     assert run.out.splitlines()[-5:] == [
         f"sim-00001 ({one}): uncertain: "
-        "the change was under way when this ended: old or new is not known",
-        f"sim-00002 ({two}): not started: nothing was sent that changes it: it is as it was",
-        f"sim-00003 ({three}): not started: nothing was sent that changes it: it is as it was",
+        "interrupted during the change: the device has its old or its new settings",
+        f"sim-00002 ({two}): not started: no change was sent: the device has its old settings",
+        f"sim-00003 ({three}): not started: no change was sent: the device has its old settings",
         "3 devices: 2 not started, 1 uncertain",
-        "Not finished: run it again.",
+        "Not finished: run the command again.",
     ]
 
 
-async def test_reading_is_given_up_at_the_first_signal_and_nothing_is_changed(
+async def test_the_first_signal_abandons_reading_and_nothing_is_changed(
     tmp_path: Path,
 ) -> None:
     async with site(4, tmp_path, timeout="1h") as here:
@@ -115,7 +115,7 @@ async def test_reading_is_given_up_at_the_first_signal_and_nothing_is_changed(
     assert run.code == 1
 
 
-async def test_a_device_that_hangs_before_it_is_changed_is_not_waited_for(tmp_path: Path) -> None:
+async def test_an_interrupt_does_not_wait_for_a_device_that_is_read_again(tmp_path: Path) -> None:
     async with site(build_fleet(2, "fault:set_hang"), tmp_path, timeout="4s") as here:
         first, second = here.devices
         modules = here.config["modules"]
@@ -123,7 +123,7 @@ async def test_a_device_that_hangs_before_it_is_changed_is_not_waited_for(tmp_pa
         here.config["devices"][1]["module"] = "patient"
         async with here.configuring("--json", "--apply", "--yes", "--concurrency=1") as run:
             await run.until(lambda: asked(first) == 1)
-            # Read once already, it hangs when it is read again before its change.
+            # It was read once; now it hangs when it is read again before its change.
             second.fault = "hang"
             read_before = second.requests.total
             await run.until(lambda: second.requests.total > read_before)
@@ -133,7 +133,7 @@ async def test_a_device_that_hangs_before_it_is_changed_is_not_waited_for(tmp_pa
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_interrupted_while_it_still_starts_it_is_not_done(name: str) -> None:
+def test_a_signal_during_startup_is_a_failure(name: str) -> None:
     signal_while_importing = (
         "import importlib, os, signal, time, exporter.cli as cli\n"
         f"stop = lambda _: os.kill(os.getpid(), signal.{name}) or time.sleep(9)\n"

@@ -1,4 +1,4 @@
-"""What is concluded from a device's answers."""
+"""The result for a device, derived from its responses."""
 
 from typing import Any
 
@@ -26,14 +26,14 @@ from exporter.vapix.errors import (
     api_error,
 )
 from exporter.vapix.ntp_info import Reading
-from tests.support.readings import ntp_client
+from tests.support.readings import ntp_client, replace_fields
 
 EXPECT = Expect.model_validate({"minpoll": 6, "maxpoll": 12})
 CLIENT = ntp_client(enabled=True, nts_enabled=False, minpoll=6, maxpoll=10)
 
 
 def reading(**changed: Any) -> Reading:
-    return Reading("1.5", CLIENT._replace(**changed), server_present=False)
+    return Reading("1.5", replace_fields(CLIENT, **changed), server_present=False)
 
 
 BEFORE, AFTER, OTHER = reading(), reading(maxpoll=12), reading(maxpoll=11)
@@ -45,7 +45,7 @@ def plan() -> Plan:
 
 
 @pytest.mark.parametrize(
-    ("answer", "result"),
+    ("answer", "status"),
     [
         (BEFORE, ChangeStatus.DIFFERENT),
         (AFTER, ChangeStatus.ALREADY_RIGHT),
@@ -61,17 +61,17 @@ def plan() -> Plan:
         (InvalidResponse("no"), ChangeStatus.UNREACHABLE),
     ],
 )
-def test_what_is_read_decides_what_is_to_be_done(
-    answer: Reading | DeviceError, result: ChangeStatus
+def test_the_reading_determines_the_result(
+    answer: Reading | DeviceError, status: ChangeStatus
 ) -> None:
-    assert result_of_first_read(EXPECT, answer).result is result
+    assert result_of_first_read(EXPECT, answer).status is status
 
 
-def test_what_must_not_be_sent_is_told_with_every_reason() -> None:
-    finding = result_of_first_read(EXPECT, reading(minpoll=None, maxpoll=None))
-    assert finding.reason == (
-        "not sent: minpoll: the device does not report it, so it does not know it; "
-        "maxpoll: the device does not report it, so it does not know it"
+def test_every_reason_against_sending_is_reported() -> None:
+    result = result_of_first_read(EXPECT, reading(minpoll=None, maxpoll=None))
+    assert result.reason == (
+        "not sent: minpoll: not supported: the device does not report it; "
+        "maxpoll: not supported: the device does not report it"
     )
 
 
@@ -79,25 +79,25 @@ def test_only_the_change_that_was_shown_is_made(plan: Plan) -> None:
     fresh = result_of_first_read(EXPECT, BEFORE)
     assert result_of_second_read(plan, fresh) is fresh
     other = result_of_second_read(plan, result_of_first_read(EXPECT, OTHER))
-    assert other.result is ChangeStatus.REFUSED
+    assert other.status is ChangeStatus.REFUSED
     assert other.reason == (
-        "not sent: its configuration has changed since it was first read; run again"
+        "not sent: the configuration has changed since it was read; run the command again"
     )
     unreported = result_of_first_read(EXPECT, reading(enabled=None))
-    assert result_of_second_read(plan, unreported).result is ChangeStatus.REFUSED
+    assert result_of_second_read(plan, unreported).status is ChangeStatus.REFUSED
     elsewhere = result_of_first_read(EXPECT, reading(enabled=False))
-    assert result_of_second_read(plan, elsewhere).result is ChangeStatus.REFUSED
+    assert result_of_second_read(plan, elsewhere).status is ChangeStatus.REFUSED
 
 
-def test_servers_in_another_order_are_no_other_configuration() -> None:
+def test_another_order_of_servers_is_the_same_configuration() -> None:
     listed, reordered = reading(static_servers=("a", "b")), reading(static_servers=("B", "a"))
     fresh = result_of_first_read(EXPECT, reordered)
     assert result_of_second_read(make_plan(EXPECT, listed), fresh) is fresh
 
 
-def test_whoever_was_put_right_meanwhile_is_right(plan: Plan) -> None:
+def test_a_device_that_complies_meanwhile_is_already_right(plan: Plan) -> None:
     assert (
-        result_of_second_read(plan, result_of_first_read(EXPECT, AFTER)).result
+        result_of_second_read(plan, result_of_first_read(EXPECT, AFTER)).status
         is ChangeStatus.ALREADY_RIGHT
     )
 
@@ -109,92 +109,98 @@ HTTP_500 = api_error(1000)
 
 
 @pytest.mark.parametrize(
-    ("error", "back", "result", "reason"),
+    ("error", "back", "status", "reason"),
     [
         (None, AFTER, ChangeStatus.SET, None),
-        (LOST, AFTER, ChangeStatus.SET, "it reads back right, though asking ended in: closed"),
+        (
+            LOST,
+            AFTER,
+            ChangeStatus.SET,
+            "the request failed: closed; but the settings are as expected",
+        ),
         (
             REFUSAL,
             AFTER,
             ChangeStatus.SET,
-            f"it reads back right, though asking ended in: {REFUSAL}",
+            f"the request failed: {REFUSAL}; but the settings are as expected",
         ),
         (
             None,
             BEFORE,
             ChangeStatus.READ_BACK_DIFFERENT,
-            "it accepted the change; it is as it was",
+            "the device accepted the change; the settings did not change",
         ),
         (
             None,
             OTHER,
             ChangeStatus.READ_BACK_DIFFERENT,
-            "it accepted the change; it is neither as it was nor as wanted",
+            "the device accepted the change; "
+            "the settings are neither the old nor the expected ones",
         ),
         (
             LATE,
             BEFORE,
             ChangeStatus.READ_BACK_DIFFERENT,
-            "asking ended in: late; it is as it was",
+            "the request failed: late; the settings did not change",
         ),
         (REFUSAL, BEFORE, ChangeStatus.REFUSED, str(REFUSAL)),
-        (REFUSAL, OTHER, ChangeStatus.REFUSED, f"{REFUSAL}; it is no longer as it was, though"),
+        (REFUSAL, OTHER, ChangeStatus.REFUSED, f"{REFUSAL}; but the settings have changed"),
         (HTTP_500, BEFORE, ChangeStatus.REFUSED, str(HTTP_500)),
         (
             UnexpectedStatus("HTTP 503", 503),
             BEFORE,
             ChangeStatus.READ_BACK_DIFFERENT,
-            "asking ended in: HTTP 503; it is as it was",
+            "the request failed: HTTP 503; the settings did not change",
         ),
         (
             None,
             LOST,
             ChangeStatus.UNCERTAIN,
-            "it accepted the change; it could not be read back: closed",
+            "the device accepted the change; reading back failed: closed",
         ),
         (
             LATE,
             LATE,
             ChangeStatus.UNCERTAIN,
-            "asking ended in: late; it could not be read back: late",
+            "the request failed: late; reading back failed: late",
         ),
         (
             HTTP_500,
             LOST,
             ChangeStatus.UNCERTAIN,
-            f"asking ended in: {HTTP_500}; it could not be read back: closed",
+            f"the request failed: {HTTP_500}; reading back failed: closed",
         ),
         (
             UnexpectedStatus("HTTP 502", 502),
             LOST,
             ChangeStatus.UNCERTAIN,
-            "asking ended in: HTTP 502; it could not be read back: closed",
+            "the request failed: HTTP 502; reading back failed: closed",
         ),
         (Unauthorized("HTTP 401", 401), Unauthorized("x", 401), ChangeStatus.REFUSED, "HTTP 401"),
         (Forbidden("HTTP 403", 403), LOST, ChangeStatus.REFUSED, "HTTP 403"),
         (REFUSAL, LOST, ChangeStatus.REFUSED, str(REFUSAL)),
     ],
 )
-def test_what_is_read_back_decides_before_what_was_answered(
+def test_the_configuration_read_back_counts_more_than_the_response(
     plan: Plan,
     error: DeviceError | None,
     back: Reading | DeviceError,
-    result: ChangeStatus,
+    status: ChangeStatus,
     reason: str | None,
 ) -> None:
-    finding = result_of_change(plan, error, back)
-    assert (finding.result, finding.reason) == (result, reason)
+    result = result_of_change(plan, error, back)
+    assert (result.status, result.reason) == (status, reason)
 
 
-def test_what_is_still_different_is_kept_for_the_report(plan: Plan) -> None:
-    finding = result_of_change(plan, None, OTHER)
-    assert [(each.parameter, each.now, each.wanted) for each in finding.left] == [
+def test_remaining_differences_are_kept_for_the_report(plan: Plan) -> None:
+    result = result_of_change(plan, None, OTHER)
+    assert [(each.parameter, each.now, each.wanted) for each in result.remaining] == [
         ("maxpoll", 11, 12)
     ]
-    assert finding.found is not None
-    assert finding.found.maxpoll == 11
+    assert result.read_back is not None
+    assert result.read_back.maxpoll == 11
 
 
-def test_a_parameter_that_changed_against_our_will_is_no_success(plan: Plan) -> None:
+def test_an_unintended_change_of_another_parameter_is_not_a_success(plan: Plan) -> None:
     back = reading(maxpoll=12, enabled=False)
-    assert result_of_change(plan, None, back).result is ChangeStatus.READ_BACK_DIFFERENT
+    assert result_of_change(plan, None, back).status is ChangeStatus.READ_BACK_DIFFERENT

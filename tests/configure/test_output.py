@@ -1,4 +1,4 @@
-"""What `configure` prints, whatever devices are called and wherever its output goes."""
+"""The output of `configure`, for any device name and any stream."""
 
 import asyncio
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 from tests.support.command_process import COMMAND, DIFFERENCES, is_new, site
 
 
-async def test_a_program_gets_one_list_on_standard_output_and_nothing_else(tmp_path: Path) -> None:
+async def test_json_is_the_only_output_on_stdout(tmp_path: Path) -> None:
     async with site(2, tmp_path) as here:
         dry = await here.configure("--json")
         run = await here.configure("--json", "--apply", "--yes")
@@ -32,7 +32,7 @@ async def test_a_program_gets_one_list_on_standard_output_and_nothing_else(tmp_p
 ODD_NAMES = ['"quoted" \\ {x}/y %41', "[bold red]markup[/]", "\x1b[2J\nline", "Tür 時計", "-x"]
 
 
-async def test_odd_names_of_devices_are_chosen_and_printed_on_one_line_each(
+async def test_devices_with_odd_names_are_selected_and_printed_on_one_line_each(
     tmp_path: Path,
 ) -> None:
     async with site(len(ODD_NAMES), tmp_path) as here:
@@ -40,8 +40,8 @@ async def test_odd_names_of_devices_are_chosen_and_printed_on_one_line_each(
             entry["name"] = name
         run = await here.configure("--", *ODD_NAMES)
         documents = (await here.configure("--json", "--", *ODD_NAMES)).documents
-    told = [line for line in run.out.splitlines() if line.endswith(": different")]
-    assert [line.rpartition(" (")[0] for line in told] == [
+    printed = [line for line in run.out.splitlines() if line.endswith(": different")]
+    assert [line.rpartition(" (")[0] for line in printed] == [
         '"quoted" \\ {x}/y %41',
         "[bold red]markup[/]",
         r"\x1b[2J\nline",
@@ -51,21 +51,21 @@ async def test_odd_names_of_devices_are_chosen_and_printed_on_one_line_each(
     assert list(documents) == ODD_NAMES
 
 
-async def test_an_encoding_without_arrows_is_no_reason_to_fail(tmp_path: Path) -> None:
+async def test_an_encoding_without_arrows_is_supported(tmp_path: Path) -> None:
     async with site(1, tmp_path) as here:
         run = await here.configure(PYTHONIOENCODING="ascii")
     assert r"maxpoll: 10 \u2192 12" in run.out
     assert run.code == 1
 
 
-async def test_colours_and_progress_are_for_terminals_only(tmp_path: Path) -> None:
+async def test_colors_and_progress_are_for_terminals_only(tmp_path: Path) -> None:
     async with site(1, tmp_path) as here:
         run = await here.configure(FORCE_COLOR="1", TTY_COMPATIBLE="1", TERM="xterm-256color")
     assert "\x1b" not in run.out + run.err
     assert run.err == ""
 
 
-async def test_whoever_stops_reading_the_output_sees_no_traceback(tmp_path: Path) -> None:
+async def test_a_closed_pipe_causes_no_traceback_and_no_change(tmp_path: Path) -> None:
     async with site(40, tmp_path) as here:
         file = here.write_config()
         words = f"configure --config.file={file} --apply --yes --concurrency=4"
@@ -80,11 +80,11 @@ async def test_whoever_stops_reading_the_output_sees_no_traceback(tmp_path: Path
         out, err = await process.communicate()
         changed = sum(is_new(device) for device in here.devices)
     assert (out, err) == (b"1\n", b"")
-    assert changed == 0, "what nobody could see is not changed"
+    assert changed == 0, "a change that could not be shown is not made"
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])
-async def test_a_stream_that_is_closed_is_no_reason_to_fail(closed: str, tmp_path: Path) -> None:
+async def test_closed_standard_streams_are_supported(closed: str, tmp_path: Path) -> None:
     async with site(1, tmp_path) as here:
         words = [
             str(COMMAND),

@@ -1,4 +1,4 @@
-"""What is to change on a device: from a reading and an expectation to a whole configuration."""
+"""Plans: from a reading and an `expect` to a whole configuration."""
 
 import json
 from typing import Any
@@ -47,12 +47,12 @@ def plan(reading: Reading | None = None, **expected: Any) -> Plan:
     return make_plan(Expect.model_validate(expected), reading or read())
 
 
-def test_a_device_that_is_as_expected_has_nothing_to_change() -> None:
+def test_a_device_that_complies_needs_no_change() -> None:
     made = plan(enabled=True, static_servers=["NTP.example", "10.0.0.1"], maxpoll=10)
     assert (made.differences, made.problems, made.after) == ((), (), made.before)
 
 
-def test_each_parameter_that_deviates_is_told_as_it_is_and_as_it_should_be() -> None:
+def test_each_difference_has_the_current_and_the_wanted_value() -> None:
     made = plan(enabled=False, servers_source="DHCP", static_servers=["10.0.0.9"], minpoll=6)
     assert made.differences == (
         Difference("enabled", now=True, wanted=False),
@@ -61,7 +61,7 @@ def test_each_parameter_that_deviates_is_told_as_it_is_and_as_it_should_be() -> 
     )
 
 
-def test_the_request_carries_what_is_there_with_what_is_wanted_in_its_place() -> None:
+def test_the_request_contains_current_values_except_for_the_changed_ones() -> None:
     assert encode_params(plan(maxpoll=12).after) == {
         "enabled": True,
         "NTSEnabled": False,
@@ -74,17 +74,17 @@ def test_the_request_carries_what_is_there_with_what_is_wanted_in_its_place() ->
     }
 
 
-def test_what_is_right_already_stays_as_the_device_spells_it() -> None:
+def test_a_complying_parameter_keeps_the_spelling_of_the_device() -> None:
     made = plan(static_servers=["NTP.EXAMPLE", "10.0.0.1"], maxpoll=12)
     assert made.after.static_servers == ("10.0.0.1", "ntp.Example")
 
 
-def test_an_order_that_is_asked_for_is_set() -> None:
+def test_an_expected_order_is_set() -> None:
     wanted = {"servers": ["ntp.example", "10.0.0.1"], "ordered": True}
     assert plan(static_servers=wanted).after.static_servers == ("ntp.example", "10.0.0.1")
 
 
-def test_a_server_that_is_expected_twice_is_set_once() -> None:
+def test_a_server_expected_twice_is_set_once() -> None:
     made = plan(static_servers=["B", "a", "b", "A"])
     assert (made.after.static_servers, made.problems) == (("B", "a"), ())
 
@@ -109,17 +109,17 @@ def test_a_list_is_cleared() -> None:
         (
             read(without("NTSEnabled", "staticNTSKEServers")),
             {"nts_enabled": True},
-            "nts_enabled: the device does not report it, so it does not know it",
+            "nts_enabled: not supported: the device does not report it",
         ),
         (
             read(without("NTSEnabled", "staticNTSKEServers")),
             {"nts_ke_servers": ["a"]},
-            "nts_ke_servers: the device does not report it, so it does not know it",
+            "nts_ke_servers: not supported: the device does not report it",
         ),
         (
             read(without("minpoll")),
             {"minpoll": 6},
-            "minpoll: the device does not report it, so it does not know it",
+            "minpoll: not supported: the device does not report it",
         ),
         (read(), {"minpoll": 11}, "minpoll: 11 exceeds maxpoll 10"),
         (read(), {"maxpoll": 5}, "minpoll: 6 exceeds maxpoll 5"),
@@ -132,24 +132,24 @@ def test_a_list_is_cleared() -> None:
         (
             read(minpoll=99),
             {"maxpoll": 12},
-            "minpoll: what is there cannot be read, nor sent back "
+            "minpoll: the current value is invalid and cannot be sent back "
             "(Input should be less than or equal to 24, not 99)",
         ),
     ],
 )
-def test_what_cannot_be_set_is_refused_with_the_reason(
+def test_a_change_that_cannot_be_sent_has_a_problem(
     reading: Reading, expected: dict[str, Any], problem: str
 ) -> None:
     assert plan(reading, **expected).problems == (problem,)
 
 
-def test_every_reason_is_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     reading = read(without("NTSEnabled"))
     made = plan(reading, nts_enabled=True, static_servers=["a", "b", "c"], minpoll=11)
     assert len(made.problems) == 3
 
 
-def test_what_cannot_be_read_can_be_replaced() -> None:
+def test_an_invalid_value_can_be_replaced() -> None:
     made = plan(read(minpoll=99, NTSEnabled="maybe"), minpoll=6, nts_enabled=False)
     assert made.problems == ()
     assert (made.after.minpoll, made.after.nts_enabled) == (6, False)
@@ -164,7 +164,7 @@ def test_what_cannot_be_read_can_be_replaced() -> None:
         ("staticServers", {"static_servers": ["a"]}),
     ],
 )
-def test_what_every_firmware_knows_is_set_even_if_it_is_not_reported(
+def test_a_parameter_of_every_firmware_is_set_even_if_it_is_not_reported(
     name: str, expected: dict[str, Any]
 ) -> None:
     made = plan(read(without(name)), **expected)
@@ -172,12 +172,12 @@ def test_what_every_firmware_knows_is_set_even_if_it_is_not_reported(
     assert name in encode_params(made.after)
 
 
-def test_a_device_without_a_limit_on_servers_may_have_many() -> None:
+def test_without_a_reported_limit_any_number_of_servers_is_set() -> None:
     reading = read(without("maxSupportedStaticServers"))
     assert plan(reading, static_servers=list("abcdefgh")).problems == ()
 
 
-def test_what_was_read_back_as_sent_leaves_no_difference() -> None:
+def test_a_configuration_read_back_as_sent_has_no_differences() -> None:
     made = plan(maxpoll=12)
     reordered = {"staticServers": ["NTP.example", "10.0.0.1"], "synced": False}
     assert differences_left(made, read(maxpoll=12, **reordered).client) == ()
@@ -195,7 +195,7 @@ def test_what_was_to_stay_and_did_not_is_left_too() -> None:
     )
 
 
-def test_all_of_it_is_left_when_the_client_section_is_gone() -> None:
+def test_without_a_client_section_all_parameters_differ() -> None:
     names = {each.parameter for each in differences_left(plan(maxpoll=12), None)}
     assert len(names) == 8
 
@@ -256,7 +256,7 @@ def client_of(reading: Reading) -> NtpClientReading:
 
 
 @given(devices(), EXPECTED)
-def test_a_device_takes_every_plan_without_a_problem_and_is_right_then(
+def test_a_device_accepts_every_plan_without_problems_and_then_complies(
     device: SimulatedDevice, expected: dict[str, Any]
 ) -> None:
     expect = Expect.model_validate(expected)
@@ -275,7 +275,7 @@ def test_a_device_takes_every_plan_without_a_problem_and_is_right_then(
 
 
 @given(devices(), EXPECTED)
-def test_what_is_refused_before_sending_would_not_have_made_the_device_right(
+def test_a_plan_with_problems_would_be_rejected_by_the_device(
     device: SimulatedDevice, expected: dict[str, Any]
 ) -> None:
     expect = Expect.model_validate(expected)
@@ -286,7 +286,7 @@ def test_what_is_refused_before_sending_would_not_have_made_the_device_right(
 
 
 @given(devices(), EXPECTED)
-def test_a_parameter_that_is_not_expected_is_sent_as_it_is(
+def test_a_parameter_without_expectation_is_sent_unchanged(
     device: SimulatedDevice, expected: dict[str, Any]
 ) -> None:
     made = make_plan(Expect.model_validate(expected), read_simulated(device))

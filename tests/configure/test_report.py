@@ -1,4 +1,4 @@
-"""What is told of the devices, to a person and to a program."""
+"""The report of `configure`, as text and as JSON."""
 
 import json
 from dataclasses import replace
@@ -13,12 +13,11 @@ from exporter.configure.plan import Difference
 from exporter.configure.report import (
     device_lines,
     documents,
+    format_value,
     next_step,
-    shown,
     summary,
 )
 from exporter.devices.device import Device, DeviceTarget
-from exporter.system.terminal import counted
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import PollTimeout
 from exporter.vapix.ntp_configuration import NtpClientConfiguration
@@ -28,23 +27,23 @@ from tests.support.readings import ntp_client
 NO_CLIENT = cast("NtpClient", None)
 
 
-def case(finding: ChangeResult, name: str = "lobby", address: str = "192.0.2.1") -> DeviceChange:
+def made(result: ChangeResult, name: str = "lobby", address: str = "192.0.2.1") -> DeviceChange:
     target = DeviceTarget(name, address, {"site": "hq"}, 60.0, 10.0)
-    return DeviceChange(Device(target, NO_CLIENT), finding)
+    return DeviceChange(Device(target, NO_CLIENT), result)
 
 
-def found(expected: dict[str, Any], **client: Any) -> ChangeResult:
+def compared(expected: dict[str, Any], **client: Any) -> ChangeResult:
     reading = Reading("1.5", ntp_client(**client), server_present=False)
     return result_of_first_read(Expect.model_validate(expected), reading)
 
 
-def text(*cases: DeviceChange) -> str:
-    lines = device_lines(cases)
-    return "\n".join("".join(piece.text for piece in line) for line in lines)
+def text(*changes: DeviceChange) -> str:
+    lines = device_lines(changes)
+    return "\n".join("".join(span.text for span in line) for line in lines)
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "text"),
     [
         (None, "not reported"),
         (True, "true"),
@@ -60,74 +59,82 @@ def text(*cases: DeviceChange) -> str:
         (("\x1b[31m\u202e",), r'"\u001b[31m\u202e"'),
     ],
 )
-def test_a_value_is_told_so_that_no_two_look_alike(value: object, told: str) -> None:
-    assert shown(value) == told
+def test_different_values_never_look_the_same(value: object, text: str) -> None:
+    assert format_value(value) == text
 
 
-def test_a_device_that_differs_is_told_parameter_by_parameter() -> None:
-    finding = found(
+def test_each_differing_parameter_is_listed() -> None:
+    result = compared(
         {"enabled": True, "static_servers": ["b", "c"]}, enabled=False, static_servers=("a",)
     )
-    assert text(case(finding)) == (
+    assert text(made(result)) == (
         "lobby (192.0.2.1): different\n  enabled: false → true\n  static_servers: a → b, c"
     )
 
 
-def test_a_device_without_a_name_is_told_by_its_address_once() -> None:
+def test_a_device_without_a_name_is_shown_by_its_address() -> None:
     assert (
-        text(case(ChangeResult(ChangeStatus.ALREADY_RIGHT), "192.0.2.1"))
+        text(made(ChangeResult(ChangeStatus.ALREADY_RIGHT), "192.0.2.1"))
         == "192.0.2.1: already right"
     )
 
 
-def test_a_reason_stands_behind_the_result() -> None:
-    assert text(case(ChangeResult(ChangeStatus.UNREACHABLE, "late"))) == (
+def test_the_reason_follows_the_result() -> None:
+    assert text(made(ChangeResult(ChangeStatus.UNREACHABLE, "late"))) == (
         "lobby (192.0.2.1): unreachable: late"
     )
 
 
-def test_what_is_read_back_different_is_told_as_it_is_now() -> None:
+def test_differences_read_back_are_shown_with_their_current_values() -> None:
     left = (Difference("maxpoll", 11, 12),)
     back = NtpClientConfiguration(maxpoll=11)
-    finding = ChangeResult(
+    result = ChangeResult(
         ChangeStatus.READ_BACK_DIFFERENT, "it accepted the change", None, left, back
     )
-    assert text(case(finding)).endswith(
+    assert text(made(result)).endswith(
         "read back different: it accepted the change\n  maxpoll: 11 → 12"
     )
 
 
-def test_what_was_refused_and_done_in_part_is_told_as_it_is_now() -> None:
-    finding = found({"minpoll": 4, "maxpoll": 12}, minpoll=6, maxpoll=10)
+def test_a_partly_applied_change_is_shown_with_its_current_values() -> None:
+    result = compared({"minpoll": 4, "maxpoll": 12}, minpoll=6, maxpoll=10)
     left = (Difference("maxpoll", 10, 12),)
     back = NtpClientConfiguration(minpoll=4, maxpoll=10)
-    refused = replace(finding, result=ChangeStatus.REFUSED, reason="no", left=left, found=back)
-    assert text(case(refused)) == "lobby (192.0.2.1): refused: no\n  maxpoll: 10 → 12"
+    refused = replace(
+        result, status=ChangeStatus.REFUSED, reason="no", remaining=left, read_back=back
+    )
+    assert text(made(refused)) == "lobby (192.0.2.1): refused: no\n  maxpoll: 10 → 12"
 
 
-def test_a_change_that_leaves_no_server_is_warned_of() -> None:
+def test_a_change_without_active_servers_has_a_warning() -> None:
     emptied = {"enabled": True, "static_servers": []}
     there = {"enabled": False, "servers_source": "static", "static_servers": ("a",)}
-    assert text(case(found(emptied, **there))).endswith(
-        "\n  static_servers: a → none\n  warning: no time server will be in force"
+    assert text(made(compared(emptied, **there))).endswith(
+        "\n  static_servers: a → none\n  warning: no NTP server will be active"
     )
 
 
-def test_a_name_cannot_forge_a_line_nor_colour_a_terminal() -> None:
-    told = text(case(ChangeResult(ChangeStatus.SET, "a\r\nb"), "x\n\x1b[2Jfake: set", "192.0.2.1"))
-    assert told == r"x\n\x1b[2Jfake: set (192.0.2.1): set: a\r\nb"
+def test_a_name_cannot_forge_a_line_or_color_a_terminal() -> None:
+    lines = text(made(ChangeResult(ChangeStatus.SET, "a\r\nb"), "x\n\x1b[2Jfake: set", "192.0.2.1"))
+    assert lines == r"x\n\x1b[2Jfake: set (192.0.2.1): set: a\r\nb"
 
 
 def test_the_summary_counts_the_results() -> None:
-    results = [ChangeStatus.SET, ChangeStatus.REFUSED, ChangeStatus.SET, ChangeStatus.ALREADY_RIGHT]
-    assert summary([case(ChangeResult(each)) for each in results]) == (
+    statuses = [
+        ChangeStatus.SET,
+        ChangeStatus.REFUSED,
+        ChangeStatus.SET,
+        ChangeStatus.ALREADY_RIGHT,
+    ]
+    assert summary([made(ChangeResult(each)) for each in statuses]) == (
         "4 devices: 1 already right, 2 set, 1 refused"
     )
-    assert counted(1) == "1 device"
+    [one] = [made(ChangeResult(ChangeStatus.SET))]
+    assert summary([one]) == "1 device: 1 set"
 
 
 @pytest.mark.parametrize(
-    ("results", "applying", "told"),
+    ("statuses", "applying", "text"),
     [
         ([ChangeStatus.SET, ChangeStatus.ALREADY_RIGHT], True, "Every device is as expected."),
         (
@@ -138,28 +145,32 @@ def test_the_summary_counts_the_results() -> None:
         (
             [ChangeStatus.NOTHING_EXPECTED],
             False,
-            "Nothing was compared: the config has no `expect` for any of them.",
+            "Nothing was compared: no `expect` is configured for these devices.",
         ),
         (
             [ChangeStatus.DIFFERENT, ChangeStatus.NOT_STARTED],
             False,
-            "Nothing was changed. --apply changes what is different.",
+            "Nothing was changed. Use --apply to change what differs.",
         ),
         ([ChangeStatus.DIFFERENT, ChangeStatus.REFUSED], True, "Nothing was changed."),
-        ([ChangeStatus.SET, ChangeStatus.NOT_STARTED], True, "Not finished: run it again."),
-        ([ChangeStatus.SET, ChangeStatus.UNCERTAIN], True, "Not finished: run it again."),
+        (
+            [ChangeStatus.SET, ChangeStatus.NOT_STARTED],
+            True,
+            "Not finished: run the command again.",
+        ),
+        ([ChangeStatus.SET, ChangeStatus.UNCERTAIN], True, "Not finished: run the command again."),
         ([ChangeStatus.SET, ChangeStatus.UNREACHABLE], True, "Not every device is as expected."),
     ],
 )
 def test_the_last_line_says_what_to_do_next(
-    results: list[ChangeStatus], *, applying: bool, told: str
+    statuses: list[ChangeStatus], *, applying: bool, text: str
 ) -> None:
-    assert next_step([case(ChangeResult(each)) for each in results], applying=applying) == told
+    assert next_step([made(ChangeResult(each)) for each in statuses], applying=applying) == text
 
 
-def test_a_program_gets_everything_about_a_device() -> None:
-    finding = found({"static_servers": ["b"], "maxpoll": 12}, static_servers=("a",), maxpoll=10)
-    assert json.loads(json.dumps(documents([case(finding)]))) == [
+def test_json_contains_everything_about_a_device() -> None:
+    result = compared({"static_servers": ["b"], "maxpoll": 12}, static_servers=("a",), maxpoll=10)
+    assert json.loads(json.dumps(documents([made(result)]))) == [
         {
             "device": "lobby",
             "address": "192.0.2.1",
@@ -177,7 +188,7 @@ def test_a_program_gets_everything_about_a_device() -> None:
     ]
 
 
-def test_a_program_gets_the_reason_as_the_metrics_have_it() -> None:
+def test_an_error_has_the_same_reason_in_json_as_in_the_metrics() -> None:
     error = PollTimeout("late")
-    [document] = documents([case(ChangeResult(ChangeStatus.UNREACHABLE, str(error), error=error))])
+    [document] = documents([made(ChangeResult(ChangeStatus.UNREACHABLE, str(error), error=error))])
     assert document["error"] == {"reason": "timeout", "code": None}

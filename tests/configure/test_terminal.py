@@ -1,4 +1,4 @@
-"""With a person at the terminal: the question, colours, the progress bar."""
+"""`configure` at a terminal: the question, colors, the progress bar."""
 
 import signal
 from collections.abc import AsyncIterator
@@ -21,7 +21,9 @@ async def at_terminal(here: Site, *words: str, **settings: Any) -> AsyncIterator
 
 
 @pytest.mark.parametrize("answer", ["y\n", "YES\n"])
-async def test_it_shows_what_differs_asks_once_and_changes_it(answer: str, tmp_path: Path) -> None:
+async def test_it_shows_the_differences_asks_once_and_changes_them(
+    answer: str, tmp_path: Path
+) -> None:
     async with site(2, tmp_path) as here, at_terminal(here, "--apply") as terminal:
         await terminal.asks()
         assert "sim-00002" in terminal.text
@@ -44,7 +46,7 @@ async def test_nothing_is_changed_without_a_yes(answer: str, tmp_path: Path) -> 
         await terminal.shows("Nothing was changed.")
 
 
-async def test_interrupting_the_question_is_no_yes(tmp_path: Path) -> None:
+async def test_interrupting_the_question_means_no(tmp_path: Path) -> None:
     async with site(1, tmp_path) as here, at_terminal(here, "--apply") as terminal:
         await terminal.asks()
         terminal.process.send_signal(signal.SIGINT)
@@ -54,7 +56,7 @@ async def test_interrupting_the_question_is_no_yes(tmp_path: Path) -> None:
         assert "Traceback" not in terminal.text
 
 
-async def test_what_was_typed_before_the_question_is_no_answer(tmp_path: Path) -> None:
+async def test_input_typed_before_the_question_is_ignored(tmp_path: Path) -> None:
     async with (
         site(1, tmp_path) as here,
         at_terminal(here, "--apply", typed_before="y\n") as terminal,
@@ -65,7 +67,7 @@ async def test_what_was_typed_before_the_question_is_no_answer(tmp_path: Path) -
         assert asked(here.devices[0]) == 0
 
 
-async def test_it_counts_what_it_asks_for(tmp_path: Path) -> None:
+async def test_the_question_follows_a_summary(tmp_path: Path) -> None:
     async with site(2, tmp_path) as here:
         here.devices[0].fault = "drop"
         async with at_terminal(here, "--apply") as terminal:
@@ -73,7 +75,7 @@ async def test_it_counts_what_it_asks_for(tmp_path: Path) -> None:
             assert "2 devices: 1 different, 1 unreachable" in terminal.text
 
 
-async def test_a_terminal_that_is_lost_at_the_question_is_no_yes(tmp_path: Path) -> None:
+async def test_losing_the_terminal_at_the_question_means_no(tmp_path: Path) -> None:
     with (tmp_path / "list").open("wb") as file:
         async with (
             site(1, tmp_path) as here,
@@ -86,7 +88,7 @@ async def test_a_terminal_that_is_lost_at_the_question_is_no_yes(tmp_path: Path)
     assert '"result": "different"' in (tmp_path / "list").read_text()
 
 
-async def test_it_does_not_ask_where_nothing_differs(tmp_path: Path) -> None:
+async def test_it_does_not_ask_if_nothing_differs(tmp_path: Path) -> None:
     async with (
         site(1, tmp_path, expect={"maxpoll": 10}) as here,
         at_terminal(here, "--apply") as terminal,
@@ -96,7 +98,7 @@ async def test_it_does_not_ask_where_nothing_differs(tmp_path: Path) -> None:
         assert "[y/N]" not in terminal.text
 
 
-async def test_for_a_program_the_question_is_asked_beside_the_list(tmp_path: Path) -> None:
+async def test_with_json_the_question_appears_on_stderr(tmp_path: Path) -> None:
     with (tmp_path / "list").open("wb") as file:
         async with (
             site(1, tmp_path) as here,
@@ -109,7 +111,7 @@ async def test_for_a_program_the_question_is_asked_beside_the_list(tmp_path: Pat
     assert '"result": "set"' in (tmp_path / "list").read_text()
 
 
-async def test_a_terminal_gets_colours_and_a_progress_bar(tmp_path: Path) -> None:
+async def test_a_terminal_gets_colors_and_a_progress_bar(tmp_path: Path) -> None:
     async with site(3, tmp_path) as here, at_terminal(here) as terminal:
         assert await terminal.end() == 1
         await terminal.shows("3 devices: 3 different")
@@ -117,7 +119,7 @@ async def test_a_terminal_gets_colours_and_a_progress_bar(tmp_path: Path) -> Non
         assert "3/3" in terminal.text
 
 
-async def test_what_devices_say_is_no_markup(tmp_path: Path) -> None:
+async def test_text_of_devices_is_not_interpreted_as_markup(tmp_path: Path) -> None:
     async with site(1, tmp_path) as here:
         here.config["devices"][0]["name"] = "[blink]:smile:[/blink] \x1b[5m"
         here.devices[0].client.configuration.static_servers = ["[red]x[/red]"]

@@ -8,7 +8,7 @@ from pathlib import Path
 import yaml
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from exporter.system.file_limit import SPARE_FILES
+from exporter.system.process import SPARE_FILES
 from tests.support.daemon_process import COMMAND, daemon_on
 
 SELF = "axis_ntp_exporter_"

@@ -79,7 +79,7 @@ async def test_a_daemon_that_is_not_there_is_not_healthy(nowhere: str) -> None:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "unhealthy: /-/healthy answered 503\n"),
+        (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "unhealthy: /-/healthy returned 503\n"),
         (b"", "unhealthy: "),
         (b"220 mail.example ESMTP\r\n", "unhealthy: "),
     ],

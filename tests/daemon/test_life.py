@@ -96,7 +96,7 @@ async def test_python_m_exporter_is_the_command() -> None:
 
 async def test_the_demo_shows_all_its_devices_within_15_seconds() -> None:
     flags = ("demo", "--web.listen-address=127.0.0.1:0")
-    async with daemon(*flags, wait_for="Ctrl-C ends it") as running:
+    async with daemon(*flags, wait_for="Press Ctrl-C to stop") as running:
         started = time.monotonic()
         found = await running.until(lambda found: len(found.by_device("axis_ntp_up")) == 20)
         assert time.monotonic() - started < 15

@@ -93,5 +93,5 @@ async def test_a_service_manager_that_is_gone_stops_nothing(tmp_path: Path) -> N
     async with daemon_on(NOTHING, tmp_path, env=environment) as running:
         assert await reload(running) == 200
         assert await running.stop() == 0
-    assert running.text.count("event=service_manager.unheard") == 1
+    assert running.text.count("event=service_manager.notify_failed") == 1
     assert "Traceback" not in running.text

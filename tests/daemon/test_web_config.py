@@ -164,7 +164,7 @@ async def test_config_check_says_what_is_fine(ours: Authority, tmp_path: Path) -
     code, output = await run_to_end(
         str(COMMAND), "--config.check", f"--config.file={config}", flag(file)
     )
-    assert (code, output) == (0, f"{config}: fine, 1 device\n{file}: fine, TLS, 1 user\n")
+    assert (code, output) == (0, f"{config}: valid, 1 device\n{file}: valid, TLS, 1 user\n")
 
 
 @pytest.mark.parametrize("log_format", ["logfmt", "json"])
@@ -193,6 +193,6 @@ async def test_no_secret_of_the_web_side_shows_in_the_log(
 async def test_the_demo_takes_a_web_config_too(ours: Authority) -> None:
     file = write(ours.folder, TLS)
     flags = ("demo", "--devices=1", "--web.listen-address=127.0.0.1:0", flag(file))
-    async with daemon(*flags, wait_for="Ctrl-C ends it") as running:
+    async with daemon(*flags, wait_for="Press Ctrl-C to stop") as running:
         assert f"{running.url}/metrics" in running.text
         assert (await get(running, ours, "/metrics"))[0] == 200

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from exporter.commands import demo
-from exporter.system.listen_address import listen_address
+from exporter.system.addresses import listen_address
 from tests.support.programs import find_program
 
 ROOT: Final = Path(__file__).parents[2]

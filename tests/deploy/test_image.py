@@ -16,7 +16,7 @@ import yaml
 from exporter import __version__
 from exporter.cli import make_parser
 from exporter.commands import healthcheck, run
-from exporter.system.listen_address import DEFAULT_PORT
+from exporter.system.addresses import DEFAULT_PORT
 from tests.deploy.dockerfile import DOCKERFILE, LAST_STAGE, ROOT, all_of
 
 SERVICE: Final = yaml.safe_load((ROOT / "deploy/compose.yaml").read_text("utf-8"))["services"][

@@ -20,7 +20,7 @@ from exporter import __version__
 from exporter.config import Config, load_config
 from exporter.config.files import read_credentials
 from exporter.fleet.sharding import Shard
-from exporter.system.listen_address import DEFAULT_PORT
+from exporter.system.addresses import DEFAULT_PORT
 from exporter.web.routes import WebState, make_app
 from tests.deploy.manifests import (
     CONTAINER,

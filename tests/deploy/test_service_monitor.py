@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from exporter.config.types import RESERVED_LABELS
-from exporter.system.durations import parse_duration
+from exporter.system.text import parse_duration
 from tests.deploy.manifests import arguments, labels, of_kind, selects
 
 # What Prometheus itself and the operator put on a target.

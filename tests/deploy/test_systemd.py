@@ -18,7 +18,7 @@ import yaml
 
 from exporter.cli import make_parser
 from exporter.commands import run
-from exporter.system.file_limit import SPARE_FILES
+from exporter.system.process import SPARE_FILES
 from tests.support.programs import find_program
 
 ROOT: Final = Path(__file__).parents[2]

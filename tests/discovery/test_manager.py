@@ -13,7 +13,7 @@ from exporter.discovery.file_sd import FileSD
 from exporter.discovery.manager import Discovery, discover_once
 from exporter.discovery.target_groups import RefreshFailed
 from exporter.metrics.exporter import ExporterMetrics
-from exporter.system.file_limit import TooManyConnections
+from exporter.system.process import TooManyConnections
 
 
 def config_on(folder: Path, pattern: str = "*.json", **more: object) -> Config:

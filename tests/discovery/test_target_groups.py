@@ -89,7 +89,7 @@ def test_null_means_empty() -> None:
 
 def test_a_password_in_a_target_is_not_shown() -> None:
     _, problems = read_groups('[{"targets": ["root:s3cret@10.0.0.1"]}]', is_json=True)
-    about = "must not hold a name or password: they belong into auth"
+    about = "must not contain a user name or password: put them into auth"
     assert problems == (f"a target: address: {about}",)
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from exporter.system.files import FileWatcher, digests
 
 
-def test_a_file_that_cannot_be_read_or_named_has_no_digest(tmp_path: Path) -> None:
+def test_an_unreadable_file_or_invalid_name_has_no_digest(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("x")
     files = [tmp_path / "a", tmp_path / "b", tmp_path, tmp_path / "c\0.pem"]
     assert [digest is None for digest in digests(files).values()] == [False, True, True, True]

@@ -1,4 +1,4 @@
-"""Log lines: one form, one line, no surprises."""
+"""Log lines: one format, one line per event, no control characters."""
 
 import json
 import logging
@@ -17,7 +17,7 @@ def untouched_logging() -> Iterator[None]:
         yield
 
 
-def test_a_logfmt_line_begins_with_time_level_and_event() -> None:
+def test_a_logfmt_line_starts_with_time_level_and_event() -> None:
     stream = log_to()
     structlog.get_logger().info("device.failed", device="lobby", reason="timeout")
     line = stream.getvalue()
@@ -33,7 +33,7 @@ def test_a_json_line_is_an_object() -> None:
 
 
 @pytest.mark.parametrize(("level", "seen"), [("debug", 4), ("info", 3), ("warn", 2), ("error", 1)])
-def test_what_is_below_the_level_is_not_logged(level: Level, seen: int) -> None:
+def test_events_below_the_level_are_not_logged(level: Level, seen: int) -> None:
     stream = log_to(level)
     log = structlog.get_logger()
     log.debug("a")
@@ -43,14 +43,14 @@ def test_what_is_below_the_level_is_not_logged(level: Level, seen: int) -> None:
     assert len(stream.getvalue().splitlines()) == seen
 
 
-def test_other_libraries_log_in_the_same_form() -> None:
+def test_other_libraries_log_in_the_same_format() -> None:
     stream = log_to()
     logging.getLogger("asyncio").error("Task exception was never retrieved")
     assert " level=error event=" in stream.getvalue()
 
 
 @pytest.mark.parametrize("style", ["logfmt", "json"])
-def test_nobody_forges_a_line_or_colours_a_terminal(style: Format) -> None:
+def test_a_value_cannot_forge_a_line_or_color_a_terminal(style: Format) -> None:
     stream = log_to(style=style)
     structlog.get_logger().info("x", error="a\nlevel=error event=forged \x1b[31m\r\u2028\x85")
     assert len(stream.getvalue().splitlines()) == 1

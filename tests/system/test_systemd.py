@@ -1,4 +1,4 @@
-"""What a service manager is told by a daemon, and when it is told nothing."""
+"""What the daemon sends to a service manager, and when it sends nothing."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ OURSELVES = 7
         ({}, None),
     ],
 )
-def test_the_watchdog_waits_for_us_as_long_as_it_says_and_only_if_it_means_us(
+def test_the_watchdog_limit_applies_only_to_the_named_process(
     environment: dict[str, str], seconds: float | None
 ) -> None:
     assert watchdog_seconds(environment, OURSELVES) == seconds
@@ -41,7 +41,7 @@ def test_a_socket_is_a_path_or_an_abstract_name() -> None:
     assert socket_address("@abstract") == "\0abstract"
 
 
-def test_a_loop_that_turns_shows_life_at_half_of_the_limit(tmp_path: Path) -> None:
+def test_the_watchdog_is_fed_at_half_of_its_limit(tmp_path: Path) -> None:
     async def main(_loop: FakeTimeLoop) -> None:
         with notify_socket(tmp_path) as listening:
             environment = {"NOTIFY_SOCKET": listening.name, "WATCHDOG_USEC": "60000000"}
@@ -57,7 +57,7 @@ def test_a_loop_that_turns_shows_life_at_half_of_the_limit(tmp_path: Path) -> No
     run_in_fake_time(main)
 
 
-async def test_a_loop_that_is_stuck_shows_no_life(tmp_path: Path) -> None:
+async def test_a_stuck_event_loop_does_not_feed_the_watchdog(tmp_path: Path) -> None:
     with notify_socket(tmp_path) as listening:
         environment = {"NOTIFY_SOCKET": listening.name, "WATCHDOG_USEC": "20000"}
         async with ServiceManager(environment, OURSELVES).supervising():
@@ -70,7 +70,7 @@ async def test_a_loop_that_is_stuck_shows_no_life(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("watchdog", [{}, {"WATCHDOG_USEC": "20000", "WATCHDOG_PID": "8"}])
-async def test_without_a_watchdog_of_ours_it_is_told_the_rest(
+async def test_without_a_watchdog_the_other_notifications_are_sent(
     watchdog: dict[str, str], tmp_path: Path
 ) -> None:
     with notify_socket(tmp_path) as listening:
@@ -80,7 +80,7 @@ async def test_without_a_watchdog_of_ours_it_is_told_the_rest(
         assert listening.waiting() == [READY, STOPPING]
 
 
-async def test_a_reload_is_told_with_its_moment_and_its_end_even_if_it_fails(
+async def test_the_start_and_end_of_a_reload_are_sent_even_if_it_fails(
     tmp_path: Path,
 ) -> None:
     with notify_socket(tmp_path) as listening:
@@ -96,7 +96,7 @@ async def test_a_reload_is_told_with_its_moment_and_its_end_even_if_it_fails(
         assert before <= int(moment) <= time.monotonic_ns() // 1000
 
 
-async def test_nothing_is_told_before_and_after(tmp_path: Path) -> None:
+async def test_nothing_is_sent_before_the_start_and_after_the_end(tmp_path: Path) -> None:
     with notify_socket(tmp_path) as listening:
         manager = ServiceManager({"NOTIFY_SOCKET": listening.name}, OURSELVES)
         with manager.reloading():
@@ -108,7 +108,9 @@ async def test_nothing_is_told_before_and_after(tmp_path: Path) -> None:
             assert listening.waiting() == []
 
 
-async def test_with_nobody_to_tell_no_socket_is_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_without_a_service_manager_no_socket_is_opened(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.delattr(socket, "socket")
     manager = ServiceManager({"WATCHDOG_USEC": "20000"}, OURSELVES)
     async with manager.supervising():
@@ -117,23 +119,23 @@ async def test_with_nobody_to_tell_no_socket_is_opened(monkeypatch: pytest.Monke
 
 
 @pytest.mark.parametrize("name", ["/nowhere/notify", "@nobody", "nonsense", "/" + 200 * "x"])
-async def test_a_socket_that_cannot_be_written_to_is_logged_once_and_stops_nothing(
+async def test_a_failing_socket_is_logged_once_and_otherwise_ignored(
     name: str,
 ) -> None:
     with structlog.testing.capture_logs() as logs:
         environment = {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "2000"}
         async with ServiceManager(environment, OURSELVES).supervising():
             await asyncio.sleep(0.05)
-    assert [line["event"] for line in logs] == ["service_manager.unheard"]
+    assert [line["event"] for line in logs] == ["service_manager.notify_failed"]
 
 
-async def test_a_full_socket_holds_nothing_up(tmp_path: Path) -> None:
+async def test_a_full_socket_does_not_block(tmp_path: Path) -> None:
     with notify_socket(tmp_path) as listening:
         environment = {"NOTIFY_SOCKET": listening.name, "WATCHDOG_USEC": "20"}
         async with asyncio.timeout(5), ServiceManager(environment, OURSELVES).supervising():
             with structlog.testing.capture_logs() as logs:
                 while not logs:
                     await asyncio.sleep(0.01)
-            assert logs[0]["event"] == "service_manager.unheard"
+            assert logs[0]["event"] == "service_manager.notify_failed"
             listening.waiting()
             assert await listening.next() == WATCHDOG

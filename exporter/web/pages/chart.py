@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from exporter.devices.history import Poll
-from exporter.system.offsets import format_offset
+from exporter.system.text import format_offset
 from exporter.web.pages.format import format_time, format_took
 
 SLOT: Final = 6

@@ -10,8 +10,7 @@ from exporter.devices.device import Device
 from exporter.devices.health import diagnose
 from exporter.devices.history import Poll
 from exporter.devices.state import DeviceState
-from exporter.system.durations import format_duration
-from exporter.system.offsets import format_clock, format_offset
+from exporter.system.text import format_clock, format_duration, format_offset
 from exporter.vapix.ntp_info import NtpSettings
 from exporter.web.pages import chart
 from exporter.web.pages.assets import probe_url, render

@@ -15,7 +15,7 @@ from exporter.clock.host import HostTime
 from exporter.devices.device import Device
 from exporter.devices.health import Issue, diagnose
 from exporter.devices.state import DeviceState
-from exporter.system.offsets import format_clock, format_offset
+from exporter.system.text import format_clock, format_offset
 from exporter.web.pages.assets import render
 from exporter.web.pages.fleet_query import FleetQuery
 from exporter.web.pages.format import (

@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from exporter.devices.health import Issue
 from exporter.devices.state import DeviceState
-from exporter.system.durations import format_duration
+from exporter.system.text import format_duration
 
 Level = Literal["bad", "warning", "waiting", "good"]
 

@@ -1,0 +1,103 @@
+"""Durations, offsets, counts and numbers as text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.clock.offset import Offset
+from exporter.system.text import (
+    format_clock,
+    format_duration,
+    format_offset,
+    parse_digits,
+    parse_duration,
+    plural,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("0", 0),
+        ("0s", 0),
+        ("30s", 30),
+        ("1m30s", 90),
+        ("500ms", 0.5),
+        ("1h", 3600),
+        ("1d", 86_400),
+        ("1w", 604_800),
+        ("1y", 31_536_000),
+        ("2h45m", 9900),
+    ],
+)
+def test_a_duration_is_parsed_as_prometheus_does(text: str, seconds: float) -> None:
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", ["", "30", "1.5s", "-1s", "1s1m", "1s ", " 1s", "1x", "s", "1S", "٣s"]
+)
+def test_an_invalid_duration_is_rejected_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="is not a duration such as 30s, 1m30s or 500ms"):
+        parse_duration(text)
+
+
+@given(st.integers(min_value=0, max_value=10**12))
+def test_a_formatted_duration_parses_to_the_same_value(milliseconds: int) -> None:
+    assert parse_duration(format_duration(milliseconds / 1000)) == pytest.approx(
+        milliseconds / 1000
+    )
+
+
+def test_a_duration_is_formatted_in_its_shortest_form() -> None:
+    assert format_duration(90) == "1m30s"
+    assert format_duration(0.25) == "250ms"
+    assert format_duration(0) == "0s"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (None, ""),
+        (0.0, "+0.0 µs"),
+        (0.0000211, "+21.1 µs"),
+        (-0.0123, "-12.300 ms"),
+        (-3.25, "-3.250 s"),
+        (7200.0, "+2.00 h"),
+        (-1.7e9, "-19,675.9 days"),
+    ],
+)
+def test_an_offset_is_formatted_in_a_readable_unit(seconds: float | None, text: str) -> None:
+    assert format_offset(seconds) == text
+
+
+def test_a_measured_offset_is_formatted_with_its_uncertainty() -> None:
+    assert format_clock(Offset(-1.8, 0.0003)) == "-1.800 s ± 300.0 µs"
+    assert not format_clock(None)
+
+
+def test_a_noun_is_plural_unless_the_count_is_one() -> None:
+    assert [plural(count, "device") for count in (0, 1, 2)] == ["devices", "device", "devices"]
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("0", 0),
+        ("007", 7),
+        ("100", 100),
+        ("101", None),
+        ("", None),
+        ("-1", None),
+        ("+1", None),
+        (" 1", None),
+        ("1_0", None),
+        ("²", None),
+        ("٣", None),
+        ("1" * 5000, None),
+    ],
+)
+def test_only_ascii_digits_up_to_the_largest_number_are_parsed(
+    text: str, number: int | None
+) -> None:
+    assert parse_digits(text, 100) == number
