@@ -52,6 +52,11 @@ class DeviceClock:
         self._ready_after_ns: tuple[int, ...] = ()
 
     @property
+    def estimate(self) -> Estimate | None:
+        """The estimate of the device's clock; `None` before the first response."""
+        return self._estimate
+
+    @property
     def lead_ns(self) -> int:
         """How long before its request is to leave a poll is to begin: the connection takes time.
 
