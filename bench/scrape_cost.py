@@ -116,7 +116,7 @@ def _speedup(
     exposition: Exposition, registry: CollectorRegistry, now: HostTime, *, openmetrics: bool
 ) -> Row:
     def ours() -> bytes:
-        return b"".join(exposition.pieces(now, openmetrics=openmetrics))
+        return b"".join(exposition.pieces(now, openmetrics=openmetrics, form=bytes))
 
     encode: Any = generate_openmetrics if openmetrics else generate_latest
     theirs_seconds, ours_seconds = _best_of(lambda: encode(registry)), _best_of(ours)

@@ -17,11 +17,11 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
-from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.clock.host import kernel_says_synchronized
+from exporter.metrics.process import register_process_collector
 
 PREFIX: Final = "axis_ntp_exporter_"
 _BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -33,7 +33,7 @@ class ExporterMetrics:
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        register_process_collector(self.registry)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         build_info = self._gauge("build_info", "1; the exporter's version.", "version")
