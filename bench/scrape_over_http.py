@@ -29,7 +29,7 @@ from tests.support.programs import LOOPBACK, free_port, running
 
 DEVICES: Final = 10_000
 INTERVAL: Final = "60s"
-LEAST_SPEEDUP: Final = 15.0
+LEAST_SPEEDUP: Final = {"plain": 15.0, "gzip": 10.0}
 _NETWORK: Final = 50
 _ROUNDS: Final = {"plain": 9, "gzip": 3}
 _ENCODINGS: Final = {"plain": "identity", "gzip": "gzip"}
@@ -38,7 +38,7 @@ _LABEL: Final = re.compile(r'(\w+)="([^"]*)"')
 
 
 def rows() -> Iterator[Row]:
-    """How many times faster a scrape of the daemon is."""
+    """Yield how many times faster a scrape of the daemon is."""
     with (
         TemporaryDirectory() as name,
         simulated_fleet(DEVICES, Path(name), _NETWORK) as fleet,
@@ -63,7 +63,8 @@ def _speedup(ours: int, theirs: int, kind: str, rounds: int) -> Row:
     what = (
         f"`/metrics` of {DEVICES:,} devices over HTTP, {kind}, against prometheus-client's server"
     )
-    return Row(what, f"{factor:.1f} x ({note})", f"≥ {LEAST_SPEEDUP:g} x", factor >= LEAST_SPEEDUP)
+    least = LEAST_SPEEDUP[kind]
+    return Row(what, f"{factor:.1f} x ({note})", f"≥ {least:g} x", factor >= least)
 
 
 def _seconds(port: int, encoding: str) -> float:
@@ -73,7 +74,7 @@ def _seconds(port: int, encoding: str) -> float:
 
 
 def _scrape(port: int, encoding: str) -> bytes:
-    """Return a whole response, head and framing included, at as little cost as possible."""
+    """Return a whole response, head and framing included; reading it costs little."""
     asked = f"GET /metrics HTTP/1.1\r\nHost: {LOOPBACK}\r\nConnection: close\r\n"
     received = bytearray()
     with socket.create_connection((LOOPBACK, port)) as connection:
@@ -131,7 +132,7 @@ def _reference_server(series: Path) -> Iterator[int]:
 
 
 def _families(text: str) -> Iterator[Metric]:
-    """Yield what a text of ours has, whose labels need no escapes: ten times as fast as a parser."""
+    """Parse a scrape without escaped labels, much faster than prometheus-client does."""
     for family in text.split("# HELP ")[1:]:
         head, kind, *samples = family.splitlines()
         name, _, documentation = head.partition(" ")

@@ -1,6 +1,6 @@
 """The catalogue: every series of a device, in one table.
 
-Exposition, docs, dashboards, rules and tests are checked against it.
+Tests compare the exposition, the docs, the dashboards and the rules with it.
 """
 
 from __future__ import annotations
@@ -116,37 +116,37 @@ def _mismatches(state: DeviceState) -> Iterator[Sample]:
 
 
 DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
-    ValueMetric("axis_ntp_up", "1 if the last poll got a valid getNTPInfo answer, else 0.", "up"),
+    ValueMetric("axis_ntp_up", "1 if the last poll got a valid getNTPInfo response, else 0.", "up"),
     ValueMetric(
         "axis_ntp_client_present",
-        "1 if the answer had a client section.",
+        "1 if the response had a client section, else 0.",
         "client_present",
     ),
     ValueMetric(
         "axis_ntp_server_present",
-        "1 if the answer had a server section.",
+        "1 if the response had a server section, else 0.",
         "server_present",
     ),
     ValueMetric(
         "axis_ntp_client_enabled",
-        "1 if the device's NTP client is enabled.",
+        "1 if the device's NTP client is enabled, else 0.",
         "shown.enabled",
         changes="settings",
     ),
     ValueMetric(
         "axis_ntp_nts_enabled",
-        "1 if the NTP client uses Network Time Security.",
+        "1 if the device's NTP client uses Network Time Security, else 0.",
         "shown.nts_enabled",
         changes="settings",
     ),
     ValueMetric(
         "axis_ntp_synced",
-        "1 if the device has synchronized since its last restart; stays 1 when its server dies.",
+        "1 if the device has synchronized since its last restart; stays 1 when its server fails.",
         "shown.synced",
     ),
     ValueMetric(
         "axis_ntp_time_offset_seconds",
-        "Offset to the server at the device's last NTP exchange; absent unless synced.",
+        "Reported offset: to the server, at the device's last NTP exchange; absent unless synced.",
         "shown.offset_seconds",
         changes="each poll",
     ),
@@ -170,13 +170,13 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ),
     ValueMetric(
         "axis_ntp_static_servers_max",
-        "How many static servers the device supports.",
+        "Number of static servers that the device supports.",
         "shown.static_servers_max",
         changes="settings",
     ),
     SamplesMetric(
         "axis_ntp_servers",
-        "How many servers the device lists, by source: static, advertised, nts_ke.",
+        "Number of servers that the device lists, by source: static, advertised, nts_ke.",
         "shown.settings",
         _servers,
         ("source",),
@@ -184,13 +184,13 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ),
     ValueMetric(
         "axis_ntp_active_servers",
-        "How many of the listed servers are in force, by the API's rules.",
+        "Number of active servers: the listed servers that the device uses.",
         "shown.active_server_count",
         changes="settings",
     ),
     SamplesMetric(
         "axis_ntp_server_info",
-        "1 for each server the device lists, and whether it is in force.",
+        "1 for each server that the device lists; the label active shows whether it is used.",
         "shown.settings",
         _server_info,
         ("server", "source", "active"),
@@ -198,55 +198,55 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ),
     SamplesMetric(
         "axis_ntp_client_info",
-        "1; the source of the servers and the API version of the answer.",
+        "1; the labels show the source of the servers and the API version of the response.",
         "description",
         _client_info,
         ("servers_source", "api_version"),
     ),
     ValueMetric(
         "axis_ntp_config_compliant",
-        "1 if the device is configured as expected; absent without an expectation.",
+        "1 if the device meets its `expect`, else 0; absent without an `expect`.",
         "compliant",
     ),
     SamplesMetric(
         "axis_ntp_config_mismatch",
-        "1 for each parameter that is not as expected.",
+        "1 for each parameter that differs from `expect`.",
         "mismatches",
         _mismatches,
         ("parameter",),
     ),
     ClockMetric(
         "axis_ntp_clock_offset_seconds",
-        "The device's clock minus this host's, seen from outside; absent when unknown.",
+        "Measured offset: the device's clock minus this host's; absent while unknown.",
         "seconds",
     ),
     ClockMetric(
         "axis_ntp_clock_offset_uncertainty_seconds",
-        "Half-width of the interval that holds the clock offset.",
+        "The measured offset is off by this much at most.",
         "uncertainty_seconds",
     ),
     ValueMetric(
         "axis_ntp_clock_steps_total",
-        "Jumps of the device's clock seen from outside.",
+        "Measured steps of the device's clock.",
         "clock.steps",
         kind="counter",
     ),
     ValueMetric(
         "axis_ntp_polls_total",
-        "Polls of the device that have ended.",
+        "Finished polls of the device.",
         "polls",
         changes="each poll",
         kind="counter",
     ),
     ValueMetric(
         "axis_ntp_poll_failures_total",
-        "Polls of the device that ended in an error.",
+        "Polls of the device that failed.",
         "failures",
         kind="counter",
     ),
     SamplesMetric(
         "axis_ntp_api_errors_total",
-        "Failed polls by reason; code is the API's or HTTP's number, else empty.",
+        "Failed polls by reason; code is the API's or HTTP's error number, or empty.",
         "failures",
         _api_errors,
         ("reason", "code"),
@@ -254,12 +254,12 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ),
     ValueMetric(
         "axis_ntp_consecutive_failures",
-        "Failed polls since the last good one.",
+        "Failed polls since the last successful one.",
         "consecutive_failures",
     ),
     SamplesMetric(
         "axis_ntp_last_error",
-        "1 while the last poll failed with this error.",
+        "1 if the last poll failed, with the reason and code of its error.",
         "last_error",
         _last_error,
         ("reason", "code"),
@@ -273,7 +273,7 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ),
     ValueMetric(
         "axis_ntp_last_success_timestamp_seconds",
-        "When the last good poll ended, Unix time.",
+        "When the last successful poll ended, Unix time.",
         "last_success_unix",
         changes="each poll",
         decimals=_MILLISECONDS,
@@ -287,7 +287,7 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ),
     ValueMetric(
         "axis_ntp_poll_duration_seconds",
-        "How long the last poll took.",
+        "Duration of the last poll.",
         "last_poll_seconds",
         changes="each poll",
         decimals=_MICROSECONDS,

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
-from operator import attrgetter, concat, is_not
+from operator import add, attrgetter, is_not
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic_core import to_json
@@ -198,7 +198,7 @@ def _lines(metric: DeviceMetric, labels: Sequence[str], texts: Sequence[str]) ->
         )
     # C functions alone: a tenth of a microsecond a line.
     start = f"{metric.name}{{"
-    lines = f"\n{start}".join(map(concat, compress(labels, texts), filter(None, texts)))
+    lines = f"\n{start}".join(map(add, compress(labels, texts), filter(None, texts)))
     return f"{start}{lines}\n" if lines else ""
 
 

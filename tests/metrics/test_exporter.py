@@ -24,7 +24,7 @@ def test_a_histogram_is_the_same_as_prometheus_clients(
 ) -> None:
     ours, registry = ExporterMetrics(), CollectorRegistry()
     theirs = Histogram(
-        NAME, "How long a poll took, well or not.", buckets=BOUNDS, registry=registry
+        NAME, "Duration of a poll, successful or not.", buckets=BOUNDS, registry=registry
     )
     for each in taken:
         ours.poll_ended(each)
