@@ -12,12 +12,13 @@ from typing import Final
 
 import pytest
 
-from bench import big_fleet, clock, poll_cost, scrape_cost, startup
+from bench import big_fleet, clock, poll_cost, scrape_cost, scrape_over_http, startup
 from bench.table import print_table
 
 PARTS: Final = {
     "clock": clock.rows,
     "scrape": scrape_cost.rows,
+    "http": scrape_over_http.rows,
     "start": startup.rows,
     "poll": poll_cost.rows,
     "fleet": big_fleet.rows,

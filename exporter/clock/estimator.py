@@ -57,6 +57,11 @@ class DeviceClock:
         self._connect_times_ns: tuple[int, ...] = ()
 
     @property
+    def estimate(self) -> Estimate | None:
+        """The estimate of the device's clock; `None` before the first response."""
+        return self._estimate
+
+    @property
     def lead_ns(self) -> int:
         """How long before sending its request a poll begins, so that a connection is ready.
 

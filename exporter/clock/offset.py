@@ -8,6 +8,7 @@ mathematics: docs/clock.md.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 from exporter.clock.host import HostTime
@@ -110,10 +111,27 @@ class Offset(NamedTuple):
 
 
 def offset_at(estimate: Estimate, now: HostTime) -> Offset | None:
-    """Return the offset at `now`, or `None` if the estimate is too old."""
-    if now.steady_ns - estimate.at_ns > MAX_AGE_NS:
-        return None
-    current = estimate.at(now.steady_ns)
-    seconds = (current.low_ns + current.high_ns - 2 * now.unix_minus_steady_ns) / (2 * SECOND_NS)
-    half_width_ns = current.width_ns / 2 + now.bracket_ns
-    return Offset(seconds, half_width_ns / SECOND_NS + abs(seconds) * _FLOAT_ROUNDING)
+    """Return the offset now; `None` if the estimate is too old."""
+    [offset] = offsets_at([estimate], now)
+    return None if offset is None else Offset(*offset)
+
+
+def offsets_at(
+    estimates: Iterable[Estimate | None], now: HostTime
+) -> list[tuple[float, float] | None]:
+    """Return the fields of an `Offset` for each estimate; `None` where `offset_at` returns it.
+
+    A scrape calls this for every device: two thirds of the time of `offset_at` are calls.
+    """
+    steady_ns, ahead_ns, bracket_ns = now.steady_ns, 2 * now.unix_minus_steady_ns, now.bracket_ns
+    offsets: list[tuple[float, float] | None] = []
+    for estimate in estimates:
+        if estimate is None or (elapsed_ns := steady_ns - estimate[2]) > MAX_AGE_NS:
+            offsets.append(None)
+            continue
+        low_ns, high_ns, _ = estimate
+        drift = abs(elapsed_ns) * DRIFT_ALLOWANCE_PPM // 1_000_000 + 1
+        seconds = (low_ns + high_ns - ahead_ns) / (2 * SECOND_NS)
+        half_width_ns = (high_ns - low_ns + 2 * drift) / 2 + bracket_ns
+        offsets.append((seconds, half_width_ns / SECOND_NS + abs(seconds) * _FLOAT_ROUNDING))
+    return offsets

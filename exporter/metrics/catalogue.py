@@ -1,14 +1,16 @@
 """The catalogue: every series of a device, in one table.
 
-Exposition, docs, dashboards, rules and tests are checked against it.
+Tests compare the exposition, the docs, the dashboards and the rules with it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Literal
+from operator import attrgetter
+from typing import ClassVar, Final, Literal
 
+from exporter.clock.offset import Estimate
 from exporter.devices.state import DeviceState
 
 _MILLISECONDS: Final = 3
@@ -17,39 +19,68 @@ _MICROSECONDS: Final = 6
 Sample = tuple[tuple[str, ...], float]
 """The values of a metric's own labels, and the sample's value."""
 
+Changes = Literal["each poll", "seldom", "settings"]
+"""When a metric's samples change: at (almost) every poll, seldom, or only with the settings."""
+
+Kind = Literal["gauge", "counter"]
+
 
 @dataclass(frozen=True, slots=True)
-class DeviceMetric:
-    """A metric family of devices; `labels` are those beside `device` and the user's own.
+class ValueMetric:
+    """A family with one sample a device: the value at `path` in its `DeviceState`.
 
-    `path` leads from a `DeviceState` to the metric's one value, `None` for no sample; or, where
-    there is `samples`, to what those depend on: while that is equal, so are they. `of_settings`
-    tells that this depends on `DeviceState.settings` alone. `decimals` is how many the value
-    is told with, `None` for all that it has.
+    There is no sample where that is `None`. `decimals` is how many the value is written with;
+    `None` for the shortest text that reads back the same.
     """
 
     name: str
     help: str
     path: str
-    samples: Callable[[DeviceState], Iterable[Sample]] | None = None
-    labels: tuple[str, ...] = ()
-    kind: Literal["gauge", "counter"] = "gauge"
-    of_settings: bool = False
+    changes: Changes = "seldom"
+    kind: Kind = "gauge"
     decimals: int | None = None
+    labels: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SamplesMetric:
+    """A family with any number of samples a device; `labels` are its own, beside the device's.
+
+    `samples` depend on the value at `path` in the `DeviceState`: while that is equal, so are they.
+    """
+
+    name: str
+    help: str
+    path: str
+    samples: Callable[[DeviceState], Iterable[Sample]]
+    labels: tuple[str, ...]
+    changes: Changes = "seldom"
+    kind: Kind = "gauge"
 
 
 @dataclass(frozen=True, slots=True)
 class ClockMetric:
-    """A gauge of the clock offset: `path` leads from an `Offset` to its value.
+    """A gauge of the measured offset: the value at `path` in an `Offset`.
 
-    It changes between polls too, with the time.
+    It changes with time too, so it is computed at each scrape, from `clock_estimate`.
     """
 
     name: str
     help: str
     path: str
-    labels: tuple[str, ...] = ()
-    kind: Literal["gauge"] = "gauge"
+    kind: ClassVar[Kind] = "gauge"
+    labels: ClassVar[tuple[str, ...]] = ()
+
+
+DeviceMetric = ValueMetric | SamplesMetric | ClockMetric
+
+settings_of: Final = attrgetter("settings")
+"""Of a `DeviceState`, everything that the metrics that change with the settings depend on."""
+
+
+def clock_estimate(state: DeviceState) -> Estimate | None:
+    """Return the estimate of a device's clock; `None` if the last poll got no response at all."""
+    return state.clock.estimate if state.answered else None
 
 
 def _servers(state: DeviceState) -> Iterator[Sample]:
@@ -84,174 +115,181 @@ def _mismatches(state: DeviceState) -> Iterator[Sample]:
         yield (parameter,), 1.0
 
 
-DEVICE_METRICS: Final[tuple[DeviceMetric | ClockMetric, ...]] = (
-    DeviceMetric("axis_ntp_up", "1 if the last poll got a valid getNTPInfo answer, else 0.", "up"),
-    DeviceMetric(
+DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
+    ValueMetric("axis_ntp_up", "1 if the last poll got a valid getNTPInfo response, else 0.", "up"),
+    ValueMetric(
         "axis_ntp_client_present",
-        "1 if the answer had a client section.",
+        "1 if the response had a client section, else 0.",
         "client_present",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_server_present",
-        "1 if the answer had a server section.",
+        "1 if the response had a server section, else 0.",
         "server_present",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_client_enabled",
-        "1 if the device's NTP client is enabled.",
+        "1 if the device's NTP client is enabled, else 0.",
         "settings.enabled",
-        of_settings=True,
+        changes="settings",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_nts_enabled",
-        "1 if the NTP client uses Network Time Security.",
+        "1 if the device's NTP client uses Network Time Security, else 0.",
         "settings.nts_enabled",
-        of_settings=True,
+        changes="settings",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_synced",
-        "1 if the device has synchronized since its last restart; stays 1 when its server dies.",
+        "1 if the device has synchronized since its last restart; stays 1 when its server fails.",
         "status.synced",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_time_offset_seconds",
-        "Offset to the server at the device's last NTP exchange; absent unless synced.",
+        "Reported offset: to the server, at the device's last NTP exchange; absent unless synced.",
         "status.reported_offset_seconds",
+        changes="each poll",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_time_to_next_sync_seconds",
         "Time until the device's next synchronization attempt.",
         "status.time_to_next_sync_seconds",
+        changes="each poll",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_poll_interval_min_seconds",
         "Shortest interval between the device's synchronization attempts, 2^minpoll.",
         "settings.poll_interval_min_seconds",
-        of_settings=True,
+        changes="settings",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_poll_interval_max_seconds",
         "Longest interval between the device's synchronization attempts, 2^maxpoll.",
         "settings.poll_interval_max_seconds",
-        of_settings=True,
+        changes="settings",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_static_servers_max",
-        "How many static servers the device supports.",
+        "Number of static servers that the device supports.",
         "settings.static_servers_max",
-        of_settings=True,
+        changes="settings",
     ),
-    DeviceMetric(
+    SamplesMetric(
         "axis_ntp_servers",
-        "How many servers the device lists, by source: static, advertised, nts_ke.",
+        "Number of servers that the device lists, by source: static, advertised, nts_ke.",
         "settings",
         _servers,
         ("source",),
-        of_settings=True,
+        changes="settings",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_active_servers",
-        "How many of the listed servers are in force, by the API's rules.",
+        "Number of active servers: the listed servers that the device uses.",
         "settings.active_server_count",
-        of_settings=True,
+        changes="settings",
     ),
-    DeviceMetric(
+    SamplesMetric(
         "axis_ntp_server_info",
-        "1 for each server the device lists, and whether it is in force.",
+        "1 for each server that the device lists; the label active shows whether it is used.",
         "settings",
         _server_info,
         ("server", "source", "active"),
-        of_settings=True,
+        changes="settings",
     ),
-    DeviceMetric(
+    SamplesMetric(
         "axis_ntp_client_info",
-        "1; the source of the servers and the API version of the answer.",
+        "1; the labels show the source of the servers and the API version of the response.",
         "description",
         _client_info,
         ("servers_source", "api_version"),
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_config_compliant",
-        "1 if the device is configured as expected; absent without an expectation.",
+        "1 if the device meets its `expect`, else 0; absent without an `expect`.",
         "compliant",
     ),
-    DeviceMetric(
+    SamplesMetric(
         "axis_ntp_config_mismatch",
-        "1 for each parameter that is not as expected.",
+        "1 for each parameter that differs from `expect`.",
         "mismatches",
         _mismatches,
         ("parameter",),
     ),
     ClockMetric(
         "axis_ntp_clock_offset_seconds",
-        "The device's clock minus this host's, seen from outside; absent when unknown.",
+        "Measured offset: the device's clock minus this host's; absent while unknown.",
         "seconds",
     ),
     ClockMetric(
         "axis_ntp_clock_offset_uncertainty_seconds",
-        "Half-width of the interval that holds the clock offset.",
+        "The measured offset is off by this much at most.",
         "uncertainty_seconds",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_clock_steps_total",
-        "Jumps of the device's clock seen from outside.",
+        "Measured steps of the device's clock.",
         "clock.steps",
         kind="counter",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_polls_total",
-        "Polls of the device that have ended.",
+        "Finished polls of the device.",
         "polls",
+        changes="each poll",
         kind="counter",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_poll_failures_total",
-        "Polls of the device that ended in an error.",
+        "Polls of the device that failed.",
         "failures",
         kind="counter",
     ),
-    DeviceMetric(
+    SamplesMetric(
         "axis_ntp_api_errors_total",
-        "Failed polls by reason; code is the API's or HTTP's number, else empty.",
+        "Failed polls by reason; code is the API's or HTTP's error number, or empty.",
         "failures",
         _api_errors,
         ("reason", "code"),
         kind="counter",
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_consecutive_failures",
-        "Failed polls since the last good one.",
+        "Failed polls since the last successful one.",
         "consecutive_failures",
     ),
-    DeviceMetric(
+    SamplesMetric(
         "axis_ntp_last_error",
-        "1 while the last poll failed with this error.",
+        "1 if the last poll failed, with the reason and code of its error.",
         "last_error",
         _last_error,
         ("reason", "code"),
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_last_poll_timestamp_seconds",
         "When the last poll ended, Unix time.",
         "last_poll_unix",
+        changes="each poll",
         decimals=_MILLISECONDS,
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_last_success_timestamp_seconds",
-        "When the last good poll ended, Unix time.",
+        "When the last successful poll ended, Unix time.",
         "last_success_unix",
+        changes="each poll",
         decimals=_MILLISECONDS,
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_next_poll_timestamp_seconds",
         "When the next poll is due, Unix time.",
         "next_poll_unix",
+        changes="each poll",
         decimals=_MILLISECONDS,
     ),
-    DeviceMetric(
+    ValueMetric(
         "axis_ntp_poll_duration_seconds",
-        "How long the last poll took.",
+        "Duration of the last poll.",
         "last_poll_seconds",
+        changes="each poll",
         decimals=_MICROSECONDS,
     ),
 )

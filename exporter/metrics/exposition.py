@@ -1,191 +1,277 @@
-"""From the devices' states to what Prometheus reads: text 0.0.4 and OpenMetrics 1.0.
+"""The devices' states as text 0.0.4 and OpenMetrics 1.0.
 
-prometheus-client takes over a second for ten thousand devices, in one piece. Here a device's
-lines are made when its state changes, and joined family by family at a scrape, in pieces that hold
-up nothing. The tests hold it against prometheus-client: the same samples, types and help.
+A value is written when it changes, at a poll. A scrape joins the values to lines, family by family
+and block of devices by block, in pieces between which polls go on. The lines of a block of a
+family are kept for the next scrape, except those that change all the time. Decision record 0007
+has the reasons and the numbers; the tests compare the result with prometheus-client's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
-from operator import attrgetter, is_not
-from typing import Any, Final
+from operator import add, attrgetter, is_not
+from typing import Any, Final, NamedTuple, TypeVar
+
+from pydantic_core import to_json
 
 from exporter.clock.host import HostTime
+from exporter.clock.offset import Offset, offsets_at
 from exporter.devices.device import Device
 from exporter.devices.state import DeviceState
-from exporter.metrics.catalogue import DEVICE_METRICS, ClockMetric, DeviceMetric, Sample
-from exporter.vapix.ntp_info import NtpSettings
-
-DEVICES_IN_A_PIECE: Final = 1000
-"""So many devices' lines are joined at once: some milliseconds' work."""
-
-_Reader = Callable[[DeviceState], tuple[object, ...]]
-
-_STATIC: Final = sorted(
-    (each for each in DEVICE_METRICS if isinstance(each, DeviceMetric)),
-    key=lambda metric: metric.of_settings,
+from exporter.metrics.catalogue import (
+    DEVICE_METRICS,
+    ClockMetric,
+    DeviceMetric,
+    Sample,
+    SamplesMetric,
+    ValueMetric,
+    clock_estimate,
+    settings_of,
 )
-_LIVE: Final = sum(not metric.of_settings for metric in _STATIC)
-"""So many, the first, may have another value after every poll."""
 
-_LIVE_PLACES: Final = range(_LIVE)
-_SETTINGS_PLACES: Final = range(_LIVE, len(_STATIC))
-_read_live: Final[_Reader] = attrgetter(*(metric.path for metric in _STATIC[:_LIVE]))
-_read_settings: Final[_Reader] = attrgetter(*(metric.path for metric in _STATIC[_LIVE:]))
-_OFFSET_OF: Final = {
-    metric.name: attrgetter(metric.path)
-    for metric in DEVICE_METRICS
-    if isinstance(metric, ClockMetric)
-}
-_NO_CLOCK: Final = ("",) * len(_OFFSET_OF)
-_PLACE: Final = {
-    name: place
-    for names in ([metric.name for metric in _STATIC], _OFFSET_OF)
-    for place, name in enumerate(names)
-}
-"""Where a family's text stands among a device's, the clock's apart from the others."""
+BLOCK_DEVICES: Final = 1000
+"""How many devices a block has: a piece is one family of one block, under a millisecond's work."""
 
+T = TypeVar("T")
 
-_NAUGHT_AND_ONE: Final[dict[float, str]] = {0: "0.0", 1: "1.0"}
-"""The texts that most series have, once for all of them."""
+Form = Callable[[bytes], T]
+"""Turns the text of a piece into what the scraper gets, for example compressed."""
+
+_STORED: Final = [each for each in DEVICE_METRICS if not isinstance(each, ClockMetric)]
+_LIVE: Final = tuple(each for each in _STORED if each.changes != "settings")
+_SETTINGS: Final = tuple(each for each in _STORED if each.changes == "settings")
+
+_LIVE_NAMES: Final = tuple(metric.name for metric in _LIVE)
+_LIVE_PLACES: Final = range(len(_LIVE))
+_read_live: Final[Callable[[DeviceState], tuple[Any, ...]]] = attrgetter(
+    *(metric.path for metric in _LIVE)
+)
+
+_MOST_SHARED: Final = 1000
+_ZERO_AND_ONE: Final[dict[float, str]] = {0: "0.0", 1: "1.0"}
+"""The texts that most series have, one object for all of them."""
 
 
 def _shortest(value: float) -> str:
-    return _NAUGHT_AND_ONE.get(value) or repr(float(value))
+    return _ZERO_AND_ONE.get(value) or repr(float(value))
 
 
-def _text_of(metric: DeviceMetric) -> Callable[[float], str]:
-    """What writes one value of a metric."""
+def _writer(metric: ValueMetric | SamplesMetric) -> Callable[[float], str] | None:
+    """Return what writes a metric's value; `None` for a metric of samples."""
+    if isinstance(metric, SamplesMetric):
+        return None
     # The shortest text of a Unix time takes Python twice as long as one of three decimals.
     return _shortest if metric.decimals is None else f"%.{metric.decimals}f".__mod__
 
 
-_TEXT_OF: Final = tuple(map(_text_of, _STATIC))
+# Python writes numbers between these without an exponent.
+_PLAIN_FROM: Final = 1e-4
+_PLAIN_TO: Final = 1e16
 
-
+_WRITERS: Final = tuple(map(_writer, _LIVE))
 _LABELS_TO_COME: Final = "{\n"
-"""Stands for `{` and a device's labels in its lines: within labels no line ends."""
+"""Stands for `{` and a device's labels in the lines of samples: no line ends within labels."""
 
 
-class DeviceLines:
-    """One device's lines, a text for each family of the catalogue but the clock's.
+class _SettingsTexts(NamedTuple):
+    """A device's settings, and by name the texts of the metrics that depend on them alone."""
 
-    Of a family with one sample that is the value alone, and in the others a mark stands for the
-    device's labels: written out for every series they would take a third of all memory. `texts`
-    is replaced as a whole, so that a scrape under way sees one state of the device.
+    settings: object
+    texts: Mapping[str, str]
+
+
+_NO_SETTINGS: Final = _SettingsTexts(None, {})
+_SharedTexts = dict[object, _SettingsTexts]
+"""By settings; most devices of a fleet have the same."""
+
+
+class DeviceTexts:
+    """What a device shows: by family the text of its value, or the lines of its samples.
+
+    `labels` are the device's, up to a value. Lines have a mark instead of them: written out, they
+    would take a third of all memory. `live` and `settings` are replaced, never changed, because a
+    scrape keeps them while polls go on.
     """
 
-    __slots__ = ("_device", "_settings", "_values", "labels", "texts")
+    __slots__ = ("_shared", "_values", "device", "labels", "live", "settings")
 
-    def __init__(self, device: Device) -> None:
-        self._device = device
-        self.labels = _pairs({"device": device.target.name, **device.target.labels})
-        self._values: tuple[object, ...] = (None,) * _LIVE
-        self._settings: NtpSettings | None = None
-        self.texts: list[str] = [""] * len(_STATIC)
+    def __init__(self, device: Device, shared: _SharedTexts) -> None:
+        self.device = device
+        self.labels = f"{_pairs({'device': device.target.name, **device.target.labels})}}} "
+        self._shared = shared
+        self._values: tuple[Any, ...] = (None,) * len(_LIVE)
+        self.live = [""] * len(_LIVE)
+        self.settings = _NO_SETTINGS
         self.refresh()
 
     def refresh(self) -> None:
-        """Make the lines of what has changed anew."""
-        state, before, texts = self._device.state, self._values, self.texts.copy()
-        values = _read_live(state)
+        """Write what has changed in the device's state."""
+        state, before, texts = self.device.state, self._values, self.live.copy()
+        self._values = values = _read_live(state)
         for place in compress(_LIVE_PLACES, map(is_not, values, before)):
-            if values[place] != before[place]:
-                texts[place] = self._text(place, values[place])
-        if (settings := state.settings) != self._settings:
-            for place, value in zip(_SETTINGS_PLACES, _read_settings(state), strict=True):
-                texts[place] = self._text(place, value)
-        self._values, self._settings, self.texts = values, settings, texts
-
-    def clock_texts(self, now: HostTime) -> tuple[str, ...]:
-        """The values of all clock metrics at this moment: they belong together."""
-        offset = self._device.state.clock_offset(now)
-        if offset is None:
-            return _NO_CLOCK
-        return tuple([repr(read(offset)) for read in _OFFSET_OF.values()])
-
-    def _text(self, place: int, value: Any) -> str:  # noqa: ANN401 - any metric's
-        metric = _STATIC[place]
-        if metric.samples is not None:
-            return "".join(_sample_lines(metric, metric.samples(self._device.state)))
-        return "" if value is None else _TEXT_OF[place](value)
+            value = values[place]
+            if value != before[place]:
+                if (write := _WRITERS[place]) is None:
+                    texts[place] = _text(_LIVE[place], state)
+                else:
+                    texts[place] = "" if value is None else write(value)
+        self.live = texts
+        if settings_of(state) != self.settings.settings:
+            self.settings = _settings_texts(state, self._shared)
 
 
-def _sample_lines(metric: DeviceMetric, samples: Iterable[Sample]) -> Iterator[str]:
+def _settings_texts(state: DeviceState, shared: _SharedTexts) -> _SettingsTexts:
+    settings = settings_of(state)
+    if (found := shared.get(settings)) is None:
+        if len(shared) >= _MOST_SHARED:
+            shared.clear()
+        texts = {metric.name: _text(metric, state) for metric in _SETTINGS}
+        found = shared[settings] = _SettingsTexts(settings, texts)
+    return found
+
+
+def _text(metric: ValueMetric | SamplesMetric, state: DeviceState) -> str:
+    if isinstance(metric, SamplesMetric):
+        return "".join(_sample_lines(metric, metric.samples(state)))
+    value = attrgetter(metric.path)(state)
+    return "" if value is None else _shortest(value)
+
+
+def _sample_lines(metric: SamplesMetric, samples: Iterable[Sample]) -> Iterator[str]:
     for values, value in samples:
         own = _pairs(dict(zip(metric.labels, values, strict=True)))
         yield f"{metric.name}{_LABELS_TO_COME},{own}}} {value!r}\n"
 
 
+_Kept = dict[tuple[str, Form[Any]], tuple[Sequence[object], Any]]
+"""The pieces of a block from earlier scrapes, each with what it was made of."""
+
+
+class _Snapshot:
+    """The devices of a block at one moment."""
+
+    def __init__(
+        self, devices: Sequence[DeviceTexts], labels: tuple[str, ...], kept: _Kept, now: HostTime
+    ) -> None:
+        self._labels = labels
+        self._kept = kept
+        columns = zip(*[each.live for each in devices], strict=True)
+        self._live = dict(zip(_LIVE_NAMES, columns, strict=True))
+        self._settings = [each.settings for each in devices]
+        offsets = offsets_at([clock_estimate(each.device.state) for each in devices], now)
+        self._with_offset = [*compress(labels, offsets)]
+        self._offsets = [*zip(*filter(None, offsets), strict=True)]
+
+    def piece(self, metric: DeviceMetric, form: Form[T]) -> T | None:
+        """Return the lines of a family in a form; `None` if there are none."""
+        if isinstance(metric, ClockMetric) or metric.changes == "each poll":
+            return self._make(metric, form)
+        source = self._settings if metric.changes == "settings" else self._live[metric.name]
+        kept = self._kept.get((metric.name, form))
+        if kept is None or kept[0] != source:
+            kept = self._kept[metric.name, form] = (source, self._make(metric, form))
+        piece: T | None = kept[1]
+        return piece
+
+    def _make(self, metric: DeviceMetric, form: Form[T]) -> T | None:
+        labels, texts = self._labels_and_texts(metric)
+        lines = _lines(metric, labels, texts)
+        return form(lines.encode()) if lines else None
+
+    def _labels_and_texts(self, metric: DeviceMetric) -> tuple[Sequence[str], Sequence[str]]:
+        if isinstance(metric, ClockMetric):
+            place = Offset._fields.index(metric.path)
+            texts = shortest_texts(self._offsets[place]) if self._offsets else []
+            return self._with_offset, texts
+        if metric.changes == "settings":
+            return self._labels, [each.texts[metric.name] for each in self._settings]
+        return self._labels, self._live[metric.name]
+
+
+def _lines(metric: DeviceMetric, labels: Sequence[str], texts: Sequence[str]) -> str:
+    """Return the lines of a family, for devices with these labels and texts."""
+    if isinstance(metric, SamplesMetric):
+        pairs = zip(labels, texts, strict=True)
+        return "".join(
+            [text.replace(_LABELS_TO_COME, f"{{{own[:-2]}") for own, text in pairs if text]
+        )
+    # C functions alone: a tenth of a microsecond a line.
+    start = f"{metric.name}{{"
+    lines = f"\n{start}".join(map(add, compress(labels, texts), filter(None, texts)))
+    return f"{start}{lines}\n" if lines else ""
+
+
+def shortest_texts(values: Sequence[float]) -> list[str]:
+    """Return the `repr` of each value.
+
+    pydantic writes the same digits in a tenth of the time, but not always the same exponent.
+    """
+    texts = to_json(values)[1:-1].decode().split(",")
+    pairs = zip(values, texts, strict=True)
+    return [text if _PLAIN_FROM <= abs(value) < _PLAIN_TO else repr(value) for value, text in pairs]
+
+
 class Exposition:
-    """Every device's lines, kept up to date by `refresh`."""
+    """The texts of every device, kept up to date by `refresh`."""
 
     def __init__(self) -> None:
-        self._devices: dict[str, DeviceLines] = {}
+        self._devices: dict[str, DeviceTexts] = {}
+        self._shared: _SharedTexts = {}
+        self._kept: dict[tuple[str, ...], _Kept] = {}
 
     def refresh(self, device: Device) -> None:
-        """Take in that a device is new, or that its state has changed."""
-        lines = self._devices.get(device.target.name)
-        if lines is None:
-            self._devices[device.target.name] = DeviceLines(device)
+        """Take in a new device, or a change of a device's state."""
+        texts = self._devices.get(device.target.name)
+        if texts is None:
+            self._devices[device.target.name] = DeviceTexts(device, self._shared)
         else:
-            lines.refresh()
+            texts.refresh()
 
     def remove(self, device: Device) -> None:
         """Forget a device."""
         self._devices.pop(device.target.name, None)
 
-    def pieces(self, now: HostTime, *, openmetrics: bool) -> Iterator[bytes]:
-        """The devices' families, encoded, in pieces of a few milliseconds' work.
+    def pieces(self, now: HostTime, *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
+        """Yield the families of all devices in pieces, each under a millisecond's work.
 
-        Each device is told as it was at one moment, though polls go on while pieces are sent.
+        Each device is shown as it was at one moment, though polls go on between pieces.
         """
-        yield from _pieces(list(self._devices.values()), now, openmetrics=openmetrics)
+        devices = list(self._devices.values())
+        starts = range(0, len(devices), BLOCK_DEVICES)
+        blocks = {
+            tuple([each.labels for each in block]): block
+            for block in (devices[start : start + BLOCK_DEVICES] for start in starts)
+        }
+        self._kept = {labels: self._kept.get(labels, {}) for labels in blocks}
+        snapshots = []
+        for (labels, block), kept in zip(blocks.items(), self._kept.values(), strict=True):
+            snapshots.append(_Snapshot(block, labels, kept, now))
+            yield form(b"")
+        yield from _pieces(snapshots, openmetrics=openmetrics, form=form)
 
 
-def device_pieces(device: Device, now: HostTime, *, openmetrics: bool) -> Iterator[bytes]:
-    """One device's families, encoded."""
-    return _pieces([DeviceLines(device)], now, openmetrics=openmetrics)
+def device_pieces(
+    device: Device, now: HostTime, *, openmetrics: bool, form: Form[T]
+) -> Iterator[T]:
+    """Yield one device's families."""
+    texts = DeviceTexts(device, {})
+    snapshot = _Snapshot([texts], (texts.labels,), {}, now)
+    return _pieces([snapshot], openmetrics=openmetrics, form=form)
 
 
-def _pieces(devices: list[DeviceLines], now: HostTime, *, openmetrics: bool) -> Iterator[bytes]:
-    labels = [device.labels for device in devices]
-    texts: list[Sequence[str]] = []
-    clocks: list[Sequence[str]] = []
-    for part in _parts(len(devices)):
-        # Together, for polls go on between parts.
-        texts.extend([device.texts for device in devices[part]])
-        clocks.extend([device.clock_texts(now) for device in devices[part]])
-        yield b""
+def _pieces(snapshots: Iterable[_Snapshot], *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
     for metric in DEVICE_METRICS:
-        head = _head(metric, openmetrics=openmetrics)
-        source = clocks if isinstance(metric, ClockMetric) else texts
-        for part in _parts(len(devices)):
-            if body := _body(metric, labels[part], source[part]):
-                yield f"{head}{body}".encode()
-                head = ""
+        head_is_due = True
+        for snapshot in snapshots:
+            if (piece := snapshot.piece(metric, form)) is not None:
+                if head_is_due:
+                    yield form(_head(metric, openmetrics=openmetrics).encode())
+                    head_is_due = False
+                yield piece
 
 
-def _body(
-    metric: DeviceMetric | ClockMetric, labels: Sequence[str], texts: Sequence[Sequence[str]]
-) -> str:
-    """The lines of a family, for devices that have these labels and texts."""
-    place = _PLACE[metric.name]
-    pairs = zip(labels, texts, strict=True)
-    if isinstance(metric, DeviceMetric) and metric.samples is not None:
-        return "".join([each[place].replace(_LABELS_TO_COME, f"{{{own}") for own, each in pairs])
-    start = f"{metric.name}{{"
-    return "".join([f"{start}{own}}} {text}\n" for own, each in pairs if (text := each[place])])
-
-
-def _parts(count: int) -> list[slice]:
-    starts = range(0, count, DEVICES_IN_A_PIECE)
-    return [slice(start, start + DEVICES_IN_A_PIECE) for start in starts]
-
-
-def _head(metric: DeviceMetric | ClockMetric, *, openmetrics: bool) -> str:
+def _head(metric: DeviceMetric, *, openmetrics: bool) -> str:
     name = metric.name.removesuffix("_total") if openmetrics else metric.name
     return f"# HELP {name} {metric.help}\n# TYPE {name} {metric.kind}\n"
 

@@ -16,7 +16,7 @@ from aiohttp import web
 from exporter.clock.host import HostClock
 from exporter.devices.device import Device
 from exporter.fleet.registry import Fleet
-from exporter.metrics.exposition import device_pieces
+from exporter.metrics.exposition import Form, T, device_pieces
 from exporter.polling.poller import Poller
 from exporter.web.metrics_endpoint import Encoder, Pieces
 
@@ -83,8 +83,8 @@ async def _polled(device: Device, poller: Poller, seconds: float) -> Device:
 
 
 def _pieces(
-    device: Device, host: HostClock, _encode: Encoder, *, openmetrics: bool
-) -> Iterator[bytes]:
-    yield from device_pieces(device, host.now(), openmetrics=openmetrics)
+    device: Device, host: HostClock, _encode: Encoder, *, openmetrics: bool, form: Form[T]
+) -> Iterator[T]:
+    yield from device_pieces(device, host.now(), openmetrics=openmetrics, form=form)
     if openmetrics:
-        yield b"# EOF\n"
+        yield form(b"# EOF\n")

@@ -16,7 +16,7 @@ from exporter.clock.host import HostClock
 from exporter.config import dump_redacted
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
-from exporter.metrics.exposition import Exposition
+from exporter.metrics.exposition import Exposition, Form, T
 from exporter.polling.poller import Poller
 from exporter.web.metrics_endpoint import Encoder, stream_series
 from exporter.web.pages.assets import render_problem
@@ -105,10 +105,10 @@ async def _metrics(request: web.Request) -> web.StreamResponse:
     return await stream_series(request, partial(_pieces, request.app[STATE]))
 
 
-def _pieces(state: WebState, encode: Encoder, *, openmetrics: bool) -> Iterator[bytes]:
-    yield from state.exposition.pieces(state.host.now(), openmetrics=openmetrics)
+def _pieces(state: WebState, encode: Encoder, *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
+    yield from state.exposition.pieces(state.host.now(), openmetrics=openmetrics, form=form)
     # Last, for it ends with the `# EOF` of OpenMetrics.
-    yield encode(state.own_series)
+    yield form(encode(state.own_series))
 
 
 async def _probe(request: web.Request) -> web.StreamResponse:

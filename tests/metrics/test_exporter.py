@@ -1,4 +1,4 @@
-"""The exporter's own histograms, against prometheus-client's."""
+"""The exporter's own histograms and process series equal prometheus-client's."""
 
 from collections.abc import Callable
 
@@ -7,8 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
+from prometheus_client.process_collector import ProcessCollector
 
 from exporter.metrics.exporter import ExporterMetrics
+from exporter.metrics.process import register_process_collector
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 NAME = "axis_ntp_exporter_poll_latency_seconds"
@@ -17,12 +19,12 @@ seconds = st.lists(st.one_of(st.floats(0, 100), st.sampled_from(BOUNDS)), max_si
 
 @pytest.mark.parametrize("render", [generate_latest, generate_openmetrics])
 @given(taken=seconds)
-def test_a_histogram_is_told_as_prometheus_client_tells_it(
+def test_a_histogram_is_the_same_as_prometheus_clients(
     render: Callable[[CollectorRegistry], bytes], taken: list[float]
 ) -> None:
     ours, registry = ExporterMetrics(), CollectorRegistry()
     theirs = Histogram(
-        NAME, "How long a poll took, well or not.", buckets=BOUNDS, registry=registry
+        NAME, "Duration of a poll, successful or not.", buckets=BOUNDS, registry=registry
     )
     for each in taken:
         ours.poll_ended(each)
@@ -30,3 +32,19 @@ def test_a_histogram_is_told_as_prometheus_client_tells_it(
     lines = render(ours.registry).decode().splitlines()
     expected = render(registry).decode().splitlines()
     assert [line for line in lines if NAME in line] == [line for line in expected if NAME in line]
+
+
+def test_the_process_series_are_the_same_as_prometheus_clients() -> None:
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    register_process_collector(ours)
+    ProcessCollector(registry=theirs)
+    families = [[*each.collect()] for each in (ours, theirs)]
+    described = [[(f.name, f.type, f.documentation) for f in each] for each in families]
+    assert described[0] == described[1]
+    changing = {"process_virtual_memory_bytes", "process_resident_memory_bytes"}
+    changing.add("process_cpu_seconds")
+    for our, their in zip(*families, strict=True):
+        if our.name in changing:
+            assert our.samples[0].value == pytest.approx(their.samples[0].value, rel=0.1)
+        else:
+            assert our.samples == their.samples

@@ -1,13 +1,16 @@
-"""From states to samples: every series of the catalogue, and absent beats wrong."""
+"""From states to samples: every series of the catalogue, and none for a missing value."""
 
+from collections.abc import Callable
 from dataclasses import fields
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter.config import Expect
 from exporter.config.types import RESERVED_LABELS
 from exporter.metrics.catalogue import DEVICE_METRICS
-from exporter.metrics.exposition import Exposition
+from exporter.metrics.exposition import Exposition, shortest_texts
 from exporter.vapix.errors import PollTimeout, Unauthorized
 from exporter.vapix.ntp_info import NtpSettings, NtpStatus
 from tests.support.exposed_devices import (
@@ -59,7 +62,7 @@ def test_servers_are_counted_by_source() -> None:
     assert counts == {"static": 1, "advertised": 2, "nts_ke": 0}
 
 
-def test_every_server_is_named_with_whether_it_is_in_force() -> None:
+def test_every_server_is_listed_with_whether_it_is_active() -> None:
     found = values(samples(device(read(CLIENT))), "axis_ntp_server_info")
     listed = {(label["server"], label["source"], label["active"]): value for label, value in found}
     assert listed == {
@@ -74,7 +77,7 @@ def test_the_client_is_described() -> None:
     assert found == [({"device": "lobby", "servers_source": "dhcp", "api_version": "1.5"}, 1)]
 
 
-def test_before_the_first_poll_only_the_counters_stand_at_zero() -> None:
+def test_before_the_first_poll_there_are_only_counters_at_zero() -> None:
     assert samples(device()) == {
         ("axis_ntp_clock_steps_total", frozenset({("device", "lobby")})): 0,
         ("axis_ntp_polls_total", frozenset({("device", "lobby")})): 0,
@@ -82,7 +85,7 @@ def test_before_the_first_poll_only_the_counters_stand_at_zero() -> None:
     }
 
 
-def test_what_the_device_did_not_say_has_no_sample() -> None:
+def test_a_value_that_the_device_did_not_report_has_no_sample() -> None:
     found = samples(device(read(ntp_client())))
     assert names(found) == {
         "axis_ntp_up",
@@ -105,7 +108,7 @@ def test_without_a_client_section_its_series_are_absent() -> None:
     assert "axis_ntp_client_info" not in names(found)
 
 
-def test_after_a_failed_poll_the_readings_series_vanish_and_the_polls_stay() -> None:
+def test_after_a_failed_poll_the_series_of_the_reading_are_absent_and_those_of_polls_stay() -> None:
     found = samples(device(read(CLIENT), Unauthorized("HTTP 401", 401)))
     assert names(found) == {
         "axis_ntp_up",
@@ -125,14 +128,14 @@ def test_after_a_failed_poll_the_readings_series_vanish_and_the_polls_stay() -> 
     assert values(found, "axis_ntp_api_errors_total") == [(error, 1)]
 
 
-def test_after_a_recovery_the_count_of_errors_stays_and_the_last_error_goes() -> None:
+def test_after_a_recovery_the_error_count_stays_and_the_last_error_is_absent() -> None:
     found = samples(device(PollTimeout("late"), read(CLIENT)))
     error = {"device": "lobby", "reason": "timeout", "code": ""}
     assert values(found, "axis_ntp_api_errors_total") == [(error, 1)]
     assert "axis_ntp_last_error" not in names(found)
 
 
-def test_a_deviating_device_names_the_parameters() -> None:
+def test_each_parameter_that_differs_from_expect_has_a_sample() -> None:
     subject = device()
     subject.state.expect = Expect.model_validate({"enabled": False, "minpoll": 6, "maxpoll": 9})
     subject.state.record(outcome(1000.0, 0.25, read(CLIENT)))
@@ -142,7 +145,7 @@ def test_a_deviating_device_names_the_parameters() -> None:
     assert parameters == {"enabled", "maxpoll"}
 
 
-def test_a_device_as_expected_is_compliant_until_a_poll_fails() -> None:
+def test_a_device_that_meets_its_expect_is_compliant_until_a_poll_fails() -> None:
     subject = device()
     subject.state.expect = Expect.model_validate({"enabled": True})
     subject.state.record(outcome(1000.0, 0.25, read(CLIENT)))
@@ -152,7 +155,7 @@ def test_a_device_as_expected_is_compliant_until_a_poll_fails() -> None:
     assert "axis_ntp_config_compliant" not in names(samples(subject))
 
 
-def test_without_an_expectation_there_is_no_compliance() -> None:
+def test_without_an_expect_there_is_no_compliance() -> None:
     assert "axis_ntp_config_compliant" not in names(samples(device(read(CLIENT))))
 
 
@@ -173,7 +176,7 @@ def test_names_follow_prometheus_conventions() -> None:
     [("settings", f.name) for f in fields(NtpSettings)]
     + [("status", f.name) for f in fields(NtpStatus)],
 )
-def test_a_change_of_any_one_field_is_told(part: str, field: str) -> None:
+def test_a_change_of_any_single_field_is_exported(part: str, field: str) -> None:
     subject = device(read(CLIENT))
     exposition = Exposition()
     exposition.refresh(subject)
@@ -181,4 +184,43 @@ def test_a_change_of_any_one_field_is_told(part: str, field: str) -> None:
     assert changed != CLIENT
     subject.state.record(outcome(2000.0, 0.25, read(changed)))
     exposition.refresh(subject)
-    assert b"".join(exposition.pieces(NOW, openmetrics=False)).decode() == exposed(subject)
+    assert b"".join(exposition.pieces(NOW, openmetrics=False, form=bytes)).decode() == exposed(
+        subject
+    )
+
+
+def test_a_scrape_after_changes_equals_a_first_scrape() -> None:
+    fleet = [device(read(CLIENT), name=f"d{number}") for number in range(3)]
+    exposition = Exposition()
+    for each in fleet:
+        exposition.refresh(each)
+
+    def assert_equal() -> None:
+        text = b"".join(exposition.pieces(NOW, openmetrics=False, form=bytes)).decode()
+        assert text == exposed(*fleet)
+
+    def poll(number: int) -> None:
+        fleet[number].state.record(outcome(2000.0, 0.25, read(OTHER)))
+        exposition.refresh(fleet[number])
+
+    def replace_first() -> None:
+        exposition.remove(fleet.pop(0))
+        fleet.append(device(read(CLIENT), name="new"))
+        exposition.refresh(fleet[-1])
+
+    steps: list[Callable[[], None]] = [lambda: poll(1), lambda: poll(0), replace_first]
+    assert_equal()
+    for step in steps:
+        step()
+        assert_equal()
+        assert_equal()
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
+def test_the_fast_text_of_a_number_is_its_repr(values: list[float]) -> None:
+    assert shortest_texts(values) == [repr(value) for value in values]
+
+
+@pytest.mark.parametrize("value", [0.0, -0.0, 1e-4, 9.9e-5, 1e-5, 1e15, 1e16, 123.0, 5e-324])
+def test_the_fast_text_of_a_number_at_the_edges_is_its_repr(value: float) -> None:
+    assert shortest_texts([value, -value]) == [repr(value), repr(-value)]

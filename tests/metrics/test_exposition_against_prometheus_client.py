@@ -123,7 +123,7 @@ def test_whatever_happens_to_devices_it_exposes_what_prometheus_client_would(
             devices[place].state.record(ended)
             exposition.refresh(devices[place])
     for openmetrics in (False, True):
-        text = b"".join(exposition.pieces(NOW, openmetrics=openmetrics)).decode()
+        text = b"".join(exposition.pieces(NOW, openmetrics=openmetrics, form=bytes)).decode()
         ours = read_back(f"{text}# EOF\n" if openmetrics else text, openmetrics=openmetrics)
         assert ours == read_back(
             by_oracle(devices, openmetrics=openmetrics), openmetrics=openmetrics

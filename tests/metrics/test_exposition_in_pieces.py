@@ -3,7 +3,7 @@
 from exporter.clock.http_time import ResponseTimes
 from exporter.clock.offset import SECOND_NS
 from exporter.metrics.catalogue import DEVICE_METRICS
-from exporter.metrics.exposition import DEVICES_IN_A_PIECE, Exposition
+from exporter.metrics.exposition import BLOCK_DEVICES, Exposition
 from exporter.vapix.errors import PollTimeout
 from tests.support.exposed_devices import (
     CLIENT,
@@ -14,21 +14,21 @@ from tests.support.exposed_devices import (
 )
 from tests.support.outcomes import outcome
 
-MANY = 2 * DEVICES_IN_A_PIECE + 1
+MANY = 2 * BLOCK_DEVICES + 1
 
 
 def test_a_fleet_of_many_pieces_has_each_family_once_and_every_device() -> None:
-    devices = [device(read(CLIENT), name=f"camera-{n}") for n in range(DEVICES_IN_A_PIECE * 2 + 1)]
+    devices = [device(read(CLIENT), name=f"camera-{n}") for n in range(BLOCK_DEVICES * 2 + 1)]
     text = exposed(*devices)
     assert text.count("# TYPE axis_ntp_up gauge\n") == 1
     assert text.count("\naxis_ntp_up{") == len(devices)
 
 
-def test_a_scrape_under_way_sees_one_state_of_a_device() -> None:
+def test_a_scrape_in_progress_shows_one_state_of_a_device() -> None:
     subject = device(read(CLIENT))
     exposition = Exposition()
     exposition.refresh(subject)
-    pieces = exposition.pieces(NOW, openmetrics=False)
+    pieces = exposition.pieces(NOW, openmetrics=False, form=bytes)
     first = next(pieces) + next(pieces)
     subject.state.record(outcome(2000.0, 0.25, PollTimeout("late")))
     exposition.refresh(subject)
@@ -38,42 +38,42 @@ def test_a_scrape_under_way_sees_one_state_of_a_device() -> None:
     assert "axis_ntp_last_error" not in text
 
 
-def test_each_of_many_devices_is_told_as_it_was_at_one_moment() -> None:
+def test_each_of_many_devices_is_shown_as_it_was_at_one_moment() -> None:
     seen = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
     exposition, devices = Exposition(), [device(name=f"d{n}") for n in range(MANY)]
     for each in devices:
         each.state.record(outcome(1000.0, 0.25, read(CLIENT), responses=(seen,)))
         exposition.refresh(each)
-    pieces = exposition.pieces(NOW, openmetrics=False)
+    pieces = exposition.pieces(NOW, openmetrics=False, form=bytes)
     text = next(pieces)
     devices[-1].state.record(outcome(2000.0, 0.25, PollTimeout("late")))
     exposition.refresh(devices[-1])
-    told = [
+    lines = [
         line for line in (text + b"".join(pieces)).decode().splitlines() if f'"d{MANY - 1}"' in line
     ]
-    told_down = any(line.startswith("axis_ntp_up{") and line.endswith(" 0.0") for line in told)
-    told_clock = any(line.startswith("axis_ntp_clock_offset_seconds{") for line in told)
-    assert told_down is not told_clock
+    shown_down = any(line.startswith("axis_ntp_up{") and line.endswith(" 0.0") for line in lines)
+    shown_clock = any(line.startswith("axis_ntp_clock_offset_seconds{") for line in lines)
+    assert shown_down is not shown_clock
 
 
 def test_a_piece_is_a_thousand_devices_at_most() -> None:
     exposition = Exposition()
     for number in range(MANY):
         exposition.refresh(device(read(CLIENT), name=f"d{number}"))
-    pieces = [*exposition.pieces(NOW, openmetrics=False)]
+    pieces = [*exposition.pieces(NOW, openmetrics=False, form=bytes)]
     assert max(piece.count(b'{device="') for piece in pieces) <= 3 * 1000
     assert len(pieces) > MANY / 1000 * len(DEVICE_METRICS) / 2
 
 
-def test_an_offset_and_its_uncertainty_are_of_one_moment_whatever_comes_between() -> None:
+def test_an_offset_and_its_uncertainty_are_of_one_moment_despite_polls_between_pieces() -> None:
     subject = device()
     seen = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
     subject.state.record(outcome(1000.0, 0.25, read(CLIENT), responses=(seen,)))
     exposition = Exposition()
     exposition.refresh(subject)
-    at_once = b"".join(exposition.pieces(NOW, openmetrics=False)).decode()
+    at_once = b"".join(exposition.pieces(NOW, openmetrics=False, form=bytes)).decode()
     text = ""
-    for number, piece in enumerate(exposition.pieces(NOW, openmetrics=False)):
+    for number, piece in enumerate(exposition.pieces(NOW, openmetrics=False, form=bytes)):
         text += piece.decode()
         later = ResponseTimes(number * SECOND_NS, number * SECOND_NS + 1, "nonsense")
         subject.state.record(

@@ -64,7 +64,7 @@ def exposed(*devices: Device, openmetrics: bool = False) -> str:
     exposition = Exposition()
     for each in devices:
         exposition.refresh(each)
-    text = b"".join(exposition.pieces(NOW, openmetrics=openmetrics)).decode()
+    text = b"".join(exposition.pieces(NOW, openmetrics=openmetrics, form=bytes)).decode()
     return f"{text}# EOF\n" if openmetrics else text
 
 

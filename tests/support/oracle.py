@@ -1,4 +1,4 @@
-"""The catalogue through prometheus-client: slow, and what our own exposition is held against."""
+"""The catalogue through prometheus-client, to compare our own exposition with."""
 
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
@@ -8,11 +8,18 @@ from prometheus_client.registry import Collector
 
 from exporter.clock.host import HostTime
 from exporter.devices.device import Device
-from exporter.metrics.catalogue import DEVICE_METRICS, ClockMetric, DeviceMetric, Sample
+from exporter.metrics.catalogue import (
+    DEVICE_METRICS,
+    ClockMetric,
+    DeviceMetric,
+    Sample,
+    SamplesMetric,
+    ValueMetric,
+)
 
 
 class DeviceCollector(Collector):
-    """The catalogue's families for devices; a family without a sample is left out."""
+    """Collects the catalogue's families of devices, without those that have no sample."""
 
     def __init__(self, devices: Iterable[Device], now: HostTime) -> None:
         self._devices = devices
@@ -24,7 +31,7 @@ class DeviceCollector(Collector):
             if family.samples:
                 yield family
 
-    def _family(self, metric: DeviceMetric | ClockMetric) -> Metric:
+    def _family(self, metric: DeviceMetric) -> Metric:
         family = Metric(metric.name.removesuffix("_total"), metric.help, metric.kind)
         for device in self._devices:
             fixed = {**device.target.labels, "device": device.target.name}
@@ -34,15 +41,15 @@ class DeviceCollector(Collector):
         return family
 
 
-def _samples(metric: DeviceMetric | ClockMetric, device: Device, now: HostTime) -> Iterable[Sample]:
+def _samples(metric: DeviceMetric, device: Device, now: HostTime) -> Iterable[Sample]:
     if isinstance(metric, ClockMetric):
         offset = device.state.clock_offset(now)
         return [] if offset is None else [((), attrgetter(metric.path)(offset))]
-    if metric.samples is not None:
+    if isinstance(metric, SamplesMetric):
         return metric.samples(device.state)
     value = attrgetter(metric.path)(device.state)
-    return [] if value is None else [((), _as_told(metric, value))]
+    return [] if value is None else [((), _as_written(metric, value))]
 
 
-def _as_told(metric: DeviceMetric, value: float) -> float:
+def _as_written(metric: ValueMetric, value: float) -> float:
     return float(value) if metric.decimals is None else round(value, metric.decimals)

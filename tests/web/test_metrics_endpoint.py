@@ -1,32 +1,48 @@
-"""A scrape is sent in pieces, and polls go on between them."""
+"""A scrape is sent in pieces, between which polls go on; pieces compressed apart are one gzip."""
 
+import gzip
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
+from hypothesis import given
+from hypothesis import strategies as st
 
-from exporter.web.metrics_endpoint import stream_series
+from exporter.metrics.exposition import Form, T
+from exporter.web.metrics_endpoint import deflate, gzip_stream, stream_series
 from tests.support.turns import counting_turns
 
 PIECES = 10
 
 
-def pieces(encode: Any, *, openmetrics: bool) -> Iterator[bytes]:
+def pieces(encode: Any, *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
     del encode, openmetrics
-    yield from [b"piece\n"] * PIECES
+    yield from [form(b"piece\n")] * PIECES
 
 
 @pytest.mark.parametrize("headers", [{}, {"Accept-Encoding": "gzip"}])
-async def test_others_have_their_turn_after_each_piece(
+async def test_other_tasks_run_after_each_piece(
     headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def take(*_: object) -> None:
-        """As a socket does that has room: nobody has to wait."""
+        """Like a socket with room in its buffer: the caller never waits."""
 
     for name in ("prepare", "write", "write_eof"):
         monkeypatch.setattr(web.StreamResponse, name, take)
     async with counting_turns() as turns:
         await stream_series(make_mocked_request("GET", "/metrics", headers), pieces)
     assert turns.count >= PIECES
+
+
+@given(st.lists(st.binary(max_size=100_000) | st.just(b"axis_ntp_up 1.0\n" * 5000), max_size=5))
+def test_pieces_compressed_apart_are_one_gzip_member(texts: list[bytes]) -> None:
+    zipped = b"".join(gzip_stream(map(deflate, texts)))
+    assert gzip.decompress(zipped) == b"".join(texts)
+    # A reader that knows only one member, as curl's, has read everything.
+    member = zlib.decompressobj(16 + zlib.MAX_WBITS)
+    assert member.decompress(zipped) == b"".join(texts)
+    assert member.eof
+    assert member.unused_data == b""
