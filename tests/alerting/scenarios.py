@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.device_state import DEFAULT_PASSWORD
-from exporter.simulator.scenarios import Maker, Member
+from exporter.simulator.scenarios import MemberFactory, Member
 from tests.alerting.inbox import Told
 
 
@@ -70,7 +70,7 @@ def password(text: str) -> Change:
     """Changes a device's password."""
 
     def change(device: SimulatedDevice) -> None:
-        device.gatekeeper.password = text
+        device.login.password = text
 
     return change
 
@@ -259,8 +259,8 @@ SCENARIOS: Final = (
 def make_members(healthy: int) -> Iterator[Member]:
     """A device for each fault, and healthy ones of two sites beside them."""
     # Short-lived nonces: as many challenges show the clock within seconds as do within minutes.
-    maker = Maker({"nonce_lifetime_seconds": 5.0})
+    factory = MemberFactory({"nonce_lifetime_seconds": 5.0})
     for each in FAULTS:
-        yield maker.make(each.device, {} if each.site is None else {"site": each.site})
+        yield factory.make(each.device, {} if each.site is None else {"site": each.site})
     for number in range(healthy):
-        yield maker.make(f"healthy-{number}", {"site": ("hq", "warehouse")[number % 2]})
+        yield factory.make(f"healthy-{number}", {"site": ("hq", "warehouse")[number % 2]})

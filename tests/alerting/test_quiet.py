@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from exporter.simulator.scenarios import Maker, Member
+from exporter.simulator.scenarios import MemberFactory, Member
 from tests.alerting.site import SCALE, running_site
 
 # Beside the other site, on another worker.
@@ -21,7 +21,7 @@ JITTER_SECONDS: Final = 0.03
 
 def drifting_members() -> list[Member]:
     """Healthy devices: up to 5 ms off, each gaining or losing up to 40 ppm."""
-    members = [Maker().make(f"camera-{number}", {"site": "hq"}) for number in range(DEVICES)]
+    members = [MemberFactory().make(f"camera-{number}", {"site": "hq"}) for number in range(DEVICES)]
     for number, member in enumerate(members):
         member.device.clock.drift_ppm = 80 * number / (DEVICES - 1) - 40
     return members

@@ -58,7 +58,7 @@ async def test_the_request_carries_the_whole_configuration(tmp_path: Path) -> No
         more = {"staticNTSKEServers": ["nts.example"], "NTSKEServerCACerts": ["ca"]}
         device.client.configure(more, 0)
         assert (await here.configure("--apply", "--yes")).code == 0
-        [change] = [seen.body for seen in device.requests.recent if seen.api_method == SET]
+        [change] = [seen.request.body for seen in device.requests.recent if seen.api_method == SET]
     assert json.loads(change)["params"] == {
         "enabled": True,
         "NTSEnabled": False,

@@ -124,7 +124,7 @@ async def test_one_devices_password_is_never_sent_to_another(tmp_path: Path) -> 
             found = await running.until(polls_reach(5))
     assert found.by_device("axis_ntp_up") == {"one": 1, "two": 1}
     for name, device in devices.items():
-        sent = {seen.authorization for seen in device.requests.recent} - {None}
+        sent = {seen.request.authorization for seen in device.requests.recent} - {None}
         assert sent
         assert all(f'username="user-{name}"' in str(each) for each in sent)
 

@@ -115,7 +115,7 @@ async def test_changed_credentials_are_tried_at_once(tmp_path: Path) -> None:
     async with site(tmp_path, 3) as its:
         before = (await its.rest()).by_device(POLLS)
         for each in its.fleet.devices:
-            each.gatekeeper.password = "new"
+            each.login.password = "new"
         its.config["modules"]["default"]["auth"]["password"] = "new"
         await its.reload()
         found = await its.running.until(

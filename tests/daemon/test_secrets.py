@@ -57,7 +57,7 @@ def secrets_of(password: str, fleets: list[SimulatedFleet]) -> dict[str, str]:
 
 def ha1s(password: str, fleets: list[SimulatedFleet]) -> set[str]:
     """What a Digest stands on (RFC 7616, section 3.4.2): as good as the password there."""
-    realms = {device.gatekeeper.realm for fleet in fleets for device in fleet.devices}
+    realms = {device.login.realm for fleet in fleets for device in fleet.devices}
     secrets = [f"{USERNAME}:{realm}:{password}".encode() for realm in realms]
     hashes = [hashlib.md5, hashlib.sha256]
     return {h(secret).hexdigest() for h, secret in itertools.product(hashes, secrets)}

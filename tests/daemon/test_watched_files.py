@@ -34,7 +34,7 @@ async def test_a_password_file_is_read_again_when_it_changes(tmp_path: Path) -> 
             async with asyncio.timeout(30):
                 while "event=config.file_unusable" not in running.text:
                     await asyncio.sleep(0.05)
-            fleet.devices[0].gatekeeper.password = "new"
+            fleet.devices[0].login.password = "new"
             await running.until(lambda now: now.by_device(UP) == {device(1): 0})
             secret.write_text("new\n")
             await running.until(lambda now: now.by_device(UP) == {device(1): 1})
@@ -97,7 +97,7 @@ async def test_one_modules_unusable_secret_keeps_no_others_from_being_read(tmp_p
             await running.ready()
             (tmp_path / "one").write_text("")
             (tmp_path / "other").write_text("new")
-            fleet.devices[0].gatekeeper.password = "new"
+            fleet.devices[0].login.password = "new"
             await said(running, "event=config.files_read")
             await running.until(lambda now: now.by_device(UP) == {device(1): 1})
     assert "event=config.file_unusable module=default" in running.text

@@ -35,7 +35,7 @@ def reasons(found: Scrape) -> dict[str, str]:
 
 def authorizations(device: SimulatedDevice) -> list[str | None]:
     assert len(device.requests.recent) == device.requests.total > 0
-    return [request.authorization for request in device.requests.recent]
+    return [seen.request.authorization for seen in device.requests.recent]
 
 
 @asynccontextmanager

@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from exporter.simulator.fleet import ServedFleet, SimulatedFleet, build_fleet, serve_fleet
-from exporter.simulator.scenarios import Maker
+from exporter.simulator.scenarios import MemberFactory
 from tests.dashboards.grafana import Dashboard, Question, Span
 from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.support.background import event_loop, in_background
@@ -110,7 +110,7 @@ def running_site(folder: Path) -> Iterator[Site]:
 def _fleet() -> SimulatedFleet:
     """The demo's, with one device more."""
     fleet = build_fleet(20, "demo")
-    awkward = Maker({}).make(AWKWARD, {"site": "hq"})
+    awkward = MemberFactory({}).make(AWKWARD, {"site": "hq"})
     return replace(fleet, members=(*fleet.members, awkward))
 
 
