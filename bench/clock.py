@@ -26,8 +26,8 @@ from exporter.vapix.connection import Session, open_session
 from exporter.vapix.hold import Hold
 from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.tls import TlsSettings, make_ssl_context
-from tests.real.client import client_of
 from tests.support.apache import running_apache
+from tests.support.apache_client import client_of
 from tests.support.apache_config import ApacheSettings
 from tests.support.programs import faked_wall_clock
 from tests.support.simulated_time import Poller, Truth

@@ -8,7 +8,7 @@ from typing import Final
 
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.device_state import DEFAULT_PASSWORD
-from exporter.simulator.scenarios import MemberFactory, Member
+from exporter.simulator.scenarios import Member, MemberFactory
 from tests.alerting.inbox import Told
 
 

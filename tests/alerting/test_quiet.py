@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from exporter.simulator.scenarios import MemberFactory, Member
+from exporter.simulator.scenarios import Member, MemberFactory
 from tests.alerting.site import SCALE, running_site
 
 # Beside the other site, on another worker.

@@ -17,7 +17,7 @@ from exporter.vapix import errors
 from exporter.vapix.certificate import Certificate
 from exporter.vapix.connection import Session
 from exporter.vapix.reading import NtpClientReading, Reading
-from tests.support.outcomes import outcome
+from tests.support.devices import outcome
 
 CLIENT = NtpClientReading(
     enabled=True,

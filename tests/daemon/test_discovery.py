@@ -14,8 +14,8 @@ import yaml
 from aiohttp import web
 
 from exporter.simulator.fleet import ServedFleet, build_fleet, serve_fleet
+from tests.support.certificates import authority
 from tests.support.daemon_process import Scrape, daemon_on
-from tests.web.web_config.certificates import authority
 
 UP = "axis_ntp_up"
 POLLS = "axis_ntp_polls_total"

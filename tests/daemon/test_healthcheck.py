@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from tests.daemon.test_life import NOTHING, run_to_end
+from tests.support.certificates import authority
 from tests.support.daemon_process import COMMAND, DaemonProcess, daemon_on
-from tests.web.web_config.certificates import authority
 from tests.web.web_config.site import ALICE, TLS, write
 
 LOOPBACK = "127.0.0.1"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from exporter import __version__
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from tests.daemon.account import in_flight, polls, polls_reach, the_one
+from tests.daemon.series import in_flight, polls, polls_reach, the_one
 from tests.support.daemon_process import Scrape, daemon_on
 
 

@@ -21,7 +21,7 @@ from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.simulator.server import serve
 from exporter.web.listener import WebSettings
-from tests.daemon.account import in_flight, polls, polls_reach
+from tests.daemon.series import in_flight, polls, polls_reach
 from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 
 ACCOUNT = {"username": "root", "password": "pass"}

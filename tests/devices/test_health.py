@@ -15,7 +15,7 @@ from exporter.devices.health import OFFSET_SECONDS, SKEW_SECONDS, diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix import errors
 from exporter.vapix.reading import NtpClientReading, Reading
-from tests.support.outcomes import outcome
+from tests.support.devices import outcome
 
 FINE = NtpClientReading(enabled=True, synced=True, offset_seconds=0.01)
 RULES = Path(__file__).parents[2] / "grafana" / "rules" / "axis-ntp.rules.yml"

@@ -8,6 +8,7 @@ from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import PollTimeout, Unauthorized
 from exporter.vapix.reading import NtpClientReading
+from tests.support.devices import outcome
 from tests.support.exposed_devices import (
     CLIENT,
     NOW,
@@ -19,7 +20,6 @@ from tests.support.exposed_devices import (
     samples,
     values,
 )
-from tests.support.outcomes import outcome
 
 
 @pytest.mark.parametrize(

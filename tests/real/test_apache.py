@@ -10,9 +10,9 @@ import pytest
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import Unauthorized
 from exporter.vapix.http_auth import Policy
-from tests.real.client import ClientSettings, client_of
 from tests.real.conftest import StartApache
 from tests.support.apache import Request
+from tests.support.apache_client import ClientSettings, client_of
 from tests.support.apache_config import BASIC_TOO, PASSWORD, ApacheSettings
 
 

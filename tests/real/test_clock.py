@@ -15,9 +15,9 @@ from exporter.clock.offset import Offset
 from exporter.vapix.client import NtpClient
 from exporter.vapix.tls import TlsSettings
 from tests.real.certificates import self_signed
-from tests.real.client import ClientSettings, client_of
 from tests.real.conftest import StartApache
 from tests.support.apache import Apache
+from tests.support.apache_client import ClientSettings, client_of
 from tests.support.apache_config import ApacheSettings
 from tests.support.programs import faked_wall_clock
 

@@ -13,9 +13,9 @@ import bcrypt
 import pytest
 
 from tests.real.daemon_process import running_daemon
+from tests.support.certificates import Authority, authority
 from tests.support.programs import enter_on_free_ports, wait_until
 from tests.support.prometheus import Prometheus, prometheus_on
-from tests.web.web_config.certificates import Authority, authority
 from tests.web.web_config.site import write
 
 PASSWORD = "of Prometheus"

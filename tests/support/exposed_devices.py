@@ -11,7 +11,7 @@ from exporter.devices.state import DeviceState
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.reading import NtpClientReading, Reading
-from tests.support.outcomes import outcome
+from tests.support.devices import outcome
 
 CLIENT = NtpClientReading(
     enabled=True,

@@ -19,7 +19,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import Unauthorized
 from exporter.vapix.reading import NtpClientReading, Reading
 from exporter.web.routes import WebState, make_app
-from tests.support.outcomes import outcome
+from tests.support.devices import outcome
 
 NOW = 2000.0
 parse_openmetrics: Any = parser.text_string_to_metric_families

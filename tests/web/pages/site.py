@@ -16,7 +16,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import DeviceError, Unauthorized
 from exporter.vapix.reading import NtpClientReading, Reading
 from exporter.web.routes import WebState, make_app
-from tests.support.outcomes import outcome
+from tests.support.devices import outcome
 
 NOW_UNIX = 1_000_000_000.0
 NOW = HostTime(0, round(NOW_UNIX * 1e9))

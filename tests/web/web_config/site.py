@@ -24,7 +24,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.web.connection import Runner
 from exporter.web.routes import WebState, make_app
 from exporter.web.web_config.live import LiveWebConfig
-from tests.web.web_config.certificates import LOOPBACK
+from tests.support.certificates import LOOPBACK
 
 PASSWORD = "s3cret-pässword: of alice"
 HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()

@@ -10,7 +10,7 @@ import aiohttp
 import bcrypt
 import pytest
 
-from tests.web.web_config.certificates import LOOPBACK
+from tests.support.certificates import LOOPBACK
 from tests.web.web_config.site import ALICE, AS_ALICE, PASSWORD, Site, basic, site, write
 
 PATHS = ["/", "/metrics", "/nowhere", "/config", "/-/reload", "/-/healthy/x", "/%2e/-/healthy/.."]

@@ -12,8 +12,8 @@ import pytest
 from aiohttp import web
 
 from exporter.system.logs import Level
+from tests.support.certificates import LOOPBACK
 from tests.support.log_lines import log_to, logging_put_back
-from tests.web.web_config.certificates import LOOPBACK
 from tests.web.web_config.site import ALICE, AS_ALICE, Site, site
 
 SECRET = "s3cretpw"

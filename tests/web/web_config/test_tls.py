@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.web.web_config.certificates import LOOPBACK, Authority
+from tests.support.certificates import LOOPBACK, Authority
 from tests.web.web_config.site import TLS, Site, site
 from tests.web.web_config.visitors import REQUIRED, is_let_in, with_tls
 

@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.web.web_config.certificates import LOOPBACK, Authority
+from tests.support.certificates import LOOPBACK, Authority
 from tests.web.web_config.site import TLS, site, write
 from tests.web.web_config.visitors import REQUIRED, is_let_in, with_tls
 
