@@ -27,8 +27,8 @@ from tests.alerting.jitter import jittering
 from tests.alerting.rules import ALERTMANAGER_EXAMPLE, RULES, load
 from tests.alerting.scaling import scaled_alertmanager, scaled_rules, shorter
 from tests.alerting.scenarios import EXPECTED
-from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.support.background import event_loop, in_background
+from tests.support.daemon_process import BlockingDaemon, blocking_daemon
 from tests.support.programs import (
     LOOPBACK,
     enter_on_free_ports,
@@ -67,13 +67,13 @@ class Exporter:
     def address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
-    def start(self) -> DaemonProcess:
+    def start(self) -> BlockingDaemon:
         """Start it and wait until it has polled every device."""
         self._starts += 1
         folder = self.folder / f"daemon-{self._starts}"
         folder.mkdir()
         listen = f"--web.listen-address={self.address}"
-        daemon = running_daemon(self.config, folder, listen, env=self._host_clock())
+        daemon = blocking_daemon(self.config, folder, listen, env=self._host_clock())
         running = self._running.enter_context(daemon)
         self._running.callback(running.program.process.kill)
         running.wait_until_polled()

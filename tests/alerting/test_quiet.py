@@ -21,7 +21,8 @@ JITTER_SECONDS: Final = 0.03
 
 def drifting_members() -> list[Member]:
     """Healthy devices: up to 5 ms off, each gaining or losing up to 40 ppm."""
-    members = [MemberFactory().make(f"camera-{number}", {"site": "hq"}) for number in range(DEVICES)]
+    make = MemberFactory().make
+    members = [make(f"camera-{number}", {"site": "hq"}) for number in range(DEVICES)]
     for number, member in enumerate(members):
         member.device.clock.drift_ppm = 80 * number / (DEVICES - 1) - 40
     return members

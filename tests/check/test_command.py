@@ -11,7 +11,8 @@ from exporter.simulator.faults import FAULTS
 from exporter.simulator.fleet import build_fleet
 from tests.check.process import check, check_site, empty_folder
 from tests.daemon.test_secrets import PASSWORD, assert_hidden
-from tests.support.command_process import COMMAND, GET, SET, running, site
+from tests.support.command_process import GET, SET, running, site
+from tests.support.daemon_process import COMMAND
 
 TIMEOUT_ADVICE = "See whether the device is overloaded or a firewall drops; else raise the timeout."
 TROUBLES = {

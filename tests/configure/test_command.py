@@ -9,8 +9,8 @@ import pytest
 
 from exporter.simulator.fleet import build_fleet
 from exporter.simulator.ntp_client import OLD_FIRMWARE
-from tests.support.command_process import COMMAND, GET, SET, asked, is_new, is_old, site
-from tests.support.daemon_process import daemon_on
+from tests.support.command_process import GET, SET, asked, is_new, is_old, site
+from tests.support.daemon_process import COMMAND, daemon_on
 
 
 async def test_without_apply_it_tells_what_differs_and_changes_nothing(tmp_path: Path) -> None:

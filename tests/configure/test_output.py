@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_process import COMMAND, DIFFERENCES, is_new, site
+from tests.support.command_process import DIFFERENCES, is_new, site
+from tests.support.daemon_process import COMMAND
 
 
 async def test_a_program_gets_one_list_on_standard_output_and_nothing_else(tmp_path: Path) -> None:

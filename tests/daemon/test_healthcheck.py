@@ -14,7 +14,7 @@ import pytest
 from tests.daemon.test_life import NOTHING, run_to_end
 from tests.support.certificates import authority
 from tests.support.daemon_process import COMMAND, DaemonProcess, daemon_on
-from tests.web.web_config.site import ALICE, TLS, write
+from tests.support.web_config import ALICE, TLS, write
 
 LOOPBACK = "127.0.0.1"
 FOR_KNOWN_CLIENTS = {

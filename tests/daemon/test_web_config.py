@@ -18,7 +18,7 @@ import yaml
 from tests.daemon.test_life import NOTHING, run_to_end
 from tests.support.certificates import Authority, authority
 from tests.support.daemon_process import COMMAND, PATIENCE_SECONDS, DaemonProcess, daemon, daemon_on
-from tests.web.web_config.site import ALICE, AS_ALICE, HASH, PASSWORD, TLS, basic, write
+from tests.support.web_config import ALICE, AS_ALICE, HASH, PASSWORD, TLS, basic, write
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from urllib.parse import urlencode
 from exporter.simulator.fleet import ServedFleet, SimulatedFleet, build_fleet, serve_fleet
 from exporter.simulator.scenarios import MemberFactory
 from tests.dashboards.grafana import Dashboard, Question, Span
-from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.support.background import event_loop, in_background
+from tests.support.daemon_process import BlockingDaemon, blocking_daemon
 from tests.support.programs import (
     Program,
     enter_on_free_ports,
@@ -114,13 +114,13 @@ def _fleet() -> SimulatedFleet:
     return replace(fleet, members=(*fleet.members, awkward))
 
 
-def _daemon(stack: ExitStack, served: ServedFleet, folder: Path) -> DaemonProcess:
+def _daemon(stack: ExitStack, served: ServedFleet, folder: Path) -> BlockingDaemon:
     folder.mkdir()
     config = served.exporter_config(interval="1s", timeout="900ms")
     config["modules"]["default"]["expect"] = {"enabled": True}
     config["file_sd_configs"] = [{"files": ["more.json"], "refresh_interval": "1s"}]
     (folder / "more.json").write_text("[]")
-    return stack.enter_context(running_daemon(config, folder))
+    return stack.enter_context(blocking_daemon(config, folder))
 
 
 def _await_troubles(prometheus: Prometheus, fleet: SimulatedFleet) -> None:

@@ -24,7 +24,7 @@ from tests.support import daemon_process
 from tests.support.certificates import authority
 from tests.support.daemon_process import COMMAND, DaemonProcess, daemon_on
 from tests.support.notify_socket import READY, WATCHDOG, notify_socket
-from tests.web.web_config.site import ALICE, AS_ALICE, TLS, write
+from tests.support.web_config import ALICE, AS_ALICE, TLS, write
 
 FILE: Final = Path(__file__).with_name("system_calls.txt")
 _PATHS: Final = ("/metrics", "/", "/config", "/discover", "/-/ready", "/probe?target=by-name")

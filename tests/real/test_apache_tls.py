@@ -8,11 +8,11 @@ import pytest
 
 from exporter.vapix.errors import TlsFailed
 from exporter.vapix.tls import TlsSettings
-from tests.real.certificates import Certificate, self_signed, signed_by_a_ca
 from tests.real.conftest import StartApache
 from tests.support.apache import Apache
 from tests.support.apache_client import ClientSettings, client_of
 from tests.support.apache_config import BASIC_TOO, ApacheSettings
+from tests.support.certificates import Certificate, self_signed, signed_by_a_ca
 
 ANY_CERTIFICATE = ClientSettings(tls=TlsSettings(insecure_skip_verify=True))
 

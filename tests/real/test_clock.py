@@ -14,11 +14,11 @@ from exporter.clock.http_time import clock_sample, clock_samples
 from exporter.clock.offset import Offset
 from exporter.vapix.client import NtpClient
 from exporter.vapix.tls import TlsSettings
-from tests.real.certificates import self_signed
 from tests.real.conftest import StartApache
 from tests.support.apache import Apache
 from tests.support.apache_client import ClientSettings, client_of
 from tests.support.apache_config import ApacheSettings
+from tests.support.certificates import self_signed
 from tests.support.programs import faked_wall_clock
 
 THIS_YEAR = time.gmtime().tm_year

@@ -11,10 +11,10 @@ from typing import Any, Final
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from tests.real.certificates import Certificate, self_signed
-from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.support.apache import Apache, running_apache
 from tests.support.apache_config import NTP_INFO, PASSWORD, USERNAME, ApacheSettings
+from tests.support.certificates import Certificate, self_signed
+from tests.support.daemon_process import BlockingDaemon, blocking_daemon
 from tests.support.programs import enter_on_free_ports
 from tests.support.prometheus import Prometheus, promtool_check_metrics, running_prometheus
 
@@ -37,7 +37,7 @@ UNSYNCED: Final = {"client": NTP_INFO["client"] | {"synced": False, "timeOffset"
 class Site:
     """A daemon on three devices: `lobby` on HTTP, `gate` on HTTPS, `roof` not synced."""
 
-    daemon: DaemonProcess
+    daemon: BlockingDaemon
     prometheus: Prometheus
 
 
@@ -57,7 +57,7 @@ def site(folder: Path) -> Iterator[Site]:
         roof = _device(stack, folder, ApacheSettings())
         roof.set_info(UNSYNCED)
         config = _config(certificate, lobby, gate, roof)
-        daemon = stack.enter_context(running_daemon(config, folder))
+        daemon = stack.enter_context(blocking_daemon(config, folder))
         daemon.wait_until_polled()
         scraper = enter_on_free_ports(stack, lambda: running_prometheus(daemon.address, folder))
         yield Site(daemon, scraper)

@@ -12,11 +12,11 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.real.daemon_process import running_daemon
 from tests.support.certificates import Authority, authority
+from tests.support.daemon_process import blocking_daemon
 from tests.support.programs import enter_on_free_ports, wait_until
 from tests.support.prometheus import Prometheus, prometheus_on
-from tests.web.web_config.site import write
+from tests.support.web_config import write
 
 PASSWORD = "of Prometheus"
 
@@ -82,7 +82,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
     (tmp_path / "prometheus-password").write_text(PASSWORD)
     flag = f"--web.config.file={write(tmp_path, web_config(PASSWORD))}"
     with ExitStack() as stack:
-        daemon = stack.enter_context(running_daemon({"devices": []}, tmp_path, flag))
+        daemon = stack.enter_context(blocking_daemon({"devices": []}, tmp_path, flag))
         config = prometheus_config(daemon.address, tmp_path)
         scraper = enter_on_free_ports(stack, lambda: prometheus_on(config, tmp_path))
         yield Site(ours, scraper)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,9 +15,7 @@ import yaml
 
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import ServedFleet, SimulatedFleet, build_fleet, serve_fleet
-from tests.support.daemon_process import PATIENCE_SECONDS
-
-COMMAND = Path(sys.executable).with_name("axis-ntp-exporter")
+from tests.support.daemon_process import COMMAND, PATIENCE_SECONDS
 
 WANTED = {"enabled": True, "maxpoll": 12, "static_servers": ["10.0.0.1", "10.0.0.2"]}
 """What the sites of these tests expect: two parameters of a healthy simulated device differ."""
