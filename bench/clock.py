@@ -27,7 +27,7 @@ from exporter.vapix.hold import Hold
 from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.tls import TlsSettings, make_ssl_context
 from tests.support.apache import running_apache
-from tests.support.apache_client import client_of
+from tests.support.apache_client import open_client
 from tests.support.apache_config import ApacheSettings
 from tests.support.programs import faked_wall_clock
 from tests.support.simulated_time import Poller, Truth
@@ -110,7 +110,7 @@ async def apache() -> Row:
     settings = ApacheSettings(env=faked_wall_clock(FAKETIME=f"{TRUE_OFFSET_SECONDS:+}"))
     with TemporaryDirectory() as folder, running_apache(settings, Path(folder)) as device:
         for _ in range(OBSERVERS):
-            async with client_of(device) as client:
+            async with open_client(device) as client:
                 await client.get_info()
                 clock = DeviceClock()
                 seen = clock_samples(client.take_sightings(), time.gmtime().tm_year)

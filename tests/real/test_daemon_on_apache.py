@@ -20,7 +20,7 @@ def apache(start_apache: StartApache) -> Apache:
 
 
 def polls_of(daemon: BlockingDaemon) -> float:
-    """How many polls of the one device have ended."""
+    """Return the number of finished polls of the only device."""
     families = text_string_to_metric_families(daemon.get("/metrics").text)
     polls = next(family for family in families if family.name == "axis_ntp_polls")
     return polls.samples[0].value

@@ -12,7 +12,7 @@ from tests.support.prometheus import prometheus_on
 
 
 def multi_target(exporter: str) -> dict[str, Any]:
-    """A config with the job that docs/discovery.md shows."""
+    """Return a config with the job in docs/discovery.md."""
     job = {
         "job_name": "axis",
         "metrics_path": "/probe",

@@ -1,4 +1,4 @@
-"""Prometheus itself scrapes the daemon behind a web-config: TLS, a password, a certificate."""
+"""Prometheus scrapes a daemon with a web-config: TLS, a password, a client certificate."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PASSWORD = "of Prometheus"
 
 
 def web_config(password: str) -> dict[str, Any]:
-    # The cost that people use: a first check takes its time, within the scrape's.
+    # The usual bcrypt cost: even the slow first check must fit into the scrape timeout.
     hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
     return {
         "tls_server_config": {
@@ -55,8 +55,8 @@ def prometheus_config(target: str, folder: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Site:
-    """A daemon behind a web-config in `ours.folder`, and Prometheus with what it needs for it."""
+class SecuredSite:
+    """A daemon with a web-config in `ours.folder`, and Prometheus with its credentials."""
 
     ours: Authority
     prometheus: Prometheus
@@ -75,7 +75,7 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[SecuredSite]:
     ours = authority(tmp_path)
     ours.issue("prometheus", "prometheus.example")
     shutil.copy(ours.file, tmp_path / "believed.pem")
@@ -85,17 +85,19 @@ def site(tmp_path: Path) -> Iterator[Site]:
         daemon = stack.enter_context(blocking_daemon({"devices": []}, tmp_path, flag))
         config = prometheus_config(daemon.address, tmp_path)
         scraper = enter_on_free_ports(stack, lambda: prometheus_on(config, tmp_path))
-        yield Site(ours, scraper)
+        yield SecuredSite(ours, scraper)
         assert "Traceback" not in daemon.program.log()
 
 
-def test_prometheus_scrapes_over_tls_with_a_password_and_a_client_certificate(site: Site) -> None:
+def test_prometheus_scrapes_over_tls_with_a_password_and_a_client_certificate(
+    site: SecuredSite,
+) -> None:
     site.prometheus.wait_for('up{job="axis"} == 1')
     site.prometheus.wait_for("axis_ntp_exporter_build_info")
     assert site.last_error() == ""
 
 
-def test_another_password_is_in_force_while_it_runs(site: Site) -> None:
+def test_a_changed_password_takes_effect(site: SecuredSite) -> None:
     site.prometheus.wait_for('up{job="axis"} == 1')
     write(site.folder, web_config("another"))
     site.wait_for_error("server returned HTTP status 401 Unauthorized")
@@ -103,7 +105,7 @@ def test_another_password_is_in_force_while_it_runs(site: Site) -> None:
     site.prometheus.wait_for('up{job="axis"} == 1')
 
 
-def test_another_certificate_and_client_ca_are_in_force_while_it_runs(site: Site) -> None:
+def test_a_changed_certificate_and_client_ca_take_effect(site: SecuredSite) -> None:
     site.prometheus.wait_for('up{job="axis"} == 1')
     others = authority(site.folder / "others")
     others.issue("prometheus", "prometheus.example")

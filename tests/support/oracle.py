@@ -1,4 +1,4 @@
-"""The catalogue through prometheus-client: slow, and what our own exposition is held against."""
+"""The catalogue exposed by prometheus-client: slow, the reference for our own exposition."""
 
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
