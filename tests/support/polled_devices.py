@@ -1,4 +1,4 @@
-"""Devices made up for the scrape loop, and a poller that polls them in fake time."""
+"""Stub devices, and a poller that polls them in fake time."""
 
 import asyncio
 import math
@@ -8,10 +8,11 @@ from email.utils import formatdate
 from exporter.clock.host import HostClock
 from exporter.clock.http_time import ResponseTimes
 from exporter.clock.offset import SECOND_NS
-from exporter.devices.device import Device, DeviceTarget
+from exporter.devices.device import Device
 from exporter.polling.poller import Poller
 from exporter.vapix.hold import Hold
 from exporter.vapix.reading import NtpClientReading, Reading
+from tests.support.devices import make_device
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 
 READING = Reading("1.0", NtpClientReading(enabled=True), server_present=False)
@@ -21,7 +22,7 @@ EPOCH = 1_700_000_000.0
 
 
 class StubClient:
-    """Answers a poll after `seconds`, with `result` or by raising it."""
+    """Returns or raises `result` after `seconds`."""
 
     def __init__(self, seconds: float = 0.1, result: Reading | BaseException = READING) -> None:
         self.seconds = seconds
@@ -66,8 +67,7 @@ class Observer:
 def device(
     client: StubClient, name: str = "lobby", interval: float = 60.0, timeout: float = 10.0
 ) -> Device:
-    target = DeviceTarget(name, f"{name}.example", {}, interval, timeout)
-    return Device(target, client)  # type: ignore[arg-type]
+    return make_device(name, client=client, interval=interval, timeout=timeout)
 
 
 def host_clock(loop: FakeTimeLoop) -> HostClock:
@@ -83,7 +83,7 @@ def poll_for(
     concurrency: int = 1000,
     then: Callable[[Poller], Awaitable[None]] | None = None,
 ) -> Observer:
-    """Poll `devices` for so long in fake time."""
+    """Poll `devices` for that long in fake time."""
     observer = Observer()
 
     async def main(loop: FakeTimeLoop) -> None:
