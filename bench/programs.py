@@ -62,7 +62,7 @@ def simulated_fleet(
         yield config
 
 
-def _serves(program: Any) -> bool:  # noqa: ANN401 - tests.real.programs.Program
+def _serves(program: Any) -> bool:  # noqa: ANN401 - tests.support.programs.Program
     return "simulated devices" in program.log()
 
 

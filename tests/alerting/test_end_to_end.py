@@ -191,13 +191,13 @@ def test_a_wrong_host_clock_is_one_notification_not_one_per_device(
         site.exporter.set_host_clock(0.0)
 
 
-@pytest.mark.skipif(TABLE_FILE in os.environ, reason="the table is being measured anew")
+@pytest.mark.skipif(TABLE_FILE in os.environ, reason="the table is being measured again")
 def test_the_measured_times_are_close_to_the_documented_ones(rows: list[Row]) -> None:
-    told = documented_times(DOCS)
+    documented = documented_times(DOCS)
     beside = {
-        row.scenario.name: (row.times, told[row.scenario.name])
+        row.scenario.name: (row.times, documented[row.scenario.name])
         for row in rows
-        if not row.is_close_to(told[row.scenario.name])
+        if not row.is_close_to(documented[row.scenario.name])
     }
     assert rows
     assert beside == {}

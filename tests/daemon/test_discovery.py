@@ -131,7 +131,7 @@ async def test_a_target_with_a_used_name_or_an_unknown_module_is_rejected_logged
                 [
                     *groups(served, 0),
                     *groups(served, 1, device="lobby"),
-                    *groups(served, 2, module="nobody"),
+                    *groups(served, 2, module="unknown"),
                 ]
             )
         )

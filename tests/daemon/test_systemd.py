@@ -82,7 +82,7 @@ async def test_a_daemon_that_cannot_start_sends_no_notification(tmp_path: Path) 
 
 
 async def test_the_daemon_runs_without_a_listening_systemd(tmp_path: Path) -> None:
-    environment = {"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "20000"}
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "no-socket"), "WATCHDOG_USEC": "20000"}
     async with daemon_on(NOTHING, tmp_path, env=environment) as running:
         assert (await running.reload())[0] == 200
         assert await running.stop() == 0

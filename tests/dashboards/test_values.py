@@ -76,8 +76,8 @@ def test_the_total_of_failed_polls_is_0_without_failures(site: Site) -> None:
     [fleet] = answer(site, question_of("fleet: Failed polls B"))
     # Three devices, polled by two exporters every second.
     assert 1 < fleet.value < 7
-    [nobody] = answer(site, question_of("fleet: Failed polls B"), {"device": ["till-1"]})
-    assert nobody.value == 0
+    [healthy] = answer(site, question_of("fleet: Failed polls B"), {"device": ["till-1"]})
+    assert healthy.value == 0
 
 
 def test_the_worst_clocks_show_the_certain_offset(site: Site) -> None:

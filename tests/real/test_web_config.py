@@ -44,7 +44,7 @@ def prometheus_config(target: str, folder: Path) -> dict[str, Any]:
             "password_file": str(folder / "prometheus-password"),
         },
         "tls_config": {
-            "ca_file": str(folder / "believed.pem"),
+            "ca_file": str(folder / "trusted.pem"),
             "cert_file": str(folder / "prometheus.crt"),
             "key_file": str(folder / "prometheus.key"),
         },
@@ -78,7 +78,7 @@ class SecuredSite:
 def site(tmp_path: Path) -> Iterator[SecuredSite]:
     ours = authority(tmp_path)
     ours.issue("prometheus", "prometheus.example")
-    shutil.copy(ours.file, tmp_path / "believed.pem")
+    shutil.copy(ours.file, tmp_path / "trusted.pem")
     (tmp_path / "prometheus-password").write_text(PASSWORD)
     flag = f"--web.config.file={write(tmp_path, web_config(PASSWORD))}"
     with ExitStack() as stack:
@@ -112,7 +112,7 @@ def test_a_changed_certificate_and_client_ca_take_effect(site: SecuredSite) -> N
     for name in ("server.crt", "server.key", "ca.pem"):
         shutil.copy(others.folder / name, site.folder / name)
     site.wait_for_error("x509: certificate signed by unknown authority")
-    shutil.copy(others.file, site.folder / "believed.pem")
+    shutil.copy(others.file, site.folder / "trusted.pem")
     site.wait_for_error("remote error: tls: unknown certificate authority")
     for name in ("prometheus.crt", "prometheus.key"):
         shutil.copy(others.folder / name, site.folder / name)
