@@ -25,8 +25,8 @@ from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import Session, open_session
 from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.tls import TlsSettings, make_ssl_context
-from tests.real.client import client_of
 from tests.support.apache import running_apache
+from tests.support.apache_client import open_client
 from tests.support.apache_config import ApacheSettings
 from tests.support.programs import faked_wall_clock
 from tests.support.simulated_time import Poller, Truth
@@ -108,7 +108,7 @@ async def apache() -> Row:
     settings = ApacheSettings(env=faked_wall_clock(FAKETIME=f"{TRUE_OFFSET_SECONDS:+}"))
     with TemporaryDirectory() as folder, running_apache(settings, Path(folder)) as device:
         for _ in range(OBSERVERS):
-            async with client_of(device) as client:
+            async with open_client(device) as client:
                 _, times = await client.get_info()
                 clock = DeviceClock()
                 seen = clock_samples(times.responses, time.gmtime().tm_year)

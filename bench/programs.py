@@ -20,7 +20,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from exporter.system.text import parse_duration
-from tests.real.daemon_process import DaemonProcess, running_daemon
+from tests.support.daemon_process import BlockingDaemon, blocking_daemon
 from tests.support.programs import running, wait_until
 
 _CORES: Final = sorted(os.sched_getaffinity(0))
@@ -62,7 +62,7 @@ def simulated_fleet(
         yield config
 
 
-def _serves(program: Any) -> bool:  # noqa: ANN401 - tests.real.programs.Program
+def _serves(program: Any) -> bool:  # noqa: ANN401 - tests.support.programs.Program
     return "simulated devices" in program.log()
 
 
@@ -75,7 +75,7 @@ def polled_every(config: Mapping[str, Any], interval: str, timeout: str = "10s")
 class Measured:
     """A running daemon, and what it has used so far."""
 
-    daemon: DaemonProcess
+    daemon: BlockingDaemon
 
     @property
     def pid(self) -> int:
@@ -128,7 +128,7 @@ class Measured:
 def daemon(config: Mapping[str, Any], folder: Path) -> Iterator[Measured]:
     """The exporter on a config, on a core of its own."""
     folder.mkdir()
-    with on_core(0), running_daemon(config, folder) as process:
+    with on_core(0), blocking_daemon(config, folder) as process:
         yield Measured(process)
 
 

@@ -2,7 +2,7 @@
 
 from hypothesis import HealthCheck, settings
 
-# The same examples every run: CI that fails by chance teaches nobody. No deadlines: two cores.
+# The same examples in every run, so that CI never fails by chance. No deadlines: CI has two cores.
 settings.register_profile(
     "project", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow]
 )

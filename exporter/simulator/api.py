@@ -1,4 +1,4 @@
-"""ntp.cgi: the JSON that goes in and comes out (reference: "API specifications"). Pure."""
+"""ntp.cgi: JSON requests and responses (reference: "API specifications"). No I/O."""
 
 import json
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from exporter.simulator.ntp_client import SimulatedNtpClient
 from exporter.simulator.parameters import InvalidParameterError
 
 MAXIMUM_BODY_BYTES = 65_536
-"""A longer request gets error 2001; the reference names no limit."""
+"""A longer request gets error 2001. The reference gives no limit."""
 
 MESSAGES = {
     1000: "Internal error",
@@ -32,7 +32,7 @@ SET_CONFIGURATION = "setNTPClientConfiguration"
 
 
 class ApiFault(Exception):
-    """An error of the API: its code, and for 4004 the sub code of the parameter."""
+    """An API error: its code, and for 4004 the sub code of the parameter."""
 
     def __init__(self, code: int, sub_code: int | None = None) -> None:
         super().__init__(code, sub_code)
@@ -42,7 +42,7 @@ class ApiFault(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request to the API, parsed. `echo` is what the answer repeats: context and method."""
+    """A parsed API request. `echo` holds what the response repeats: context and method."""
 
     method: str
     version: object
@@ -52,7 +52,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class ApiAnswer:
-    """HTTP status, JSON document, and the method that was asked for (None if unreadable)."""
+    """HTTP status, JSON document, and the requested method (None if it could not be read)."""
 
     status: int
     document: dict[str, object]
@@ -60,14 +60,14 @@ class ApiAnswer:
 
 
 CallHook = Callable[[Call], None]
-"""Looks at a call before it is carried out; may raise ApiError."""
+"""Called before a method is carried out; may raise ApiFault."""
 
 
 class NtpApi:
     """ntp.cgi of one device.
 
-    A request of any version up to the highest supported one of the same major version is answered
-    as that one. With `strict_versions`, only the listed versions are taken.
+    The response has the highest supported version of the requested major version, unless the
+    request asks for a higher one. With `strict_versions`, only the listed versions are accepted.
     """
 
     __slots__ = (
@@ -87,29 +87,29 @@ class NtpApi:
         self.has_client_section = True
         self.server_section: dict[str, object] | None = None
         self.string_booleans = False
-        # The reference doesn't say which are required; a test that wants some names them here.
+        # The reference doesn't say which parameters are required; a test can set them here.
         self.required_parameters: frozenset[str] = frozenset()
 
     def answer(
         self, body: bytes, content_type: str | None, host_nanoseconds: int, hook: CallHook
     ) -> ApiAnswer:
-        """Carry out one request read at that host time; errors become answers too."""
+        """Carry out one request, read at that host time; return API errors as answers too."""
         call: Call | None = None
         version = _highest(self.versions)
         try:
             call = _parse(body, content_type)
             version = self._negotiate(call)
             hook(call)
-            data = self._perform(call, host_nanoseconds)
+            data = self._carry_out(call, host_nanoseconds)
         except ApiFault as error:
             echo = call.echo if call else {}
-            document = {"apiVersion": version, **echo, "error": _describe(error)}
+            document = {"apiVersion": version, **echo, "error": _error_document(error)}
             status = 500 if error.code == INTERNAL_ERROR else 200
             return ApiAnswer(status, document, call.method if call else None)
         return ApiAnswer(200, {"apiVersion": version, **call.echo, "data": data}, call.method)
 
     def _negotiate(self, call: Call) -> str:
-        """Choose the version to answer as; getSupportedVersions needs none to be named."""
+        """Return the version to answer with; getSupportedVersions works without a version."""
         if call.method == GET_VERSIONS:
             return _highest(self.versions)
         if call.version is None:
@@ -118,13 +118,13 @@ class NtpApi:
             return str(call.version)
         if self.strict_versions:
             raise ApiFault(UNSUPPORTED_VERSION)
-        asked = _as_numbers(call.version)
-        fitting = [v for v in self.versions if asked and _serves(_as_numbers(v), asked)]
-        if not fitting:
+        requested = _parse_version(call.version)
+        compatible = [v for v in self.versions if _is_compatible(_parse_version(v), requested)]
+        if not compatible:
             raise ApiFault(UNSUPPORTED_VERSION)
-        return _highest(tuple(fitting))
+        return _highest(tuple(compatible))
 
-    def _perform(self, call: Call, host_nanoseconds: int) -> dict[str, object]:
+    def _carry_out(self, call: Call, host_nanoseconds: int) -> dict[str, object]:
         if call.method == GET_INFO:
             return self._info(host_nanoseconds)
         if call.method == GET_VERSIONS:
@@ -134,7 +134,7 @@ class NtpApi:
         raise ApiFault(NO_SUCH_METHOD)
 
     def _info(self, host_nanoseconds: int) -> dict[str, object]:
-        """Answer getNTPInfo: a client section and a server section, each only if there is one."""
+        """Return the data of getNTPInfo: a client and a server section, if the device has them."""
         data: dict[str, object] = {}
         if self.has_client_section:
             section = self.client.section(host_nanoseconds)
@@ -144,7 +144,7 @@ class NtpApi:
         return data
 
     def _configure(self, parameters: object, host_nanoseconds: int) -> dict[str, object]:
-        """Answer setNTPClientConfiguration: empty data, or 4003, or 4004 with a sub code."""
+        """Return the data of setNTPClientConfiguration (empty); raise error 4003 or 4004."""
         if parameters is None or parameters == {}:
             raise ApiFault(MISSING_PARAMETER)
         if not isinstance(parameters, dict):
@@ -159,7 +159,7 @@ class NtpApi:
 
 
 def _parse(body: bytes, content_type: str | None) -> Call:
-    """Read a request: its content type first, then its size, then its JSON, then its shape."""
+    """Parse a request; check its content type, then its size, its JSON and its structure."""
     media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type != "application/json":
         raise ApiFault(INVALID_REQUEST)
@@ -178,32 +178,34 @@ def _parse(body: bytes, content_type: str | None) -> Call:
     return Call(method, document.get("apiVersion"), document.get("params"), echo)
 
 
-def _describe(error: ApiFault) -> dict[str, object]:
-    description: dict[str, object] = {"code": error.code, "message": MESSAGES[error.code]}
+def _error_document(error: ApiFault) -> dict[str, object]:
+    document: dict[str, object] = {"code": error.code, "message": MESSAGES[error.code]}
     if error.sub_code is not None:
-        description["details"] = {"subCode": error.sub_code}
-    return description
+        document["details"] = {"subCode": error.sub_code}
+    return document
 
 
-def _as_numbers(version: object) -> tuple[int, int] | None:
-    """Read "<major>.<minor>"; None for anything else."""
+def _parse_version(version: object) -> tuple[int, int] | None:
+    """Parse "<major>.<minor>"; return None for anything else."""
     major, _, minor = version.partition(".") if isinstance(version, str) else ("", "", "")
     if not (major.isdecimal() and minor.isdecimal()):
         return None
     return int(major), int(minor)
 
 
-def _serves(supported: tuple[int, int] | None, asked: tuple[int, int]) -> bool:
-    """Whether one that speaks `supported` can serve a client of `asked`: minors only add."""
-    return supported is not None and supported[0] == asked[0] and supported[1] >= asked[1]
+def _is_compatible(supported: tuple[int, int] | None, requested: tuple[int, int] | None) -> bool:
+    """Return whether `supported` includes `requested`: minor versions only add to the API."""
+    if supported is None or requested is None:
+        return False
+    return supported[0] == requested[0] and supported[1] >= requested[1]
 
 
 def _highest(versions: tuple[str, ...]) -> str:
-    return max(versions, key=lambda version: _as_numbers(version) or (0, 0))
+    return max(versions, key=lambda version: _parse_version(version) or (0, 0))
 
 
 def _with_string_booleans(section: dict[str, object]) -> dict[str, object]:
-    """Write booleans as the reference's first example does: "true" and "false"."""
+    """Replace booleans with "true" and "false", as in the reference's first example."""
     return {
         name: str(value).lower() if isinstance(value, bool) else value
         for name, value in section.items()

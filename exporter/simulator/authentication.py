@@ -1,4 +1,4 @@
-"""The server's side of HTTP authentication: which challenges, and whether to let one in. Pure."""
+"""Server-side HTTP authentication: sends challenges and checks credentials. No I/O."""
 
 import base64
 import binascii
@@ -11,24 +11,24 @@ from exporter.simulator.wire import Headers, Request
 
 _MICROSECONDS = 1_000_000
 
-# Apache's NEXTNONCE_DELTA: so long before a nonce dies, its successor goes along.
+# Apache's NEXTNONCE_DELTA: this long before a nonce expires, a response carries the next one.
 _NEXT_NONCE_SECONDS = 30
 
 
 class AuthResult(enum.Enum):
-    """What becomes of a request."""
+    """The result of checking a request's credentials."""
 
     GRANTED = enum.auto()
     REFUSED = enum.auto()
     STALE = enum.auto()
-    """The password is right, the nonce is too old or not ours: try again with the new one."""
+    """The password is right, but the nonce is too old or not ours: retry with the new one."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An outcome, with the value of the Authentication-Info header, if there is to be one."""
+    """A result, and the value of the Authentication-Info header, or None for no header."""
 
-    outcome: AuthResult
+    result: AuthResult
     authentication_info: str | None = None
 
 
@@ -39,26 +39,26 @@ STALE = Verdict(AuthResult.STALE)
 
 @dataclass(frozen=True, slots=True)
 class ChallengeOffer:
-    """One scheme that is offered. `algorithm` "" is not written and means MD5 (RFC 2617)."""
+    """One offered scheme. `algorithm` "" is left out of the header and means MD5 (RFC 2617)."""
 
     scheme: str
     algorithm: str = ""
     qop: bool = False
 
     def accepts(self, credentials: digest.DigestAccount) -> bool:
-        """Whether these Digest credentials answer this challenge.
+        """Return whether these Digest credentials fit this challenge.
 
-        A client may leave out the qop that was offered (RFC 2617, section 3.2.2), but not use one
-        that was not.
+        A client may leave out the offered qop (RFC 2617, section 3.2.2), but must not send a qop
+        that was not offered.
         """
         algorithm = credentials.algorithm.upper()
         if self.scheme != "Digest" or algorithm not in digest.HASHES:
             return False
-        asked = {"", "auth"} if self.qop else {""}
-        return algorithm == (self.algorithm or "MD5") and credentials.qop in asked
+        allowed = {"", "auth"} if self.qop else {""}
+        return algorithm == (self.algorithm or "MD5") and credentials.qop in allowed
 
     def header(self, realm: str, nonce: str, *, stale: bool) -> str:
-        """Write it as WWW-Authenticate has it, the parameters in Apache's order."""
+        """Return the value of WWW-Authenticate, with the parameters in Apache's order."""
         if self.scheme == "Basic":
             return f'Basic realm="{realm}"'
         parts = [f'realm="{realm}"', f'nonce="{nonce}"']
@@ -69,8 +69,8 @@ class ChallengeOffer:
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What a device asks for. No challenges: it lets everybody in."""
+class AuthPolicy:
+    """The challenges of a device. Without challenges it accepts every request."""
 
     description: str
     http: tuple[ChallengeOffer, ...]
@@ -78,7 +78,7 @@ class Policy:
     one_header: bool = False
 
     def challenges(self, *, secure: bool) -> tuple[ChallengeOffer, ...]:
-        """Tell what is offered, over TLS or without."""
+        """Return the challenges over TLS (`secure`) or plain HTTP."""
         return self.https if secure else self.http
 
 
@@ -91,37 +91,39 @@ _RFC2069 = ChallengeOffer("Digest")
 _UNKNOWN = ChallengeOffer("Digest", "SHA-512-256", qop=True)
 
 
-def _both(description: str, *challenges: ChallengeOffer, one_header: bool = False) -> Policy:
-    """Make a policy that is the same over HTTP and HTTPS."""
-    return Policy(description, challenges, challenges, one_header)
+def _both(description: str, *challenges: ChallengeOffer, one_header: bool = False) -> AuthPolicy:
+    """Return a policy that is the same over HTTP and HTTPS."""
+    return AuthPolicy(description, challenges, challenges, one_header)
 
 
-POLICIES: dict[str, Policy] = {
-    "recommended": Policy(
+POLICIES: dict[str, AuthPolicy] = {
+    "recommended": AuthPolicy(
         "Digest over HTTP, Basic over HTTPS (factory setting)", (_MD5,), (_BASIC,)
     ),
     "digest": _both("Digest, MD5", _MD5),
     "digest-sha256": _both("Digest, SHA-256", _SHA256),
     "digest-sha256+md5": _both("Digest, SHA-256 first, then MD5", _SHA256, _MD5),
-    "digest-no-algorithm": _both("Digest with qop, algorithm not named", _NO_ALGORITHM),
-    "digest-no-qop": _both("Digest, MD5 named, no qop", _NO_QOP),
-    "digest-rfc2069": _both("Digest with neither qop nor algorithm", _RFC2069),
+    "digest-no-algorithm": _both("Digest with qop but without algorithm", _NO_ALGORITHM),
+    "digest-no-qop": _both("Digest, MD5, without qop", _NO_QOP),
+    "digest-rfc2069": _both("Digest without qop and algorithm", _RFC2069),
     "digest-unknown-first": _both("Digest, SHA-512-256 first, then MD5", _UNKNOWN, _MD5),
     "basic": _both("Basic", _BASIC),
-    "basic+digest": _both("Basic first, then Digest, a header each", _BASIC, _MD5),
-    "digest+basic": _both("Digest first, then Basic, a header each", _MD5, _BASIC),
-    "basic+digest-one-header": _both("Basic, Digest in one header", _BASIC, _MD5, one_header=True),
+    "basic+digest": _both("Basic, then Digest, in separate headers", _BASIC, _MD5),
+    "digest+basic": _both("Digest, then Basic, in separate headers", _MD5, _BASIC),
+    "basic+digest-one-header": _both(
+        "Basic and Digest in one header", _BASIC, _MD5, one_header=True
+    ),
     "none": _both("no authentication"),
 }
 """The policies by name, as `--auth` takes them."""
 
 
-class Gatekeeper:
-    """Judges the requests to one device and challenges those that it doesn't let in.
+class DeviceLogin:
+    """Checks the credentials of requests to one device and makes the challenges.
 
-    All times are microseconds since the Unix epoch on the device's own clock, as in Apache: a
-    device whose clock is set back calls its newer nonces stale. Nonce counts aren't enforced, which
-    is Apache's default.
+    All times are microseconds since the Unix epoch on the device's own clock, as in Apache: after
+    the clock is set back, nonces from before that are stale. Nonce counts aren't enforced, which is
+    Apache's default.
     """
 
     __slots__ = (
@@ -145,7 +147,7 @@ class Gatekeeper:
 
     @property
     def password(self) -> str:
-        """The password of the one account; setting it forgets the hashes of the old one."""
+        """The password of the only account; setting it discards the hashes of the old one."""
         return self._account[1]
 
     @password.setter
@@ -153,8 +155,8 @@ class Gatekeeper:
         self._account = (self._account[0], password)
         self._account_hashes = {}
 
-    def judge(self, policy: Policy, request: Request, microseconds: int) -> Verdict:
-        """Decide whether this request may pass at that device time."""
+    def check(self, policy: AuthPolicy, request: Request, microseconds: int) -> Verdict:
+        """Check the credentials of a request that arrived at that device time."""
         challenges = policy.challenges(secure=request.secure)
         if not challenges:
             return GRANTED
@@ -162,15 +164,15 @@ class Gatekeeper:
             return REFUSED
         credentials = digest.parse_credentials(request.authorization)
         if credentials is None:
-            return self._judge_basic(request.authorization) if _BASIC in challenges else REFUSED
+            return self._check_basic(request.authorization) if _BASIC in challenges else REFUSED
         if not any(challenge.accepts(credentials) for challenge in challenges):
             return REFUSED
-        return self._judge_digest(credentials, request, microseconds)
+        return self._check_digest(credentials, request, microseconds)
 
-    def challenge(
-        self, policy: Policy, request: Request, microseconds: int, *, stale: bool
+    def challenge_headers(
+        self, policy: AuthPolicy, request: Request, microseconds: int, *, stale: bool
     ) -> Headers:
-        """Write the WWW-Authenticate headers, all with one fresh nonce."""
+        """Return the WWW-Authenticate headers, all with the same new nonce."""
         nonce = self._new_nonce(microseconds)
         values = [
             challenge.header(self.realm, nonce, stale=stale)
@@ -180,43 +182,43 @@ class Gatekeeper:
             values = [", ".join(values)]
         return tuple(("WWW-Authenticate", value) for value in values)
 
-    def _judge_basic(self, authorization: str) -> Verdict:
+    def _check_basic(self, authorization: str) -> Verdict:
         """Check `Basic base64(user:password)` (RFC 7617)."""
         scheme, _, encoded = authorization.partition(" ")
         try:
             given = base64.b64decode(encoded.strip(), validate=True).decode()
         except (binascii.Error, UnicodeDecodeError):
             return REFUSED
-        right = digest.same(given, ":".join(self._account))
-        return GRANTED if right and scheme.lower() == "basic" else REFUSED
+        is_right = digest.equal(given, ":".join(self._account))
+        return GRANTED if is_right and scheme.lower() == "basic" else REFUSED
 
-    def _judge_digest(
+    def _check_digest(
         self, credentials: digest.DigestAccount, request: Request, microseconds: int
     ) -> Verdict:
-        """Check password first, nonce last: only so "stale" can mean that the password is fine."""
-        # Names of algorithms are compared without case but hashed under our spelling.
+        """Check the password before the nonce: "stale" implies that the password is right."""
+        # Algorithm names are case-insensitive; our tables have them in upper case.
         credentials = replace(credentials, algorithm=credentials.algorithm.upper())
         account_hash = self._account_hash(credentials.algorithm)
         expected = digest.expected_response(account_hash, credentials, request.method)
-        right = digest.same(expected, credentials.response.lower())
-        known = digest.same(credentials.username, self._account[0])
-        if not (right and known and credentials.realm == self.realm):
+        right_password = digest.equal(expected, credentials.response.lower())
+        right_user = digest.equal(credentials.username, self._account[0])
+        if not (right_password and right_user and credentials.realm == self.realm):
             return REFUSED
         if credentials.uri != request.target:
             return REFUSED
-        return self._judge_nonce(credentials, account_hash, microseconds)
+        return self._check_nonce(credentials, account_hash, microseconds)
 
-    def _judge_nonce(
+    def _check_nonce(
         self, credentials: digest.DigestAccount, account_hash: str, microseconds: int
     ) -> Verdict:
-        born = digest.nonce_microseconds(credentials.nonce, self._secret, self.realm)
-        if born is None:
+        created = digest.nonce_microseconds(credentials.nonce, self._secret, self.realm)
+        if created is None:
             return STALE
-        age = (microseconds + self.nonce_shift_microseconds - born) / _MICROSECONDS
+        age = (microseconds + self.nonce_shift_microseconds - created) / _MICROSECONDS
         if not 0 <= age <= self.nonce_lifetime_seconds:
             return STALE
-        is_last = age >= self.nonce_lifetime_seconds - _NEXT_NONCE_SECONDS
-        next_nonce = self._new_nonce(microseconds) if is_last else None
+        expires_soon = age >= self.nonce_lifetime_seconds - _NEXT_NONCE_SECONDS
+        next_nonce = self._new_nonce(microseconds) if expires_soon else None
         return Verdict(
             AuthResult.GRANTED, _authentication_info(credentials, account_hash, next_nonce)
         )
@@ -236,7 +238,10 @@ class Gatekeeper:
 def _authentication_info(
     credentials: digest.DigestAccount, account_hash: str, next_nonce: str | None
 ) -> str | None:
-    """Write Authentication-Info (RFC 7616, section 3.5); without qop there is no rspauth."""
+    """Return the value of Authentication-Info (RFC 7616, section 3.5).
+
+    Without qop there is no rspauth. None: no header.
+    """
     following = [f'nextnonce="{next_nonce}"'] if next_nonce else []
     if not credentials.qop:
         return ", ".join(following) or None

@@ -1,6 +1,6 @@
-"""Certificates like the device identity that Axis puts in at the factory (IEEE 802.1AR).
+"""Certificates like the device identity that Axis installs at the factory (IEEE 802.1AR).
 
-`cryptography` is an optional extra, so it is imported only when a certificate is wanted.
+`cryptography` is an optional extra, so it is imported only when a certificate is made.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ _NOT_AFTER = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC)
 
 
 class MissingExtraError(Exception):
-    """HTTPS devices were asked for but the optional `cryptography` isn't installed."""
+    """HTTPS devices need `cryptography`, which is optional and not installed."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -39,7 +39,7 @@ class Identity:
     key_pem: bytes
 
     def server_context(self) -> ssl.SSLContext:
-        """Make a server's TLS context that offers HTTP/1.1 with this identity."""
+        """Return a server's TLS context with this identity; it offers HTTP/1.1."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         with _as_file(self.certificate_pem + self.key_pem) as path:
             context.load_cert_chain(path)
@@ -48,7 +48,9 @@ class Identity:
 
 
 def make_identity(mac: str) -> Identity:
-    """Make a self-signed certificate for that MAC address (12 hex digits): no SAN, no end.
+    """Make a self-signed certificate for a MAC address (12 hex digits).
+
+    It has no subject alternative name and never expires.
 
     Raises MissingExtraError without `cryptography`.
     """
@@ -87,11 +89,11 @@ def _self_signed(mac: str, key: "EllipticCurvePrivateKey") -> "Certificate":
 
 @contextlib.contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """Keep it in a file that only we can read: the ssl module takes keys from files alone."""
+    """Write a temporary file that only we can read: the ssl module loads keys only from files."""
     handle, path = tempfile.mkstemp(suffix=".pem")
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(content)
         yield path
     finally:
-        os.unlink(path)  # noqa: PTH108 - the path came as text and goes as text
+        os.unlink(path)  # noqa: PTH108 - mkstemp returns the path as text

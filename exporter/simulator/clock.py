@@ -1,4 +1,4 @@
-"""A device's wall clock: the host's clock, put off and drifting."""
+"""A device's wall clock: the host's clock plus an offset and a drift."""
 
 import time
 from collections.abc import Callable
@@ -6,16 +6,16 @@ from collections.abc import Callable
 NANOSECONDS = 1_000_000_000
 _PPM = 1_000_000
 
-HostClock = Callable[[], int]
-"""Tells the host's time in nanoseconds since the Unix epoch."""
+HostNanoseconds = Callable[[], int]
+"""Returns the host's time in nanoseconds since the Unix epoch."""
 
 
 class SimulatedClock:
-    """A wall clock that is off by a settable offset which grows by a settable drift.
+    """A wall clock with a settable offset from the host's clock, which changes by a settable drift.
 
-    Integers throughout: a float of nanoseconds since 1970 is only good to a quarter microsecond,
-    too coarse for a truth that others are measured against. `host_nanoseconds` is the host's clock
-    (nanoseconds since the Unix epoch); tests pass one that they turn by hand.
+    All times are integers: a float of nanoseconds since 1970 has steps of a quarter microsecond,
+    too coarse for the reference in tests. `host_nanoseconds` is the host's clock; tests pass a
+    clock of their own.
     """
 
     __slots__ = ("_anchor", "_drift_ppm", "_offset", "host_nanoseconds")
@@ -25,7 +25,7 @@ class SimulatedClock:
         *,
         offset_seconds: float = 0.0,
         drift_ppm: float = 0.0,
-        host_nanoseconds: HostClock = time.time_ns,
+        host_nanoseconds: HostNanoseconds = time.time_ns,
     ) -> None:
         self.host_nanoseconds = host_nanoseconds
         self._anchor = host_nanoseconds()
@@ -33,21 +33,21 @@ class SimulatedClock:
         self._drift_ppm = drift_ppm
 
     def __repr__(self) -> str:
-        """Show the offset of the moment and the drift."""
+        """Show the current offset and the drift."""
         return f"SimulatedClock(offset_seconds={self.offset_seconds}, drift_ppm={self.drift_ppm})"
 
     def offset_nanoseconds_at(self, host_nanoseconds: int) -> int:
-        """Tell the device's clock minus the host's, at that moment of the host's clock."""
+        """Return the device's clock minus the host's, at that host time."""
         elapsed = host_nanoseconds - self._anchor
         return self._offset + round(elapsed * self._drift_ppm / _PPM)
 
     def nanoseconds_at(self, host_nanoseconds: int) -> int:
-        """Tell the device's time (nanoseconds since the Unix epoch) at that host time."""
+        """Return the device's time (nanoseconds since the Unix epoch) at that host time."""
         return host_nanoseconds + self.offset_nanoseconds_at(host_nanoseconds)
 
     @property
     def offset_seconds(self) -> float:
-        """The device's clock minus the host's, now; setting it moves the clock there at once."""
+        """The device's clock minus the host's, now; setting it steps the clock."""
         return self.offset_nanoseconds_at(self.host_nanoseconds()) / NANOSECONDS
 
     @offset_seconds.setter
@@ -57,7 +57,7 @@ class SimulatedClock:
 
     @property
     def drift_ppm(self) -> float:
-        """Microseconds that the clock gains in each second; setting it keeps the offset so far."""
+        """Microseconds that the clock gains per second; setting it keeps the current offset."""
         return self._drift_ppm
 
     @drift_ppm.setter
@@ -68,7 +68,7 @@ class SimulatedClock:
         self._drift_ppm = ppm
 
     def step(self, seconds: float) -> None:
-        """Jump forward (or back, if negative) by so many seconds."""
+        """Step the clock forward by that many seconds, or back if negative."""
         self._offset += _to_nanoseconds(seconds)
 
 

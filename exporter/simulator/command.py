@@ -1,4 +1,4 @@
-"""`axis-ntp-exporter simulate`: its flags, and what it does."""
+"""`axis-ntp-exporter simulate`: its flags and what it does."""
 
 import argparse
 import asyncio
@@ -27,7 +27,7 @@ _LAST_PORT = 65_535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Define the flags of `simulate`; the help lists scenarios, policies, spreads and faults."""
+    """Add the flags of `simulate`; the help lists scenarios, policies, spreads and faults."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _epilog()
     _add_fleet(parser)
@@ -37,17 +37,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_fleet(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--devices", type=_count, default=20, metavar="N", help="how many (default: 20)")
-    add("--scenario", type=_scenario, default="healthy", metavar="NAME", help="see below")
+    add("--devices", type=_count, default=20, metavar="N", help="number of devices (default: 20)")
+    add(
+        "--scenario",
+        type=_scenario,
+        default="healthy",
+        metavar="NAME",
+        help="state of the devices, see below (default: healthy)",
+    )
     add(
         "--listen",
         type=_address,
         default=("127.0.0.1", 8080),
         metavar="HOST:PORT",
-        help="where the first device is (default: 127.0.0.1:8080); port 0: free ones",
+        help="address of the first device (default: 127.0.0.1:8080); port 0: free ports",
     )
-    add("--spread", choices=SPREADS, default="port", help="see below (default: port)")
-    add("--scheme", choices=("http", "https"), default="http", help="(default: http)")
+    add(
+        "--spread",
+        choices=SPREADS,
+        default="port",
+        help="addresses of the other devices, see below (default: port)",
+    )
+    add(
+        "--scheme",
+        choices=("http", "https"),
+        default="http",
+        help="protocol of the devices (default: http)",
+    )
 
 
 def _add_account(parser: argparse.ArgumentParser) -> None:
@@ -57,19 +73,19 @@ def _add_account(parser: argparse.ArgumentParser) -> None:
         choices=POLICIES,
         default="recommended",
         metavar="POLICY",
-        help="see below (default: recommended)",
+        help="authentication of the devices, see below (default: recommended)",
     )
     add(
         "--username",
         default=DEFAULT_USERNAME,
         metavar="NAME",
-        help=f"of the one account (default: {DEFAULT_USERNAME})",
+        help=f"user name of the account (default: {DEFAULT_USERNAME})",
     )
     add(
         "--password-file",
         type=Path,
         metavar="FILE",
-        help=f"holds the password (default: {DEFAULT_PASSWORD!r}, for simulation only)",
+        help=f"file with the password (default: password {DEFAULT_PASSWORD!r}, for simulation)",
     )
 
 
@@ -80,25 +96,25 @@ def _add_timing_and_output(parser: argparse.ArgumentParser) -> None:
         type=_seconds,
         default=300.0,
         metavar="SECONDS",
-        help="of digest nonces (default: 300)",
+        help="lifetime of Digest nonces (default: 300)",
     )
     add(
         "--keepalive",
         type=_seconds,
         default=DEFAULT_KEEPALIVE_SECONDS,
         metavar="SECONDS",
-        help=f"until an idle connection is closed (default: {DEFAULT_KEEPALIVE_SECONDS:g})",
+        help=f"time until an idle connection is closed (default: {DEFAULT_KEEPALIVE_SECONDS:g})",
     )
     add(
         "--write-config",
         type=Path,
         metavar="FILE",
-        help="write an exporter's config for this fleet, password included",
+        help="write an exporter config for these devices, with the password",
     )
 
 
 async def run(arguments: argparse.Namespace, stop: asyncio.Event) -> int:
-    """Serve a fleet until `stop` is set; gives the exit code: 1 if it can't be served."""
+    """Serve a fleet until `stop` is set; return the exit code: 1 if it can't be served."""
     try:
         await _run(arguments, stop)
     except (FleetError, MissingExtraError, OSError, ValueError) as error:
@@ -140,7 +156,7 @@ def _announce(served: ServedFleet, scenario: str) -> None:
 
 
 def _write_config(served: ServedFleet, path: Path) -> None:
-    """Write it so that only its owner can read it: it holds the password."""
+    """Write the config readable only by its owner: it contains the password."""
     text = yaml.safe_dump(served.exporter_config(), sort_keys=False)
     path.touch(mode=0o600)
     path.chmod(0o600)
@@ -148,20 +164,20 @@ def _write_config(served: ServedFleet, path: Path) -> None:
 
 
 def _read_password(path: Path | None) -> str:
-    """Read the password; one newline at its end is not part of it."""
+    """Read the password; one trailing newline is not part of it."""
     return DEFAULT_PASSWORD if path is None else path.read_text("utf-8").removesuffix("\n")
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is no number of devices")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of devices")
     return int(text)
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)  # argparse tells of what is no number
+    seconds = float(text)  # argparse reports a ValueError
     if not 0 <= seconds < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r} is no time in seconds")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a time in seconds")
     return seconds
 
 
@@ -174,10 +190,10 @@ def _scenario(text: str) -> str:
 
 
 def _address(text: str) -> tuple[str, int]:
-    """Read `host:port` or `[v6]:port`."""
+    """Parse `host:port` or `[v6]:port`."""
     host, _, port = text.rpartition(":")
     if not host or not port.isdecimal() or int(port) > _LAST_PORT:
-        raise argparse.ArgumentTypeError(f"{text!r} is no HOST:PORT")
+        raise argparse.ArgumentTypeError(f"{text!r} is not HOST:PORT")
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
@@ -185,7 +201,7 @@ def _epilog() -> str:
     faults = {name: fault.description for name, fault in FAULTS.items()}
     policies = {name: policy.description for name, policy in POLICIES.items()}
     scenarios = {name: scenario.description for name, scenario in SCENARIOS.items()}
-    scenarios["fault:NAME"] = "every device has that fault"
+    scenarios["fault:NAME"] = "all devices with that fault"
     sections = {
         "scenarios": scenarios,
         "authentication policies": policies,
@@ -196,6 +212,6 @@ def _epilog() -> str:
 
 
 def _listing(title: str, rows: Mapping[str, str]) -> str:
-    # The formatter puts % of an epilog through formatting: one must be written twice.
+    # argparse formats the epilog, so a % must be doubled.
     lines = [f"  {name:<24} {text}".replace("%", "%%") for name, text in rows.items()]
     return "\n".join([f"{title}:", *lines])

@@ -1,4 +1,4 @@
-"""One simulated device: takes a request, gives a reply. Pure; the time comes with the request."""
+"""One simulated device: turns a request into a reply. No I/O; the request carries the time."""
 
 import json
 from collections.abc import Callable
@@ -9,7 +9,6 @@ from exporter.simulator.authentication import AuthResult, Verdict
 from exporter.simulator.clock import NANOSECONDS
 from exporter.simulator.device_state import Parts, SimulatedState
 from exporter.simulator.faults import HEALTHY, find_fault
-from exporter.simulator.request_log import SeenRequest
 from exporter.simulator.wire import (
     NTP_CGI,
     Headers,
@@ -25,10 +24,10 @@ _NANOSECONDS_PER_MICROSECOND = 1_000
 
 
 class SimulatedDevice(SimulatedState):
-    """A simulated Axis device: `handle` answers requests, `fault` says what is wrong with it.
+    """A simulated Axis device: `handle` returns the reply to a request.
 
-    Takes the keywords of `DeviceState` and `fault`, a name in `faults.FAULTS` or None. Raises
-    UnknownFaultError for another.
+    Takes the keywords of `SimulatedState` and `fault`, a name in `faults.FAULTS` or None. Raises
+    UnknownFaultError for any other name.
     """
 
     __slots__ = ("_fault", "_undo_fault")
@@ -40,26 +39,26 @@ class SimulatedDevice(SimulatedState):
         self.fault = fault
 
     def __repr__(self) -> str:
-        """Name the device and its fault; no secrets."""
+        """Show the name and the fault, no secrets."""
         return f"SimulatedDevice({self.name!r}, fault={self.fault!r})"
 
     @property
     def fault(self) -> str | None:
-        """The name of the present fault. Setting one first undoes what the one before changed."""
+        """The name of the fault. Setting another one first undoes what this one changed."""
         return None if self._fault is HEALTHY else self._fault.name
 
     @fault.setter
     def fault(self, name: str | None) -> None:
-        coming = HEALTHY if name is None else find_fault(name)
+        fault = HEALTHY if name is None else find_fault(name)
         self._undo_fault()
-        self._fault = coming
-        self._undo_fault = coming.begin(self)
+        self._fault = fault
+        self._undo_fault = fault.begin(self)
 
     def handle(self, request: Request) -> Reply:
-        """Answer one request, with the Date of the moment when it was read."""
+        """Return the reply to one request, with the Date of the moment when it was read."""
         device_nanoseconds = self.clock.nanoseconds_at(request.host_nanoseconds)
         reply, authorized, api_method = self._reply(request, device_nanoseconds)
-        self.requests.note(_seen(request, reply.status, api_method), authorized=authorized)
+        self.requests.record(request, reply.status, api_method, authorized=authorized)
         date = format_date(device_nanoseconds // NANOSECONDS, self.date_style)
         first: Headers = (("Date", date),) if date is not None else ()
         if request.method == "HEAD":
@@ -67,23 +66,25 @@ class SimulatedDevice(SimulatedState):
         return replace(reply, headers=(*first, ("Server", SERVER), *reply.headers))
 
     def _reply(self, request: Request, device_nanoseconds: int) -> tuple[Reply, bool, str | None]:
-        """Make the reply; tell also if it was let in, and which method of the API it called."""
+        """Return the reply, whether the request was authorized, and the API method it called."""
         fault = self._fault
         intercepted = fault.intercept(request)
         if intercepted is not None:
             return intercepted, False, None
         microseconds = device_nanoseconds // _NANOSECONDS_PER_MICROSECOND
-        verdict = self.gatekeeper.judge(self.policy, request, microseconds)
-        verdict = fault.judge(self, request, verdict)
-        if verdict.outcome is not AuthResult.GRANTED:
-            stale = verdict.outcome is AuthResult.STALE
-            challenges = self.gatekeeper.challenge(self.policy, request, microseconds, stale=stale)
+        verdict = self.login.check(self.policy, request, microseconds)
+        verdict = fault.authenticate(self, request, verdict)
+        if verdict.result is not AuthResult.GRANTED:
+            stale = verdict.result is AuthResult.STALE
+            challenges = self.login.challenge_headers(
+                self.policy, request, microseconds, stale=stale
+            )
             return fault.rewrite_challenge(html_reply(401, challenges)), False, None
         reply, api_method = self._serve(request, verdict)
         return reply, True, api_method
 
     def _serve(self, request: Request, verdict: Verdict) -> tuple[Reply, str | None]:
-        """Answer one who was let in."""
+        """Return the reply to an authorized request, and the API method it called."""
         info = verdict.authentication_info
         first: Headers = (("Authentication-Info", info),) if info else ()
         instead = self._fault.instead(request) or _refuse_other_targets(request)
@@ -98,21 +99,9 @@ class SimulatedDevice(SimulatedState):
 
 
 def _refuse_other_targets(request: Request) -> Reply | None:
+    """Return 404 for other paths, 405 for other methods, None for a POST to ntp.cgi."""
     if request.target.partition("?")[0] != NTP_CGI:
         return html_reply(404)
     if request.method != "POST":
         return html_reply(405, (("Allow", "POST"),))
     return None
-
-
-def _seen(request: Request, status: int, api_method: str | None) -> SeenRequest:
-    return SeenRequest(
-        method=request.method,
-        target=request.target,
-        authorization=request.authorization,
-        content_type=request.content_type,
-        body=request.body,
-        host_nanoseconds=request.host_nanoseconds,
-        status=status,
-        api_method=api_method,
-    )

@@ -1,21 +1,21 @@
-"""What a simulated device consists of. Its handling of requests is in `device`."""
+"""The parts of a simulated device. `device` handles its requests."""
 
 import zlib
 from typing import TypedDict, Unpack
 
 from exporter.simulator.api import NtpApi
-from exporter.simulator.authentication import POLICIES, Gatekeeper
+from exporter.simulator.authentication import POLICIES, DeviceLogin
 from exporter.simulator.clock import SimulatedClock
 from exporter.simulator.ntp_client import CURRENT_FIRMWARE, Firmware, SimulatedNtpClient
 from exporter.simulator.request_log import RequestLog
 from exporter.simulator.wire import DateStyle
 
 DEFAULT_USERNAME = "root"
-DEFAULT_PASSWORD = "pass"  # noqa: S105 - of simulated devices only, and said so in --help
+DEFAULT_PASSWORD = "pass"  # noqa: S105 - only for simulated devices, shown in --help
 
 
 class Access(TypedDict, total=False):
-    """How one gets in, as keywords; all have defaults.
+    """The account and authentication of a device, as optional keywords.
 
     `auth` is a name in `authentication.POLICIES`; by default Digest over HTTP, Basic over HTTPS.
     """
@@ -27,17 +27,18 @@ class Access(TypedDict, total=False):
 
 
 class Parts(Access, total=False):
-    """What can be said of one device when it is made, as keywords; all have defaults."""
+    """The optional keywords of a new device."""
 
     clock: SimulatedClock
     firmware: Firmware
 
 
 class SimulatedState:
-    """The parts of one device, each of which may be changed at any time.
+    """The parts of one device; each can be changed at any time.
 
-    `mac` (12 hex digits) follows from the name, and the realm from it. `gatekeeper` holds the
-    account, `client` and `api` what ntp.cgi tells. Raises KeyError for an unknown policy.
+    The MAC address (`mac`, 12 hex digits) is derived from the name, and the realm from the MAC
+    address. `login` holds the account; `client` and `api` hold the state behind ntp.cgi. Raises
+    KeyError for an unknown policy.
     """
 
     __slots__ = (
@@ -47,7 +48,7 @@ class SimulatedState:
         "clock",
         "content_type",
         "date_style",
-        "gatekeeper",
+        "login",
         "mac",
         "name",
         "policy",
@@ -64,7 +65,7 @@ class SimulatedState:
         username = parts.get("username", DEFAULT_USERNAME)
         password = parts.get("password", DEFAULT_PASSWORD)
         lifetime = parts.get("nonce_lifetime_seconds", 300.0)
-        self.gatekeeper = Gatekeeper(realm, username, password, lifetime)
+        self.login = DeviceLogin(realm, username, password, lifetime)
         self.auth = parts.get("auth", "recommended")
         self.content_type = "application/json"
         self.date_style = DateStyle.IMF

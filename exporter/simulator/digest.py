@@ -1,4 +1,4 @@
-"""The arithmetic of HTTP Digest (RFC 7616, RFC 2069) and of Apache's nonces. Pure."""
+"""HTTP Digest (RFC 7616, RFC 2069) and Apache's nonces. No I/O."""
 
 import base64
 import hashlib
@@ -22,12 +22,12 @@ def _sha256(text: str) -> str:
 
 
 HASHES: Mapping[str, Callable[[str], str]] = {"MD5": _md5, "SHA-256": _sha256}
-"""The algorithms that a simulated device can verify, by their names in a challenge."""
+"""The algorithms that a simulated device can check, by their names in a challenge."""
 
 
 @dataclass(frozen=True, slots=True)
 class DigestAccount:
-    """What stands in an `Authorization: Digest` header (RFC 7616, section 3.4).
+    """The parameters of an `Authorization: Digest` header (RFC 7616, section 3.4).
 
     Without `qop` the digest is that of RFC 2069, and `nc` and `cnonce` are empty.
     """
@@ -44,7 +44,7 @@ class DigestAccount:
 
 
 def parse_credentials(authorization: str) -> DigestAccount | None:
-    """Read the value of an Authorization header; None if it isn't a whole Digest one."""
+    """Parse the value of an Authorization header; None unless it is complete Digest."""
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() != "digest":
         return None
@@ -63,12 +63,12 @@ def _unescape(quoted: str) -> str:
 
 
 def hash_account(algorithm: str, username: str, realm: str, password: str) -> str:
-    """Compute H(A1), the digest of user name, realm and password (RFC 7616, section 3.4.2)."""
+    """Return H(A1), the digest of user name, realm and password (RFC 7616, section 3.4.2)."""
     return HASHES[algorithm](f"{username}:{realm}:{password}")
 
 
 def expected_response(account_hash: str, credentials: DigestAccount, method: str) -> str:
-    """Compute the `response` that the right password gives; without a method, `rspauth`.
+    """Return the `response` for the right password; with an empty method, `rspauth`.
 
     RFC 7616, sections 3.4.1 and 3.5; without qop, RFC 2069, section 2.1.2.
     """
@@ -81,10 +81,10 @@ def expected_response(account_hash: str, credentials: DigestAccount, method: str
 
 
 def make_nonce(device_microseconds: int, secret: bytes, realm: str) -> str:
-    """Make a nonce as Apache's mod_auth_digest does.
+    """Return a nonce in the format of Apache's mod_auth_digest.
 
     12 base64 characters of the time (little-endian int64, microseconds since the Unix epoch on
-    the device's clock), then the SHA-1 in hex that proves that this server made it.
+    the device's clock), then a hex SHA-1 that proves that this server made it.
     """
     time_part = base64.b64encode(struct.pack("<q", device_microseconds)).decode("ascii")
     proof = hmac.digest(secret, f"{realm}:{time_part}".encode(), "sha1").hex()
@@ -92,16 +92,16 @@ def make_nonce(device_microseconds: int, secret: bytes, realm: str) -> str:
 
 
 def nonce_microseconds(nonce: str, secret: bytes, realm: str) -> int | None:
-    """Read the time in one of this server's own nonces; None for a foreign one."""
+    """Return the time in one of this server's own nonces; None for any other nonce."""
     try:
         packed = base64.b64decode(nonce[:_TIME_CHARACTERS], validate=True)
         (microseconds,) = struct.unpack("<q", packed)
     except (ValueError, struct.error):
         return None
     ours = make_nonce(microseconds, secret, realm)
-    return int(microseconds) if same(ours, nonce) else None
+    return int(microseconds) if equal(ours, nonce) else None
 
 
-def same(one: str, other: str) -> bool:
-    """Compare two texts in a time that doesn't tell where they differ."""
+def equal(one: str, other: str) -> bool:
+    """Return whether two texts are equal, in a time that doesn't depend on where they differ."""
     return hmac.compare_digest(one.encode(), other.encode())

@@ -1,4 +1,4 @@
-"""What faults do at the stages of a device's work: the functions of the table in `faults`. Pure."""
+"""What faults change at each stage of a request: functions for the table in `faults`. No I/O."""
 
 import json
 import secrets
@@ -11,56 +11,52 @@ from exporter.simulator.device_state import SimulatedState
 from exporter.simulator.wire import DateStyle, Delivery, Reply, Request
 
 FAULT_DRIFT_PPM = 50.0
-"""How fast the clock of a `drifting` or `server_dead` device gains."""
+"""The drift of a `drifting` or `server_dead` device."""
 
 FAULT_STEP_SECONDS = 3.0
-"""How far the clock of a `stepped` device jumps."""
+"""The step of a `stepped` device's clock."""
 
 LATE_SECONDS = 2.0
-"""How long after it was confirmed a `set_late` device makes a change."""
+"""The delay between the response and the change on a `set_late` device."""
 
 HUGE_BODY_BYTES = 4 * 1024 * 1024
-"""How long a `huge_body` is."""
+"""The size of a `huge_body`."""
 
 Undo = Callable[[], None]
-"""Puts back what a fault changed."""
-
-
-def undo_nothing() -> None:
-    """Put nothing back."""
+"""Restores what a fault changed."""
 
 
 def change_nothing(_device: SimulatedState) -> Undo:
-    """Leave the device as it is."""
-    return undo_nothing
+    """Change nothing."""
+    return lambda: None
 
 
-def let_pass(_request: Request) -> Reply | None:
-    """Answer nothing: go on to the next stage."""
+def answer_nothing(_request: Request) -> Reply | None:
+    """Return no reply: the next stage handles the request."""
     return None
 
 
-def agree(_device: SimulatedState, _request: Request, verdict: Verdict) -> Verdict:
-    """Leave the verdict as it is."""
+def keep_verdict(_device: SimulatedState, _request: Request, verdict: Verdict) -> Verdict:
+    """Return the verdict unchanged."""
     return verdict
 
 
-def carry_out(_call: Call) -> None:
-    """Let the method be carried out."""
+def allow_call(_call: Call) -> None:
+    """Allow the call."""
 
 
-def as_it_is(reply: Reply) -> Reply:
-    """Leave a 401 as it is."""
+def keep_challenge(reply: Reply) -> Reply:
+    """Return a 401 unchanged."""
     return reply
 
 
-def as_answered(reply: Reply, _api_method: str | None) -> Reply:
-    """Leave ntp.cgi's reply as it is."""
+def keep_reply(reply: Reply, _api_method: str | None) -> Reply:
+    """Return ntp.cgi's reply unchanged."""
     return reply
 
 
-def changed(target: object, **values: object) -> Undo:
-    """Set attributes; gives what sets them back."""
+def change(target: object, **values: object) -> Undo:
+    """Set attributes; return a function that restores them."""
     before = {name: getattr(target, name) for name in values}
     for name, value in values.items():
         setattr(target, name, value)
@@ -72,8 +68,8 @@ def changed(target: object, **values: object) -> Undo:
     return undo
 
 
-def after_restart(device: SimulatedState, undo: Undo) -> Undo:
-    """Let the NTP client start again with what was just changed, and again at the end."""
+def restart_with(device: SimulatedState, undo: Undo) -> Undo:
+    """Restart the NTP client now, after a change, and again after its undo."""
     device.client.restart()
 
     def undo_and_restart() -> None:
@@ -83,33 +79,33 @@ def after_restart(device: SimulatedState, undo: Undo) -> Undo:
     return undo_and_restart
 
 
-def not_synced(device: SimulatedState) -> Undo:
-    """Let no time server answer since the last restart."""
-    return after_restart(device, changed(device.client, servers_answer=False))
+def never_synchronise(device: SimulatedState) -> Undo:
+    """Restart the NTP client and let no time server answer."""
+    return restart_with(device, change(device.client, servers_answer=False))
 
 
-def client_disabled(device: SimulatedState) -> Undo:
-    """Switch the NTP client off, and restart."""
-    return after_restart(device, changed(device.client.configuration, enabled=False))
+def disable_client(device: SimulatedState) -> Undo:
+    """Disable the NTP client and restart it."""
+    return restart_with(device, change(device.client.configuration, enabled=False))
 
 
-def no_servers(device: SimulatedState) -> Undo:
-    """Take away every time server, and restart."""
-    undo = changed(
+def remove_servers(device: SimulatedState) -> Undo:
+    """Remove every time server and restart the NTP client."""
+    undo = change(
         device.client.configuration,
         servers_source="static",
         nts_enabled=False,
         static_servers=[],
         advertised_servers=[],
     )
-    return after_restart(device, undo)
+    return restart_with(device, undo)
 
 
-def server_dead(device: SimulatedState) -> Undo:
-    """Silence the time servers after a synchronisation, and let the clock drift."""
+def kill_servers(device: SimulatedState) -> Undo:
+    """Stop the time servers after a synchronisation and let the clock drift."""
     device.client.synchronise(device.clock.host_nanoseconds())
-    undo_drift = changed(device.clock, drift_ppm=FAULT_DRIFT_PPM)
-    undo_silence = changed(device.client, servers_answer=False)
+    undo_drift = change(device.clock, drift_ppm=FAULT_DRIFT_PPM)
+    undo_silence = change(device.client, servers_answer=False)
 
     def undo() -> None:
         undo_drift()
@@ -118,69 +114,69 @@ def server_dead(device: SimulatedState) -> Undo:
     return undo
 
 
-def stepped(device: SimulatedState) -> Undo:
-    """Put the clock forward, after a synchronisation."""
+def step_once(device: SimulatedState) -> Undo:
+    """Step the clock forward after a synchronisation."""
     device.client.synchronise(device.clock.host_nanoseconds())
     device.clock.step(FAULT_STEP_SECONDS)
     return lambda: device.clock.step(-FAULT_STEP_SECONDS)
 
 
-def with_date_style(style: DateStyle) -> Callable[[SimulatedState], Undo]:
-    """Write the Date header in that style."""
-    return lambda device: changed(device, date_style=style)
+def use_date_style(style: DateStyle) -> Callable[[SimulatedState], Undo]:
+    """Use that format for the Date header."""
+    return lambda device: change(device, date_style=style)
 
 
 def refuse(_device: SimulatedState, _request: Request, _verdict: Verdict) -> Verdict:
-    """Refuse everybody."""
+    """Refuse all credentials."""
     return REFUSED
 
 
-def call_stale(_device: SimulatedState, _request: Request, verdict: Verdict) -> Verdict:
-    """Call the nonce of everybody with the right password stale."""
-    return STALE if verdict.outcome is AuthResult.GRANTED else verdict
+def mark_stale(_device: SimulatedState, _request: Request, verdict: Verdict) -> Verdict:
+    """Reject the nonce of every request with the right password as stale."""
+    return STALE if verdict.result is AuthResult.GRANTED else verdict
 
 
 def refuse_from_set_on(device: SimulatedState, request: Request, verdict: Verdict) -> Verdict:
-    """Change the password as soon as somebody tries to set anything."""
+    """Change the password at the first attempt to change the configuration."""
     if SET_CONFIGURATION.encode() not in request.body:
         return verdict
-    device.gatekeeper.password = secrets.token_hex()
+    device.login.password = secrets.token_hex()
     return REFUSED
 
 
-def always(reply: Reply) -> Callable[[Request], Reply]:
-    """Answer every request alike."""
+def always_answer(reply: Reply) -> Callable[[Request], Reply]:
+    """Give the same reply to every request."""
     return lambda _request: reply
 
 
-def delivered(delivery: Delivery) -> Callable[[Reply, str | None], Reply]:
-    """Send the reply in that way."""
+def send_as(delivery: Delivery) -> Callable[[Reply, str | None], Reply]:
+    """Send every reply in that way."""
     return lambda reply, _api_method: replace(reply, delivery=delivery)
 
 
-def deliver_challenge_then_close(reply: Reply) -> Reply:
-    """Close the connection right after a 401."""
+def close_after_challenge(reply: Reply) -> Reply:
+    """Close the connection after a 401."""
     return replace(reply, delivery=Delivery.THEN_CLOSE)
 
 
 def cut_json(reply: Reply, _api_method: str | None) -> Reply:
-    """Cut the JSON in half; the HTTP around it stays right."""
+    """Keep only the first half of the JSON; Content-Length matches the half."""
     return replace(reply, body=reply.body[: len(reply.body) // 2])
 
 
-def list_data(reply: Reply, _api_method: str | None) -> Reply:
-    """Make `data` a list."""
+def wrap_data_in_list(reply: Reply, _api_method: str | None) -> Reply:
+    """Replace `data` with a list that contains it."""
     document = json.loads(reply.body)
     return replace(reply, body=json.dumps({**document, "data": [document.get("data")]}).encode())
 
 
 def pad(reply: Reply, _api_method: str | None) -> Reply:
-    """Add white space: the JSON stays right, only its size is wrong."""
+    """Add spaces: the JSON stays valid, only its size is wrong."""
     return replace(reply, body=reply.body.ljust(HUGE_BODY_BYTES))
 
 
-def after_set(delivery: Delivery) -> Callable[[Reply, str | None], Reply]:
-    """Send the confirmation of a change in that way."""
+def confirm_as(delivery: Delivery) -> Callable[[Reply, str | None], Reply]:
+    """Send the response to a change in that way."""
 
     def rewrite(reply: Reply, api_method: str | None) -> Reply:
         return replace(reply, delivery=delivery) if api_method == SET_CONFIGURATION else reply
@@ -188,8 +184,8 @@ def after_set(delivery: Delivery) -> Callable[[Reply, str | None], Reply]:
     return rewrite
 
 
-def failing(code: int) -> Callable[[Call], None]:
-    """Answer every call with that error."""
+def fail_with(code: int) -> Callable[[Call], None]:
+    """Return that API error for every call."""
 
     def fail(_call: Call) -> None:
         raise ApiFault(code)
@@ -197,8 +193,8 @@ def failing(code: int) -> Callable[[Call], None]:
     return fail
 
 
-def failing_set(sub_code: int) -> Callable[[Call], None]:
-    """Answer a change with error 4004 and that sub code."""
+def fail_set_with(sub_code: int) -> Callable[[Call], None]:
+    """Return error 4004 with that sub code for every change."""
 
     def fail(call: Call) -> None:
         if call.method == SET_CONFIGURATION:

@@ -1,4 +1,4 @@
-"""Everything that can be wrong with a simulated device: one table of named faults. Pure."""
+"""The faults of simulated devices: one table, by name. No I/O."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,38 +11,39 @@ from exporter.simulator.device_state import SimulatedState
 from exporter.simulator.wire import HTML, DateStyle, Delivery, Reply, Request, html_reply
 
 ELSEWHERE = "http://192.0.2.1/elsewhere"
-"""Where a `redirect` points: an address that is nobody's (RFC 5737)."""
+"""The target of a `redirect`: an address reserved for documentation (RFC 5737)."""
 
 NONCE_SHIFT_MICROSECONDS = 3_600_000_000
-"""How far the times in the nonces of `foreign_nonce` are from the device's clock."""
+"""The difference between the times in the nonces of `foreign_nonce` and the device's clock."""
 
 
 class UnknownFaultError(ValueError):
-    """There is no fault of that name."""
+    """No fault has that name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: a name for command lines and tests, a line for --help, and what it does.
+    """One fault: its name, its description for --help, and a function for each stage.
 
-    `begin`: on the device when it comes; gives what undoes it. `intercept`: answers before
-    authentication. `judge`: has the last word on authentication. `rewrite_challenge`: changes a
-    401. `instead`: answers in place of ntp.cgi, after authentication. `call`: may raise ApiError
-    before a method is carried out. `rewrite`: changes ntp.cgi's reply.
+    `begin`: changes the device when the fault is set; returns the undo. `intercept`: may reply
+    before authentication. `authenticate`: may change the verdict on the credentials.
+    `rewrite_challenge`: may change a 401. `instead`: may reply in place of ntp.cgi, after
+    authentication. `call`: may raise ApiFault before a method is carried out. `rewrite`: may change
+    ntp.cgi's reply.
     """
 
     name: str
     description: str
     begin: Callable[[SimulatedState], hooks.Undo] = hooks.change_nothing
-    intercept: Callable[[Request], Reply | None] = hooks.let_pass
-    judge: Callable[[SimulatedState, Request, Verdict], Verdict] = hooks.agree
-    rewrite_challenge: Callable[[Reply], Reply] = hooks.as_it_is
-    instead: Callable[[Request], Reply | None] = hooks.let_pass
-    call: Callable[[Call], None] = hooks.carry_out
-    rewrite: Callable[[Reply, str | None], Reply] = hooks.as_answered
+    intercept: Callable[[Request], Reply | None] = hooks.answer_nothing
+    authenticate: Callable[[SimulatedState, Request, Verdict], Verdict] = hooks.keep_verdict
+    rewrite_challenge: Callable[[Reply], Reply] = hooks.keep_challenge
+    instead: Callable[[Request], Reply | None] = hooks.answer_nothing
+    call: Callable[[Call], None] = hooks.allow_call
+    rewrite: Callable[[Reply, str | None], Reply] = hooks.keep_reply
 
 
-HEALTHY = Fault("healthy", "nothing is wrong")
+HEALTHY = Fault("healthy", "no fault")
 
 
 def find_fault(name: str) -> Fault:
@@ -50,116 +51,124 @@ def find_fault(name: str) -> Fault:
     try:
         return FAULTS[name]
     except KeyError:
-        raise UnknownFaultError(f"no fault is called {name!r}") from None
+        raise UnknownFaultError(f"unknown fault {name!r}") from None
 
 
 _STATE_FAULTS = (
-    Fault("not_synced", "has not synchronised since its restart", hooks.not_synced),
-    Fault("client_disabled", "its NTP client is switched off", hooks.client_disabled),
+    Fault("not_synced", "has not synchronised since its restart", hooks.never_synchronise),
+    Fault("client_disabled", "its NTP client is disabled", hooks.disable_client),
     Fault(
         "no_client_section",
-        "getNTPInfo answers without a client section",
-        lambda device: hooks.changed(device.api, has_client_section=False),
+        "getNTPInfo returns no client section",
+        lambda device: hooks.change(device.api, has_client_section=False),
     ),
     Fault(
         "drifting",
         f"its clock gains {hooks.FAULT_DRIFT_PPM:g} ppm",
-        lambda device: hooks.changed(device.clock, drift_ppm=hooks.FAULT_DRIFT_PPM),
+        lambda device: hooks.change(device.clock, drift_ppm=hooks.FAULT_DRIFT_PPM),
     ),
-    Fault("stepped", f"its clock jumps {hooks.FAULT_STEP_SECONDS:g} s ahead, once", hooks.stepped),
+    Fault(
+        "stepped", f"its clock steps {hooks.FAULT_STEP_SECONDS:g} s ahead, once", hooks.step_once
+    ),
     Fault(
         "server_dead",
-        "lost its time server: says synced, keeps its last timeOffset, drifts",
-        hooks.server_dead,
+        "lost its time server: still reports synced and its last timeOffset, drifts",
+        hooks.kill_servers,
     ),
     Fault(
         "string_booleans",
         'writes booleans as "true" and "false"',
-        lambda device: hooks.changed(device.api, string_booleans=True),
+        lambda device: hooks.change(device.api, string_booleans=True),
     ),
-    Fault("no_servers", "has no time server configured", hooks.no_servers),
+    Fault("no_servers", "has no time server configured", hooks.remove_servers),
 )
 
 _AUTHENTICATION_FAULTS = (
-    Fault("unauthorized", "answers 401 to the right password too", judge=hooks.refuse),
-    Fault("stale_every_request", "calls every nonce stale", judge=hooks.call_stale),
+    Fault("unauthorized", "returns 401 even for the right password", authenticate=hooks.refuse),
+    Fault("stale_every_request", "rejects every nonce as stale", authenticate=hooks.mark_stale),
     Fault(
         "wrong_role_403",
-        "the account is no administrator: 403",
-        instead=hooks.always(html_reply(403)),
+        "returns 403: the account is not an administrator",
+        instead=hooks.always_answer(html_reply(403)),
     ),
     Fault(
         "factory_new",
-        "has no user yet: 401 with Axis-Setup: vapix and no challenge",
-        intercept=hooks.always(html_reply(401, (("Axis-Setup", "vapix"),))),
+        "has no user yet: returns 401 with Axis-Setup: vapix and no challenge",
+        intercept=hooks.always_answer(html_reply(401, (("Axis-Setup", "vapix"),))),
     ),
     Fault(
         "close_after_401",
-        "closes the connection right after a 401, unannounced",
-        rewrite_challenge=hooks.deliver_challenge_then_close,
+        "closes the connection after a 401 without Connection: close",
+        rewrite_challenge=hooks.close_after_challenge,
     ),
     Fault(
         "basic_before_digest",
-        "offers Basic first, then Digest, a header each",
-        lambda device: hooks.changed(device, auth="basic+digest"),
+        "offers Basic first, then Digest, in separate headers",
+        lambda device: hooks.change(device, auth="basic+digest"),
     ),
     Fault(
         "foreign_nonce",
-        "its nonces hold a time that isn't its clock's",
-        lambda device: hooks.changed(
-            device.gatekeeper, nonce_shift_microseconds=NONCE_SHIFT_MICROSECONDS
+        "the times in its nonces are not from its clock",
+        lambda device: hooks.change(
+            device.login, nonce_shift_microseconds=NONCE_SHIFT_MICROSECONDS
         ),
     ),
 )
 
 _HTTP_FAULTS = (
-    Fault("not_found", "has no ntp.cgi: 404 with HTML", instead=hooks.always(html_reply(404))),
+    Fault(
+        "not_found",
+        "has no ntp.cgi: returns 404 with HTML",
+        instead=hooks.always_answer(html_reply(404)),
+    ),
     Fault(
         "http_503",
-        "is overloaded: 503 with HTML",
-        intercept=hooks.always(html_reply(503, (("Retry-After", "10"),))),
+        "is overloaded: returns 503 with HTML",
+        intercept=hooks.always_answer(html_reply(503, (("Retry-After", "10"),))),
     ),
     Fault(
         "redirect",
-        f"answers 302 to {ELSEWHERE}",
-        intercept=hooks.always(html_reply(302, (("Location", ELSEWHERE),))),
+        f"redirects (302) to {ELSEWHERE}",
+        intercept=hooks.always_answer(html_reply(302, (("Location", ELSEWHERE),))),
     ),
     Fault(
         "not_json",
-        "answers 200 with HTML",
-        instead=hooks.always(Reply(200, (("Content-Type", HTML),), b"<html>Live view</html>\n")),
+        "returns 200 with HTML",
+        instead=hooks.always_answer(
+            Reply(200, (("Content-Type", HTML),), b"<html>Live view</html>\n")
+        ),
     ),
-    Fault("truncated_json", "sends half of the JSON as if it were all", rewrite=hooks.cut_json),
+    Fault("truncated_json", "sends half of the JSON as a complete body", rewrite=hooks.cut_json),
     Fault(
         "truncated_body",
-        "closes after half of the announced body",
-        rewrite=hooks.delivered(Delivery.CUT),
+        "closes the connection after half of the body",
+        rewrite=hooks.send_as(Delivery.CUT),
     ),
-    Fault("wrong_shape", "`data` is a list", rewrite=hooks.list_data),
+    Fault("wrong_shape", "returns a list as `data`", rewrite=hooks.wrap_data_in_list),
     Fault(
         "huge_body",
-        f"pads its answer to {hooks.HUGE_BODY_BYTES >> 20} MiB",
+        f"pads its response to {hooks.HUGE_BODY_BYTES >> 20} MiB",
         rewrite=hooks.pad,
     ),
     Fault(
         "slow_headers",
-        "sends its headers a byte now and then, without end",
-        intercept=hooks.always(Reply(200, delivery=Delivery.SLOW_HEADERS)),
+        "sends an endless header, one byte at a time",
+        intercept=hooks.always_answer(Reply(200, delivery=Delivery.SLOW_HEADERS)),
     ),
     Fault(
         "slow_body",
-        "sends its body a byte now and then, without end",
-        rewrite=hooks.delivered(Delivery.SLOW_BODY),
+        "sends an endless body, one byte at a time",
+        rewrite=hooks.send_as(Delivery.SLOW_BODY),
     ),
     Fault(
         "hang",
-        "reads the request and never answers",
-        intercept=hooks.always(Reply(200, delivery=Delivery.HANG)),
+        "reads the request and never responds",
+        intercept=hooks.always_answer(Reply(200, delivery=Delivery.HANG)),
     ),
     Fault(
         "drop",
         "closes the connection on each request",
-        intercept=hooks.always(Reply(200, delivery=Delivery.DROP)),
+        intercept=hooks.always_answer(Reply(200, delivery=Delivery.DROP)),
     ),
 )
 
@@ -167,13 +176,13 @@ _DATE_FAULTS = tuple(
     Fault(
         f"date_{style.name.lower()}",
         description,
-        hooks.with_date_style(style),
+        hooks.use_date_style(style),
     )
     for style, description in (
-        (DateStyle.RFC850, "writes Date in the obsolete format of RFC 850"),
-        (DateStyle.ASCTIME, "writes Date in the obsolete format of asctime"),
+        (DateStyle.RFC850, "sends Date in the obsolete format of RFC 850"),
+        (DateStyle.ASCTIME, "sends Date in the obsolete format of asctime"),
         (DateStyle.ABSENT, "sends no Date"),
-        (DateStyle.NONSENSE, "sends a Date that is none"),
+        (DateStyle.NONSENSE, "sends a Date that is not a date"),
     )
 )
 
@@ -182,20 +191,20 @@ _API_FAULTS = (
         Fault(
             f"api_error_{code}",
             f"error {code}, {message}" + (", with HTTP 500" if code == INTERNAL_ERROR else ""),
-            call=hooks.failing(code),
+            call=hooks.fail_with(code),
         )
         for code, message in MESSAGES.items()
         if code != UNSUPPORTED_VERSION
     ),
     Fault(
         "api_error_4001",
-        f"error 4001, {MESSAGES[UNSUPPORTED_VERSION]}: it lists 2.0 only",
-        lambda device: hooks.changed(device.api, versions=("2.0",)),
+        f"error 4001, {MESSAGES[UNSUPPORTED_VERSION]}: it supports only 2.0",
+        lambda device: hooks.change(device.api, versions=("2.0",)),
     ),
     Fault(
         "version_negotiation",
-        "error 4001 until asked in a version that getSupportedVersions lists",
-        lambda device: hooks.changed(device.api, strict_versions=True),
+        "error 4001 except for the versions that getSupportedVersions lists",
+        lambda device: hooks.change(device.api, strict_versions=True),
     ),
 )
 
@@ -204,37 +213,37 @@ _SETTING_FAULTS = (
         Fault(
             f"set_error_subcode_{sub_code}",
             f"refuses every change with error 4004, sub code {sub_code}",
-            call=hooks.failing_set(sub_code),
+            call=hooks.fail_set_with(sub_code),
         )
         for sub_code in range(1, 10)
     ),
     Fault(
         "set_ignored",
-        "accepts changes but makes none",
-        lambda device: hooks.changed(device.client, ignores_settings=True),
+        "accepts changes but ignores them",
+        lambda device: hooks.change(device.client, ignores_settings=True),
     ),
     Fault(
         "set_late",
-        f"confirms a change {hooks.LATE_SECONDS:g} s before it shows",
-        lambda device: hooks.changed(
+        f"confirms a change at once but makes it {hooks.LATE_SECONDS:g} s later",
+        lambda device: hooks.change(
             device.client, settings_delay_nanoseconds=round(hooks.LATE_SECONDS * NANOSECONDS)
         ),
     ),
     Fault(
         "set_drop",
-        "makes the change, then closes the connection without an answer",
-        rewrite=hooks.after_set(Delivery.DROP),
+        "makes the change, then closes the connection without a response",
+        rewrite=hooks.confirm_as(Delivery.DROP),
     ),
     Fault(
         "set_hang",
-        "makes the change, then never answers that request",
-        rewrite=hooks.after_set(Delivery.HANG),
+        "makes the change, then never responds",
+        rewrite=hooks.confirm_as(Delivery.HANG),
     ),
     Fault(
         "set_unauthorized",
-        "changes its password as soon as one tries to set anything",
-        lambda device: hooks.changed(device.gatekeeper, password=device.gatekeeper.password),
-        judge=hooks.refuse_from_set_on,
+        "changes its password at the first attempt to change its settings",
+        lambda device: hooks.change(device.login, password=device.login.password),
+        authenticate=hooks.refuse_from_set_on,
     ),
 )
 
@@ -249,4 +258,4 @@ FAULTS: dict[str, Fault] = {
         *_SETTING_FAULTS,
     )
 }
-"""All faults by name, in the order in which --help lists them."""
+"""All faults by name, in the order of --help."""

@@ -1,7 +1,8 @@
-"""A fleet of simulated devices: built from a scenario, served, written as an exporter's config."""
+"""A fleet of simulated devices: built from a scenario, served, written as an exporter config."""
 
 import ipaddress
 import itertools
+import resource
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
@@ -10,33 +11,33 @@ from dataclasses import dataclass, field
 from typing import Any, Unpack
 
 from exporter.simulator.certificates import make_identity
-from exporter.simulator.clock import HostClock
+from exporter.simulator.clock import HostNanoseconds
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME, Access
-from exporter.simulator.file_limit import raise_file_limit
-from exporter.simulator.scenarios import Maker, Member, find_scenario
+from exporter.simulator.scenarios import Member, MemberFactory, find_scenario
 from exporter.simulator.server import DEFAULT_KEEPALIVE_SECONDS, DeviceServer, format_address
 
 SPREADS = {
     "port": "consecutive ports on one address",
     "address": "consecutive addresses 127.x.y.z on one port",
-    "shared": "as address, but one socket for all (Linux): half the file descriptors",
+    "shared": "like address, with one socket for all (Linux): half the file descriptors",
 }
-"""The ways in which devices are told apart, by name."""
+"""How devices differ in their addresses, by name."""
 
 OWN_CERTIFICATES = 200
-"""Larger fleets share one certificate: a TLS context each costs 20 KB and a millisecond."""
+"""Larger fleets share one certificate: a TLS context takes 20 KB and a millisecond per device."""
 
 _LAST_PORT = 65_535
+_SPARE_FILES = 64
 
 
 class FleetError(Exception):
-    """The fleet can't be served as asked; the message tells why."""
+    """The fleet can't be served; the message says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFleet:
-    """Devices with their labels, the scheme they are served by, and the account that they share."""
+    """Devices with their labels, the scheme, and the account that they share."""
 
     members: Sequence[Member]
     scheme: str
@@ -49,7 +50,7 @@ class SimulatedFleet:
         return [member.device for member in self.members]
 
     def device(self, name: str) -> SimulatedDevice:
-        """Find a device by its name. Raises KeyError."""
+        """Return the device of that name. Raises KeyError."""
         return {device.name: device for device in self.devices}[name]
 
 
@@ -58,14 +59,14 @@ def build_fleet(
     scenario: str = "healthy",
     *,
     scheme: str = "http",
-    host_nanoseconds: HostClock = time.time_ns,
+    host_nanoseconds: HostNanoseconds = time.time_ns,
     **access: Unpack[Access],
 ) -> SimulatedFleet:
-    """Make the first `count` devices of a scenario; `access` holds for all that have no own.
+    """Make the first `count` devices of a scenario; `access` is their account by default.
 
     Raises UnknownScenarioError, UnknownFaultError, or KeyError for an unknown policy.
     """
-    members = find_scenario(scenario).members(Maker(access, host_nanoseconds))
+    members = find_scenario(scenario).members(MemberFactory(access, host_nanoseconds))
     return SimulatedFleet(
         members=tuple(itertools.islice(members, count)),
         scheme=scheme,
@@ -76,27 +77,27 @@ def build_fleet(
 
 @dataclass(frozen=True, slots=True)
 class ServedFleet:
-    """A fleet that is being served; `addresses` (`host:port`) are in the order of its members."""
+    """A fleet while it is served; `addresses` (`host:port`) are in the order of its members."""
 
     fleet: SimulatedFleet
     addresses: Sequence[str]
 
     def address(self, name: str) -> str:
-        """Tell where the device of that name is. Raises KeyError."""
+        """Return the address of the device of that name. Raises KeyError."""
         names = (device.name for device in self.fleet.devices)
         return dict(zip(names, self.addresses, strict=True))[name]
 
     def exporter_config(self, *, interval: str = "10s", timeout: str = "5s") -> dict[str, Any]:
-        """Give the exporter's config for this fleet, ready for YAML; durations as Prometheus's."""
+        """Return the exporter's config for this fleet; durations in Prometheus's format."""
         account = {"username": self.fleet.username, "password": self.fleet.password}
-        module: dict[str, Any] = {"scheme": self.fleet.scheme, "auth": _literal(account)}
+        module: dict[str, Any] = {"scheme": self.fleet.scheme, "auth": _escape_dollars(account)}
         if self.fleet.scheme == "https":
             module["tls_config"] = {"insecure_skip_verify": True}
         devices = [
             {
                 "address": address,
-                **_literal({"name": member.device.name}),
-                "labels": _literal(member.labels),
+                **_escape_dollars({"name": member.device.name}),
+                "labels": _escape_dollars(member.labels),
             }
             for member, address in zip(self.fleet.members, self.addresses, strict=True)
         ]
@@ -107,8 +108,8 @@ class ServedFleet:
         }
 
 
-def _literal(texts: Mapping[str, str]) -> dict[str, str]:
-    """Write texts for the exporter's config, where a dollar starts a variable and two are one."""
+def _escape_dollars(texts: Mapping[str, str]) -> dict[str, str]:
+    """Double every dollar: in the exporter's config a single one starts a variable."""
     return {name: text.replace("$", "$$") for name, text in texts.items()}
 
 
@@ -123,15 +124,12 @@ async def serve_fleet(
 ) -> AsyncIterator[ServedFleet]:
     """Serve a fleet while the context lasts, the first device at `host` and `port`.
 
-    Port 0 takes free ones. `spread` is a name in `SPREADS`. Raises FleetError if ports, addresses
-    or file descriptors don't suffice, OSError if an address can't be had, MissingExtraError for
+    Port 0: free ports. `spread` is a name in `SPREADS`. Raises FleetError if there are too few
+    ports, addresses or file descriptors, OSError if an address can't be used, MissingExtraError for
     https without `cryptography`.
     """
-    places = _places(len(fleet.members), host, port, spread)
-    try:
-        raise_file_limit(1 if spread == "shared" else len(fleet.members))
-    except ValueError as error:
-        raise FleetError(str(error)) from None
+    places = _plan_addresses(len(fleet.members), host, port, spread)
+    raise_file_limit(1 if spread == "shared" else len(fleet.members))
     server = DeviceServer(keepalive_seconds=keepalive_seconds)
     try:
         yield ServedFleet(fleet, await _listen(server, fleet, places, spread))
@@ -142,7 +140,7 @@ async def serve_fleet(
 async def _listen(
     server: DeviceServer, fleet: SimulatedFleet, places: Sequence[tuple[str, int]], spread: str
 ) -> list[str]:
-    """Open the sockets and give the addresses, in the order of the members."""
+    """Open the sockets; return the addresses, in the order of the members."""
     contexts = _contexts(fleet)
     if spread == "shared":
         by_host = {host: device for (host, _), device in zip(places, fleet.devices, strict=True)}
@@ -151,15 +149,15 @@ async def _listen(
     addresses = []
     port = 0
     for device, (host, wanted) in zip(fleet.devices, places, strict=True):
-        # With one port for all and none asked for, the port that the first gets is everybody's.
+        # "address" uses one port for all devices; with port 0 that is the first device's free port.
         chosen = wanted or (port if spread == "address" else 0)
         _, port = await server.listen(device, host, chosen, next(contexts))
         addresses.append(format_address(host, port))
     return addresses
 
 
-def _places(count: int, host: str, port: int, spread: str) -> list[tuple[str, int]]:
-    """Work out where each device goes. Raises FleetError if there aren't so many places."""
+def _plan_addresses(count: int, host: str, port: int, spread: str) -> list[tuple[str, int]]:
+    """Return host and port of each device. Raises FleetError if there are too few."""
     if count < 1:
         raise FleetError("a fleet needs at least one device")
     if spread == "port":
@@ -168,12 +166,24 @@ def _places(count: int, host: str, port: int, spread: str) -> list[tuple[str, in
         return [(host, port and port + index) for index in range(count)]
     first = ipaddress.ip_address(host)
     if not (first.is_loopback and (first + count - 1).is_loopback):
-        raise FleetError(f"{count} addresses from {host} on aren't all loopback addresses")
+        raise FleetError(f"{count} addresses from {host} on are not all loopback addresses")
     return [(str(first + index), port) for index in range(count)]
 
 
+def raise_file_limit(sockets: int) -> None:
+    """Raise the soft limit of open files to the hard limit; each socket needs a file descriptor.
+
+    Raises FleetError if the hard limit is too low for `sockets`.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = sockets + _SPARE_FILES
+    if hard != resource.RLIM_INFINITY and needed > hard:
+        raise FleetError(f"{sockets} devices need {needed} open files, the limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def _contexts(fleet: SimulatedFleet) -> Iterator[ssl.SSLContext | None]:
-    """Give the TLS contexts of the devices in turn; None for each over plain HTTP."""
+    """Yield the TLS context of each device in turn; None over plain HTTP."""
     if fleet.scheme != "https":
         return itertools.repeat(None)
     if len(fleet.members) > OWN_CERTIFICATES:

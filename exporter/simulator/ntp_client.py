@@ -1,11 +1,11 @@
-"""A device's NTP client: its configuration and its synchronisations. Pure, time passed in."""
+"""A device's NTP client: its configuration and its synchronisations. No I/O, time passed in."""
 
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from exporter.simulator.clock import NANOSECONDS, SimulatedClock
-from exporter.simulator.parameters import PARAMETERS, Configuration, checked
+from exporter.simulator.parameters import PARAMETERS, Configuration, check_parameters
 
 _NANOSECONDS_PER_MILLISECOND = 1_000_000
 _JITTER_NANOSECONDS = 40_000
@@ -13,7 +13,7 @@ _JITTER_NANOSECONDS = 40_000
 
 @dataclass(frozen=True, slots=True)
 class Firmware:
-    """What a release of AXIS OS knows: its versions of the API and the fields that it lacks."""
+    """A release of AXIS OS: its API versions and the fields that it lacks."""
 
     name: str
     api_versions: tuple[str, ...]
@@ -21,7 +21,7 @@ class Firmware:
 
     @property
     def settable(self) -> frozenset[str]:
-        """The names of the parameters that setNTPClientConfiguration takes."""
+        """The names of the parameters that setNTPClientConfiguration accepts."""
         return frozenset(PARAMETERS) - self.absent_fields
 
 
@@ -36,16 +36,16 @@ OLD_FIRMWARE = Firmware(
 class SimulatedNtpClient:
     """The NTP client of one device.
 
-    It measures the clock at each synchronisation but doesn't steer it: the clock does what the test
-    or the scenario says. Synchronisations happen every 2^minpoll seconds of host time and are
-    worked out when somebody asks, so that ten thousand clients need no timer. All times are
-    nanoseconds since the Unix epoch on the host's clock.
+    It measures the clock at each synchronisation but doesn't correct it: tests and scenarios set
+    the clock. Synchronisations happen every 2^minpoll seconds of host time. They are computed on
+    request, so that ten thousand clients need no timers. All times are nanoseconds since the Unix
+    epoch on the host's clock.
     """
 
     __slots__ = (
         "_clock",
-        "_coming",
         "_last_attempt",
+        "_pending",
         "_seed",
         "_synced",
         "_time_offset_milliseconds",
@@ -62,7 +62,7 @@ class SimulatedNtpClient:
         self.ignores_settings = False
         self.settings_delay_nanoseconds = 0
         self.servers_answer = True
-        self._coming: tuple[int, Mapping[str, object]] | None = None
+        self._pending: tuple[int, Mapping[str, object]] | None = None
         self._clock = clock
         self._seed = zlib.crc32(name.encode())
         self._last_attempt: int | None = None
@@ -76,28 +76,28 @@ class SimulatedNtpClient:
         self._time_offset_milliseconds = 0.0
 
     def configure(self, parameters: Mapping[str, object], host_nanoseconds: int) -> None:
-        """Take new settings, all or none, and synchronise by them once they are in force.
+        """Accept new settings, all or none, and synchronise once they are applied.
 
         Raises InvalidParameterError for the first bad parameter.
         """
-        wanted = checked(parameters, self.configuration, self.firmware.settable)
+        settings = check_parameters(parameters, self.configuration, self.firmware.settable)
         if self.ignores_settings:
             return
-        self._coming = (host_nanoseconds + self.settings_delay_nanoseconds, wanted)
-        self._put_into_force(host_nanoseconds)
+        self._pending = (host_nanoseconds + self.settings_delay_nanoseconds, settings)
+        self._apply_pending(host_nanoseconds)
 
-    def _put_into_force(self, host_nanoseconds: int) -> None:
-        if self._coming is None or host_nanoseconds < self._coming[0]:
+    def _apply_pending(self, host_nanoseconds: int) -> None:
+        if self._pending is None or host_nanoseconds < self._pending[0]:
             return
-        due, wanted = self._coming
-        self._coming = None
-        for attribute, value in wanted.items():
+        due, settings = self._pending
+        self._pending = None
+        for attribute, value in settings.items():
             setattr(self.configuration, attribute, value)
         self._attempt(due)
 
     def section(self, host_nanoseconds: int) -> dict[str, object]:
-        """Give the `client` section (reference: "getNTPInfo"), in a device's order."""
-        self._put_into_force(host_nanoseconds)
+        """Return the `client` section (reference: "getNTPInfo"), in a device's order."""
+        self._apply_pending(host_nanoseconds)
         self.synchronise(host_nanoseconds)
         configuration = self.configuration
         fields = {
@@ -119,12 +119,12 @@ class SimulatedNtpClient:
         return {name: value for name, value in fields.items() if name not in absent}
 
     def synchronise(self, host_nanoseconds: int) -> None:
-        """Catch up with the synchronisations due since the last look."""
+        """Compute the latest synchronisation that was due by that time."""
         if not self._is_active():
             return
         interval = self._interval()
         if self._last_attempt is None:
-            # Devices don't start in step: each is somewhere within its first interval.
+            # Devices don't start at the same time: each is somewhere within its first interval.
             self._attempt(host_nanoseconds - self._seed % interval)
             return
         due = (host_nanoseconds - self._last_attempt) // interval
@@ -132,7 +132,7 @@ class SimulatedNtpClient:
             self._attempt(self._last_attempt + due * interval)
 
     def _attempt(self, host_nanoseconds: int) -> None:
-        """Try to synchronise; only a success changes what is reported (`synced` latches)."""
+        """Try to synchronise. Only a success changes the reported values (`synced` stays true)."""
         if not self._is_active():
             return
         self._last_attempt = host_nanoseconds
@@ -142,18 +142,18 @@ class SimulatedNtpClient:
             self._synced = True
 
     def _is_active(self) -> bool:
-        return self.configuration.enabled and bool(self.configuration.servers_in_force())
+        return self.configuration.enabled and bool(self.configuration.active_servers())
 
     def _interval(self) -> int:
         return NANOSECONDS << self.configuration.minpoll
 
     def _jitter(self) -> int:
-        """Make the error of one measurement: the same each time that it is worked out."""
+        """Return the error of the last measurement, the same value on every call."""
         noise = zlib.crc32(f"{self._seed}:{self._last_attempt}".encode())
         return noise % (2 * _JITTER_NANOSECONDS) - _JITTER_NANOSECONDS
 
     def _seconds_to_next_sync(self, host_nanoseconds: int) -> int:
-        """Count down; 0 when no servers are used, and (seen on devices) while not synced."""
+        """Return timeToNextSync: 0 without active servers and, as on devices, while not synced."""
         if self._last_attempt is None or not self._synced or not self._is_active():
             return 0
         return (self._last_attempt + self._interval() - host_nanoseconds) // NANOSECONDS

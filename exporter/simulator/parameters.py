@@ -1,4 +1,4 @@
-"""The parameters of setNTPClientConfiguration: how each is checked and what it sets. Pure.
+"""The parameters of setNTPClientConfiguration: how each is checked and what it sets. No I/O.
 
 Reference: "setNTPClientConfiguration" and "NTP invalid parameter error sub codes".
 """
@@ -11,7 +11,7 @@ _HOST_MAXIMUM = 255
 
 
 class InvalidParameterError(Exception):
-    """A parameter was refused; `sub_code` is the reference's, None where it has none."""
+    """A parameter is invalid; `sub_code` is from the reference, None if it defines none."""
 
     def __init__(self, sub_code: int | None) -> None:
         super().__init__(sub_code)
@@ -22,8 +22,8 @@ class InvalidParameterError(Exception):
 class Configuration:
     """The configuration of a device's NTP client; poll exponents are log2 of seconds.
 
-    `advertised_servers` come from DHCP and `maximum_static_servers` from the firmware: neither can
-    be set over the API.
+    `advertised_servers` come from DHCP and `maximum_static_servers` from the firmware: the API
+    can't set them.
     """
 
     enabled: bool = True
@@ -37,8 +37,8 @@ class Configuration:
     maxpoll: int = 10
     maximum_static_servers: int = 5
 
-    def servers_in_force(self) -> list[str]:
-        """Tell which servers the client uses: NTS, static, or DHCP falling back to static."""
+    def active_servers(self) -> list[str]:
+        """Return the servers that the client uses: NTS, static, or DHCP with static as fallback."""
         if self.nts_enabled:
             return self.nts_ke_servers
         if self.servers_source == "static":
@@ -46,19 +46,19 @@ class Configuration:
         return self.advertised_servers or self.static_servers
 
 
-def _boolean(value: object, _configuration: Configuration) -> bool:
+def _check_boolean(value: object, _configuration: Configuration) -> bool:
     if not isinstance(value, bool):
         raise TypeError
     return value
 
 
-def _source(value: object, _configuration: Configuration) -> str:
+def _check_source(value: object, _configuration: Configuration) -> str:
     if value not in ("DHCP", "static"):
         raise ValueError
     return str(value)
 
 
-def _exponent(value: object, _configuration: Configuration) -> int:
+def _check_exponent(value: object, _configuration: Configuration) -> int:
     if not isinstance(value, int) or isinstance(value, bool):
         raise TypeError
     if not 0 <= value <= _EXPONENT_MAXIMUM:
@@ -66,8 +66,8 @@ def _exponent(value: object, _configuration: Configuration) -> int:
     return value
 
 
-def _names(value: object, _configuration: Configuration) -> list[str]:
-    """Take a list of names; [] and [""] both clear it, says the reference."""
+def _check_names(value: object, _configuration: Configuration) -> list[str]:
+    """Check a list of names; by the reference, [] and [""] both clear it."""
     if not isinstance(value, list):
         raise TypeError
     if value in ([], [""]):
@@ -77,21 +77,21 @@ def _names(value: object, _configuration: Configuration) -> list[str]:
     return list(value)
 
 
-def _servers(value: object, configuration: Configuration) -> list[str]:
-    names = _names(value, configuration)
+def _check_servers(value: object, configuration: Configuration) -> list[str]:
+    names = _check_names(value, configuration)
     if len(names) > configuration.maximum_static_servers:
         raise ValueError
     return names
 
 
 def _is_name(name: str) -> bool:
-    """Whether it could be a server: the field facts call these opaque, so not much is asked."""
+    """Return whether this could be a server: devices accept almost any text."""
     return 0 < len(name) <= _HOST_MAXIMUM and not any(character.isspace() for character in name)
 
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """One row: the attribute of `Configuration`, the sub code of its error, and its check."""
+    """One parameter: the attribute of `Configuration`, the sub code of its error, its check."""
 
     attribute: str
     sub_code: int
@@ -99,47 +99,47 @@ class Parameter:
 
 
 PARAMETERS: Mapping[str, Parameter] = {
-    "enabled": Parameter("enabled", 1, _boolean),
-    "serversSource": Parameter("servers_source", 2, _source),
-    "staticServers": Parameter("static_servers", 3, _servers),
-    "NTSEnabled": Parameter("nts_enabled", 5, _boolean),
-    "staticNTSKEServers": Parameter("nts_ke_servers", 6, _servers),
-    "minpoll": Parameter("minpoll", 7, _exponent),
-    "maxpoll": Parameter("maxpoll", 8, _exponent),
-    "NTSKEServerCACerts": Parameter("nts_ke_ca_certificates", 9, _names),
+    "enabled": Parameter("enabled", 1, _check_boolean),
+    "serversSource": Parameter("servers_source", 2, _check_source),
+    "staticServers": Parameter("static_servers", 3, _check_servers),
+    "NTSEnabled": Parameter("nts_enabled", 5, _check_boolean),
+    "staticNTSKEServers": Parameter("nts_ke_servers", 6, _check_servers),
+    "minpoll": Parameter("minpoll", 7, _check_exponent),
+    "maxpoll": Parameter("maxpoll", 8, _check_exponent),
+    "NTSKEServerCACerts": Parameter("nts_ke_ca_certificates", 9, _check_names),
 }
-"""Every parameter that can be set, by its name in the API; sub code 4 is nobody's."""
+"""Every parameter that can be set, by its name in the API; no parameter has sub code 4."""
 
 
-def checked(
+def check_parameters(
     parameters: Mapping[str, object], configuration: Configuration, known: frozenset[str]
 ) -> dict[str, object]:
-    """Check all parameters and give the new values by attribute; nothing is changed yet.
+    """Check all parameters; return the new values by attribute and change nothing.
 
-    Raises InvalidParameterError with the sub code of the first bad one in the table's order, or
-    without one for a name that is not among the `known`.
+    Raises InvalidParameterError with the sub code of the first bad parameter in the table's order,
+    or without a sub code for a name that is not in `known`.
     """
     if not parameters.keys() <= known:
         raise InvalidParameterError(None)
-    wanted: dict[str, object] = {}
+    settings: dict[str, object] = {}
     for name, row in PARAMETERS.items():
         if name in parameters:
             try:
-                wanted[row.attribute] = row.check(parameters[name], configuration)
+                settings[row.attribute] = row.check(parameters[name], configuration)
             except (TypeError, ValueError):
                 raise InvalidParameterError(row.sub_code) from None
-    _check_poll_order(wanted, configuration)
-    return wanted
+    _check_poll_order(settings, configuration)
+    return settings
 
 
-def _check_poll_order(wanted: Mapping[str, object], configuration: Configuration) -> None:
-    """Refuse a minpoll above maxpoll; the reference's sentence on it is a misprint.
+def _check_poll_order(settings: Mapping[str, object], configuration: Configuration) -> None:
+    """Reject a minpoll above maxpoll (the reference's sentence about it has a misprint).
 
-    It is the fault of the one that was sent; of minpoll if both were.
+    The error names the parameter that was sent, or minpoll if both were.
     """
-    minpoll = wanted.get("minpoll", configuration.minpoll)
-    maxpoll = wanted.get("maxpoll", configuration.maxpoll)
+    minpoll = settings.get("minpoll", configuration.minpoll)
+    maxpoll = settings.get("maxpoll", configuration.maxpoll)
     if isinstance(minpoll, int) and isinstance(maxpoll, int) and minpoll > maxpoll:
         raise InvalidParameterError(
-            PARAMETERS["minpoll" if "minpoll" in wanted else "maxpoll"].sub_code
+            PARAMETERS["minpoll" if "minpoll" in settings else "maxpoll"].sub_code
         )

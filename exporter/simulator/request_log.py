@@ -1,22 +1,19 @@
-"""What a simulated device remembers of its visitors, for tests to ask."""
+"""The requests that a simulated device has received, for tests."""
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
 
+from exporter.simulator.wire import Request
+
 REMEMBERED_REQUESTS = 8
-"""So many of the last requests are kept whole: ten thousand devices must fit in one process."""
+"""How many of the last requests are kept: ten thousand devices must fit in one process."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeenRequest:
-    """One request and what became of it; `api_method` is None unless the API was reached."""
+    """One request and the status of its reply; `api_method` is None unless the API was reached."""
 
-    method: str
-    target: str
-    authorization: str | None
-    content_type: str | None
-    body: bytes
-    host_nanoseconds: int
+    request: Request
     status: int
     api_method: str | None
 
@@ -25,8 +22,8 @@ class SeenRequest:
 class RequestLog:
     """Counters since the start or the last `clear`, and the last few requests, oldest first.
 
-    `total` counts every HTTP request, `authorized` those that authentication let in. `statuses`
-    and `api_methods` count replies by HTTP status and by method of the API.
+    `total` counts every HTTP request, `authorized` those with valid credentials. `statuses` and
+    `api_methods` count replies by HTTP status and by API method.
     """
 
     connections: int = 0
@@ -37,21 +34,23 @@ class RequestLog:
     recent: deque[SeenRequest] = field(default_factory=lambda: deque(maxlen=REMEMBERED_REQUESTS))
 
     @property
-    def last(self) -> SeenRequest:
+    def last(self) -> Request:
         """The latest request. Raises IndexError if there was none."""
-        return self.recent[-1]
+        return self.recent[-1].request
 
-    def note(self, seen: SeenRequest, *, authorized: bool) -> None:
-        """Count one request."""
+    def record(
+        self, request: Request, status: int, api_method: str | None, *, authorized: bool
+    ) -> None:
+        """Count one request and keep it."""
         self.total += 1
         self.authorized += authorized
-        self.statuses[seen.status] += 1
-        if seen.api_method is not None:
-            self.api_methods[seen.api_method] += 1
-        self.recent.append(seen)
+        self.statuses[status] += 1
+        if api_method is not None:
+            self.api_methods[api_method] += 1
+        self.recent.append(SeenRequest(request, status, api_method))
 
     def clear(self) -> None:
-        """Start counting anew."""
+        """Reset the counters and discard the requests."""
         self.connections = self.total = self.authorized = 0
         self.statuses.clear()
         self.api_methods.clear()

@@ -1,4 +1,4 @@
-"""Fleets in typical states: who is in them and what is wrong with whom. Pure."""
+"""Fleets in typical states: their devices, labels and faults. No I/O."""
 
 import itertools
 import time
@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from exporter.simulator.clock import HostClock, SimulatedClock
+from exporter.simulator.clock import HostNanoseconds, SimulatedClock
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.device_state import Access
 from exporter.simulator.faults import FAULTS, find_fault
@@ -17,23 +17,23 @@ _HEALTHY_OFFSET_MICROSECONDS = 5_000
 
 
 class UnknownScenarioError(ValueError):
-    """There is no scenario of that name."""
+    """No scenario has that name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A device of a fleet, with the labels that an operator would give it."""
+    """A device of a fleet, with its labels in the exporter's config."""
 
     device: SimulatedDevice
     labels: Mapping[str, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
-    """Makes the members of one fleet: the same account and host clock for all."""
+class MemberFactory:
+    """Makes the members of one fleet, all with the same account and host clock."""
 
     access: Access = field(default_factory=Access, repr=False)
-    host_nanoseconds: HostClock = time.time_ns
+    host_nanoseconds: HostNanoseconds = time.time_ns
 
     def make(
         self,
@@ -42,11 +42,11 @@ class Maker:
         fault: str | None = None,
         own_access: Access | None = None,
     ) -> Member:
-        """Make one whose clock is at most 5 ms off; `own_access` overrides the fleet's."""
+        """Make a member with a clock offset of at most 5 ms; `own_access` overrides `access`."""
         spread = 2 * _HEALTHY_OFFSET_MICROSECONDS + 1
-        off = zlib.crc32(name.encode()) % spread - _HEALTHY_OFFSET_MICROSECONDS
+        offset = zlib.crc32(name.encode()) % spread - _HEALTHY_OFFSET_MICROSECONDS
         clock = SimulatedClock(
-            offset_seconds=off / _MICROSECONDS, host_nanoseconds=self.host_nanoseconds
+            offset_seconds=offset / _MICROSECONDS, host_nanoseconds=self.host_nanoseconds
         )
         access: Access = {**self.access, **(own_access or {})}
         return Member(SimulatedDevice(name, fault=fault, clock=clock, **access), labels)
@@ -54,10 +54,10 @@ class Maker:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario: a line for --help, and who comes, without end."""
+    """One scenario: a description for --help, and an endless iterator of members."""
 
     description: str
-    members: Callable[[Maker], Iterator[Member]]
+    members: Callable[[MemberFactory], Iterator[Member]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ _DEMO = (
     _Row("dock-1", "warehouse", "hall-1"),
     _Row("dock-2", "warehouse", "hall-1", "hang"),
     _Row("dock-3", "warehouse", "hall-1"),
-    # Its clock was right when its time server died: only an outside look tells that it is not.
+    # Its clock was right when its time server died: only the measured offset shows the error.
     _Row("dock-4", "warehouse", "hall-1", "server_dead", late_step_seconds=-1.8),
     _Row("aisle-1", "warehouse", "hall-2"),
     _Row("aisle-2", "warehouse", "hall-2"),
@@ -97,44 +97,44 @@ _DEMO = (
 )
 
 
-def _demo(maker: Maker) -> Iterator[Member]:
-    """Make the demo's devices; after the last row again from the first, with a number."""
+def _demo(factory: MemberFactory) -> Iterator[Member]:
+    """Make the demo's devices; after the last row, start again with numbered names."""
     for round_number in itertools.count(1):
         suffix = "" if round_number == 1 else f"-no{round_number}"
         for row in _DEMO:
             labels = {"site": row.site, "building": row.building}
-            member = maker.make(row.name + suffix, labels, row.fault, row.access)
+            member = factory.make(row.name + suffix, labels, row.fault, row.access)
             member.device.clock.step(row.late_step_seconds)
             yield member
 
 
-def _cycling(*faults: str | None) -> Callable[[Maker], Iterator[Member]]:
-    """Make devices that have these faults in turn; the label `state` tells which."""
+def _cycle(*faults: str | None) -> Callable[[MemberFactory], Iterator[Member]]:
+    """Make devices with these faults in turn; the label `state` names the fault."""
 
-    def members(maker: Maker) -> Iterator[Member]:
+    def members(factory: MemberFactory) -> Iterator[Member]:
         for number, fault in enumerate(itertools.cycle(faults), start=1):
             labels = {"site": "simulated", "state": fault or "healthy"}
-            yield maker.make(f"sim-{number:05}", labels, fault)
+            yield factory.make(f"sim-{number:05}", labels, fault)
 
     return members
 
 
 SCENARIOS: dict[str, Scenario] = {
-    "healthy": Scenario("all is well, clocks at most 5 ms off", _cycling(None)),
-    "demo": Scenario(f"{len(_DEMO)} devices of three sites, some in trouble", _demo),
-    "mixed": Scenario("a healthy device, then one of each fault", _cycling(None, *FAULTS)),
+    "healthy": Scenario("no faults, clocks at most 5 ms off", _cycle(None)),
+    "demo": Scenario(f"{len(_DEMO)} devices of three sites, some with problems", _demo),
+    "mixed": Scenario("a healthy device, then one device with each fault", _cycle(None, *FAULTS)),
 }
-"""All scenarios by name; `fault:NAME` is another for each fault."""
+"""All scenarios by name, besides `fault:NAME`."""
 
 
 def find_scenario(name: str) -> Scenario:
-    """Find a scenario, `fault:NAME` included.
+    """Find a scenario by its name, which may be `fault:NAME`.
 
-    Raises UnknownScenarioError, or UnknownFaultError for a `fault:` that there isn't.
+    Raises UnknownScenarioError, or UnknownFaultError for an unknown fault.
     """
     if name.startswith(_FAULT_PREFIX):
         fault = find_fault(name.removeprefix(_FAULT_PREFIX))
-        return Scenario(fault.description, _cycling(fault.name))
+        return Scenario(fault.description, _cycle(fault.name))
     if name not in SCENARIOS:
-        raise UnknownScenarioError(f"no scenario is called {name!r}")
+        raise UnknownScenarioError(f"unknown scenario {name!r}")
     return SCENARIOS[name]

@@ -11,33 +11,32 @@ from typing import Any
 from aiohttp import web
 
 from exporter.simulator.api import MAXIMUM_BODY_BYTES
-from exporter.simulator.delivery import deliver
 from exporter.simulator.device import SimulatedDevice
-from exporter.simulator.wire import Request
+from exporter.simulator.wire import Request, deliver
 
 DEFAULT_KEEPALIVE_SECONDS = 180.0
-"""How long an idle connection stays open, as seen on devices."""
+"""How long an idle connection stays open, as on devices."""
 
 _BACKLOG = 128
-_EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - looked up, not bound
+_ALL_ADDRESSES = ("0.0.0.0", "::")  # noqa: S104 - looked up, not bound
 _SHUTDOWN_SECONDS = 1.0
 
 
-class _Sent(web.StreamResponse):
-    """Tells aiohttp that the reply is on its way already, and whether the connection goes on.
+class _SentResponse(web.StreamResponse):
+    """Makes aiohttp send nothing, and keep or close the connection.
 
-    Replies are written as bytes by `delivery`: aiohttp would mend what shall be broken (it adds a
-    Date where there is none) and sends nothing by halves.
+    `wire.deliver` has already written the reply: aiohttp would repair faulty replies (it adds a
+    missing Date) and can't send half of one.
     """
 
     def __init__(self, *, keep_alive: bool) -> None:
         super().__init__()
-        self._goes_on = keep_alive
+        self._kept_alive = keep_alive
 
     @property
     def keep_alive(self) -> bool:
-        """Whether another request may follow."""
-        return self._goes_on
+        """Whether the connection stays open for another request."""
+        return self._kept_alive
 
     async def prepare(self, _request: web.BaseRequest) -> None:
         """Send no headers."""
@@ -47,15 +46,15 @@ class _Sent(web.StreamResponse):
 
 
 class DeviceServer(web.Server):
-    """Serves any number of devices, each on its own socket; one handler for all of them.
+    """Serves any number of devices with one handler, usually each on its own socket.
 
-    `keepalive_seconds`: an idle connection is closed after so long.
+    `keepalive_seconds`: how long an idle connection stays open.
     """
 
     def __init__(self, *, keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS) -> None:
         super().__init__(
             self._handle,
-            handler_cancellation=True,  # a client that goes away ends what hangs
+            handler_cancellation=True,  # when a client disconnects, its endless reply ends
             keepalive_timeout=keepalive_seconds,
             access_log=None,
         )
@@ -63,16 +62,16 @@ class DeviceServer(web.Server):
         self._open: dict[Any, tuple[SimulatedDevice, asyncio.Transport]] = {}
         self._listeners: list[asyncio.Server] = []
         self._stopping = asyncio.Event()
-        self._all_gone = asyncio.Event()
-        self._all_gone.set()
-        self._replies = {kept: _Sent(keep_alive=kept) for kept in (True, False)}
+        self._no_connections = asyncio.Event()
+        self._no_connections.set()
+        self._responses = {kept: _SentResponse(keep_alive=kept) for kept in (True, False)}
 
     async def listen(
         self, device: SimulatedDevice, host: str, port: int, tls: ssl.SSLContext | None = None
     ) -> tuple[str, int]:
-        """Open a device's socket (port 0: a free one) and give its address.
+        """Open a device's socket (port 0: a free port) and return its address.
 
-        Raises OSError, which names the address, if it can't be had.
+        Raises OSError, which names the address, if it can't be used.
         """
         bound = _bind(host, port)
         address: tuple[str, int] = bound.getsockname()[:2]
@@ -86,10 +85,10 @@ class DeviceServer(web.Server):
         port: int,
         tls: ssl.SSLContext | None = None,
     ) -> int:
-        """Open one socket for devices at many addresses 127.x.y.z, and give its port. Linux only.
+        """Open one socket for devices at many addresses 127.x.y.z; return its port. Linux only.
 
-        Half the file descriptors of a socket each, which is what ten thousand devices run out of.
-        Raises OSError if the port can't be had.
+        Needs half the file descriptors of one socket per device, for ten thousand devices. Raises
+        OSError if the port can't be used.
         """
         bound = _bind("0.0.0.0", port, interface="lo")  # noqa: S104 - tied to the loopback
         shared_port = int(bound.getsockname()[1])
@@ -106,7 +105,7 @@ class DeviceServer(web.Server):
         self._listeners.append(listener)
 
     async def stop(self) -> None:
-        """Close everything; what hangs ends now. Returns when every connection is gone."""
+        """Close everything and end endless replies. Returns when no connection is left."""
         self._stopping.set()
         for listener in self._listeners:
             listener.close()
@@ -114,38 +113,38 @@ class DeviceServer(web.Server):
         await self.shutdown(_SHUTDOWN_SECONDS)
         for _, transport in self._open.values():
             transport.abort()
-        await self._all_gone.wait()
+        await self._no_connections.wait()
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Note which device it is for; aiohttp calls this."""
+        """Find the device of the connection; aiohttp calls this."""
         super().connection_made(handler, transport)
         device = self._device_at(*transport.get_extra_info("sockname")[:2])
-        if device is None:  # on a shared socket: an address of the host that is no device's
+        if device is None:  # a shared socket also accepts connections to addresses without a device
             transport.abort()
             return
         device.requests.connections += 1
         self._open[handler] = (device, transport)
-        self._all_gone.clear()
+        self._no_connections.clear()
 
     def connection_lost(
         self, handler: web.RequestHandler, exc: BaseException | None = None
     ) -> None:
-        """Forget the connection; aiohttp calls this."""
+        """Remove the connection; aiohttp calls this."""
         super().connection_lost(handler, exc)
         self._open.pop(handler, None)
         if not self._open:
-            self._all_gone.set()
+            self._no_connections.set()
 
     def _device_at(self, host: str, port: int) -> SimulatedDevice | None:
-        """Find the device at a local address, or the one that listens on all addresses."""
-        candidates = (self._devices.get((name, port)) for name in (host, *_EVERYWHERE))
+        """Return the device at a local address, or the one that listens on all addresses."""
+        candidates = (self._devices.get((name, port)) for name in (host, *_ALL_ADDRESSES))
         return next(filter(None, candidates), None)
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
-        """Read a request, let its device answer, send the reply."""
+        """Read a request, let its device handle it, send the reply."""
         connection = self._open.get(incoming.protocol)
         if connection is None:
-            return self._replies[False]
+            return self._responses[False]
         device, transport = connection
         read_at = device.clock.host_nanoseconds()
         body = await _read_body(incoming)
@@ -159,15 +158,15 @@ class DeviceServer(web.Server):
             content_type=headers.get("Content-Type"),
             secure=incoming.secure,
         )
-        kept = incoming.keep_alive and not self._stopping.is_set()
+        keep_alive = incoming.keep_alive and not self._stopping.is_set()
         reply = device.handle(request)
-        kept = await deliver(reply, transport, self._stopping, keep_alive=kept)
-        return self._replies[kept]
+        kept = await deliver(reply, transport, self._stopping, keep_alive=keep_alive)
+        return self._responses[kept]
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
-    """A device that is being served, and where."""
+class ServedDevice:
+    """A device while it is served, and its address."""
 
     device: SimulatedDevice
     host: str
@@ -176,7 +175,7 @@ class Served:
 
     @property
     def address(self) -> str:
-        """Where it is, as `host:port`."""
+        """The address as `host:port`."""
         return format_address(self.host, self.port)
 
 
@@ -188,21 +187,21 @@ async def serve(
     port: int = 0,
     tls: ssl.SSLContext | None = None,
     keepalive_seconds: float = DEFAULT_KEEPALIVE_SECONDS,
-) -> AsyncIterator[Served]:
-    """Serve one device while the context lasts; port 0 takes a free one.
+) -> AsyncIterator[ServedDevice]:
+    """Serve one device while the context lasts; port 0: a free port.
 
-    Raises OSError if the address can't be had.
+    Raises OSError if the address can't be used.
     """
     server = DeviceServer(keepalive_seconds=keepalive_seconds)
     try:
         bound_host, bound_port = await server.listen(device, host, port, tls)
-        yield Served(device, bound_host, bound_port, tls is not None)
+        yield ServedDevice(device, bound_host, bound_port, tls is not None)
     finally:
         await server.stop()
 
 
 def format_address(host: str, port: int) -> str:
-    """Write an address as URLs and configs have it: `host:port`, `[v6]:port`."""
+    """Return an address as in URLs and configs: `host:port` or `[v6]:port`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
@@ -223,11 +222,11 @@ def _bind(host: str, port: int, *, interface: str | None = None) -> socket.socke
 
 
 async def _read_body(incoming: web.BaseRequest) -> bytes:
-    """Read the body, but not much more than ntp.cgi takes: the excess is enough to refuse it."""
-    pieces = bytearray()
-    while len(pieces) <= MAXIMUM_BODY_BYTES:
-        piece = await incoming.content.readany()
-        if not piece:
+    """Read the body until it is longer than ntp.cgi accepts."""
+    body = bytearray()
+    while len(body) <= MAXIMUM_BODY_BYTES:
+        chunk = await incoming.content.readany()
+        if not chunk:
             break
-        pieces += piece
-    return bytes(pieces)
+        body += chunk
+    return bytes(body)

@@ -1,4 +1,4 @@
-"""What people are told: receives Alertmanager's webhooks, a path for each receiver."""
+"""Receives Alertmanager's notifications as webhooks, with one path per receiver."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from aiohttp import web
 from tests.support.programs import LOOPBACK
 
 Key = frozenset[tuple[str, str]]
-"""An alert by all of its labels."""
+"""All labels of an alert."""
 
 
-class Told(NamedTuple):
-    """One alert of one notification, as an operator reads it; `device` is empty for exporters'."""
+class Notice(NamedTuple):
+    """The part of a notification that tests compare; `device` is empty for alerts of exporters."""
 
     receiver: str
     alert: str
@@ -28,7 +28,7 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True)
 class Notification:
-    """One alert of one notification, and when it came (monotonic seconds)."""
+    """One alert of one notification, and when it was received (monotonic seconds)."""
 
     received: float
     receiver: str
@@ -40,39 +40,39 @@ class Notification:
         return frozenset(self.labels.items())
 
     @property
-    def told(self) -> Told:
+    def notice(self) -> Notice:
         labels = self.labels
         device = labels.get("device", "")
-        return Told(self.receiver, labels["alertname"], labels["severity"], device, self.status)
+        return Notice(self.receiver, labels["alertname"], labels["severity"], device, self.status)
 
 
 @dataclass
 class Inbox:
-    """Every notification so far, oldest first; filled by the loop, read by tests."""
+    """All notifications, oldest first; filled by the event loop, read by tests."""
 
     notifications: list[Notification] = field(default_factory=list)
 
     def since(self, start: float) -> Inbox:
-        """What came after a moment (monotonic seconds)."""
+        """Return the notifications since then (monotonic seconds)."""
         return Inbox([each for each in self.notifications if each.received >= start])
 
-    def told(self) -> set[Told]:
-        """What was told, repetitions left out."""
-        return {each.told for each in self.notifications}
+    def notices(self) -> set[Notice]:
+        """Return the notices without repetitions."""
+        return {each.notice for each in self.notifications}
 
-    def first(self, told: Told) -> float:
-        """When it was first told."""
-        return next(each.received for each in self.notifications if each.told == told)
+    def first(self, notice: Notice) -> float:
+        """Return when it was first received."""
+        return next(each.received for each in self.notifications if each.notice == notice)
 
     def firing(self) -> set[Key]:
-        """The alerts that somebody was told of last as firing."""
+        """Return the alerts whose last notification was `firing`."""
         last = {(each.receiver, each.key): each.status for each in list(self.notifications)}
         return {key for (_, key), status in last.items() if status == "firing"}
 
 
 @asynccontextmanager
 async def receiving(inbox: Inbox) -> AsyncIterator[str]:
-    """Receive while the context lasts; gives the URL before the receiver's name."""
+    """Receive while the context lasts; yield the URL without the receiver's name."""
     app = web.Application()
     app.router.add_post("/{receiver}", _handler(inbox))
     runner = web.AppRunner(app, access_log=None)

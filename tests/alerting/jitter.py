@@ -1,4 +1,4 @@
-"""A network with jitter: relays before devices that hold back what they pass on, for a while."""
+"""A network with jitter: relays that delay all data to and from devices."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.programs import LOOPBACK
 
 @asynccontextmanager
 async def jittering(served: ServedFleet, most_seconds: float) -> AsyncIterator[ServedFleet]:
-    """The fleet behind relays that hold everything for up to so long, either way; 0: as it is."""
+    """Yield the fleet behind relays that delay up to that long in each direction; 0: no relays."""
     if not most_seconds:
         yield served
         return
@@ -25,9 +25,9 @@ async def jittering(served: ServedFleet, most_seconds: float) -> AsyncIterator[S
 
 @asynccontextmanager
 async def _relaying(address: str, most_seconds: float) -> AsyncIterator[str]:
-    """Relay to an address while the context lasts; gives the address to use instead."""
+    """Relay to an address while the context lasts; yield the relay's address."""
     host, _, port = address.rpartition(":")
-    open_ones: set[asyncio.Task[None]] = set()
+    tasks: set[asyncio.Task[None]] = set()
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         device = await asyncio.open_connection(host, int(port))
@@ -35,38 +35,38 @@ async def _relaying(address: str, most_seconds: float) -> AsyncIterator[str]:
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.create_task(relay(reader, writer))
-        open_ones.add(task)
-        task.add_done_callback(open_ones.discard)
+        tasks.add(task)
+        task.add_done_callback(tasks.discard)
 
     server = await asyncio.start_server(accept, LOOPBACK, 0)
     try:
         yield "{}:{}".format(*server.sockets[0].getsockname())
     finally:
         server.close()
-        for task in open_ones:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*open_ones, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
-Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
-async def _relay(client: Connection, device: Connection, most_seconds: float) -> None:
-    """Pass on both ways until either side closes."""
-    ways = [
-        asyncio.create_task(_pass_on(client[0], device[1], most_seconds)),
-        asyncio.create_task(_pass_on(device[0], client[1], most_seconds)),
+async def _relay(client: Streams, device: Streams, most_seconds: float) -> None:
+    """Forward in both directions until either side closes."""
+    directions = [
+        asyncio.create_task(_forward(client[0], device[1], most_seconds)),
+        asyncio.create_task(_forward(device[0], client[1], most_seconds)),
     ]
     try:
-        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(directions, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        for way in ways:
-            way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
+        for direction in directions:
+            direction.cancel()
+        await asyncio.gather(*directions, return_exceptions=True)
         await _close(client[1], device[1])
 
 
-async def _pass_on(
+async def _forward(
     source: asyncio.StreamReader, sink: asyncio.StreamWriter, most_seconds: float
 ) -> None:
     while data := await source.read(65536):

@@ -1,4 +1,4 @@
-"""The shipped rules, read: what tests, docs and the time scale see of them."""
+"""The shipped alerting rules, as Python objects."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ ALERTMANAGER_EXAMPLE: Final = ROOT / "deploy/alertmanager.example.yml"
 
 
 @dataclass(frozen=True)
-class Alert:
-    """One alerting rule; an alert of two severities has two."""
+class AlertRule:
+    """One alerting rule; an alert with two severities has two rules."""
 
     name: str
     expression: str
@@ -27,24 +27,24 @@ class Alert:
 
 
 def load(file: Path) -> Any:
-    """A YAML file's content."""
+    """Return the content of a YAML file."""
     return yaml.safe_load(file.read_text("utf-8"))
 
 
 def rules() -> list[dict[str, Any]]:
-    """Every rule, recording ones included, in the file's order."""
+    """Return every rule, including recording rules, in the file's order."""
     return [rule for group in load(RULES)["groups"] for rule in group["rules"]]
 
 
-def alerts() -> Iterator[Alert]:
-    """Every alerting rule, in the file's order."""
+def alerts() -> Iterator[AlertRule]:
+    """Yield every alerting rule, in the file's order."""
     for rule in rules():
         if "alert" in rule:
             assert set(rule["labels"]) == {"severity"}, rule["alert"]
             severity = rule["labels"]["severity"]
-            yield Alert(rule["alert"], rule["expr"], rule["for"], severity, rule["annotations"])
+            yield AlertRule(rule["alert"], rule["expr"], rule["for"], severity, rule["annotations"])
 
 
 def recorded() -> set[str]:
-    """The names that recording rules give."""
+    """Return the names of the recorded series."""
     return {rule["record"] for rule in rules() if "record" in rule}

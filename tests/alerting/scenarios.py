@@ -1,4 +1,4 @@
-"""Faults of a site's devices and exporter, and what its people are told of each, and not told."""
+"""Faults of devices and of the exporter, and the notifications that each must cause."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Final
 
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.device_state import DEFAULT_PASSWORD
-from exporter.simulator.scenarios import Maker, Member
-from tests.alerting.inbox import Told
+from exporter.simulator.scenarios import Member, MemberFactory
+from tests.alerting.inbox import Notice
 
 
 @dataclass(frozen=True)
-class Alert:
-    """An alert by what matters to who is told."""
+class ExpectedAlert:
+    """An alert by its name and severity."""
 
     name: str
     severity: str
@@ -23,32 +23,32 @@ class Alert:
         return f"{self.name} ({self.severity})"
 
 
-DEVICE_DOWN: Final = Alert("AxisNTPDeviceDown", "warning")
-CLOCK_STEPPED: Final = Alert("AxisNTPClockStepped", "info")
+DEVICE_DOWN: Final = ExpectedAlert("AxisNTPDeviceDown", "warning")
+CLOCK_STEPPED: Final = ExpectedAlert("AxisNTPClockStepped", "info")
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """What happens, who is told of which alert, and which alerts fire too but are suppressed.
+    """A fault, the receiver of its alert, and the alerts that fire too but are suppressed.
 
-    `afterwards` are (receiver, alert) that mending it brings.
+    `afterwards`: (receiver, alert) pairs that the repair causes.
     """
 
     name: str
     receiver: str
-    alert: Alert
-    suppressed: tuple[Alert, ...] = ()
-    afterwards: tuple[tuple[str, Alert], ...] = ()
+    alert: ExpectedAlert
+    suppressed: tuple[ExpectedAlert, ...] = ()
+    afterwards: tuple[tuple[str, ExpectedAlert], ...] = ()
 
-    def told(self, device: str, status: str) -> Told:
-        """The notification of its alert."""
-        return Told(self.receiver, self.alert.name, self.alert.severity, device, status)
+    def notice(self, device: str, status: str) -> Notice:
+        """Return the notice of its alert."""
+        return Notice(self.receiver, self.alert.name, self.alert.severity, device, status)
 
-    def all_told(self, device: str) -> set[Told]:
-        """Every notification that it brings."""
+    def notices(self, device: str) -> set[Notice]:
+        """Return every notice that it causes."""
         every = ((self.receiver, self.alert), *self.afterwards)
         return {
-            Told(receiver, alert.name, alert.severity, device, status)
+            Notice(receiver, alert.name, alert.severity, device, status)
             for receiver, alert in every
             for status in ("firing", "resolved")
         }
@@ -58,7 +58,7 @@ Change = Callable[[SimulatedDevice], None]
 
 
 def fault(name: str | None) -> Change:
-    """Gives a device a fault of the simulator's, or takes it away."""
+    """Return a change that sets a simulator fault, or removes it."""
 
     def change(device: SimulatedDevice) -> None:
         device.fault = name
@@ -67,47 +67,47 @@ def fault(name: str | None) -> Change:
 
 
 def password(text: str) -> Change:
-    """Changes a device's password."""
+    """Return a change of the device's password."""
 
     def change(device: SimulatedDevice) -> None:
-        device.gatekeeper.password = text
+        device.login.password = text
 
     return change
 
 
 def nothing(_device: SimulatedDevice) -> None:
-    """Changes nothing."""
+    """Change nothing."""
 
 
 def jump(device: SimulatedDevice) -> None:
-    """Puts a clock back by 80 ms."""
+    """Step a clock back by 80 ms."""
     device.clock.step(-0.08)
 
 
 LIMIT_SECONDS: Final = 0.5
-"""Beyond it, AxisNTPClockSkew fires."""
+"""AxisNTPClockSkew fires above this offset."""
 
-_SHORT_OF_IT_SECONDS: Final = 0.0005
+_BELOW_LIMIT_SECONDS: Final = 0.0005
 _DRIFT_PPM: Final = 90.0
-"""Drift is not scaled. This is nearly the fastest that is no jump: half a millisecond in 5.6 s."""
+"""Drift is not scaled. A little more would count as a step: half a millisecond in 5.6 s."""
 
-SECONDS_TO_THE_LIMIT: Final = _SHORT_OF_IT_SECONDS / (_DRIFT_PPM / 1e6)
+SECONDS_TO_THE_LIMIT: Final = _BELOW_LIMIT_SECONDS / (_DRIFT_PPM / 1e6)
 
 
 def lose_server(device: SimulatedDevice, seconds_off: float) -> None:
-    """Leaves a device that was right when its server died, and says synced, that far off."""
+    """Make a device lose its server: it still reports synced while its clock is that far off."""
     device.fault = "server_dead"
     device.clock.drift_ppm = 0.0
     device.clock.offset_seconds = seconds_off
 
 
 def drift(device: SimulatedDevice) -> None:
-    """Lets a clock drift from where it is."""
+    """Let a clock drift from its current offset."""
     device.clock.drift_ppm = _DRIFT_PPM
 
 
 def nts(*, enabled: bool) -> Change:
-    """Switches Network Time Security on, with servers of its own, or off."""
+    """Return a change that enables NTS, with servers of its own, or disables it."""
 
     def change(device: SimulatedDevice) -> None:
         device.client.configuration.nts_ke_servers = ["nts-1.example", "nts-2.example"]
@@ -116,117 +116,118 @@ def nts(*, enabled: bool) -> Change:
     return change
 
 
-def set_right(device: SimulatedDevice) -> None:
-    """Gives a device its server back, and the right time."""
+def restore(device: SimulatedDevice) -> None:
+    """Give a device its server and the right time again."""
     device.fault = None
     device.clock.offset_seconds = 0.0
 
 
 @dataclass(frozen=True)
-class Fault:
-    """A scenario on a device of its own: how it begins and how it is mended."""
+class DeviceFault:
+    """A scenario on a device of its own: how it begins and how it is repaired."""
 
     device: str
     site: str | None
     scenario: Scenario
     begin: Change
-    mend: Change
+    repair: Change
 
 
 WRONG: Final = "wrong"
 DRIFTING: Final = "drifting"
-SERVERLESS_SINCE_LONG: Final = {WRONG: 3.0, DRIFTING: LIMIT_SECONDS - _SHORT_OF_IT_SECONDS}
-"""Devices whose server died before anybody looked, and how far off they are by then."""
+OFF_FROM_THE_START: Final = {WRONG: 3.0, DRIFTING: LIMIT_SECONDS - _BELOW_LIMIT_SECONDS}
+"""Devices that lost their server before the first poll, and their offsets."""
 
 DEVIATING: Final = "deviating"
 EXPECTED: Final = {DEVIATING: {"nts_enabled": True}}
-"""What the exporter's config expects of devices, by name."""
+"""The `expect` of devices in the exporter's config, by device name."""
 
 FAULTS: Final = (
-    Fault(
+    DeviceFault(
         "hanging",
         "hq",
         Scenario("a device hangs", "operations", DEVICE_DOWN),
         fault("hang"),
         fault(None),
     ),
-    Fault(
+    DeviceFault(
         "refusing",
         "warehouse",
         Scenario(
             "a device's password is changed",
             "warehouse",
-            Alert("AxisNTPAuthenticationFailed", "warning"),
+            ExpectedAlert("AxisNTPAuthenticationFailed", "warning"),
             suppressed=(DEVICE_DOWN,),
         ),
         password("of an installer"),
         password(DEFAULT_PASSWORD),
     ),
-    Fault(
+    DeviceFault(
         DRIFTING,
-        # Not where the next one is: of a group Alertmanager tells what resolves, silenced or not.
+        # Not at the next fault's site: Alertmanager notifies a group of resolved alerts even if
+        # they were inhibited.
         "warehouse",
         Scenario(
             "a device's clock drifts past 0.5 s, it says synced",
             "warehouse",
-            Alert("AxisNTPClockSkew", "warning"),
-            # Setting it right is a jump, too.
+            ExpectedAlert("AxisNTPClockSkew", "warning"),
+            # The repair is a step too.
             afterwards=(("journal", CLOCK_STEPPED),),
         ),
         drift,
-        set_right,
+        restore,
     ),
-    Fault(
+    DeviceFault(
         WRONG,
         "hq",
         Scenario(
             "a device's clock is 3 s off, it says synced",
             "on-call",
-            Alert("AxisNTPClockSkew", "critical"),
-            suppressed=(Alert("AxisNTPClockSkew", "warning"),),
+            ExpectedAlert("AxisNTPClockSkew", "critical"),
+            suppressed=(ExpectedAlert("AxisNTPClockSkew", "warning"),),
             afterwards=(("journal", CLOCK_STEPPED),),
         ),
-        # It was off before anybody looked: getting there under their eyes takes hours, or jumps.
+        # Off from the start: reaching that offset later would take hours, or a step.
         nothing,
-        set_right,
+        restore,
     ),
-    Fault(
+    DeviceFault(
         "jumping",
         "hq",
         Scenario("a device's clock jumps by 80 ms", "journal", CLOCK_STEPPED),
         jump,
         nothing,
     ),
-    Fault(
+    DeviceFault(
         "switched-off",
         None,
         Scenario(
             "a device's NTP client is switched off",
             "operations",
-            Alert("AxisNTPClientDisabled", "warning"),
+            ExpectedAlert("AxisNTPClientDisabled", "warning"),
         ),
         fault("client_disabled"),
         fault(None),
     ),
-    Fault(
+    DeviceFault(
         "serverless",
         "warehouse",
         Scenario(
             "a device has lost its servers and restarts",
             "warehouse",
-            Alert("AxisNTPNoActiveServers", "warning"),
-            suppressed=(Alert("AxisNTPNotSynchronized", "warning"),),
+            ExpectedAlert("AxisNTPNoActiveServers", "warning"),
+            suppressed=(ExpectedAlert("AxisNTPNotSynchronized", "warning"),),
         ),
         fault("no_servers"),
         fault(None),
     ),
-    Fault(
+    DeviceFault(
         DEVIATING,
         "hq",
         Scenario(
             "a device's NTS is switched off against its `expect`",
             "operations",
-            Alert("AxisNTPConfigMismatch", "warning"),
+            ExpectedAlert("AxisNTPConfigMismatch", "warning"),
         ),
         nts(enabled=False),
         nts(enabled=True),
@@ -236,16 +237,16 @@ FAULTS: Final = (
 FLEET_UNREACHABLE: Final = Scenario(
     "the whole fleet hangs",
     "on-call",
-    Alert("AxisNTPFleetUnreachable", "critical"),
+    ExpectedAlert("AxisNTPFleetUnreachable", "critical"),
     suppressed=(DEVICE_DOWN,),
 )
 EXPORTER_KILLED: Final = Scenario(
-    "the exporter is killed", "on-call", Alert("AxisNTPExporterDown", "critical")
+    "the exporter is killed", "on-call", ExpectedAlert("AxisNTPExporterDown", "critical")
 )
 HOST_CLOCK_WRONG: Final = Scenario(
     "the clock of the exporter's host is 3 s wrong",
     "on-call",
-    Alert("AxisNTPExporterClockSuspect", "critical"),
+    ExpectedAlert("AxisNTPExporterClockSuspect", "critical"),
 )
 
 SCENARIOS: Final = (
@@ -257,10 +258,10 @@ SCENARIOS: Final = (
 
 
 def make_members(healthy: int) -> Iterator[Member]:
-    """A device for each fault, and healthy ones of two sites beside them."""
-    # Short-lived nonces: as many challenges show the clock within seconds as do within minutes.
-    maker = Maker({"nonce_lifetime_seconds": 5.0})
+    """Make a device for each fault, and healthy devices of two sites."""
+    # Short-lived nonces give as many challenges in seconds as usual ones give in minutes.
+    factory = MemberFactory({"nonce_lifetime_seconds": 5.0})
     for each in FAULTS:
-        yield maker.make(each.device, {} if each.site is None else {"site": each.site})
+        yield factory.make(each.device, {} if each.site is None else {"site": each.site})
     for number in range(healthy):
-        yield maker.make(f"healthy-{number}", {"site": ("hq", "warehouse")[number % 2]})
+        yield factory.make(f"healthy-{number}", {"site": ("hq", "warehouse")[number % 2]})

@@ -1,8 +1,8 @@
-"""A site in short time: simulated devices, the daemon, Prometheus, Alertmanager, and who is told.
+"""A whole site: simulated devices, the daemon, Prometheus, Alertmanager, and the receivers.
 
-All of it is real but the devices. A minute of the rules and of Alertmanager's example is a second
-here: `tests/alerting/scaling.py` divides their durations, and everything is polled, scraped and
-evaluated accordingly.
+Only the devices are simulated. A minute of the rules and of Alertmanager's example is a second
+here: `tests/alerting/scaling.py` divides their durations; intervals of polls, scrapes and
+evaluations are short as well.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from tests.alerting.jitter import jittering
 from tests.alerting.rules import ALERTMANAGER_EXAMPLE, RULES, load
 from tests.alerting.scaling import scaled_alertmanager, scaled_rules, shorter
 from tests.alerting.scenarios import EXPECTED
-from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.support.background import event_loop, in_background
+from tests.support.daemon_process import BlockingDaemon, blocking_daemon
 from tests.support.programs import (
     LOOPBACK,
     enter_on_free_ports,
@@ -44,18 +44,18 @@ SCALE: Final = 60
 
 JOB: Final = "cameras"
 _EXTERNAL: Final = {"cluster": "test"}
-"""Labels that Prometheus adds to what it tells Alertmanager."""
+"""Labels that Prometheus adds to its alerts."""
 
 _FLAGS: Final = {"query.lookback-delta": "5m", "rules.alert.resend-delay": "1m"}
-"""Durations of Prometheus's own, with their defaults."""
+"""Prometheus's own durations, with their defaults."""
 
 _RULES_FILE: Final = "rules.yml"
-_LOOK_EVERY_SECONDS: Final = 0.2
+_CHECK_EVERY_SECONDS: Final = 0.2
 
 
 @dataclass
 class Exporter:
-    """The daemon, which may be killed and started again at the same address."""
+    """The daemon, which can be killed and started again at the same address."""
 
     config: dict[str, Any]
     folder: Path
@@ -67,24 +67,24 @@ class Exporter:
     def address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
-    def start(self) -> DaemonProcess:
+    def start(self) -> BlockingDaemon:
         """Start it and wait until it has polled every device."""
         self._starts += 1
         folder = self.folder / f"daemon-{self._starts}"
         folder.mkdir()
         listen = f"--web.listen-address={self.address}"
-        daemon = running_daemon(self.config, folder, listen, env=self._host_clock())
+        daemon = blocking_daemon(self.config, folder, listen, env=self._host_clock())
         running = self._running.enter_context(daemon)
         self._running.callback(running.program.process.kill)
         running.wait_until_polled()
         return running
 
     def kill(self) -> None:
-        """End it as a power cut does."""
+        """Kill it, like a power failure."""
         self._running.close()
 
     def set_host_clock(self, seconds: float) -> None:
-        """Put its host's wall clock off; the steady clock goes on, as when somebody sets it."""
+        """Set the offset of its host's wall clock; the steady clock is not affected."""
         (self.folder / "host-clock").write_text(f"{seconds:+.3f}\n")
 
     def _host_clock(self) -> dict[str, str]:
@@ -97,8 +97,8 @@ class Exporter:
 
 
 @dataclass(frozen=True)
-class Site:
-    """Everything, running; the rules were in force a moment after `started` (monotonic)."""
+class AlertingSite:
+    """Everything, running; the rules were loaded soon after `started` (monotonic seconds)."""
 
     fleet: SimulatedFleet
     exporter: Exporter
@@ -108,19 +108,19 @@ class Site:
     started: float
 
     def eventually(self, condition: Callable[[], bool], what: str, within: float = 60) -> None:
-        """Block until a condition holds; say how things stand if it does not."""
+        """Block until a condition holds; fail with `state()` if it does not."""
         deadline = time.monotonic() + within
         while not condition():
             assert time.monotonic() < deadline, f"waited {within:g} s until {what}\n{self.state()}"
-            time.sleep(_LOOK_EVERY_SECONDS)
+            time.sleep(_CHECK_EVERY_SECONDS)
 
     def settle(self) -> None:
-        """Block until nothing is under way: no alert pending, none that has yet to be told."""
-        self.eventually(self._is_settled, "nothing is under way")
+        """Block until no alert is pending and every notification was received."""
+        self.eventually(self._is_settled, "no alert or notification is pending")
 
-    def calm_down(self) -> None:
-        """Block until no alert is left, and everybody knows."""
-        self.eventually(lambda: self._is_settled() and not self.inbox.firing(), "all is well")
+    def wait_until_quiet(self) -> None:
+        """Block until no alert is left and every one was reported as resolved."""
+        self.eventually(lambda: self._is_settled() and not self.inbox.firing(), "no alert fires")
 
     def _is_settled(self) -> bool:
         if self.prometheus.alerts("pending"):
@@ -131,7 +131,7 @@ class Site:
         return firing == active | suppressed and active == self.inbox.firing()
 
     def wait_until_all_are_up(self) -> None:
-        """Block until the exporter says so of every device."""
+        """Block until `axis_ntp_up` of every device is 1."""
         self.eventually(self._all_are_up, "every device is up")
 
     def _all_are_up(self) -> bool:
@@ -140,11 +140,12 @@ class Site:
         return up == ["1"] * len(self.fleet.members)
 
     def state(self) -> str:
-        """How things stand, for a person whose test has failed."""
-        told = "\n".join(map(str, sorted(self.inbox.told())))
+        """Describe the state, for the message of a failed test."""
+        notices = "\n".join(map(str, sorted(self.inbox.notices())))
         pending, firing = self.prometheus.alerts("pending"), self.prometheus.alerts("firing")
         suppressed = self.alertmanager.alerts("suppressed")
-        return f"told:\n{told}\npending: {pending}\nfiring: {firing}\nsuppressed: {suppressed}"
+        alerts = f"pending: {pending}\nfiring: {firing}\nsuppressed: {suppressed}"
+        return f"notices:\n{notices}\n{alerts}"
 
 
 def _keys(alerts: Iterable[dict[str, str]]) -> set[Key]:
@@ -152,10 +153,10 @@ def _keys(alerts: Iterable[dict[str, str]]) -> set[Key]:
 
 
 @contextmanager
-def running_site(
+def alerting_site(
     members: Sequence[Member], folder: Path, *, jitter_seconds: float = 0
-) -> Iterator[Site]:
-    """Run a site with these devices until the block ends; the network delays each by so much."""
+) -> Iterator[AlertingSite]:
+    """Run a site with these devices until the block ends; the network adds up to that jitter."""
     fleet = SimulatedFleet(tuple(members), "http", DEFAULT_USERNAME, DEFAULT_PASSWORD)
     inbox = Inbox()
     with ExitStack() as stack:
@@ -169,8 +170,8 @@ def running_site(
         )
         prometheus = _prometheus(stack, exporter.address, alertmanager.address, folder)
         started = time.monotonic()
-        _take_rules(prometheus, folder)
-        yield Site(fleet, exporter, prometheus, alertmanager, inbox, started)
+        _load_rules(prometheus, folder)
+        yield AlertingSite(fleet, exporter, prometheus, alertmanager, inbox, started)
 
 
 def _exporter(stack: ExitStack, served: ServedFleet, folder: Path) -> Exporter:
@@ -185,7 +186,7 @@ def _exporter(stack: ExitStack, served: ServedFleet, folder: Path) -> Exporter:
 
 
 def _alertmanager_config(url: str) -> Any:
-    """The example, in short time, with its receivers here."""
+    """Return the example with scaled durations and webhooks to `url`."""
     config = scaled_alertmanager(load(ALERTMANAGER_EXAMPLE), SCALE)
     for receiver in config["receivers"]:
         receiver["webhook_configs"] = [{"url": f"{url}/{receiver['name']}"}]
@@ -193,10 +194,10 @@ def _alertmanager_config(url: str) -> Any:
 
 
 def _prometheus(stack: ExitStack, exporter: str, alertmanager: str, folder: Path) -> Prometheus:
-    """Prometheus, which has scraped the exporter, but has no rules yet.
+    """Start Prometheus without rules and wait until it has scraped the exporter.
 
-    It looks for its targets only 5 s after its start, which no scale shortens: with rules from the
-    beginning it would miss an exporter for five minutes.
+    Its first scrape is 5 s after its start, which can't be scaled: with rules from the start it
+    would report a missing exporter.
     """
     config = _prometheus_config(exporter, alertmanager, folder)
     flags = [f"--{flag}={shorter(default, SCALE)}" for flag, default in _FLAGS.items()]
@@ -205,8 +206,8 @@ def _prometheus(stack: ExitStack, exporter: str, alertmanager: str, folder: Path
     return prometheus
 
 
-def _take_rules(prometheus: Prometheus, folder: Path) -> None:
-    """Let it take the rules, and block until it evaluates them and knows whom to tell."""
+def _load_rules(prometheus: Prometheus, folder: Path) -> None:
+    """Load the rules; block until they are evaluated and Alertmanager is discovered."""
     (folder / _RULES_FILE).write_text(yaml.safe_dump(scaled_rules(load(RULES), SCALE)))
     prometheus.program.process.send_signal(signal.SIGHUP)
     prometheus.wait_for("job_instance:axis_ntp_up:ratio")
@@ -227,16 +228,15 @@ def _prometheus_config(exporter: str, alertmanager: str, folder: Path) -> dict[s
             {
                 "job_name": JOB,
                 "static_configs": [{"targets": [exporter], "labels": {"zone": "1"}}],
-                "metric_relabel_configs": [_WITHOUT_THE_KERNELS_WORD],
+                "metric_relabel_configs": [_WITHOUT_KERNEL_SYNC],
             }
         ],
     }
 
 
-# Where tests run (containers, virtual machines) the kernel often holds its clock for not
-# synchronized. That is true and has an alert, but is no fault that these tests inject; promtool's
-# tests hold what the rules make of it.
-_WITHOUT_THE_KERNELS_WORD: Final = {
+# In containers and virtual machines, where tests run, the kernel often reports its clock as not
+# synchronized. That has an alert of its own, which is tested with promtool; here it would disturb.
+_WITHOUT_KERNEL_SYNC: Final = {
     "source_labels": ["__name__"],
     "regex": "axis_ntp_exporter_host_clock_synchronized",
     "action": "drop",

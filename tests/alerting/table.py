@@ -1,4 +1,4 @@
-"""The table of alert scenarios in docs/alerting.md: what is told, how soon, how soon resolved."""
+"""The table of alert scenarios in docs/alerting.md: the alerts and how long they take."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tests.alerting.scenarios import SCENARIOS, Scenario
 DOCS: Final = ROOT / "docs/alerting.md"
 
 TOLERANCE_MINUTES: Final = 6.0
-"""Alertmanager sends to a group that it told of already every five minutes; one for the machine."""
+"""Alertmanager updates a group every five minutes, and a loaded machine may add one."""
 
 Times = tuple[float, float]
-"""To fire and to resolve, in the rules' minutes."""
+"""Minutes of the rules to fire and to resolve."""
 
 HEAD: Final = (
     "| what happens | told | to | silenced with it | minutes to fire | minutes to resolve |\n"
@@ -26,7 +26,7 @@ HEAD: Final = (
 
 @dataclass(frozen=True)
 class Row:
-    """One measured scenario. Times in the rules' minutes."""
+    """One measured scenario; times in minutes of the rules."""
 
     scenario: Scenario
     to_fire: float
@@ -36,8 +36,8 @@ class Row:
     def times(self) -> Times:
         return self.to_fire, self.to_resolve
 
-    def is_about(self, times: Times) -> bool:
-        """Whether other measured times are the same but for chance."""
+    def is_close_to(self, times: Times) -> bool:
+        """Return whether other measured times are the same within the tolerance."""
         pairs = zip(self.times, times, strict=True)
         return all(abs(one - other) <= TOLERANCE_MINUTES for one, other in pairs)
 
@@ -46,37 +46,37 @@ class Row:
 
 
 def measured(
-    scenario: Scenario, device: str, inbox: Inbox, began: float, mended: float, scale: float
+    scenario: Scenario, device: str, inbox: Inbox, began: float, repaired: float, scale: float
 ) -> Row:
-    """How long it took from its beginning to firing, and from its end to resolved."""
-    firing, resolved = (inbox.first(scenario.told(device, s)) for s in ("firing", "resolved"))
+    """Return a row with the times from begin to firing and from repair to resolved."""
+    firing, resolved = (inbox.first(scenario.notice(device, s)) for s in ("firing", "resolved"))
     minute = 60 / scale
-    return Row(scenario, (firing - began) / minute, (resolved - mended) / minute)
+    return Row(scenario, (firing - began) / minute, (resolved - repaired) / minute)
 
 
 def known_cells(scenario: Scenario) -> str:
-    """The row's cells that are known without measuring."""
+    """Return the cells of a row that need no measurement."""
     silenced = ", ".join(map(str, scenario.suppressed))
     return f"| {scenario.name} | {scenario.alert} | {scenario.receiver} | {silenced} |"
 
 
 def documented_times(page: Path) -> dict[str, Times]:
-    """The times in a page's table, by the scenario's name."""
-    _, rows, _ = _parted(page.read_text("utf-8"))
+    """Return the times in a page's table, by the name of the scenario."""
+    _, rows, _ = _split(page.read_text("utf-8"))
     cells = [row.strip("| ").split(" | ") for row in rows.splitlines()]
     return {row[0]: (float(row[-2]), float(row[-1])) for row in cells}
 
 
 def write_table(rows: list[Row], page: Path) -> None:
-    """Put the measured rows, in the scenarios' order, in the place of the page's."""
-    before, _, after = _parted(page.read_text("utf-8"))
+    """Replace the rows of a page's table, in the order of the scenarios."""
+    before, _, after = _split(page.read_text("utf-8"))
     by_name = {row.scenario.name: row for row in rows}
     lines = [str(by_name[each.name]) for each in SCENARIOS]
     page.write_text(before + "".join(lines) + after, "utf-8")
 
 
-def _parted(text: str) -> tuple[str, str, str]:
-    """A page up to its table's rows, these, and what follows."""
+def _split(text: str) -> tuple[str, str, str]:
+    """Split a page: the text before the rows of its table, the rows, the text after them."""
     before, head, rest = text.partition(HEAD)
     assert head, "the page has the table's head"
     rows = "".join(line for line in rest.splitlines(keepends=True) if line.startswith("|"))

@@ -1,6 +1,6 @@
-"""The example for Alertmanager: sound, routes as it says, and silences what it should and no more.
+"""The Alertmanager example: valid, with the right routes and the right inhibition.
 
-Inhibition is the real Alertmanager's: it is given alerts, and says which it suppresses.
+Inhibition is tested with the real Alertmanager: which of the alerts it gets does it suppress?
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def amtool(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_amtool_finds_the_example_sound() -> None:
+def test_amtool_accepts_the_example() -> None:
     assert "SUCCESS" in amtool("check-config", str(ALERTMANAGER_EXAMPLE))
 
 
@@ -50,11 +50,11 @@ def test_the_example_routes_by_severity_and_site(labels: list[str], receivers: s
     assert amtool("config", "routes", "test", example, *labels).strip() == receivers
 
 
-def test_a_pair_of_exporters_is_told_together_and_sites_are_told_apart() -> None:
+def test_alerts_are_grouped_by_site_but_not_by_exporter() -> None:
     assert load(ALERTMANAGER_EXAMPLE)["route"]["group_by"] == ["alertname", "severity", "site"]
 
 
-def test_a_jump_waits_until_a_suspect_clock_would_have_fired() -> None:
+def test_a_step_is_sent_only_after_a_suspect_clock_would_have_fired() -> None:
     waits = {each.name: each.wait for each in alerts()}
     routes = load(ALERTMANAGER_EXAMPLE)["route"]["routes"]
     [journal] = [each for each in routes if each["receiver"] == "journal"]
@@ -66,7 +66,7 @@ def test_a_jump_waits_until_a_suspect_clock_would_have_fired() -> None:
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
     config = load(ALERTMANAGER_EXAMPLE)
-    # Its receivers do not exist: nothing is to be sent while the test lasts.
+    # The receivers do not exist, so nothing must be sent during the tests.
     config["route"] |= {"group_wait": "1h"}
     folder = tmp_path_factory.mktemp("alertmanager")
     with ExitStack() as stack:
@@ -74,36 +74,36 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmana
 
 
 def alert(name: str, severity: str = "warning", **more: str) -> Labels:
-    """An alert of exporter a of job axis, where nothing else is said."""
+    """Return the labels of an alert, by default of exporter `a` of job `axis`."""
     return {"alertname": name, "severity": severity, "job": "axis", "instance": "a", **more}
 
 
-def device(name: str, severity: str = "warning", **more: str) -> Labels:
+def of_lobby(name: str, severity: str = "warning", **more: str) -> Labels:
     return alert(name, severity, **{"device": "lobby", "site": "hq", **more})
 
 
 ON_DEVICES = [each for each in alerts() if "$labels.device" in each.annotations["description"]]
 ON_EXPORTERS = [each for each in alerts() if each not in ON_DEVICES]
-ALL_OF_LOBBY = [device(each.name, each.severity) for each in ON_DEVICES]
+ALL_OF_LOBBY = [of_lobby(each.name, each.severity) for each in ON_DEVICES]
 ALL_OF_EXPORTER = [alert(each.name, each.severity) for each in ON_EXPORTERS]
 DOWN = alert("AxisNTPExporterDown", "critical")
 UNREACHABLE = alert("AxisNTPFleetUnreachable", "critical")
 SUSPECT = alert("AxisNTPExporterClockSuspect", "critical")
-STALLED = device("AxisNTPPollsStalled", "critical")
-SKEW = device("AxisNTPClockSkew")
-CRITICAL_SKEW = device("AxisNTPClockSkew", "critical")
-STEPPED = device("AxisNTPClockStepped", "info")
-DEVICE_DOWN = device("AxisNTPDeviceDown")
-REFUSED = device("AxisNTPAuthenticationFailed")
-UNSYNCED = device("AxisNTPNotSynchronized")
-SERVERLESS = device("AxisNTPNoActiveServers")
+STALLED = of_lobby("AxisNTPPollsStalled", "critical")
+SKEW = of_lobby("AxisNTPClockSkew")
+CRITICAL_SKEW = of_lobby("AxisNTPClockSkew", "critical")
+STEPPED = of_lobby("AxisNTPClockStepped", "info")
+DEVICE_DOWN = of_lobby("AxisNTPDeviceDown")
+REFUSED = of_lobby("AxisNTPAuthenticationFailed")
+UNSYNCED = of_lobby("AxisNTPNotSynchronized")
+SERVERLESS = of_lobby("AxisNTPNoActiveServers")
 WARNINGS = [each for each in ALL_OF_LOBBY if each["severity"] == "warning"]
 NOT_CRITICAL = [each for each in ALL_OF_LOBBY if each["severity"] != "critical"]
-# Somebody else's, of the same device and exporter.
-FOREIGN = [device("DiskFull", severity) for severity in ("critical", "warning", "info")]
+# Alerts that are not ours, of the same device and exporter.
+FOREIGN = [of_lobby("DiskFull", severity) for severity in ("critical", "warning", "info")]
 
 
-def but(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
+def without(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
     return [each for each in alerts if each not in excepted]
 
 
@@ -112,39 +112,43 @@ def but(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
     [
         pytest.param([DOWN, *ALL_OF_LOBBY], ALL_OF_LOBBY, id="exporter-down"),
         pytest.param(
-            [UNREACHABLE, *ALL_OF_LOBBY], but(ALL_OF_LOBBY, STALLED), id="fleet-unreachable"
+            [UNREACHABLE, *ALL_OF_LOBBY], without(ALL_OF_LOBBY, STALLED), id="fleet-unreachable"
         ),
         pytest.param(ALL_OF_EXPORTER, [], id="alerts-of-exporters-silence-none-of-exporters"),
         pytest.param([SUSPECT, SKEW, STEPPED], [SKEW, STEPPED], id="suspect-clock"),
         pytest.param(
-            [SUSPECT, *but(NOT_CRITICAL, SKEW, STEPPED, REFUSED, SERVERLESS)],
+            [SUSPECT, *without(NOT_CRITICAL, SKEW, STEPPED, REFUSED, SERVERLESS)],
             [],
             id="suspect-clock-silences-nothing-but-clocks",
         ),
-        pytest.param([STALLED, *ALL_OF_LOBBY], but(ALL_OF_LOBBY, STALLED), id="polls-that-stalled"),
+        pytest.param(
+            [STALLED, *ALL_OF_LOBBY], without(ALL_OF_LOBBY, STALLED), id="polls-that-stalled"
+        ),
         pytest.param(
             [CRITICAL_SKEW, *NOT_CRITICAL], WARNINGS, id="critical-silences-warnings-and-no-info"
         ),
         pytest.param(
-            [CRITICAL_SKEW, device("AxisNTPOffsetHigh", "critical")],
+            [CRITICAL_SKEW, of_lobby("AxisNTPOffsetHigh", "critical")],
             [],
             id="critical-silences-nothing-critical",
         ),
         pytest.param([REFUSED, DEVICE_DOWN], [DEVICE_DOWN], id="refused-account"),
         pytest.param([SERVERLESS, UNSYNCED], [UNSYNCED], id="no-servers"),
-        pytest.param(but(NOT_CRITICAL, REFUSED, SERVERLESS), [], id="no-other-silences-anything"),
+        pytest.param(
+            without(NOT_CRITICAL, REFUSED, SERVERLESS), [], id="no-other-silences-anything"
+        ),
         pytest.param(
             [DOWN, UNREACHABLE, SUSPECT, STALLED, CRITICAL_SKEW, *FOREIGN],
             [STALLED, CRITICAL_SKEW],
-            id="nobody-elses-alerts-are-silenced",
+            id="foreign-alerts-are-not-inhibited",
         ),
-        pytest.param([*FOREIGN, *NOT_CRITICAL[:2]], [], id="nor-do-they-silence-ours"),
+        pytest.param([*FOREIGN, *NOT_CRITICAL[:2]], [], id="foreign-alerts-inhibit-none-of-ours"),
     ],
 )
-def test_what_makes_which_alert_pointless(
+def test_which_alerts_are_inhibited(
     fires: list[Labels], silenced: list[Labels], alertmanager: Alertmanager, request: Any
 ) -> None:
-    # A job of its own for each case: what was posted before is still there.
+    # Each case has its own job, because alerts of earlier cases are still active.
     job = {"job": request.node.callspec.id}
     alertmanager.post([labels | job for labels in fires])
     assert suppressed(alertmanager, job["job"]) == as_set([each | job for each in silenced])
@@ -154,12 +158,12 @@ SOURCES = [DOWN, UNREACHABLE, SUSPECT, STALLED, CRITICAL_SKEW, REFUSED, SERVERLE
 ELSEWHERE = [{"instance": "b"}, {"job": "another"}, {"cluster": "us"}, {"device": "gate"}]
 
 
-# Those of an exporter are about all of its devices.
+# Alerts of an exporter are about all of its devices.
 MOVED = [(it, to) for it in SOURCES for to in ELSEWHERE if "device" not in to or "device" in it]
 
 
 @pytest.mark.parametrize(("source", "elsewhere"), MOVED)
-def test_nothing_silences_what_another_exporter_says_or_another_device_has(
+def test_no_alert_inhibits_those_of_another_exporter_or_device(
     source: Labels, elsewhere: Labels, alertmanager: Alertmanager
 ) -> None:
     own = f"{source['alertname']}-{'-'.join(elsewhere)}"
@@ -168,7 +172,7 @@ def test_nothing_silences_what_another_exporter_says_or_another_device_has(
     assert suppressed(alertmanager, own) == suppressed(alertmanager, "another") == set()
 
 
-def test_clusters_that_share_job_and_instance_are_silenced_each_for_itself(
+def test_no_alert_inhibits_those_of_another_cluster(
     alertmanager: Alertmanager,
 ) -> None:
     job = {"job": "clusters"}
@@ -182,11 +186,11 @@ def as_set(found: list[Labels]) -> set[frozenset[tuple[str, str]]]:
 
 
 def suppressed(alertmanager: Alertmanager, job: str) -> set[frozenset[tuple[str, str]]]:
-    """What it suppresses of a job, once it has taken in all that it was told."""
-    # It takes alerts in one after the other: when the last one works, all before do.
+    """Return the suppressed alerts of a job, after all posted alerts were processed."""
+    # Alerts are processed in order: when the last one has its effect, all earlier ones have.
     last = f"after {job}"
     alertmanager.post([each | {"job": last} for each in (REFUSED, DEVICE_DOWN)])
-    wait_until(lambda: bool(_suppressed(alertmanager, last)), "all alerts are taken in")
+    wait_until(lambda: bool(_suppressed(alertmanager, last)), "all alerts are processed")
     return as_set(_suppressed(alertmanager, job))
 
 

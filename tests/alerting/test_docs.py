@@ -1,4 +1,4 @@
-"""docs/alerting.md says what the rules, the example and the scenarios are."""
+"""docs/alerting.md agrees with the rules, the example and the scenarios."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ PAGE = DOCS.read_text("utf-8")
 
 def rows_of_alerts() -> list[str]:
     severities: dict[str, list[str]] = {}
-    told: dict[str, str] = {}
+    cells: dict[str, str] = {}
     for each in alerts():
         severities.setdefault(each.name, []).append(each.severity)
-        told[each.name] = f"{each.annotations['summary']} | {each.wait}"
+        cells[each.name] = f"{each.annotations['summary']} | {each.wait}"
     return [
-        f"| [{name}](runbooks.md#{name.lower()}) | {told[name]} | {', '.join(severities[name])} |"
-        for name in told
+        f"| [{name}](runbooks.md#{name.lower()}) | {cells[name]} | {', '.join(severities[name])} |"
+        for name in cells
     ]
 
 
-def test_the_table_of_alerts_is_the_rules() -> None:
+def test_the_table_of_alerts_matches_the_rules() -> None:
     assert re.findall(r"^\| \[AxisNTP.*$", PAGE, re.MULTILINE) == rows_of_alerts()
 
 
@@ -35,7 +35,7 @@ def test_the_measured_table_has_every_scenario_and_its_times() -> None:
     assert all(re.search(r"\d \| \d+\.\d \|$", row) for row in measured)
 
 
-def test_the_measured_table_is_written_in_the_place_of_the_one_before(tmp_path: Path) -> None:
+def test_a_new_measured_table_replaces_the_old_one(tmp_path: Path) -> None:
     page = tmp_path / "alerting.md"
     page.write_text(f"before\n\n{HEAD}| old | 1.0 | 2.0 |\n\nafter\n")
     rows = [Row(each, number, 0.25) for number, each in enumerate(SCENARIOS)]
@@ -45,7 +45,7 @@ def test_the_measured_table_is_written_in_the_place_of_the_one_before(tmp_path: 
     assert documented_times(page)[SCENARIOS[3].name] == (3, 0.2)
 
 
-def test_every_alert_that_the_example_names_is_one() -> None:
+def test_every_alert_in_the_example_exists() -> None:
     rules = load(ALERTMANAGER_EXAMPLE)["inhibit_rules"]
     named = set(re.findall(r"AxisNTP\w+", str(rules)))
     assert named <= {each.name for each in alerts()}

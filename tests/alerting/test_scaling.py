@@ -1,4 +1,4 @@
-"""The time scale reaches every duration, and nothing else."""
+"""Scaling changes every duration and nothing else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_duration_is_divided(duration: str, shortened: str) -> None:
         ("job_instance:x:p99_rate5m > 5", "job_instance:x:p99_rate5m > 5"),
     ],
 )
-def test_in_an_expression_only_time_is_divided(expression: str, scaled: str) -> None:
+def test_only_durations_of_an_expression_are_divided(expression: str, scaled: str) -> None:
     assert scaled_expression(expression, 60) == scaled
 
 
@@ -43,22 +43,22 @@ def test_a_scale_of_one_changes_no_number_of_seconds() -> None:
     assert [re.findall(r"> [\d.]+$", text, re.MULTILINE) for text in again] == seconds
 
 
-def test_the_scaled_rules_have_no_duration_left_that_is_not_scaled() -> None:
+def test_every_duration_of_the_scaled_rules_is_scaled() -> None:
     scaled = str(scaled_rules(load(RULES), 60)["groups"])
     outside_of_texts = re.sub(r"'(summary|description|runbook_url)': (['\"]).*?\2[,}]", "", scaled)
     assert re.findall(r"(?<![\w.])\d+[smhd]\b", outside_of_texts) == []
     assert "_timestamp_seconds > 5" in scaled
 
 
-def test_the_scaled_rules_are_the_same_rules() -> None:
+def test_scaling_changes_nothing_else_in_the_rules() -> None:
     scaled = [rule for group in scaled_rules(load(RULES), 60)["groups"] for rule in group["rules"]]
-    told = ("alert", "record", "labels", "annotations")
-    assert [[rule.get(key) for key in told] for rule in scaled] == [
-        [rule.get(key) for key in told] for rule in rules()
+    unscaled = ("alert", "record", "labels", "annotations")
+    assert [[rule.get(key) for key in unscaled] for rule in scaled] == [
+        [rule.get(key) for key in unscaled] for rule in rules()
     ]
 
 
-def test_the_scaled_alertmanager_waits_less_at_every_level() -> None:
+def test_scaling_divides_every_wait_of_alertmanager() -> None:
     route = scaled_alertmanager(load(ALERTMANAGER_EXAMPLE), 60)["route"]
     assert (route["group_wait"], route["group_interval"]) == ("500ms", "5000ms")
     assert {"6000ms"} == {each["group_wait"] for each in route["routes"] if "group_wait" in each}

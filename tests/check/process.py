@@ -2,20 +2,22 @@
 
 from pathlib import Path
 
-from tests.support.command_process import Run, Site, running
+from tests.support.command_process import CommandSite, Run, running_command
 
 
 async def check(*words: str, typed: bytes = b"", folder: Path, **environment: str) -> Run:
-    """Run `check` in a folder to its end."""
-    async with running("check", *words, typed=typed, folder=folder, environment=environment) as run:
+    """`check` in a folder, to its end."""
+    async with running_command(
+        "check", *words, typed=typed, folder=folder, environment=environment
+    ) as run:
         pass
     return run
 
 
-async def check_site(here: Site, *words: str, **environment: str) -> Run:
-    """Run `check` with the site's config to its end."""
+async def check_site(here: CommandSite, *words: str, **environment: str) -> Run:
+    """`check` with the site's config."""
     words = (f"--config.file={here.write_config()}", *words)
-    async with running("check", *words, folder=here.folder, environment=environment) as run:
+    async with running_command("check", *words, folder=here.folder, environment=environment) as run:
         pass
     return run
 

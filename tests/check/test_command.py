@@ -10,8 +10,9 @@ import pytest
 from exporter.simulator.faults import FAULTS
 from exporter.simulator.fleet import build_fleet
 from tests.check.process import check, check_site, empty_folder
-from tests.daemon.test_secrets import PASSWORD, assert_hidden
-from tests.support.command_process import COMMAND, GET, SET, running, site
+from tests.support.command_process import GET, SET, running_command, site
+from tests.support.daemon_process import COMMAND
+from tests.support.passwords import PASSWORD, assert_hidden
 
 TIMEOUT_ADVICE = "Check device load and firewall, or raise the timeout."
 PROBLEMS = {
@@ -245,7 +246,7 @@ async def test_an_interrupt_reports_the_results_so_far(tmp_path: Path) -> None:
     async with site(3, tmp_path, timeout="1h", expect={}) as here:
         here.devices[1].fault = "hang"
         file = f"--config.file={here.write_config()}"
-        async with running("check", file, "--json", "--concurrency=1") as run:
+        async with running_command("check", file, "--json", "--concurrency=1") as run:
             await run.until(lambda: here.devices[1].requests.total == 1)
             run.signal(signal.SIGINT)
         assert here.devices[2].requests.total == 0
@@ -258,7 +259,7 @@ async def test_the_concurrency_of_the_config_is_respected(tmp_path: Path) -> Non
     async with site(build_fleet(6, "fault:hang"), tmp_path, timeout="1h", expect={}) as here:
         here.config["global"]["concurrency"] = 2
         file = f"--config.file={here.write_config()}"
-        async with running("check", file) as run:
+        async with running_command("check", file) as run:
             await run.until(lambda: sum(d.requests.total for d in here.devices) == 2)
             run.signal()
         assert sum(device.requests.total for device in here.devices) == 2

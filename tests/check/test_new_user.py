@@ -10,8 +10,8 @@ import pytest
 from exporter.simulator.fleet import build_fleet
 from tests.check.fingerprints import fingerprint_at
 from tests.check.process import check, check_site, empty_folder
-from tests.daemon.test_secrets import assert_hidden
 from tests.support.command_process import site
+from tests.support.passwords import assert_hidden
 from tests.support.terminal import at_terminal
 
 PASSWORD = "S3cret $x \u00fc"

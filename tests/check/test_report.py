@@ -17,7 +17,7 @@ from exporter.vapix import errors
 from exporter.vapix.connection import Session
 from exporter.vapix.ntp_info import NtpClientReading, Reading
 from exporter.vapix.tls import Certificate
-from tests.support.outcomes import outcome
+from tests.support.devices import outcome
 from tests.support.readings import ntp_client, replace_fields
 
 CLIENT = ntp_client(

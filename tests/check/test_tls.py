@@ -10,10 +10,10 @@ import pytest
 from exporter.simulator.fleet import build_fleet
 from tests.check.fingerprints import fingerprint_at
 from tests.check.process import check_site
-from tests.support.command_process import Site, site
+from tests.support.command_process import CommandSite, site
 
 
-async def documents(here: Site, tls: dict[str, Any]) -> Any:
+async def documents(here: CommandSite, tls: dict[str, Any]) -> Any:
     here.config["modules"]["default"]["tls_config"] = tls
     run = await check_site(here, "--json")
     [document] = run.documents.values()

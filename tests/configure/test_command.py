@@ -9,8 +9,8 @@ import pytest
 
 from exporter.simulator.fleet import build_fleet
 from exporter.simulator.ntp_client import OLD_FIRMWARE
-from tests.support.command_process import COMMAND, GET, SET, asked, is_new, is_old, site
-from tests.support.daemon_process import daemon_on
+from tests.support.command_process import GET, SET, asked, is_new, is_old, site
+from tests.support.daemon_process import COMMAND, daemon_on
 
 
 async def test_without_apply_it_shows_the_differences_and_changes_nothing(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ async def test_the_request_contains_the_whole_configuration(tmp_path: Path) -> N
         more = {"staticNTSKEServers": ["nts.example"], "NTSKEServerCACerts": ["ca"]}
         device.client.configure(more, 0)
         assert (await here.configure("--apply", "--yes")).code == 0
-        [change] = [seen.body for seen in device.requests.recent if seen.api_method == SET]
+        [change] = [seen.request.body for seen in device.requests.recent if seen.api_method == SET]
     assert json.loads(change)["params"] == {
         "enabled": True,
         "NTSEnabled": False,

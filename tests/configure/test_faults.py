@@ -6,8 +6,8 @@ import pytest
 
 from exporter.simulator.faults import FAULTS
 from exporter.simulator.fleet import build_fleet
-from tests.daemon.test_secrets import PASSWORD, assert_hidden
 from tests.support.command_process import asked, is_new, is_old, site
+from tests.support.passwords import PASSWORD, assert_hidden
 
 SUBCODES = {
     1: "the invalid parameter is enabled",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from exporter.simulator.fleet import build_fleet
-from tests.support.command_process import Site, asked, is_new, is_old, site
+from tests.support.command_process import CommandSite, asked, is_new, is_old, site
 
 DEVICES = 8
 OPEN = 3
@@ -18,7 +18,7 @@ FLAGS = ("--json", "--apply", "--yes", f"--concurrency={OPEN}")
 SIGNALS = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 
 
-def changing(here: Site) -> int:
+def changing(here: CommandSite) -> int:
     return sum(asked(device) for device in here.devices)
 
 

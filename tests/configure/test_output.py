@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_process import COMMAND, DIFFERENCES, is_new, site
+from tests.support.command_process import DIFFERENCES, is_new, site
+from tests.support.daemon_process import COMMAND
 
 
 async def test_json_is_the_only_output_on_stdout(tmp_path: Path) -> None:

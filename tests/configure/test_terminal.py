@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from tests.support import terminal as terminal_of_tests
-from tests.support.command_process import Site, asked, is_new, is_old, site
+from tests.support.command_process import CommandSite, asked, is_new, is_old, site
 from tests.support.terminal import Terminal
 
 
 @asynccontextmanager
-async def at_terminal(here: Site, *words: str, **settings: Any) -> AsyncIterator[Terminal]:
+async def at_terminal(here: CommandSite, *words: str, **settings: Any) -> AsyncIterator[Terminal]:
     file = f"--config.file={here.write_config()}"
     async with terminal_of_tests.at_terminal("configure", file, *words, **settings) as running:
         yield running

@@ -1,4 +1,4 @@
-"""The clocks of a simulated fleet as the daemon tells them, against the truth that is set."""
+"""The clocks of a simulated fleet as the daemon measures them, against their true offsets."""
 
 import time
 from collections.abc import AsyncIterator
@@ -10,13 +10,13 @@ import pytest
 
 from exporter.clock.host import kernel_says_synchronized
 from exporter.simulator.fleet import SimulatedFleet, build_fleet, serve_fleet
+from tests.daemon.series import POLLS
 from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 from tests.support.programs import faked_wall_clock
 
 OFFSET = "axis_ntp_clock_offset_seconds"
 UNCERTAINTY = "axis_ntp_clock_offset_uncertainty_seconds"
 STEPS = "axis_ntp_clock_steps_total"
-POLLS = "axis_ntp_polls_total"
 
 
 def assert_truth_inside(found: Scrape, fleet: SimulatedFleet) -> None:
@@ -44,7 +44,7 @@ async def read_every_second(
             yield running
 
 
-async def test_digest_devices_are_read_to_5_ms_in_one_poll(tmp_path: Path) -> None:
+async def test_one_poll_of_a_digest_device_measures_its_clock_to_5_ms(tmp_path: Path) -> None:
     fleet = build_fleet(8, auth="digest")
     truths = (0.0, 3.25, -0.4, 1e6, -7200.125, 86_400.5, -time.time(), 4.3e9 - time.time())
     for device, truth in zip(fleet.devices, truths, strict=True):
@@ -52,14 +52,14 @@ async def test_digest_devices_are_read_to_5_ms_in_one_poll(tmp_path: Path) -> No
     async with read_every_second(fleet, tmp_path) as running:
         found = await running.ready()
     assert len(found.by_device(OFFSET)) == len(truths)
-    # A busy machine widens an interval now and then, and never moves it.
+    # A loaded machine widens some intervals but never moves them.
     assert median(found.by_device(UNCERTAINTY).values()) <= 0.005
     assert_truth_inside(found, fleet)
     assert all(device.requests.total <= 3 for device in fleet.devices)
 
 
 @pytest.mark.parametrize("keepalive_seconds", [180, 0.1])
-async def test_dates_alone_give_20_ms_and_always_hold_the_truth(
+async def test_dates_alone_measure_to_20_ms_and_always_contain_the_true_offset(
     keepalive_seconds: float, tmp_path: Path
 ) -> None:
     fleet = build_fleet(6, scheme="https", auth="basic")
@@ -67,7 +67,7 @@ async def test_dates_alone_give_20_ms_and_always_hold_the_truth(
         device.clock.offset_seconds = 0.137 * number - 3
     async with read_every_second(fleet, tmp_path, keepalive_seconds) as running:
         found = await running.ready()
-        # After 12 polls on a machine at rest (bench/clock.py); a busy one takes some more.
+        # 12 polls on an idle machine (bench/clock.py), some more on a loaded one.
         while max(found.by_device(UNCERTAINTY).values()) > 0.020:
             assert_truth_inside(found, fleet)
             assert fewest_polls(found) < 60
@@ -78,7 +78,7 @@ async def test_dates_alone_give_20_ms_and_always_hold_the_truth(
 
 
 @pytest.mark.parametrize("size_seconds", [3.0, -0.4])
-async def test_a_step_is_counted_once_and_left_behind(size_seconds: float, tmp_path: Path) -> None:
+async def test_a_step_is_counted_once(size_seconds: float, tmp_path: Path) -> None:
     fleet = build_fleet(2, scheme="http", auth="digest")
     stepping, steady = fleet.devices
     async with read_every_second(fleet, tmp_path) as running:
@@ -91,7 +91,7 @@ async def test_a_step_is_counted_once_and_left_behind(size_seconds: float, tmp_p
     assert running.text.count("event=device.clock_stepped") == 1
 
 
-ANSWERING = [
+RESPONDING = [
     "unauthorized",
     "stale_every_request",
     "factory_new",
@@ -110,22 +110,22 @@ WITHOUT_DATE = ["date_absent", "date_nonsense"]
 WITH_ODD_DATE = ["date_rfc850", "date_asctime", "foreign_nonce"]
 
 
-async def test_every_answer_tells_the_time_and_only_answers_do(tmp_path: Path) -> None:
+async def test_every_response_measures_the_clock_and_only_a_response_does(tmp_path: Path) -> None:
     fleet = build_fleet(60, "mixed")
     states = {member.labels["state"]: member.device.name for member in fleet.members}
     async with read_every_second(fleet, tmp_path) as running:
         found = await running.ready()
     up, offset = found.by_device("axis_ntp_up"), found.by_device(OFFSET)
-    told = {state: (up[name], name in offset) for state, name in states.items()}
-    assert {state: told[state] for state in ANSWERING} == dict.fromkeys(ANSWERING, (0, True))
-    assert {state: told[state] for state in SILENT} == dict.fromkeys(SILENT, (0, False))
-    assert {s: told[s] for s in WITHOUT_DATE} == dict.fromkeys(WITHOUT_DATE, (1, False))
-    assert {s: told[s] for s in WITH_ODD_DATE} == dict.fromkeys(WITH_ODD_DATE, (1, True))
+    seen = {state: (up[name], name in offset) for state, name in states.items()}
+    assert {state: seen[state] for state in RESPONDING} == dict.fromkeys(RESPONDING, (0, True))
+    assert {state: seen[state] for state in SILENT} == dict.fromkeys(SILENT, (0, False))
+    assert {s: seen[s] for s in WITHOUT_DATE} == dict.fromkeys(WITHOUT_DATE, (1, False))
+    assert {s: seen[s] for s in WITH_ODD_DATE} == dict.fromkeys(WITH_ODD_DATE, (1, True))
     assert set(found.by_device(STEPS).values()) == {0}
     assert_truth_inside(found, fleet)
 
 
-async def test_a_clock_is_unknown_while_the_device_is_silent_and_known_again_after(
+async def test_a_clock_is_unknown_while_the_device_does_not_respond(
     tmp_path: Path,
 ) -> None:
     fleet = build_fleet(1)
@@ -142,16 +142,16 @@ async def test_a_clock_is_unknown_while_the_device_is_silent_and_known_again_aft
     assert found.by_device(STEPS) == {device.name: 0}
 
 
-async def test_the_hosts_own_clock_is_told_as_the_kernel_has_it(tmp_path: Path) -> None:
+async def test_the_hosts_clock_status_is_the_kernels(tmp_path: Path) -> None:
     config = {"devices": [{"address": "127.0.0.1:1"}]}
     async with daemon_on(config, tmp_path) as running:
         found = await running.scrape()
     values = [value for _, value in found.all("axis_ntp_exporter_host_clock_synchronized")]
-    verdict = kernel_says_synchronized()
-    assert values == ([] if verdict is None else [float(verdict)])
+    synchronized = kernel_says_synchronized()
+    assert values == ([] if synchronized is None else [float(synchronized)])
 
 
-async def test_setting_the_hosts_clock_moves_every_offset_and_counts_no_step(
+async def test_a_step_of_the_hosts_clock_moves_every_offset_and_counts_no_device_step(
     tmp_path: Path,
 ) -> None:
     fleet = build_fleet(3, scheme="http", auth="digest")

@@ -1,4 +1,4 @@
-"""Devices from files and servers, as the daemon takes them in."""
+"""Devices from file_sd and http_sd, through the real daemon."""
 
 import asyncio
 import json
@@ -14,12 +14,10 @@ import yaml
 from aiohttp import web
 
 from exporter.simulator.fleet import ServedFleet, build_fleet, serve_fleet
-from tests.support.daemon_process import Scrape, daemon_on
-from tests.web.web_config.certificates import authority
-
-UP = "axis_ntp_up"
-POLLS = "axis_ntp_polls_total"
-FAILURES = "axis_ntp_exporter_sd_refresh_failures_total"
+from tests.daemon.series import POLLS, UP
+from tests.daemon.series import sd_failures as failures
+from tests.support.certificates import authority
+from tests.support.daemon_process import daemon_on
 
 
 def config_of(served: ServedFleet, **discovery: Any) -> dict[str, Any]:
@@ -37,18 +35,14 @@ def up(*addresses: str) -> dict[str, float]:
     return dict.fromkeys(addresses, 1.0)
 
 
-def failures(found: Scrape) -> dict[str, float]:
-    return {labels["source"]: value for labels, value in found.all(FAILURES)}
-
-
 def put(file: Path, text: str) -> None:
-    """Write a file in one step: it may be read at any moment."""
+    """Replace a file in one step: the daemon may read it at any moment."""
     new = file.with_suffix(".new")
     new.write_text(text)
     new.replace(file)
 
 
-async def test_files_come_change_break_and_go(tmp_path: Path) -> None:
+async def test_targets_follow_files_that_appear_change_break_and_disappear(tmp_path: Path) -> None:
     fleet = build_fleet(4)
     folder = tmp_path / "devices"
     folder.mkdir()
@@ -80,9 +74,10 @@ async def test_files_come_change_break_and_go(tmp_path: Path) -> None:
 async def sd_server(
     answer: dict[str, Any], tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
-    """A server that answers with `answer["body"]` as `answer["type"]`; what it was asked, too.
+    """Serve `answer["body"]` with the content type `answer["type"]`; yield the URL.
 
-    With `answer["elsewhere"]` it redirects there.
+    The headers and the query of a request go to `answer["asked"]` and `answer["query"]`. If there
+    is an `answer["elsewhere"]`, the server redirects to that URL.
     """
 
     async def serve(request: web.Request) -> web.Response:
@@ -105,7 +100,7 @@ async def sd_server(
         await runner.cleanup()
 
 
-async def test_a_server_is_asked_and_its_last_good_answer_outlives_it(tmp_path: Path) -> None:
+async def test_the_last_good_response_of_an_sd_server_stays_after_a_failure(tmp_path: Path) -> None:
     fleet = build_fleet(2)
     async with serve_fleet(fleet) as served:
         at = served.addresses
@@ -125,7 +120,7 @@ async def test_a_server_is_asked_and_its_last_good_answer_outlives_it(tmp_path: 
     assert "the response is text/html, not application/json" in running.text
 
 
-async def test_a_target_with_a_taken_name_or_no_module_is_left_out_logged_and_counted(
+async def test_a_target_with_a_used_name_or_an_unknown_module_is_rejected_logged_and_counted(
     tmp_path: Path,
 ) -> None:
     fleet = build_fleet(3)
@@ -136,7 +131,7 @@ async def test_a_target_with_a_taken_name_or_no_module_is_left_out_logged_and_co
                 [
                     *groups(served, 0),
                     *groups(served, 1, device="lobby"),
-                    *groups(served, 2, module="nobody"),
+                    *groups(served, 2, module="unknown"),
                 ]
             )
         )
@@ -152,7 +147,7 @@ async def test_a_target_with_a_taken_name_or_no_module_is_left_out_logged_and_co
     assert "more_problems=1" in running.text
 
 
-async def test_a_reload_changes_the_sources_and_keeps_what_stays(tmp_path: Path) -> None:
+async def test_a_reload_changes_the_sources_and_keeps_the_other_devices(tmp_path: Path) -> None:
     fleet = build_fleet(2)
     async with serve_fleet(fleet) as served:
         for number in range(2):
@@ -164,15 +159,14 @@ async def test_a_reload_changes_the_sources_and_keeps_what_stays(tmp_path: Path)
             polls = (await running.scrape()).by_device(POLLS)[served.addresses[1]]
             del config["file_sd_configs"][0]
             (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-            async with running.session.post(f"{running.url}/-/reload") as response:
-                assert response.status == 200
+            assert (await running.reload())[0] == 200
             found = await running.scrape()
             assert found.by_device(UP) == up(served.addresses[1])
             assert found.by_device(POLLS)[served.addresses[1]] >= polls
             assert set(failures(found)) == {str(tmp_path / "1.json")}
 
 
-async def test_ready_waits_for_the_sources_too(tmp_path: Path) -> None:
+async def test_ready_waits_for_discovery(tmp_path: Path) -> None:
     fleet = build_fleet(1)
     async with serve_fleet(fleet) as served, sd_server({"body": "[]"}) as url:
         config = config_of(served, http_sd_configs=[{"url": url}])
@@ -189,23 +183,23 @@ async def test_ready_waits_for_the_sources_too(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
-async def test_a_poisonous_file_is_a_failure_of_that_file_and_no_more(
+async def test_a_malicious_file_is_a_failure_of_that_file_only(
     poison: str, suffix: str, tmp_path: Path
 ) -> None:
     fleet = build_fleet(1)
     async with serve_fleet(fleet) as served:
-        sick, well = tmp_path / f"sd-a.{suffix}", tmp_path / f"sd-b.{suffix}"
-        put(sick, poison)
-        put(well, json.dumps(groups(served, 0)))
+        bad, good = tmp_path / f"sd-a.{suffix}", tmp_path / f"sd-b.{suffix}"
+        put(bad, poison)
+        put(good, json.dumps(groups(served, 0)))
         sd = {"files": [f"sd-*.{suffix}"], "refresh_interval": "100ms"}
         async with daemon_on(config_of(served, file_sd_configs=[sd]), tmp_path) as running:
-            await running.until(lambda now: failures(now).get(str(sick), 0) >= 2)
+            await running.until(lambda now: failures(now).get(str(bad), 0) >= 2)
             found = await running.until(lambda now: now.by_device(UP) == up(*served.addresses))
-            assert failures(found)[str(well)] == 0
+            assert failures(found)[str(good)] == 0
 
 
 @pytest.mark.parametrize("mechanism", ["file", "http"])
-async def test_a_reload_that_changes_how_often_a_source_is_asked_keeps_its_devices_and_their_state(
+async def test_a_reload_that_changes_a_sources_settings_keeps_its_devices_and_their_state(
     mechanism: str, tmp_path: Path
 ) -> None:
     async with serve_fleet(build_fleet(1)) as served:
@@ -222,17 +216,16 @@ async def test_a_reload_that_changes_how_often_a_source_is_asked_keeps_its_devic
                 (tmp_path / "a.json").write_text("[")
                 config = config_of(served, **{key: [after]})
                 (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-                async with running.session.post(f"{running.url}/-/reload") as response:
-                    assert response.status == 200
+                assert (await running.reload())[0] == 200
                 now = await running.scrape()
                 assert now.by_device(POLLS)[at] >= found.by_device(POLLS)[at]
-                # Its first answer is a failure: what was told before still holds.
+                # The first refresh fails: the last good targets stay.
                 now = await running.until(lambda now: max(failures(now).values(), default=0) >= 1)
                 assert now.by_device(POLLS)[at] >= found.by_device(POLLS)[at]
                 assert now.by_device(UP) == up(at)
 
 
-async def test_a_pipe_among_the_files_is_a_failure_and_the_daemon_ends_in_time(
+async def test_a_pipe_among_the_files_is_a_failure_and_does_not_delay_the_end(
     tmp_path: Path,
 ) -> None:
     async with serve_fleet(build_fleet(1)) as served:
@@ -245,7 +238,7 @@ async def test_a_pipe_among_the_files_is_a_failure_and_the_daemon_ends_in_time(
     assert running.text.count("cannot be read: not a regular file") == 1
 
 
-async def test_a_token_in_a_sources_url_is_sent_and_shown_nowhere(tmp_path: Path) -> None:
+async def test_a_token_in_a_sources_url_is_sent_but_never_shown(tmp_path: Path) -> None:
     answer: dict[str, Any] = {"body": "["}
     async with serve_fleet(build_fleet(1)) as served, sd_server(answer) as url:
         sd = {"url": f"{url}?site=hq&token=t0k3n", "refresh_interval": "100ms"}
@@ -258,7 +251,7 @@ async def test_a_token_in_a_sources_url_is_sent_and_shown_nowhere(tmp_path: Path
     assert "t0k3n" not in "".join([running.text, *pages])
 
 
-async def test_where_a_redirect_leads_is_not_told(tmp_path: Path) -> None:
+async def test_the_target_of_a_redirect_is_not_logged(tmp_path: Path) -> None:
     async with AsyncExitStack() as stack:
         served = await stack.enter_async_context(serve_fleet(build_fleet(1)))
         url = await stack.enter_async_context(sd_server({"elsewhere": "file:///x?token=t0k3n"}))
@@ -269,7 +262,7 @@ async def test_where_a_redirect_leads_is_not_told(tmp_path: Path) -> None:
     assert "t0k3n" not in running.text
 
 
-async def test_a_redirect_from_https_to_http_is_not_believed_one_to_https_is(
+async def test_a_redirect_to_http_is_rejected_and_one_to_https_is_followed(
     tmp_path: Path,
 ) -> None:
     made = authority(tmp_path / "ca")

@@ -1,4 +1,4 @@
-"""Open files: as many as devices need, and an error where they do not fit."""
+"""The limit of open files: raised for the devices, and an error if it is too low."""
 
 import asyncio
 import json
@@ -9,9 +9,8 @@ import yaml
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.system.process import SPARE_FILES
+from tests.daemon.series import polls, polls_reach, sd_failures
 from tests.support.daemon_process import COMMAND, daemon_on
-
-SELF = "axis_ntp_exporter_"
 
 
 async def under_limits(soft: int, hard: int, config: dict[str, object], folder: Path) -> str:
@@ -48,43 +47,41 @@ def devices(count: int) -> dict[str, object]:
     return {"devices": [{"address": f"127.0.0.1:{1 + n}"} for n in range(count)]}
 
 
-async def test_devices_that_cannot_have_a_connection_each_are_told_at_start_with_the_number(
+async def test_more_devices_than_open_files_is_an_error_at_the_start_with_the_number(
     tmp_path: Path,
 ) -> None:
-    told = await under_limits(64, 200, devices(200), tmp_path)
-    assert f"200 devices need {200 + SPARE_FILES} open files, the hard limit is 200" in told
-    assert "LimitNOFILE=" in told
+    line = await under_limits(64, 200, devices(200), tmp_path)
+    assert f"200 devices need {200 + SPARE_FILES} open files, the hard limit is 200" in line
+    assert "LimitNOFILE=" in line
 
 
-async def test_the_soft_limit_is_raised_to_the_hard_one(tmp_path: Path) -> None:
+async def test_the_soft_file_limit_is_raised_to_the_hard_one(tmp_path: Path) -> None:
     limits = await under_limits(64, 400, devices(200), tmp_path)
     (row,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
     assert row.split()[3:5] == ["400", "400"]
 
 
-async def test_a_device_takes_one_file_and_no_more(tmp_path: Path) -> None:
+async def test_a_device_needs_one_file_descriptor(tmp_path: Path) -> None:
     fleet = build_fleet(200, auth="digest")
     async with serve_fleet(fleet) as served:
         config = served.exporter_config(interval="500ms")
         async with daemon_on(config, tmp_path) as running:
-            await running.until(
-                lambda now: min(now.by_device("axis_ntp_polls_total").values(), default=0) >= 3
-            )
+            await running.until(polls_reach(3))
             files = len(list(Path(f"/proc/{running.process.pid}/fd").iterdir()))
     assert 200 <= files <= 200 + 32
 
 
-async def test_a_reload_that_does_not_fit_is_refused_with_the_number(tmp_path: Path) -> None:
+async def test_a_reload_with_too_many_devices_fails_with_the_number(tmp_path: Path) -> None:
     async with daemon_on(devices(10), tmp_path) as running:
         limit_files_of(running.process.pid)
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(devices(200)))
-        async with running.session.post(f"{running.url}/-/reload") as answer:
-            assert answer.status == 500
-            assert f"200 devices need {200 + SPARE_FILES} open files" in await answer.text()
-        assert len((await running.scrape()).by_device("axis_ntp_polls_total")) == 10
+        status, text = await running.reload()
+        assert status == 500
+        assert f"200 devices need {200 + SPARE_FILES} open files" in text
+        assert len(polls(await running.scrape())) == 10
 
 
-async def test_discovered_devices_that_do_not_fit_are_left_out_told_and_counted(
+async def test_too_many_discovered_devices_are_rejected_logged_and_counted(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "found.json"
@@ -95,15 +92,12 @@ async def test_discovered_devices_that_do_not_fit_are_left_out_told_and_counted(
     async with daemon_on(config, tmp_path) as running:
         limit_files_of(running.process.pid)
         file.write_text(json.dumps([{"targets": [f"127.0.0.2:{1 + n}" for n in range(200)]}]))
-        failures = "axis_ntp_exporter_sd_refresh_failures_total"
-        found = await running.until(
-            lambda now: any(value > 0 for _labels, value in now.all(failures))
-        )
-        assert len(found.by_device("axis_ntp_polls_total")) == 10
+        found = await running.until(lambda now: any(sd_failures(now).values()))
+        assert len(polls(found)) == 10
     assert f"210 devices need {210 + SPARE_FILES} open files" in running.text
 
 
-async def test_a_password_changes_though_more_devices_were_found_than_fit(tmp_path: Path) -> None:
+async def test_a_password_can_change_while_too_many_devices_are_discovered(tmp_path: Path) -> None:
     found, password = tmp_path / "found.json", tmp_path / "password"
     found.write_text("[]")
     password.write_text("one")
@@ -114,16 +108,14 @@ async def test_a_password_changes_though_more_devices_were_found_than_fit(tmp_pa
     async with daemon_on(config, tmp_path) as running:
         limit_files_of(running.process.pid)
         found.write_text(json.dumps([{"targets": [f"127.0.0.2:{1 + n}" for n in range(200)]}]))
-        await running.until(
-            lambda now: any(n > 0 for _, n in now.all(f"{SELF}sd_refresh_failures_total"))
-        )
+        await running.until(lambda now: any(sd_failures(now).values()))
         for changed in ("two", "three"):
             password.write_text(changed)
             before = running.text.count("config.files_read")
             async with asyncio.timeout(20):
                 while running.text.count("config.files_read") == before:
                     await asyncio.sleep(0.05)
-        assert len((await running.scrape()).by_device("axis_ntp_polls_total")) == 10
+        assert len(polls(await running.scrape())) == 10
 
 
 def limit_files_of(pid: int) -> None:
@@ -132,12 +124,15 @@ def limit_files_of(pid: int) -> None:
 
 async def test_auto_reload_logs_a_config_that_stays_too_large_once(tmp_path: Path) -> None:
     flags = ("--config.enable-auto-reload", "--config.auto-reload-interval=50ms")
-    async with daemon_on(devices(10), tmp_path, *flags) as running:
+    async with daemon_on(
+        {**devices(10), "global": {"interval": "100ms"}}, tmp_path, *flags
+    ) as running:
         limit_files_of(running.process.pid)
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(devices(200)))
         await running.until(
-            lambda now: now.all(f"{SELF}config_last_reload_successful") == [({}, 0)]
+            lambda now: now.all("axis_ntp_exporter_config_last_reload_successful") == [({}, 0)]
         )
-        await asyncio.sleep(0.3)
+        # The interval of auto-reload passes several times.
+        await running.until(polls_reach(int(max(polls(await running.scrape()).values())) + 3))
         assert len((await running.scrape()).by_device("axis_ntp_polls_total")) == 10
     assert running.text.count("event=config.reload_failed") == 1

@@ -1,4 +1,4 @@
-"""`healthcheck` of the installed command, beside a daemon: what a container's engine runs."""
+"""`healthcheck` of the installed command against a daemon, as a container engine runs it."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from typing import Any
 
 import pytest
 
-from tests.daemon.test_life import NOTHING, run_to_end
+from tests.daemon.series import NOTHING
+from tests.support.certificates import authority
+from tests.support.command_process import run_to_end
 from tests.support.daemon_process import COMMAND, DaemonProcess, daemon_on
-from tests.web.web_config.certificates import authority
-from tests.web.web_config.site import ALICE, TLS, write
+from tests.support.web_config import ALICE, TLS, write
 
 LOOPBACK = "127.0.0.1"
 FOR_KNOWN_CLIENTS = {
@@ -33,7 +34,7 @@ def address_of(running: DaemonProcess) -> str:
 
 @pytest.fixture
 def nowhere() -> Iterator[str]:
-    """A port that is taken and that nobody listens on."""
+    """An address that is in use but does not accept connections."""
     with socket.socket() as bound:
         bound.bind((LOOPBACK, 0))
         yield f"{LOOPBACK}:{bound.getsockname()[1]}"
@@ -54,7 +55,7 @@ def nowhere() -> Iterator[str]:
     ],
     ids=["open", "password", "TLS", "client certificate", "client certificate by TLS 1.2"],
 )
-async def test_a_daemon_that_answers_is_healthy_whatever_its_web_config(
+async def test_a_daemon_that_responds_is_healthy_with_any_web_config(
     web_config: dict[str, Any], tmp_path: Path
 ) -> None:
     authority(tmp_path)
@@ -65,19 +66,19 @@ async def test_a_daemon_that_answers_is_healthy_whatever_its_web_config(
     assert "level=error" not in running.text
 
 
-async def test_a_daemon_that_hangs_is_not_healthy(tmp_path: Path) -> None:
+async def test_a_daemon_that_hangs_is_unhealthy(tmp_path: Path) -> None:
     async with daemon_on(NOTHING, tmp_path) as running:
         running.process.send_signal(signal.SIGSTOP)
         assert await healthcheck(address_of(running)) == (1, "unhealthy: timed out\n")
         running.process.send_signal(signal.SIGCONT)
 
 
-async def test_a_daemon_that_is_not_there_is_not_healthy(nowhere: str) -> None:
+async def test_without_a_daemon_the_check_fails(nowhere: str) -> None:
     assert await healthcheck(nowhere) == (1, "unhealthy: Connection refused\n")
 
 
 @pytest.mark.parametrize(
-    ("answer", "told"),
+    ("answer", "message"),
     [
         (b"HTTP/1.1 503 Service Unavailable\r\n\r\n", "unhealthy: /-/healthy returned 503\n"),
         (b"", "unhealthy: "),
@@ -85,23 +86,21 @@ async def test_a_daemon_that_is_not_there_is_not_healthy(nowhere: str) -> None:
     ],
     ids=["503", "nothing", "another protocol"],
 )
-async def test_whoever_else_answers_at_its_port_is_not_healthy(answer: bytes, told: str) -> None:
-    async def answer_and_hang_up(
-        _reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+async def test_any_other_response_on_the_port_is_unhealthy(answer: bytes, message: str) -> None:
+    async def answer_and_close(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(answer)
         writer.close()
 
-    async with await asyncio.start_server(answer_and_hang_up, LOOPBACK, 0) as server:
+    async with await asyncio.start_server(answer_and_close, LOOPBACK, 0) as server:
         port = server.sockets[0].getsockname()[1]
         code, output = await healthcheck(f"{LOOPBACK}:{port}")
     assert code == 1
-    assert output.startswith(told)
+    assert output.startswith(message)
     assert "Traceback" not in output
 
 
 def has(address: str) -> bool:
-    """Whether this machine has an IPv6 address."""
+    """Return whether this machine has that IPv6 address."""
     try:
         with socket.create_server((address, 0), family=socket.AF_INET6):
             return True
@@ -121,10 +120,8 @@ WHERE_THERE_IS_IPV6 = pytest.mark.skipif(not has("::1"), reason="this machine ha
     ],
     ids=["", "IPv4", "IPv6"],
 )
-async def test_every_interface_is_asked_by_the_loopback_address_of_its_kind(
-    every: str, asked: str
-) -> None:
-    # Linux itself takes `::` for `::1`, so an answer proves nothing: `Host` shows who was asked.
+async def test_wildcard_addresses_are_checked_on_loopback(every: str, asked: str) -> None:
+    # Linux itself connects `::` to `::1`, so a response proves nothing: check the Host header.
     requests: list[bytes] = []
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -140,7 +137,9 @@ async def test_every_interface_is_asked_by_the_loopback_address_of_its_kind(
 
 
 @pytest.mark.parametrize("host", ["", "0.0.0.0"])
-async def test_a_daemon_on_every_interface_is_asked_on_loopback(host: str, tmp_path: Path) -> None:
+async def test_a_daemon_is_found_on_loopback_under_a_wildcard_address(
+    host: str, tmp_path: Path
+) -> None:
     async with daemon_on(NOTHING, tmp_path) as running:
         port = address_of(running).rpartition(":")[2]
         assert (await healthcheck(f"{host}:{port}"))[0] == 0

@@ -1,4 +1,4 @@
-"""What can be wrong before a device says anything: each fault's reason, through the real daemon."""
+"""Faults before a device responds, through the real daemon: the exposed error reason of each."""
 
 import re
 import socket
@@ -13,15 +13,15 @@ EXPECTED = {
     "no such name": "dns",
     "closed port": "connect",
     "http on the https port": "tls",
-    "mute at the handshake": "timeout",
-    "mute at the request": "timeout",
+    "silent at the handshake": "timeout",
+    "silent at the request": "timeout",
     "drops the connection": "disconnected",
 }
-SECURE = ("http on the https port", "mute at the handshake")
+SECURE = ("http on the https port", "silent at the handshake")
 
 
 def bound_port(stack: ExitStack, *, listening: bool) -> str:
-    """A port that is nobody else's for the test: closed, or open with nobody behind it."""
+    """Reserve a port: closed, or open without ever accepting a connection."""
     held = stack.enter_context(socket.socket())
     held.bind(("127.0.0.1", 0))
     if listening:
@@ -39,7 +39,7 @@ def reasons(found: Scrape, metric: str) -> dict[str, str]:
     return errors
 
 
-async def test_every_fault_of_the_network_leads_to_its_reason(tmp_path: Path) -> None:
+async def test_every_network_fault_is_exposed_with_its_reason(tmp_path: Path) -> None:
     dropping = SimulatedDevice("dropping", fault="drop")
     with ExitStack() as stack:
         async with serve(SimulatedDevice("plain")) as plain, serve(dropping) as drops:
@@ -47,8 +47,8 @@ async def test_every_fault_of_the_network_leads_to_its_reason(tmp_path: Path) ->
                 "no such name": "no-such-device.invalid",
                 "closed port": bound_port(stack, listening=False),
                 "http on the https port": plain.address,
-                "mute at the handshake": bound_port(stack, listening=True),
-                "mute at the request": bound_port(stack, listening=True),
+                "silent at the handshake": bound_port(stack, listening=True),
+                "silent at the request": bound_port(stack, listening=True),
                 "drops the connection": drops.address,
             }
             config = {
@@ -56,7 +56,7 @@ async def test_every_fault_of_the_network_leads_to_its_reason(tmp_path: Path) ->
                 "modules": {
                     "default": {"scheme": "http"},
                     "secure": {"tls_config": {"insecure_skip_verify": True}},
-                    # A name server may take its time to know nothing.
+                    # A name server may be slow to report an unknown name.
                     "named": {"scheme": "http", "timeout": "20s"},
                 },
                 "devices": [
@@ -69,11 +69,11 @@ async def test_every_fault_of_the_network_leads_to_its_reason(tmp_path: Path) ->
     assert reasons(found, "axis_ntp_last_error") == EXPECTED
     assert reasons(found, "axis_ntp_api_errors_total") == EXPECTED
     assert found.by_device("axis_ntp_up") == dict.fromkeys(EXPECTED, 0)
-    explained = dict(
+    messages = dict(
         re.findall(r'event=device\.failed device="([^"]+)".* error="([^"]+)"', running.text)
     )
-    assert explained.keys() == EXPECTED.keys()
-    assert not [said for said in explained.values() if said.endswith((":", ": "))]
+    assert messages.keys() == EXPECTED.keys()
+    assert not [message for message in messages.values() if message.endswith((":", ": "))]
 
 
 def module_of(name: str) -> str:

@@ -1,4 +1,4 @@
-"""/probe, /discover and /config: the multi-target door, and the config in force."""
+"""/probe, /discover and /config of the real daemon."""
 
 import asyncio
 import time
@@ -11,11 +11,10 @@ import yaml
 from prometheus_client.openmetrics import parser
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on, parse_text
+from tests.daemon.series import POLLS, UP
+from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 
 parse_openmetrics: Any = parser.text_string_to_metric_families
-POLLS = "axis_ntp_polls_total"
-UP = "axis_ntp_up"
 
 
 async def probe(running: DaemonProcess, target: str, timeout: float = 10) -> Scrape:
@@ -23,11 +22,10 @@ async def probe(running: DaemonProcess, target: str, timeout: float = 10) -> Scr
     url = f"{running.url}/probe?target={quote(target, safe='')}"
     async with running.session.get(url, headers=headers) as response:
         assert response.status == 200
-        text = await response.text()
-    return Scrape([(s.name, s.labels, s.value) for f in parse_text(text) for s in f.samples])
+        return Scrape.parse(await response.text())
 
 
-async def test_a_device_is_probed_by_name_or_address_and_shows_only_its_own_series(
+async def test_a_probe_by_name_or_address_returns_only_that_devices_series(
     tmp_path: Path,
 ) -> None:
     fleet = build_fleet(2)
@@ -42,7 +40,7 @@ async def test_a_device_is_probed_by_name_or_address_and_shows_only_its_own_seri
                 assert not [n for n, _, _ in found.samples if n.startswith("axis_ntp_exporter")]
 
 
-async def test_a_reading_younger_than_the_interval_is_answered_from_without_a_poll(
+async def test_a_probe_within_the_interval_makes_no_poll(
     tmp_path: Path,
 ) -> None:
     fleet = build_fleet(1)
@@ -54,7 +52,7 @@ async def test_a_reading_younger_than_the_interval_is_answered_from_without_a_po
     assert polls == [{"sim-00001": 1}] * 3
 
 
-async def test_probes_of_one_device_at_once_share_a_poll(tmp_path: Path) -> None:
+async def test_concurrent_probes_of_a_device_share_a_poll(tmp_path: Path) -> None:
     fleet = build_fleet(1)
     async with (
         serve_fleet(fleet) as served,
@@ -64,7 +62,7 @@ async def test_probes_of_one_device_at_once_share_a_poll(tmp_path: Path) -> None
     assert [each.by_device(POLLS) for each in found] == [{"sim-00001": 1}] * 10
 
 
-async def test_a_device_that_does_not_answer_in_time_is_down_within_prometheus_s_timeout(
+async def test_a_device_that_does_not_respond_is_down_within_the_scrape_timeout(
     tmp_path: Path,
 ) -> None:
     fleet = build_fleet(1, "fault:hang")
@@ -90,19 +88,19 @@ async def test_a_device_that_does_not_answer_in_time_is_down_within_prometheus_s
         ("?target=only&address=ADDRESS&module=default", 200),
     ],
 )
-async def test_who_is_not_configured_is_never_asked(
+async def test_an_address_that_is_not_configured_is_never_contacted(
     query: str, status: int, tmp_path: Path
 ) -> None:
     config = {"devices": [{"address": "127.0.0.1:1", "name": "only"}]}
     async with serve_fleet(build_fleet(1)) as served, daemon_on(config, tmp_path) as running:
         address = served.addresses[0]
-        asked = f"/probe{query}".replace("ADDRESS", address)
-        assert (await running.get(asked))[0] == status
+        path = f"/probe{query}".replace("ADDRESS", address)
+        assert (await running.get(path))[0] == status
         assert served.fleet.devices[0].requests.connections == 0
 
 
 @pytest.mark.parametrize("timeout", ["soon", "-1", "nan", "0"])
-async def test_a_timeout_that_is_none_is_refused(timeout: str, tmp_path: Path) -> None:
+async def test_an_invalid_scrape_timeout_is_a_bad_request(timeout: str, tmp_path: Path) -> None:
     config = {"devices": [{"address": "127.0.0.1:1", "name": "only"}]}
     headers = {"X-Prometheus-Scrape-Timeout-Seconds": timeout}
     async with daemon_on(config, tmp_path) as running:
@@ -112,7 +110,7 @@ async def test_a_timeout_that_is_none_is_refused(timeout: str, tmp_path: Path) -
             assert "X-Prometheus-Scrape-Timeout-Seconds" in await response.text()
 
 
-async def test_a_probe_speaks_open_metrics_too(tmp_path: Path) -> None:
+async def test_a_probe_can_return_open_metrics(tmp_path: Path) -> None:
     fleet = build_fleet(1)
     accept = {"Accept": "application/openmetrics-text;version=1.0.0"}
     async with (
@@ -148,9 +146,9 @@ async def test_discover_lists_every_device_with_its_labels(tmp_path: Path) -> No
     ]
 
 
-async def test_discover_and_probe_know_only_their_shard(tmp_path: Path) -> None:
+async def test_discover_and_probe_are_limited_to_the_shard(tmp_path: Path) -> None:
     devices = [{"address": f"127.0.0.1:{n}", "name": f"cam-{n}"} for n in range(1, 11)]
-    told = []
+    shards = []
     for index in range(2):
         async with daemon_on({"devices": devices}, tmp_path, f"--poll.shard={index}/2") as running:
             async with running.session.get(f"{running.url}/discover") as response:
@@ -158,12 +156,12 @@ async def test_discover_and_probe_know_only_their_shard(tmp_path: Path) -> None:
             for device in devices:
                 status, _ = await running.get(f"/probe?target={device['name']}")
                 assert status == (200 if device["name"] in names else 404)
-            told.append(names)
-    assert told[0] | told[1] == {device["name"] for device in devices}
-    assert not told[0] & told[1]
+            shards.append(names)
+    assert shards[0] | shards[1] == {device["name"] for device in devices}
+    assert not shards[0] & shards[1]
 
 
-async def test_the_config_in_force_is_shown_without_its_secrets(tmp_path: Path) -> None:
+async def test_the_config_page_shows_no_secrets(tmp_path: Path) -> None:
     config = {
         "modules": {"default": {"auth": {"username": "root", "password": "hunter2"}}},
         "devices": [{"address": "127.0.0.1:1", "name": "only"}],

@@ -1,4 +1,4 @@
-"""A change of the config without a restart: all or nothing, and nothing for who stays the same."""
+"""Config reloads: all or nothing, and without effect on unchanged devices."""
 
 import asyncio
 import itertools
@@ -15,169 +15,169 @@ from exporter.daemon import Settings, running
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.web.listener import WebSettings
 from tests.daemon.reloaded_site import (
-    FAILURES,
     LOADED_AT,
-    POLLS,
     SUCCESSFUL,
-    UP,
-    Site,
-    device,
-    site,
+    ReloadedSite,
+    name_of,
+    reloaded_site,
 )
+from tests.daemon.series import FAILURES, POLLS, UP
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
-async def test_a_reload_adds_and_removes_devices_and_says_so(tmp_path: Path, method: str) -> None:
-    async with site(tmp_path) as its:
-        last = its.config["devices"].pop()
-        assert await its.reload(method) == (200, "The config was loaded.\n")
-        found = await its.running.scrape()
-        assert set(found.by_device(UP)) == {device(1), device(2)}
-        assert not [labels for _, labels, _ in found.samples if labels.get("device") == device(3)]
-        its.config["devices"].append(last)
-        await its.reload(method)
-        await its.running.until(lambda now: now.by_device(UP).get(device(3)) == 1)
-    assert "event=config.reloaded added=0 removed=1 changed=0" in its.running.text
-    assert "event=config.reloaded added=1 removed=0 changed=0" in its.running.text
+async def test_a_reload_adds_and_removes_devices_and_logs_it(tmp_path: Path, method: str) -> None:
+    async with reloaded_site(tmp_path) as site:
+        last = site.config["devices"].pop()
+        assert await site.reload(method) == (200, "The config was loaded.\n")
+        found = await site.running.scrape()
+        assert set(found.by_device(UP)) == {name_of(1), name_of(2)}
+        assert not [labels for _, labels, _ in found.samples if labels.get("device") == name_of(3)]
+        site.config["devices"].append(last)
+        await site.reload(method)
+        await site.running.until(lambda now: now.by_device(UP).get(name_of(3)) == 1)
+    assert "event=config.reloaded added=0 removed=1 changed=0" in site.running.text
+    assert "event=config.reloaded added=1 removed=0 changed=0" in site.running.text
 
 
-async def test_a_hangup_reloads(tmp_path: Path) -> None:
-    async with site(tmp_path) as its:
-        del its.config["devices"][1:]
-        (tmp_path / "config.yaml").write_text(yaml.safe_dump(its.config))
-        its.running.process.send_signal(signal.SIGHUP)
-        await its.running.until(lambda now: set(now.by_device(UP)) == {device(1)})
+async def test_sighup_reloads(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path) as site:
+        del site.config["devices"][1:]
+        (tmp_path / "config.yaml").write_text(yaml.safe_dump(site.config))
+        site.running.process.send_signal(signal.SIGHUP)
+        await site.running.until(lambda now: set(now.by_device(UP)) == {name_of(1)})
 
 
-async def test_a_broken_config_changes_nothing_and_is_told(tmp_path: Path) -> None:
-    async with site(tmp_path) as its:
-        before = await its.running.scrape()
-        status, text = await its.reload_text("devices: [{address: a, colour: red}]")
+async def test_an_invalid_config_changes_nothing_and_is_reported(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path) as site:
+        before = await site.running.scrape()
+        status, text = await site.reload_text("devices: [{address: a, colour: red}]")
         assert status == 500
         assert "devices[0].colour: unknown key" in text
-        found = await its.running.scrape()
+        found = await site.running.scrape()
         assert found.all(SUCCESSFUL) == [({}, 0)]
         assert found.all(LOADED_AT) == before.all(LOADED_AT)
-        assert set(found.by_device(UP)) == {device(1), device(2), device(3)}
-        assert await its.reload() == (200, "The config was loaded.\n")
-        found = await its.running.scrape()
+        assert set(found.by_device(UP)) == {name_of(1), name_of(2), name_of(3)}
+        assert await site.reload() == (200, "The config was loaded.\n")
+        found = await site.running.scrape()
         assert found.all(SUCCESSFUL) == [({}, 1)]
         assert found.all(LOADED_AT)[0][1] > before.all(LOADED_AT)[0][1]
-    assert its.running.text.count("event=config.reload_failed") == 1
+    assert site.running.text.count("event=config.reload_failed") == 1
 
 
-async def test_who_stays_the_same_keeps_connection_nonce_clock_and_turn(tmp_path: Path) -> None:
-    async with site(tmp_path, 2) as its:
-        before = await its.rest()
+async def test_an_unchanged_device_keeps_its_connection_nonce_clock_and_schedule(
+    tmp_path: Path,
+) -> None:
+    async with reloaded_site(tmp_path, 2) as site:
+        before = await site.rest()
         for _ in range(20):
-            its.config["devices"].append({"address": "127.0.0.1:1", "name": "extra"})
-            assert (await its.reload())[0] == 200
-            its.config["devices"].pop()
-            assert (await its.reload())[0] == 200
-        found = await its.running.scrape()
+            site.config["devices"].append({"address": "127.0.0.1:1", "name": "extra"})
+            assert (await site.reload())[0] == 200
+            site.config["devices"].pop()
+            assert (await site.reload())[0] == 200
+        found = await site.running.scrape()
         for name in (POLLS, "axis_ntp_next_poll_timestamp_seconds", "axis_ntp_clock_steps_total"):
             assert found.by_device(name) == before.by_device(name)
-        assert set(found.by_device("axis_ntp_clock_offset_seconds")) == {device(1), device(2)}
-    for each in its.fleet.devices:
+        assert set(found.by_device("axis_ntp_clock_offset_seconds")) == {name_of(1), name_of(2)}
+    for each in site.fleet.devices:
         assert each.requests.connections == 1
         polls = found.by_device(POLLS)[each.name]
         assert dict(each.requests.statuses) == {401: 1, 200: polls}
 
 
-async def test_new_labels_show_at_once_and_keep_the_counters(tmp_path: Path) -> None:
-    async with site(tmp_path, 2) as its:
-        before = await its.rest()
-        its.config["devices"][0]["labels"] = {"site": "new"}
-        await its.reload()
-        found = await its.running.scrape()
-        (labels, polls) = next(row for row in found.all(POLLS) if row[0]["device"] == device(1))
-        assert labels == {"device": device(1), "site": "new"}
-        assert polls == before.by_device(POLLS)[device(1)]
+async def test_new_labels_take_effect_at_once_and_keep_the_counters(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path, 2) as site:
+        before = await site.rest()
+        site.config["devices"][0]["labels"] = {"site": "new"}
+        await site.reload()
+        found = await site.running.scrape()
+        (labels, polls) = next(row for row in found.all(POLLS) if row[0]["device"] == name_of(1))
+        assert labels == {"device": name_of(1), "site": "new"}
+        assert polls == before.by_device(POLLS)[name_of(1)]
         assert all(
             labels.get("site") == "new"
             for _, labels, _ in found.samples
-            if labels.get("device") == device(1)
+            if labels.get("device") == name_of(1)
         )
 
 
-async def test_another_address_is_another_device(tmp_path: Path) -> None:
-    async with site(tmp_path, 2) as its:
-        await its.running.until(lambda now: now.by_device(POLLS)[device(1)] >= 3)
-        its.config["devices"][0]["address"] = "127.0.0.1:1"
-        del its.config["devices"][1]
-        await its.reload()
-        found = await its.running.until(lambda now: now.by_device(POLLS)[device(1)] >= 1)
-        assert found.by_device(UP) == {device(1): 0}
-        assert found.by_device(POLLS)[device(1)] == found.by_device(FAILURES)[device(1)]
+async def test_a_device_with_a_new_address_starts_from_zero(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path, 2) as site:
+        await site.running.until(lambda now: now.by_device(POLLS)[name_of(1)] >= 3)
+        site.config["devices"][0]["address"] = "127.0.0.1:1"
+        del site.config["devices"][1]
+        await site.reload()
+        found = await site.running.until(lambda now: now.by_device(POLLS)[name_of(1)] >= 1)
+        assert found.by_device(UP) == {name_of(1): 0}
+        assert found.by_device(POLLS)[name_of(1)] == found.by_device(FAILURES)[name_of(1)]
 
 
-async def test_changed_credentials_are_tried_at_once(tmp_path: Path) -> None:
-    async with site(tmp_path, 3) as its:
-        before = (await its.rest()).by_device(POLLS)
-        for each in its.fleet.devices:
-            each.gatekeeper.password = "new"
-        its.config["modules"]["default"]["auth"]["password"] = "new"
-        await its.reload()
-        found = await its.running.until(
+async def test_changed_credentials_are_used_at_once(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path, 3) as site:
+        before = (await site.rest()).by_device(POLLS)
+        for each in site.fleet.devices:
+            each.login.password = "new"
+        site.config["modules"]["default"]["auth"]["password"] = "new"
+        await site.reload()
+        found = await site.running.until(
             lambda now: all(now.by_device(POLLS)[name] > before[name] for name in before)
         )
         assert set(found.by_device(UP).values()) == {1}
 
 
-async def test_expectations_show_at_once(tmp_path: Path) -> None:
-    async with site(tmp_path, 1) as its:
-        before = await its.rest()
-        its.config["devices"][0]["expect"] = {"enabled": False}
-        await its.reload()
-        found = await its.running.scrape()
-        assert found.by_device("axis_ntp_config_compliant") == {device(1): 0}
+async def test_changed_expectations_take_effect_at_once(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path, 1) as site:
+        before = await site.rest()
+        site.config["devices"][0]["expect"] = {"enabled": False}
+        await site.reload()
+        found = await site.running.scrape()
+        assert found.by_device("axis_ntp_config_compliant") == {name_of(1): 0}
         assert found.by_device(POLLS) == before.by_device(POLLS)
 
 
-async def test_a_new_interval_is_kept_from_now_on(tmp_path: Path) -> None:
-    async with site(tmp_path, 1) as its:
-        polls = (await its.rest()).by_device(POLLS)[device(1)]
-        its.config["global"]["interval"] = "100ms"
-        await its.reload()
-        await its.running.until(lambda now: now.by_device(POLLS)[device(1)] >= polls + 5)
+async def test_a_changed_interval_takes_effect_at_once(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path, 1) as site:
+        polls = (await site.rest()).by_device(POLLS)[name_of(1)]
+        site.config["global"]["interval"] = "100ms"
+        await site.reload()
+        await site.running.until(lambda now: now.by_device(POLLS)[name_of(1)] >= polls + 5)
 
 
-async def test_ready_stays_ready(tmp_path: Path) -> None:
-    async with site(tmp_path, 1) as its:
-        await its.rest()
-        its.config["devices"].append({"address": "127.0.0.1:1", "name": "never polled yet"})
-        await its.reload()
-        assert (await its.running.get("/-/ready"))[0] == 200
+async def test_ready_stays_ready_after_a_reload(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path, 1) as site:
+        await site.rest()
+        site.config["devices"].append({"address": "127.0.0.1:1", "name": "never polled yet"})
+        await site.reload()
+        assert (await site.running.get("/-/ready"))[0] == 200
 
 
-async def test_a_thousand_reloads_under_load_lose_no_poll_and_leak_nothing(tmp_path: Path) -> None:
-    async with site(tmp_path, 20) as its:
-        await its.running.until(lambda now: min(now.by_device(POLLS).values()) >= 3)
-        await reload_often(its, 100)  # what is kept once is kept by then
-        resident, files = its.resident_megabytes, its.open_files
-        before, started = (await its.running.scrape()).by_device(POLLS), time.monotonic()
-        await reload_often(its, 1000)
-        turns = (time.monotonic() - started) / 0.2
-        assert its.resident_megabytes - resident < 4, "a reload must leave less than 4 KB behind"
-        del before[device(11)]
-        after = await its.running.scrape()
+async def test_a_thousand_reloads_lose_no_poll_and_leak_nothing(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path, 20) as site:
+        await site.running.until(lambda now: min(now.by_device(POLLS).values()) >= 3)
+        await reload_often(site, 100)  # fills caches that are filled once
+        resident, files = site.resident_megabytes, site.open_files
+        before, started = (await site.running.scrape()).by_device(POLLS), time.monotonic()
+        await reload_often(site, 1000)
+        intervals = (time.monotonic() - started) / 0.2
+        assert site.resident_megabytes - resident < 4, "a reload must leave less than 4 KB behind"
+        del before[name_of(11)]
+        after = await site.running.scrape()
         polls = [after.by_device(POLLS)[name] - before[name] for name in before]
-        assert min(polls) >= 0.9 * turns, "a machine that stalls may cost a turn, a reload none"
+        assert min(polls) >= 0.9 * intervals, "a stalled machine may cost a poll, a reload must not"
         failures = after.by_device(FAILURES)
         assert all(failures[name] == 0 for name in before)
-        assert its.open_files <= files + 2
-    assert "Traceback" not in its.running.text
+        assert site.open_files <= files + 2
+    assert "Traceback" not in site.running.text
 
 
-async def reload_often(its: Site, times: int) -> None:
-    """Ten devices get another label, one another address, each time."""
+async def reload_often(site: ReloadedSite, times: int) -> None:
+    """Reload that many times; each time change a label of ten devices and the address of one."""
     for number in range(times):
-        its.config["devices"][number % 10]["labels"] = {"round": str(number)}
-        its.config["devices"][10]["address"] = f"127.0.0.1:{1 + number % 2}"
-        assert (await its.reload())[0] == 200
+        site.config["devices"][number % 10]["labels"] = {"round": str(number)}
+        site.config["devices"][10]["address"] = f"127.0.0.1:{1 + number % 2}"
+        assert (await site.reload())[0] == 200
 
 
-async def test_a_reload_leaves_no_task_behind() -> None:
+async def test_a_reload_leaks_no_task() -> None:
     fleet = build_fleet(5)
     async with serve_fleet(fleet) as served:
         document = served.exporter_config(interval="1h")
@@ -194,15 +194,14 @@ async def test_a_reload_leaves_no_task_behind() -> None:
         assert max(counts[10:]) <= max(counts[:10])
 
 
-async def test_all_who_ask_during_a_load_share_the_next(tmp_path: Path) -> None:
-    async with site(tmp_path) as its:
+async def test_reload_requests_during_a_reload_share_the_next_one(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path) as site:
 
         async def ask() -> int:
-            async with its.running.session.post(f"{its.running.url}/-/reload") as answer:
-                return answer.status
+            return (await site.running.reload())[0]
 
         assert {*await asyncio.gather(*(ask() for _ in range(200)))} == {200}
-        assert its.running.text.count("event=config.reloaded") < 100
+        assert site.running.text.count("event=config.reloaded") < 100
         (tmp_path / "config.yaml").write_text("devices: 7")
         assert {*await asyncio.gather(*(ask() for _ in range(200)))} == {500}
-        assert its.running.text.count("event=config.reload_failed") < 100
+        assert site.running.text.count("event=config.reload_failed") < 100

@@ -1,4 +1,4 @@
-"""Files that the daemon watches: secrets and certificates always, its config if told to."""
+"""Files that the daemon watches: always secrets and certificates, the config with auto-reload."""
 
 import asyncio
 import itertools
@@ -13,12 +13,11 @@ from aiohttp import web
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from tests.daemon.reloaded_site import (
-    POLLS,
     SUCCESSFUL,
-    UP,
-    device,
+    name_of,
 )
-from tests.support.daemon_process import DaemonProcess, daemon_on
+from tests.daemon.series import POLLS, UP
+from tests.support.daemon_process import daemon_on
 
 
 async def test_a_password_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
@@ -31,19 +30,17 @@ async def test_a_password_file_is_read_again_when_it_changes(tmp_path: Path) -> 
         async with daemon_on(config, tmp_path) as running:
             await running.ready()
             secret.write_text("")
-            async with asyncio.timeout(30):
-                while "event=config.file_unusable" not in running.text:
-                    await asyncio.sleep(0.05)
-            fleet.devices[0].gatekeeper.password = "new"
-            await running.until(lambda now: now.by_device(UP) == {device(1): 0})
+            await running.logs("event=config.file_unusable")
+            fleet.devices[0].login.password = "new"
+            await running.until(lambda now: now.by_device(UP) == {name_of(1): 0})
             secret.write_text("new\n")
-            await running.until(lambda now: now.by_device(UP) == {device(1): 1})
+            await running.until(lambda now: now.by_device(UP) == {name_of(1): 1})
     assert running.text.count("event=config.file_unusable") == 1
     assert "is empty" in running.text
     assert running.text.count("event=config.files_read") == 1
 
 
-async def test_auto_reload_takes_a_changed_secret_of_the_config_for_a_change_of_the_config(
+async def test_auto_reload_reloads_the_config_when_one_of_its_secrets_changes(
     tmp_path: Path,
 ) -> None:
     secret = tmp_path / "password"
@@ -52,7 +49,7 @@ async def test_auto_reload_takes_a_changed_secret_of_the_config_for_a_change_of_
     config = {"modules": {"default": module}, "devices": [{"address": "127.0.0.1:1"}]}
     flags = ("--config.enable-auto-reload", "--config.auto-reload-interval=50ms")
     async with daemon_on(config, tmp_path, *flags) as running:
-        async with asyncio.timeout(4):  # before files are looked at for their own sake
+        async with asyncio.timeout(4):  # sooner than the daemon checks secret files themselves
             for number in itertools.count():
                 secret.write_text(f"new {number}")
                 await asyncio.sleep(0.2)
@@ -61,7 +58,7 @@ async def test_auto_reload_takes_a_changed_secret_of_the_config_for_a_change_of_
     assert "event=config.files_read" not in running.text
 
 
-async def test_auto_reload_takes_a_config_once_the_file_that_it_lacked_is_there(
+async def test_auto_reload_loads_a_config_when_its_missing_file_appears(
     tmp_path: Path,
 ) -> None:
     flags = ("--config.enable-auto-reload", "--config.auto-reload-interval=50ms")
@@ -69,20 +66,16 @@ async def test_auto_reload_takes_a_config_once_the_file_that_it_lacked_is_there(
         module = {"auth": {"username": "root", "password_file": "late"}}
         config = {"modules": {"default": module}, "devices": [{"address": "127.0.0.1:1"}]}
         (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
-        await said(running, "event=config.reload_failed")
+        await running.logs("event=config.reload_failed")
         (tmp_path / "late").write_text("pass")
         await running.until(lambda now: now.all(SUCCESSFUL) == [({}, 1)])
         assert len((await running.scrape()).by_device(POLLS)) == 1
     assert running.text.count("event=config.reload_failed") == 1
 
 
-async def said(running: DaemonProcess, words: str) -> None:
-    async with asyncio.timeout(30):
-        while words not in running.text:
-            await asyncio.sleep(0.02)
-
-
-async def test_one_modules_unusable_secret_keeps_no_others_from_being_read(tmp_path: Path) -> None:
+async def test_an_unusable_secret_of_one_module_does_not_affect_other_modules(
+    tmp_path: Path,
+) -> None:
     fleet = build_fleet(1, auth="digest")
     for name in ("one", "other"):
         (tmp_path / name).write_text("pass")
@@ -97,9 +90,9 @@ async def test_one_modules_unusable_secret_keeps_no_others_from_being_read(tmp_p
             await running.ready()
             (tmp_path / "one").write_text("")
             (tmp_path / "other").write_text("new")
-            fleet.devices[0].gatekeeper.password = "new"
-            await said(running, "event=config.files_read")
-            await running.until(lambda now: now.by_device(UP) == {device(1): 1})
+            fleet.devices[0].login.password = "new"
+            await running.logs("event=config.files_read")
+            await running.until(lambda now: now.by_device(UP) == {name_of(1): 1})
     assert "event=config.file_unusable module=default" in running.text
 
 
@@ -117,7 +110,7 @@ async def test_a_ca_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
         async with daemon_on(config, tmp_path) as running:
             await running.until(lambda now: now.by_device(UP) == {"lobby": 0})
             trusted.write_text("")
-            await said(running, "event=config.file_unusable")
+            await running.logs("event=config.file_unusable")
             new.cert_pem.write_to_path(trusted)
             await running.until(lambda now: now.by_device(UP) == {"lobby": 1})
     assert f"tls_config.ca_file: cannot use {trusted}: " in running.text
@@ -125,7 +118,7 @@ async def test_a_ca_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
 
 @asynccontextmanager
 async def https_device(authority: trustme.CA) -> AsyncIterator[str]:
-    """A device with a certificate that `authority` has signed; its address."""
+    """Serve a device with a certificate from `authority`; yield its address."""
 
     async def answer(_request: web.Request) -> web.Response:
         return web.json_response({"apiVersion": "1.0", "data": {"client": {"enabled": True}}})
@@ -143,7 +136,7 @@ async def https_device(authority: trustme.CA) -> AsyncIterator[str]:
         await runner.cleanup()
 
 
-async def test_auto_reload_takes_a_changed_config_by_itself_and_tries_a_broken_one_once(
+async def test_auto_reload_loads_a_changed_config_and_tries_an_invalid_one_once(
     tmp_path: Path,
 ) -> None:
     fleet = build_fleet(2)
@@ -157,11 +150,11 @@ async def test_auto_reload_takes_a_changed_config_by_itself_and_tries_a_broken_o
             del config["devices"][1]
             (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
             await running.until(lambda now: now.all(SUCCESSFUL) == [({}, 1)])
-            assert set((await running.scrape()).by_device(UP)) == {device(1)}
+            assert set((await running.scrape()).by_device(UP)) == {name_of(1)}
     assert running.text.count("event=config.reload_failed") == 1
 
 
-async def test_without_auto_reload_a_changed_config_is_left_alone(tmp_path: Path) -> None:
+async def test_without_auto_reload_a_changed_config_is_ignored(tmp_path: Path) -> None:
     flags = ("--config.auto-reload-interval=50ms",)
     config = {"devices": [{"address": "127.0.0.1:1", "name": "one"}]}
     async with daemon_on(config, tmp_path, *flags) as running:

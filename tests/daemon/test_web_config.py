@@ -1,4 +1,4 @@
-"""`--web.config.file` of the installed command: TLS, passwords, and both changed while it runs."""
+"""`--web.config.file` of the installed command: TLS and passwords, also changed while it runs."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ import bcrypt
 import pytest
 import yaml
 
-from tests.daemon.test_life import NOTHING, run_to_end
+from tests.daemon.series import NOTHING
+from tests.support.certificates import Authority, authority
+from tests.support.command_process import run_to_end
 from tests.support.daemon_process import COMMAND, PATIENCE_SECONDS, DaemonProcess, daemon, daemon_on
-from tests.web.web_config.certificates import Authority, authority
-from tests.web.web_config.site import ALICE, AS_ALICE, HASH, PASSWORD, TLS, basic, write
+from tests.support.web_config import ALICE, AS_ALICE, HASH, PASSWORD, TLS, basic, write
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def get(
 
 
 async def until(running: DaemonProcess, ours: Authority, who: dict[str, str], status: int) -> float:
-    """Ask for the metrics until the answer has that status; how long it took."""
+    """Get the metrics until the response has that status; return how long it took."""
     started = time.monotonic()
     async with asyncio.timeout(PATIENCE_SECONDS):
         while (await get(running, ours, "/metrics", who))[0] != status:
@@ -47,7 +48,7 @@ def flag(file: Path) -> str:
     return f"--web.config.file={file}"
 
 
-async def test_it_serves_behind_tls_and_a_password_and_health_without(
+async def test_metrics_need_tls_and_a_password_and_health_no_password(
     ours: Authority, tmp_path: Path
 ) -> None:
     file = write(tmp_path, ALICE | TLS)
@@ -61,7 +62,7 @@ async def test_it_serves_behind_tls_and_a_password_and_health_without(
         assert (await get(running, ours, "/-/ready"))[0] in (200, 503)
 
 
-async def test_a_new_user_and_certificate_are_in_force_within_seconds(
+async def test_a_new_user_and_certificate_take_effect_within_seconds(
     ours: Authority, tmp_path: Path
 ) -> None:
     file = write(tmp_path, ALICE | TLS)
@@ -81,7 +82,7 @@ async def test_a_new_user_and_certificate_are_in_force_within_seconds(
     assert "Traceback" not in running.text
 
 
-async def test_who_speaks_no_tls_or_nothing_at_all_does_not_keep_it_from_ending(
+async def test_clients_without_a_tls_handshake_do_not_delay_the_end(
     ours: Authority, tmp_path: Path
 ) -> None:
     file = write(ours.folder, TLS)
@@ -99,8 +100,8 @@ async def test_who_speaks_no_tls_or_nothing_at_all_does_not_keep_it_from_ending(
     assert "level=error" not in running.text
 
 
-async def test_it_ends_within_a_second_in_a_flood_of_wrong_passwords(tmp_path: Path) -> None:
-    # So slow that those who wait, four of each address, would need more than a second.
+async def test_it_ends_within_a_second_during_a_flood_of_wrong_passwords(tmp_path: Path) -> None:
+    # Such a slow hash that the waiting requests, four per address, would need more than a second.
     hashed = bcrypt.hashpw(b"x", bcrypt.gensalt(12)).decode()
     file = write(tmp_path, {"basic_auth_users": {"alice": hashed}})
     async with daemon_on(NOTHING, tmp_path, flag(file)) as running:
@@ -115,7 +116,7 @@ async def test_it_ends_within_a_second_in_a_flood_of_wrong_passwords(tmp_path: P
 
 
 async def guess(running: DaemonProcess, address: str) -> None:
-    """Ask from one of this machine's addresses with a wrong password."""
+    """Send a wrong password from one of this machine's addresses."""
     connector = aiohttp.TCPConnector(local_addr=(address, 0))
     async with aiohttp.ClientSession(connector=connector) as visitor:
         who = basic(f"alice:{secrets.token_hex()}")
@@ -139,7 +140,7 @@ def lines(file: Path, folder: Path) -> list[str]:
     ]
 
 
-async def test_it_does_not_start_with_a_broken_file_and_tells_every_error(
+async def test_an_invalid_web_config_prevents_the_start_and_every_error_is_printed(
     ours: Authority, tmp_path: Path
 ) -> None:
     file, config = write(ours.folder, BROKEN), tmp_path / "config.yaml"
@@ -148,7 +149,9 @@ async def test_it_does_not_start_with_a_broken_file_and_tells_every_error(
     assert (code, output.splitlines()) == (1, lines(file, tmp_path))
 
 
-async def test_config_check_tells_the_errors_of_both_files(ours: Authority, tmp_path: Path) -> None:
+async def test_config_check_prints_the_errors_of_both_files(
+    ours: Authority, tmp_path: Path
+) -> None:
     file, config = write(ours.folder, BROKEN), tmp_path / "config.yaml"
     config.write_text("device: []")
     code, output = await run_to_end(
@@ -158,7 +161,7 @@ async def test_config_check_tells_the_errors_of_both_files(ours: Authority, tmp_
     assert (code, output.splitlines()) == (1, [first, *lines(file, tmp_path)])
 
 
-async def test_config_check_says_what_is_fine(ours: Authority, tmp_path: Path) -> None:
+async def test_config_check_reports_valid_files(ours: Authority, tmp_path: Path) -> None:
     file, config = write(ours.folder, ALICE | TLS), tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump(NOTHING))
     code, output = await run_to_end(
@@ -168,7 +171,7 @@ async def test_config_check_says_what_is_fine(ours: Authority, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("log_format", ["logfmt", "json"])
-async def test_no_secret_of_the_web_side_shows_in_the_log(
+async def test_no_secret_of_the_web_config_is_logged(
     log_format: str, ours: Authority, tmp_path: Path
 ) -> None:
     file, config = write(ours.folder, ALICE), tmp_path / "config.yaml"
@@ -182,15 +185,13 @@ async def test_no_secret_of_the_web_side_shows_in_the_log(
             async with running.session.get(url, headers=who) as response:
                 await response.read()
         write(ours.folder, {"basic_auth_users": {"alice": PASSWORD}})
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            while "web_config.reload_failed" not in running.text:
-                await asyncio.sleep(0.1)
+        await running.logs("web_config.reload_failed")
         await running.stop()
     for secret in (PASSWORD, PASSWORD[:8], HASH, HASH[8:20], "wr0ng", AS_ALICE["Authorization"]):
         assert secret not in running.text
 
 
-async def test_the_demo_takes_a_web_config_too(ours: Authority) -> None:
+async def test_the_demo_accepts_a_web_config(ours: Authority) -> None:
     file = write(ours.folder, TLS)
     flags = ("demo", "--devices=1", "--web.listen-address=127.0.0.1:0", flag(file))
     async with daemon(*flags, wait_for="Press Ctrl-C to stop") as running:

@@ -1,4 +1,4 @@
-"""What the config says is what the daemon does: each setting reaches the part it is meant for."""
+"""Each setting of the config has its effect in the daemon."""
 
 import math
 import time
@@ -21,7 +21,7 @@ from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.simulator.server import serve
 from exporter.web.listener import WebSettings
-from tests.daemon.account import in_flight, polls, polls_reach
+from tests.daemon.series import in_flight, polls, polls_reach
 from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 
 ACCOUNT = {"username": "root", "password": "pass"}
@@ -35,7 +35,7 @@ def reasons(found: Scrape) -> dict[str, str]:
 
 def authorizations(device: SimulatedDevice) -> list[str | None]:
     assert len(device.requests.recent) == device.requests.total > 0
-    return [request.authorization for request in device.requests.recent]
+    return [seen.request.authorization for seen in device.requests.recent]
 
 
 @asynccontextmanager
@@ -56,7 +56,7 @@ async def one_device(
 
 
 @pytest.mark.parametrize("scheme", ["auto", "digest"])
-async def test_a_device_that_offers_only_basic_over_http_never_gets_an_authorization(
+async def test_no_credentials_go_to_a_device_that_offers_only_basic_over_http(
     scheme: str, tmp_path: Path
 ) -> None:
     module = {"scheme": "http", "auth": {**ACCOUNT, "scheme": scheme}}
@@ -78,7 +78,7 @@ async def test_a_device_that_offers_only_basic_over_http_never_gets_an_authoriza
         ("digest", "basic+digest", [None, "Digest"]),
     ],
 )
-async def test_the_first_requests_over_https_are_authorized_as_auth_scheme_has_it(
+async def test_auth_scheme_selects_the_authentication_over_https(
     scheme: str, offered: str, sent: list[str | None], tmp_path: Path
 ) -> None:
     auth = {**ACCOUNT, "scheme": scheme}
@@ -91,7 +91,7 @@ async def test_the_first_requests_over_https_are_authorized_as_auth_scheme_has_i
     assert found.by_device("axis_ntp_up") == {"x": 1}
 
 
-async def test_auth_scheme_digest_sends_nothing_to_a_device_that_offers_only_basic_over_https(
+async def test_auth_scheme_digest_never_answers_basic(
     tmp_path: Path,
 ) -> None:
     auth = {**ACCOUNT, "scheme": "digest"}
@@ -114,7 +114,7 @@ async def test_auth_scheme_basic_never_answers_digest(tmp_path: Path) -> None:
     assert reasons(found) == {"x": "unauthorized"}
 
 
-async def test_a_device_is_believed_by_the_server_name_of_its_module(tmp_path: Path) -> None:
+async def test_a_certificate_is_verified_with_the_server_name_of_the_module(tmp_path: Path) -> None:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     identity = make_identity("b8a44f000000").server_context()
@@ -138,7 +138,7 @@ async def test_a_device_is_believed_by_the_server_name_of_its_module(tmp_path: P
 
 
 @pytest.mark.parametrize("concurrency", [1, 3, HANGING, 100])
-async def test_concurrency_is_how_many_polls_are_open_when_more_hang(
+async def test_concurrency_limits_the_number_of_hung_polls(
     concurrency: int, tmp_path: Path
 ) -> None:
     fleet = build_fleet(HANGING, "fault:hang")
@@ -147,23 +147,23 @@ async def test_concurrency_is_how_many_polls_are_open_when_more_hang(
         config["global"]["concurrency"] = concurrency
         async with daemon_on(config, tmp_path) as running:
             wanted = min(concurrency, HANGING)
-            await running.until(lambda _: asked_in(fleet.devices) >= wanted)
+            await running.until(lambda _: requests_to(fleet.devices) >= wanted)
             found = await running.until(all_are_due)
             assert in_flight(found) == wanted
-    assert asked_in(fleet.devices) == wanted
+    assert requests_to(fleet.devices) == wanted
 
 
-def asked_in(devices: list[SimulatedDevice]) -> int:
+def requests_to(devices: list[SimulatedDevice]) -> int:
     return sum(device.requests.total for device in devices)
 
 
 def all_are_due(found: Scrape) -> bool:
     due = found.by_device("axis_ntp_next_poll_timestamp_seconds")
-    # A little more than due: the loop has had its turn.
+    # A little overdue, so that the event loop has had time to start the polls.
     return max(due.values()) < time.time() - 0.1
 
 
-async def test_polls_that_end_never_let_more_than_concurrency_in(tmp_path: Path) -> None:
+async def test_the_number_of_open_polls_never_exceeds_concurrency(tmp_path: Path) -> None:
     fleet = build_fleet(HANGING, "fault:hang")
     seen = []
 
@@ -179,12 +179,12 @@ async def test_polls_that_end_never_let_more_than_concurrency_in(tmp_path: Path)
     assert max(seen) == 3
 
 
-async def test_a_module_has_its_own_interval_before_the_global_one(tmp_path: Path) -> None:
+async def test_a_modules_interval_overrides_the_global_one(tmp_path: Path) -> None:
     fleet = build_fleet(2)
     async with serve_fleet(fleet) as served:
         config = served.exporter_config(interval="900ms")
         as_global, frequent = with_a_module_of_its_own(config, interval="300ms")
-        # Under a second no poll is shifted for the sake of its clock.
+        # With an interval below 1 s polls are not shifted for the clock.
         async with daemon_on(config, tmp_path) as running:
             await running.until(
                 lambda now: 0.8 < gap(now, as_global) < 0.91 and 0.2 < gap(now, frequent) < 0.31
@@ -192,19 +192,19 @@ async def test_a_module_has_its_own_interval_before_the_global_one(tmp_path: Pat
 
 
 def with_a_module_of_its_own(config: dict[str, Any], **settings: str) -> list[str]:
-    """Give the second of two devices a module with other settings; the names of both."""
+    """Give the second of two devices a module with these settings; return both names."""
     config["modules"]["other"] = {**config["modules"]["default"], **settings}
     config["devices"][1]["module"] = "other"
     return [device["name"] for device in config["devices"]]
 
 
 def gap(found: Scrape, device: str) -> float:
-    """From the end of the last poll to the next one, in seconds; endless before the first."""
+    """Return the seconds from the end of the last poll to the next; infinite before the first."""
     last = found.by_device("axis_ntp_last_poll_timestamp_seconds").get(device, -math.inf)
     return found.by_device("axis_ntp_next_poll_timestamp_seconds")[device] - last
 
 
-async def test_a_module_has_its_own_timeout_before_the_global_one(tmp_path: Path) -> None:
+async def test_a_modules_timeout_overrides_the_global_one(tmp_path: Path) -> None:
     fleet = build_fleet(2, "fault:hang")
     async with serve_fleet(fleet) as served:
         config = served.exporter_config(interval="100ms", timeout="900ms")
@@ -232,28 +232,28 @@ def took(found: Scrape) -> dict[str, float]:
         (["--web.telemetry-path=/m"], WebSettings((("", 10123),), "/m")),
     ],
 )
-def test_the_daemon_listens_on_port_10123_of_every_interface_unless_told_otherwise(
+def test_the_daemon_listens_on_port_10123_of_every_interface_by_default(
     flags: list[str], settings: WebSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given = []
 
-    async def instead_of_the_daemon(config: Config, settings: Settings) -> None:
+    async def record_settings(config: Config, settings: Settings) -> None:
         given.append((len(config.devices), settings.web))
 
-    monkeypatch.setattr(run, "run_daemon", instead_of_the_daemon)
+    monkeypatch.setattr(run, "run_daemon", record_settings)
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump({"devices": [{"address": "192.0.2.1"}]}))
     assert cli.run([f"--config.file={file}", *flags]) == 0
     assert given == [(1, settings)]
 
 
-def test_the_help_tells_the_address_that_is_listened_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_shows_the_default_listen_address(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.run(["--help"])
     assert "repeatable (default: :10123)" in " ".join(capsys.readouterr().out.split())
 
 
-async def test_compliance_turns_over_when_a_device_is_reconfigured(tmp_path: Path) -> None:
+async def test_compliance_follows_a_change_of_the_devices_settings(tmp_path: Path) -> None:
     fleet = build_fleet(2)
     watched, unwatched = fleet.devices
     async with serve_fleet(fleet) as served:
@@ -277,12 +277,12 @@ def compliance(found: Scrape) -> dict[str, float]:
 
 
 def deviates(device: SimulatedDevice, *parameters: str) -> Callable[[Scrape], bool]:
-    """Whether a device is told to deviate in just these parameters; to comply without any."""
+    """Return a condition: the exposed mismatches are exactly these; compliant without any."""
 
     def met(found: Scrape) -> bool:
-        told = found.all("axis_ntp_config_mismatch", device=device.name)
-        verdict = compliance(found).get(device.name)
-        names = tuple(sorted(labels["parameter"] for labels, value in told if value == 1))
-        return (verdict, names, len(told)) == (not parameters, parameters, len(parameters))
+        mismatches = found.all("axis_ntp_config_mismatch", device=device.name)
+        compliant = compliance(found).get(device.name)
+        names = tuple(sorted(labels["parameter"] for labels, value in mismatches if value == 1))
+        return (compliant, names, len(mismatches)) == (not parameters, parameters, len(parameters))
 
     return met

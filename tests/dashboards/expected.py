@@ -1,6 +1,6 @@
-"""What every panel shows, in which unit, and where its colours change: kept by hand, not made.
+"""What every panel must show, in which unit, with which colours: written by hand, not generated.
 
-Thresholds are the numbers at which the alerts fire, written out: see docs/alerting.md.
+The thresholds are those of the alerts: see docs/alerting.md.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ LATE: Final = ((None, "green"), (5, "red"))
 
 
 class Shown(NamedTuple):
-    """A panel: its unit, and of each query the series whose values it shows.
+    """A panel: its unit, and for each query the series that it shows (without `axis_ntp_`).
 
-    `axis_ntp_` is left out. Limits in a graph are dashed lines, elsewhere colours.
+    Limits are dashed lines in graphs and colours elsewhere.
     """
 
     unit: str | None
@@ -128,7 +128,7 @@ PANELS: Final[Mapping[str, Mapping[str, Shown]]] = {
 
 
 class Column(NamedTuple):
-    """A column of numbers: which query's, its unit, where its colour changes."""
+    """A column of numbers: its query, its unit, and the limits of its colours."""
 
     query: str
     unit: str
@@ -146,4 +146,4 @@ NUMBERS: Final[Mapping[str, Mapping[str, Column]]] = {
     },
     "Failing": {"failures": Column("B", "short")},
 }
-"""The columns of numbers of each table that has some; all others are text."""
+"""The columns of numbers of each table; all other columns are text."""

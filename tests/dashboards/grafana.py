@@ -1,7 +1,7 @@
-"""What Grafana does with a dashboard before Prometheus sees a query: variables filled in.
+"""Replaces the variables in a dashboard's queries as Grafana does.
 
-Formats and their escaping are those of Grafana's documentation ("Advanced variable format
-options"); a name or format that Grafana would leave standing in the query is an error here.
+Formats and escaping follow Grafana's documentation ("Advanced variable format options"). A name or
+format that Grafana would not replace is an error here.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Question:
-    """A query of a panel, an annotation or a variable, as it stands in the dashboard."""
+    """A query of a panel, an annotation or a variable, as written in the dashboard."""
 
     uid: str
     place: str
@@ -83,7 +83,7 @@ def variable_questions(uid: str) -> Iterator[Question]:
 
 
 def label_values(expression: str) -> tuple[str, str]:
-    """The selector and the label of a `label_values(…)`."""
+    """Return the selector and the label of `label_values(…)`."""
     found = _LABEL_VALUES.match(expression)
     assert found, expression
     return found[1], found[2]
@@ -91,13 +91,13 @@ def label_values(expression: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A dashboard with what is chosen on top of it; what isn't named is `All`."""
+    """A dashboard with the selected values of its variables; a missing one is `All`."""
 
     uid: str
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def fill(self, text: str, span: Span, points: int = 1000) -> str:
-        """The text as Grafana sends it. Raises KeyError for a variable that there isn't."""
+        """Return the text as Grafana sends it. Raises KeyError for an unknown variable."""
         step = span.step(points)
         built_in = {
             "__interval": f"{step}s",
@@ -112,7 +112,7 @@ class Dashboard:
         return _VARIABLE.sub(value, text)
 
     def url(self, text: str, row: Mapping[str, str], span: Span) -> str:
-        """A data link of a table's row, as the browser gets it."""
+        """Return the URL of a data link in a row of a table."""
         text = text.replace("${__value.raw:percentencode}", quote(row["device"], safe=""))
         fields = re.compile(r"\$\{__data\.fields\.(\w+):percentencode\}")
         text = fields.sub(lambda found: quote(row[found[1]], safe=""), text)
@@ -125,7 +125,7 @@ class Dashboard:
         values = self.chosen.get(name)
         if form == "queryparam":
             return urlencode([(f"var-{name}", value) for value in values or ["$__all"]])
-        assert form == "regex", f"${{{name}:{form}}} is no format that a query may use"
+        assert form == "regex", f"${{{name}:{form}}} must not be used in a query"
         if values is None:
             all_value: str = variable["allValue"]
             return all_value
@@ -133,13 +133,13 @@ class Dashboard:
 
 
 def as_regex(values: Sequence[str], special: re.Pattern[str] = _SPECIAL) -> str:
-    """The format `regex`."""
+    """Return the values in Grafana's format `regex`."""
     escaped = [special.sub(r"\\\g<0>", value) for value in values]
     return escaped[0] if len(escaped) == 1 else f"({'|'.join(escaped)})"
 
 
 def series_name(legend: str, labels: Mapping[str, str]) -> str:
-    """A series' name by its legend."""
+    """Return the name of a series in the legend."""
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: labels.get(found[1], ""), legend)
 
 

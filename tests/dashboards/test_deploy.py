@@ -1,4 +1,4 @@
-"""What compose starts fits together: paths, ports, names, images. Docker itself isn't at hand."""
+"""The compose file is consistent: paths, ports, names, images. Docker itself is not available."""
 
 from __future__ import annotations
 
@@ -41,20 +41,20 @@ def container_port(service: str) -> int:
     return int(published.rpartition(":")[2])
 
 
-def test_compose_starts_the_four() -> None:
+def test_compose_starts_four_services() -> None:
     assert set(SERVICES) == {"exporter", "prometheus", "alertmanager", "grafana"}
 
 
 @pytest.mark.parametrize("source", sorted({source for source, _ in mounts() if "/" in source}))
-def test_what_is_mounted_is_in_the_repository(source: str) -> None:
+def test_mounted_files_are_in_the_repository(source: str) -> None:
     assert (DEPLOY / source).exists()
 
 
-def test_every_other_volume_is_declared() -> None:
+def test_named_volumes_are_declared() -> None:
     assert {source for source, _ in mounts() if "/" not in source} == set(COMPOSE["volumes"])
 
 
-def test_nothing_that_is_mounted_can_be_written() -> None:
+def test_mounted_files_are_read_only() -> None:
     for service in SERVICES.values():
         assert all(
             volume.endswith(":ro") or "/" not in volume.partition(":")[0]
@@ -63,22 +63,22 @@ def test_nothing_that_is_mounted_can_be_written() -> None:
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
-def test_a_port_is_open_to_this_machine_only(service: str) -> None:
+def test_ports_are_published_only_on_loopback(service: str) -> None:
     [published] = SERVICES[service]["ports"]
     assert re.fullmatch(r"127\.0\.0\.1:(\d+):\1", published)
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
-def test_an_image_is_ours_or_pinned_by_its_tag(service: str) -> None:
+def test_an_image_is_ours_or_has_a_version_tag(service: str) -> None:
     image = SERVICES[service]["image"]
     assert image == OURS or re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", image)
 
 
-def test_ours_is_built_from_the_top_level() -> None:
+def test_our_image_is_built_from_the_top_level() -> None:
     assert (DEPLOY / SERVICES["exporter"]["build"]).resolve() == ROOT
 
 
-def test_the_exporter_runs_the_demo_for_all_containers_to_see() -> None:
+def test_the_exporter_runs_the_demo_on_every_interface() -> None:
     name, flag = SERVICES["exporter"]["command"]
     option, _, address = flag.partition("=")
     assert demo.__name__.endswith(name)
@@ -86,12 +86,12 @@ def test_the_exporter_runs_the_demo_for_all_containers_to_see() -> None:
     assert listen_address(address) == ("0.0.0.0", container_port("exporter"))
 
 
-def test_services_wait_for_services_that_there_are() -> None:
+def test_services_depend_on_existing_services() -> None:
     waiting = {name for service in SERVICES.values() for name in service.get("depends_on", [])}
     assert waiting <= set(SERVICES)
 
 
-def test_prometheus_scrapes_and_alerts_where_the_others_listen() -> None:
+def test_prometheus_uses_the_addresses_of_the_other_services() -> None:
     targets = [
         target
         for job in [*PROMETHEUS["scrape_configs"], *PROMETHEUS["alerting"]["alertmanagers"]]
@@ -114,14 +114,14 @@ def test_promtool_accepts_prometheus_config_with_the_rules(tmp_path: Path) -> No
     assert "1 rule files found" in checked.stdout
 
 
-def test_grafanas_datasource_is_prometheus_as_it_scrapes() -> None:
+def test_grafanas_datasource_is_prometheus_with_its_scrape_interval() -> None:
     [datasource] = provisioned("datasources/prometheus.yaml")["datasources"]
     assert datasource["type"] == "prometheus"
     assert datasource["url"] == f"http://prometheus:{container_port('prometheus')}"
     assert datasource["jsonData"]["timeInterval"] == PROMETHEUS["global"]["scrape_interval"]
 
 
-def test_grafana_looks_for_dashboards_where_they_are_mounted() -> None:
+def test_grafana_loads_dashboards_from_the_mounted_folder() -> None:
     [provider] = provisioned("dashboards/axis-ntp.yaml")["providers"]
     folder = provider["options"]["path"]
     assert ("../grafana/dashboards", folder) in list(mounts())

@@ -1,4 +1,4 @@
-"""What the panels show is what expected.py says: series, units, limits, columns, links."""
+"""The panels match expected.py: series, units, limits, columns, links."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def panel_of(uid: str, title: str) -> Mapping[str, Any]:
 
 
 def shown_series(expression: str) -> str:
-    """The series that an expression names first: all others choose, narrow or correct it."""
+    """Return the first series of an expression, whose values are shown; others only filter it."""
     found = re.search(r"\b(\w+)\{", expression)
     assert found, expression
     return found[1].removeprefix("axis_ntp_")
@@ -70,7 +70,7 @@ Properties = Mapping[str, Any]
 
 
 def overrides(panel: Mapping[str, Any], kind: str) -> dict[str, Properties]:
-    """What a panel's overrides by name, or by type, set."""
+    """Return the overrides of a panel, by name or by type."""
     return {
         each["matcher"]["options"]: {one["id"]: one.get("value") for one in each["properties"]}
         for each in panel["fieldConfig"]["overrides"]
@@ -79,7 +79,7 @@ def overrides(panel: Mapping[str, Any], kind: str) -> dict[str, Properties]:
 
 
 @each_table
-def test_text_in_a_table_is_shown_as_it_is(table: Mapping[str, Any]) -> None:
+def test_text_in_a_table_is_shown_unchanged(table: Mapping[str, Any]) -> None:
     # A unit for all columns would make Grafana show a device called 007 as 7.
     assert "unit" not in table["fieldConfig"]["defaults"]
     assert overrides(table, "byType") == {"string": {"unit": "string"}}
@@ -104,19 +104,19 @@ def test_a_tables_queries_are_merged_and_its_columns_named(table: Mapping[str, A
 @pytest.mark.parametrize(
     ("title", "name"), [(title, name) for title, columns in NUMBERS.items() for name in columns]
 )
-def test_a_column_of_numbers_has_its_unit_and_its_limits(title: str, name: str) -> None:
+def test_a_column_of_numbers_has_its_unit_and_limits(title: str, name: str) -> None:
     [table] = [each for each in TABLES if each["title"] == title]
     column, properties = NUMBERS[title][name], overrides(table, "byName")[name]
     found = (properties["unit"], limits_of(properties.get("thresholds")))
     assert found == (column.unit, column.limits)
 
 
-def test_the_worst_device_comes_first() -> None:
+def test_the_table_of_devices_is_sorted_worst_first() -> None:
     sorting = panel_of("axis-ntp-fleet", "Devices, worst first")["options"]["sortBy"]
     assert sorting == [{"displayName": "State", "desc": True}]
 
 
-def test_a_devices_link_carries_its_raw_name() -> None:
+def test_the_link_to_a_device_has_its_raw_name() -> None:
     table = panel_of("axis-ntp-fleet", "Devices, worst first")
     [link] = overrides(table, "byName")["device"]["links"]
     assert "var-device=${__value.raw:percentencode}&" in link["url"]
@@ -129,7 +129,7 @@ def test_the_band_is_filled_between_the_bounds_of_the_offset() -> None:
     assert "custom.fillBelowTo" not in band["at least"]
 
 
-def test_a_heatmap_takes_its_buckets_as_they_come() -> None:
+def test_a_heatmap_uses_prometheus_buckets() -> None:
     maps = [panel for uid in UIDS for panel in load(uid)["panels"] if panel["type"] == "heatmap"]
     assert len(maps) == 3
     for panel in maps:
@@ -164,7 +164,7 @@ YES_NO: Final = {"0": "no", "1": "yes"}
         ("axis-ntp-exporter", ["Config loads", "Host clock synchronized"], YES_NO),
     ],
 )
-def test_a_number_that_stands_for_a_word_has_it(
+def test_numbers_with_a_meaning_are_shown_as_words(
     uid: str, titles: Sequence[str], texts: Mapping[str, str]
 ) -> None:
     assert all(meanings(panel_of(uid, title)) == texts for title in titles)
@@ -193,7 +193,7 @@ NO_VALUE: Final = {
 
 
 @pytest.mark.parametrize("uid", UIDS)
-def test_a_number_that_may_be_absent_says_why(uid: str) -> None:
+def test_missing_numbers_are_shown_as_words(uid: str) -> None:
     texts = {
         panel["title"]: panel["fieldConfig"]["defaults"]["noValue"]
         for panel in load(uid)["panels"]
@@ -203,6 +203,6 @@ def test_a_number_that_may_be_absent_says_why(uid: str) -> None:
 
 
 @pytest.mark.parametrize("uid", ["axis-ntp-fleet", "axis-ntp-device"])
-def test_the_total_of_failed_polls_lies_not_upon_its_parts(uid: str) -> None:
+def test_the_total_of_failed_polls_is_not_stacked(uid: str) -> None:
     total = overrides(panel_of(uid, "Failed polls"), "byName")["total"]
     assert total == {"custom.stacking": {"mode": "none"}, "custom.fillOpacity": 0}

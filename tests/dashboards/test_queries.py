@@ -1,4 +1,4 @@
-"""Every query of the dashboards, run on the real Prometheus as Grafana would run it."""
+"""Every query of the dashboards, run on the real Prometheus as Grafana does."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from tests.dashboards.grafana import (
 )
 from tests.dashboards.site import AWKWARD, STEPPING, Site, answer
 
-# On one worker with the other tests of queries: they share a fleet and a Prometheus.
+# On the same worker as the other tests of queries: they share a fleet and a Prometheus.
 pytestmark = [pytest.mark.xdist_group("dashboards"), pytest.mark.timeout(180)]
 
 ANNOTATIONS: Final = [question for uid in UIDS for question in annotation_questions(uid)]
 VARIABLES: Final = [question for uid in UIDS for question in variable_questions(uid)]
 
-ABOUT_TROUBLE: Final = {
+ABOUT_PROBLEMS: Final = {
     "Failing devices",
     "Failed polls",
     "Failing",
     "Deviations from the expected config",
 }
-"""Panels that show nothing of a device that is fine."""
+"""Panels that show nothing about a device without problems."""
 
 
 def of_kind(*kinds: str) -> pytest.MarkDecorator:
@@ -45,7 +45,7 @@ def of_kind(*kinds: str) -> pytest.MarkDecorator:
     return pytest.mark.parametrize("question", found, ids=lambda question: question.id)
 
 
-def test_every_kind_of_panel_has_its_test() -> None:
+def test_every_kind_of_panel_is_tested() -> None:
     kinds = {"stat", "timeseries", "state-timeline", "heatmap", "bargauge", "table"}
     assert {question.kind for question in PANEL_QUESTIONS} == kinds
 
@@ -53,11 +53,11 @@ def test_every_kind_of_panel_has_its_test() -> None:
 @of_kind("stat")
 def test_a_stat_has_one_finite_number(site: Site, question: Question) -> None:
     [series] = answer(site, question)
-    assert math.isfinite(series.last)
+    assert math.isfinite(series.value)
 
 
 @of_kind("timeseries")
-def test_a_graph_has_lines_and_never_one_for_each_device(site: Site, question: Question) -> None:
+def test_a_graph_has_a_limited_number_of_lines(site: Site, question: Question) -> None:
     found = answer(site, question)
     assert 1 <= len(found) <= 2 * LINES < len(site.devices)
     assert any(math.isfinite(value) for series in found for _, value in series.values)
@@ -79,7 +79,7 @@ def test_a_heatmap_has_cumulative_buckets(site: Site, question: Question) -> Non
     assert (len(found) > 2, found[-1].labels["le"]) == (True, "+Inf")
     for lower, upper in itertools.pairwise(found):
         above = dict(upper.values)
-        # Interpolation by increase() is not exact in every bucket.
+        # increase() interpolates, so buckets are not exact.
         assert all(value <= above[when] + 1e-6 for when, value in lower.values)
 
 
@@ -93,7 +93,7 @@ def test_a_bar_gauge_has_bars_with_names(site: Site, question: Question) -> None
 
 
 @of_kind("table")
-def test_a_table_has_rows_and_not_too_many(site: Site, question: Question) -> None:
+def test_a_table_has_a_limited_number_of_rows(site: Site, question: Question) -> None:
     assert question.query["format"] == "table"
     assert f"topk({ROWS}" in question.expression or "build_info" in question.expression
     assert 1 <= len(answer(site, question)) <= 2 * len(site.devices) * 5
@@ -103,7 +103,7 @@ TABLES: Final = [panel for uid in UIDS for panel in load(uid)["panels"] if panel
 
 
 @pytest.mark.parametrize("panel", TABLES, ids=lambda panel: str(panel["title"]))
-def test_a_tables_columns_are_there(site: Site, panel: Mapping[str, object]) -> None:
+def test_a_table_has_its_columns(site: Site, panel: Mapping[str, object]) -> None:
     questions = [question for question in PANEL_QUESTIONS if question.panel == panel]
     labels = {
         label for question in questions for each in answer(site, question) for label in each.labels
@@ -124,7 +124,7 @@ GRAPHS: Final = [
 
 
 @pytest.mark.parametrize("panel", GRAPHS, ids=lambda panel: str(panel["title"]))
-def test_no_two_lines_of_a_graph_have_one_name(site: Site, panel: Mapping[str, object]) -> None:
+def test_the_lines_of_a_graph_have_unique_names(site: Site, panel: Mapping[str, object]) -> None:
     questions = [question for question in PANEL_QUESTIONS if question.panel == panel]
     names = [
         series_name(question.query["legendFormat"], series.labels)
@@ -135,33 +135,35 @@ def test_no_two_lines_of_a_graph_have_one_name(site: Site, panel: Mapping[str, o
 
 
 @pytest.mark.parametrize("question", PANEL_QUESTIONS, ids=lambda question: question.id)
-def test_an_awkwardly_named_device_is_found_and_nobody_else(site: Site, question: Question) -> None:
+def test_a_device_with_special_characters_is_selected_exactly(
+    site: Site, question: Question
+) -> None:
     found = answer(site, question, {"device": [AWKWARD]})
     devices = {series.labels["device"] for series in found if "device" in series.labels}
-    if question.panel["title"] not in ABOUT_TROUBLE and question.uid != "axis-ntp-exporter":
+    if question.panel["title"] not in ABOUT_PROBLEMS and question.uid != "axis-ntp-exporter":
         assert found or "axis_ntp_last_error" in question.expression
         assert devices <= {AWKWARD}
 
 
 @pytest.mark.parametrize("question", PANEL_QUESTIONS, ids=lambda question: question.id)
-def test_several_devices_of_one_exporter_may_be_chosen(site: Site, question: Question) -> None:
+def test_several_devices_of_one_exporter_can_be_selected(site: Site, question: Question) -> None:
     chosen = {"device": [AWKWARD, "dock-2", "lobby"], "instance": [site.exporters[0]]}
     found = answer(site, question, chosen)
     for label in chosen.keys() - {"device" if question.uid == "axis-ntp-exporter" else ""}:
         assert {series.labels.get(label) for series in found} <= {*chosen[label], None}
 
 
-def test_both_ways_in_which_grafana_escapes_find_the_same(site: Site) -> None:
+def test_both_escapings_of_grafana_find_the_same_devices(site: Site) -> None:
     without_slash = re.compile(r"[\\^$.*+?()\[\]{}|]")
     for names in ([AWKWARD], [AWKWARD, "lobby"]):
         for regex in (as_regex(names), as_regex(names, without_slash)):
-            found = site.prometheus.now(f"axis_ntp_up{{device=~`{regex}`}}")
+            found = site.prometheus.query(f"axis_ntp_up{{device=~`{regex}`}}")
             assert {series.labels["device"] for series in found} == set(names)
 
 
 @pytest.mark.parametrize("question", VARIABLES, ids=lambda question: question.id)
-def test_a_variable_offers_what_there_is(site: Site, question: Question) -> None:
-    there_is = {
+def test_a_variable_offers_the_existing_values(site: Site, question: Question) -> None:
+    existing = {
         "job": {'axis "ntp"'},
         "instance": set(site.exporters),
         "site": {"hq", "warehouse", "shop"},
@@ -169,21 +171,19 @@ def test_a_variable_offers_what_there_is(site: Site, question: Question) -> None
     }
     filled = Dashboard(question.uid).fill(question.expression, site.span)
     selector, label = label_values(filled)
-    found = site.prometheus.label_values(selector, label, site.span)
-    assert set(found) == there_is[question.place]
+    found = site.prometheus.label_values(selector, label, site.span.start, site.span.end)
+    assert set(found) == existing[question.place]
 
 
-def test_a_variables_choice_narrows_the_next_one(site: Site) -> None:
+def test_a_variables_value_limits_the_next_variable(site: Site) -> None:
     [question] = [each for each in VARIABLES if each.id == "device: device"]
     board = Dashboard(question.uid, {"instance": ["nobody:1"]})
     selector, label = label_values(board.fill(question.expression, site.span))
-    assert site.prometheus.label_values(selector, label, site.span) == []
+    assert site.prometheus.label_values(selector, label, site.span.start, site.span.end) == []
 
 
 @pytest.mark.parametrize("question", ANNOTATIONS, ids=lambda question: question.id)
-def test_an_annotation_marks_the_step_as_each_exporter_saw_it(
-    site: Site, question: Question
-) -> None:
+def test_an_annotation_marks_a_step_for_each_exporter(site: Site, question: Question) -> None:
     found = answer(site, question, {"device": [STEPPING]})
     text = question.query["textFormat"]
     assert {series_name(text, series.labels) for series in found} == {
@@ -193,5 +193,5 @@ def test_an_annotation_marks_the_step_as_each_exporter_saw_it(
 
 
 @pytest.mark.parametrize("question", ANNOTATIONS, ids=lambda question: question.id)
-def test_an_annotation_marks_nothing_where_no_clock_stepped(site: Site, question: Question) -> None:
+def test_no_annotation_without_a_step(site: Site, question: Question) -> None:
     assert answer(site, question, {"device": ["dock-1"]}) == []

@@ -1,4 +1,4 @@
-"""What the dashboards say of a known fleet is so, each device counted once."""
+"""The dashboards show the right values for a known fleet and count each device once."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from tests.dashboards.grafana import (
     Question,
     load,
 )
-from tests.dashboards.site import AWKWARD, Series, Site, answer
+from tests.dashboards.site import AWKWARD, Site, answer
+from tests.support.prometheus import Series
 
-# The demo's fleet, and one device more. Down: garage-entry, dock-2, cold-store. Their clocks off:
-# dock-4 by 1.8 s, till-2 and lobby by 3 s; lobby's jumped before our eyes.
+# The demo's fleet and one more device. Down: garage-entry, dock-2, cold-store. Clocks off: dock-4
+# by 1.8 s, till-2 and lobby by 3 s; lobby's clock steps while the site runs.
 pytestmark = [pytest.mark.xdist_group("dashboards"), pytest.mark.timeout(180)]
 
 DEVICES: Final = 21
@@ -57,31 +58,29 @@ def question_of(place: str) -> Question:
 
 
 @pytest.mark.parametrize("place", IN_NUMBERS)
-def test_a_number_is_what_is_known_of_the_fleet_each_device_counted_once(
-    site: Site, place: str
-) -> None:
+def test_each_number_matches_the_fleet_and_counts_a_device_once(site: Site, place: str) -> None:
     [series] = answer(site, question_of(place))
-    assert series.last == pytest.approx(IN_NUMBERS[place], abs=0.05)
+    assert series.value == pytest.approx(IN_NUMBERS[place], abs=0.05)
 
 
 def by_label(found: Sequence[Series], label: str) -> dict[str, float]:
-    return {series.labels[label]: series.last for series in found}
+    return {series.labels[label]: series.value for series in found}
 
 
-def test_failing_devices_are_counted_by_reason_each_once(site: Site) -> None:
+def test_failing_devices_are_counted_once_by_reason(site: Site) -> None:
     found = answer(site, question_of("fleet: Failing devices A"))
     assert by_label(found, "reason") == {"unauthorized": 1, "timeout": 1, "unsupported": 1}
 
 
-def test_the_total_of_failed_polls_is_there_before_any_reason_is(site: Site) -> None:
+def test_the_total_of_failed_polls_is_0_without_failures(site: Site) -> None:
     [fleet] = answer(site, question_of("fleet: Failed polls B"))
-    # Three devices, by two exporters, each second.
-    assert 1 < fleet.last < 7
-    [nobody] = answer(site, question_of("fleet: Failed polls B"), {"device": ["till-1"]})
-    assert nobody.last == 0
+    # Three devices, polled by two exporters every second.
+    assert 1 < fleet.value < 7
+    [healthy] = answer(site, question_of("fleet: Failed polls B"), {"device": ["till-1"]})
+    assert healthy.value == 0
 
 
-def test_the_worst_clocks_are_off_by_what_is_certain(site: Site) -> None:
+def test_the_worst_clocks_show_the_certain_offset(site: Site) -> None:
     found = by_label(answer(site, question_of("fleet: Worst clocks A")), "device")
     worst = {name: value for name, value in found.items() if value > 0.5}
     assert worst == pytest.approx({"dock-4": 1.8, "till-2": 3, "lobby": 3}, abs=0.05)
@@ -89,17 +88,17 @@ def test_the_worst_clocks_are_off_by_what_is_certain(site: Site) -> None:
 
 def test_the_distribution_has_each_clock_between_the_bounds_on_both_sides_of_0(site: Site) -> None:
     found = by_label(answer(site, question_of("fleet: Distribution of clock offsets A")), "le")
-    # Of dock-2, which hangs, no clock is seen; dock-4 is 1.8 s behind.
+    # dock-2 hangs, so its clock is not measured; dock-4 is 1.8 s behind.
     assert (found["0.5"], found["2"], found["+Inf"]) == (17, 18, 20)
 
 
-def test_the_quantiles_are_those_of_the_clocks(site: Site) -> None:
+def test_the_quantiles_match_the_clocks(site: Site) -> None:
     names = {
         each.query["legendFormat"]: each
         for each in PANEL_QUESTIONS
         if "Clock offsets" in each.place
     }
-    last = {name: answer(site, names[name])[0].last for name in ("minimum", "median", "maximum")}
+    last = {name: answer(site, names[name])[0].value for name in ("minimum", "median", "maximum")}
     assert last == pytest.approx({"minimum": -1.8, "median": 0, "maximum": 3}, abs=0.05)
 
 
@@ -114,17 +113,17 @@ STATES: Final = {
 }
 
 
-def test_a_device_is_in_its_worst_state(site: Site) -> None:
+def test_the_panels_show_the_worst_state_of_a_device(site: Site) -> None:
     found = by_label(answer(site, question_of("fleet: Devices, worst first A")), "device")
     assert {name: found[name] for name in STATES} == STATES
     now = {
-        name: answer(site, question_of("device: State now A"), {"device": [name]})[0].last
+        name: answer(site, question_of("device: State now A"), {"device": [name]})[0].value
         for name in STATES
     }
     assert now == STATES
 
 
-def test_the_table_has_of_each_device_what_its_columns_say(site: Site) -> None:
+def test_the_columns_of_the_table_match_the_devices(site: Site) -> None:
     def of(letter: str, device: str) -> float:
         place = f"fleet: Devices, worst first {letter}"
         return by_label(answer(site, question_of(place)), "device")[device]
@@ -137,17 +136,17 @@ def test_the_table_has_of_each_device_what_its_columns_say(site: Site) -> None:
     assert reason == ("unauthorized", "401")
     assert of("C", "dock-4") == pytest.approx(-1.8, abs=0.05)
     assert 0 < of("D", "dock-4") < 0.05
-    # It lost its server when it was right: its own word is still good.
+    # It lost its server while its clock was right: the reported offset is still small.
     assert abs(of("E", "dock-4")) < 0.1
     assert (of("F", "dock-1"), of("F", "gate")) == (2, 0)
-    # In milliseconds, as Grafana has its dates.
+    # In milliseconds, the unit of Grafana's dates.
     assert of("G", "dock-1") == pytest.approx(site.span.end * 1000, abs=10_000)
 
 
 def test_the_servers_in_force_are_counted_by_device(site: Site) -> None:
     found = answer(site, question_of("fleet: Servers in force A"))
     # Of those that answer, gate has none.
-    assert {series.labels["server"]: series.last for series in found} == {
+    assert {series.labels["server"]: series.value for series in found} == {
         "192.0.2.123": UP - 1,
         "192.0.2.124": UP - 1,
     }
@@ -159,38 +158,38 @@ def test_the_band_holds_the_offset(site: Site) -> None:
         answer(site, question_of(f"device: Clock offset with its uncertainty {letter}"), of_one)[0]
         for letter in "ABC"
     )
-    assert below.last < offset.last < above.last
-    assert offset.last == pytest.approx(-1.8, abs=0.05)
+    assert below.value < offset.value < above.value
+    assert offset.value == pytest.approx(-1.8, abs=0.05)
 
 
-def test_a_device_that_never_answered_has_no_last_answer_and_another_a_recent_one(
+def test_only_a_device_that_has_responded_has_a_last_success(
     site: Site,
 ) -> None:
     question = question_of("device: Last answer A")
     assert answer(site, question, {"device": ["dock-2"]}) == []
     [recent] = answer(site, question, {"device": ["dock-1"]})
-    assert 0 < recent.last < 10
+    assert 0 < recent.value < 10
 
 
-def test_no_poll_is_overdue_and_when_the_next_is_due_is_told(site: Site) -> None:
+def test_no_poll_is_overdue(site: Site) -> None:
     [overdue] = answer(site, question_of("device: Overdue A"), {"device": ["dock-1"]})
-    assert 0 <= overdue.last < 10
+    assert 0 <= overdue.value < 10
 
 
-def test_an_exporters_memory_and_start_are_its_own(site: Site) -> None:
+def test_memory_and_start_time_are_the_exporters(site: Site) -> None:
     memory = answer(site, question_of("exporter: Memory A"))
-    assert all(20e6 < series.last < 500e6 for series in memory)
+    assert all(20e6 < series.value < 500e6 for series in memory)
     [started] = answer(site, question_of("exporter: Started A"))
-    assert site.span.start * 1000 - 60_000 < started.last < site.span.end * 1000
+    assert site.span.start * 1000 - 60_000 < started.value < site.span.end * 1000
 
 
-def test_a_site_chosen_shows_its_devices_and_no_others(site: Site) -> None:
+def test_a_selected_site_shows_only_its_devices(site: Site) -> None:
     [hq] = answer(site, question_of("fleet: Devices A"), {"site": ["hq"]})
     [two] = answer(site, question_of("fleet: Devices A"), {"site": ["hq", "shop"]})
-    assert (hq.last, two.last) == (9, 12)
+    assert (hq.value, two.value) == (9, 12)
 
 
-def test_a_row_of_the_fleet_leads_to_its_device(site: Site) -> None:
+def test_a_row_of_the_fleet_links_to_its_device(site: Site) -> None:
     [table] = [
         panel
         for uid in UIDS

@@ -1,4 +1,4 @@
-"""The Dockerfile's instructions by stage, and what its COPY gets past .dockerignore."""
+"""The instructions of the Dockerfile by stage, and the files that COPY gets with .dockerignore."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ DOCKERFILE: Final = ROOT / "Dockerfile"
 DOCKERIGNORE: Final = ROOT / ".dockerignore"
 
 Instruction = tuple[str, str]
-"""Its word, and the rest of its line."""
+"""The keyword and its arguments."""
 
 
 def _instructions() -> Iterator[Instruction]:
@@ -41,7 +41,7 @@ def all_of(instruction: str, stage: list[Instruction]) -> list[str]:
 
 
 def commands(stage: list[Instruction]) -> list[list[str]]:
-    """What the stage runs, each as its words. Whatever else a shell could do is refused."""
+    """Return the commands of a stage as words. Fails for any shell syntax except `&&`."""
     found = []
     for line in all_of("RUN", stage):
         lexer = shlex.shlex(line, posix=True, punctuation_chars="&|<>")
@@ -54,19 +54,19 @@ def commands(stage: list[Instruction]) -> list[list[str]]:
     return found
 
 
-def is_let_through(path: str) -> bool:
-    """Whether the engine sees a file: the last line about it, or about a folder of it, decides."""
-    seen = True
+def is_included(path: str) -> bool:
+    """Return whether .dockerignore lets a file through: the last matching line decides."""
+    included = True
     for pattern in DOCKERIGNORE.read_text("utf-8").split():
         name = pattern.removeprefix("!")
-        assert name == "**" or not re.search(r"[*?\[\\]", name), f"this cannot read {pattern!r}"
+        assert name == "**" or not re.search(r"[*?\[\\]", name), f"unsupported pattern {pattern!r}"
         if name in {"**", path} or path.startswith(f"{name}/"):
-            seen = pattern.startswith("!")
-    return seen
+            included = pattern.startswith("!")
+    return included
 
 
 def copy_as_the_build_stage_does(folder: Path) -> None:
-    """What COPY brings into the build stage's working directory. Raises if a source is missing."""
+    """Copy the files that COPY copies in the build stage. Raises if a source is missing."""
     for line in all_of("COPY", BUILD_STAGE):
         *sources, target = line.split()
         for source in sources:
@@ -74,15 +74,15 @@ def copy_as_the_build_stage_does(folder: Path) -> None:
 
 
 def _copy(source: str, target: Path, *, contents: bool) -> None:
-    files = [file for file in _files(ROOT / source) if is_let_through(_name(file))]
+    files = [file for file in _files(ROOT / source) if is_included(_name(file))]
     if not files:
         raise FileNotFoundError(f"COPY {source}: no such file gets past .dockerignore")
     for file in files:
-        # A folder's contents are copied, not the folder; a single file may get another name.
+        # COPY copies the contents of a folder, and can give a single file another name.
         inside = file.relative_to(ROOT / source) if (ROOT / source).is_dir() else Path()
-        there = target / inside if contents else target / source
-        there.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, there)
+        copy = target / inside if contents else target / source
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(file, copy)
 
 
 def _files(path: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""The image that the Dockerfile describes, held against the project; hadolint reads it."""
+"""The image in the Dockerfile agrees with the project, and hadolint accepts it."""
 
 from __future__ import annotations
 
@@ -39,33 +39,33 @@ def project() -> dict[str, Any]:
     return found
 
 
-def test_hadolint_finds_nothing() -> None:
+def test_hadolint_reports_nothing() -> None:
     program = Path(sys.executable).with_name("hadolint")
     done = subprocess.run([program, DOCKERFILE], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_it_runs_as_nobody() -> None:
+def test_the_image_runs_as_nobody() -> None:
     assert the("USER") == "65534:65534"
 
 
-def test_the_labels_are_the_projects() -> None:
-    told = labels()
-    assert told["title"] == project()["name"]
-    assert told["licenses"] == project()["license"]
-    assert told["source"] == project()["urls"]["Source"]
+def test_the_labels_match_the_project() -> None:
+    found = labels()
+    assert found["title"] == project()["name"]
+    assert found["licenses"] == project()["license"]
+    assert found["source"] == project()["urls"]["Source"]
     assert f"VERSION={__version__}" in all_of("ARG", LAST_STAGE)
-    assert (told["version"], told["revision"]) == ("$VERSION", "$REVISION")
+    assert (found["version"], found["revision"]) == ("$VERSION", "$REVISION")
 
 
-def test_its_command_is_understood() -> None:
+def test_the_command_of_the_image_is_valid() -> None:
     assert json.loads(the("ENTRYPOINT")) == [project()["name"]]
     assert the("EXPOSE") == str(DEFAULT_PORT)
     arguments = make_parser("run", run).parse_args(json.loads(the("CMD")))
     assert arguments.config_file == Path("/etc/axis-ntp-exporter/config.yaml")
 
 
-def test_its_health_is_asked_where_it_listens() -> None:
+def test_the_health_check_uses_the_listen_address() -> None:
     options, _, command = the("HEALTHCHECK").partition("CMD ")
     program, name, *flags = json.loads(command)
     assert [program] == json.loads(the("ENTRYPOINT"))
@@ -77,7 +77,7 @@ def test_its_health_is_asked_where_it_listens() -> None:
     assert int(timeout[1]) > healthcheck.TIMEOUT_SECONDS
 
 
-def test_compose_gives_it_no_privilege_and_nothing_to_write_to() -> None:
+def test_compose_gives_no_privileges_and_a_read_only_file_system() -> None:
     assert SERVICE["read_only"] is True
     assert SERVICE["cap_drop"] == ["ALL"]
     assert SERVICE["security_opt"] == ["no-new-privileges:true"]

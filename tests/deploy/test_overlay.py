@@ -1,4 +1,4 @@
-"""The overlay in docs/scaling.md: it fits the base; kustomize, where there is one, builds both."""
+"""The overlay in docs/scaling.md fits the base; kustomize builds both if it is installed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ OVERLAY: Final = yaml.safe_load(_BLOCK)
 CONFIG: Final = "devices: []\n"
 
 
-def test_it_is_an_overlay_of_the_base() -> None:
+def test_the_example_is_an_overlay_of_the_base() -> None:
     [base] = OVERLAY["resources"]
     assert base == f"../axis-ntp-exporter/{FOLDER.relative_to(ROOT)}"
     for each in (OVERLAY, KUSTOMIZATION):
@@ -27,11 +27,11 @@ def test_it_is_an_overlay_of_the_base() -> None:
         assert each["kind"] == "Kustomization"
 
 
-def test_it_copies_the_number_of_shards_as_the_base_does() -> None:
+def test_the_overlay_sets_the_number_of_shards_like_the_base() -> None:
     assert OVERLAY["replacements"] == KUSTOMIZATION["replacements"]
 
 
-def test_what_it_changes_is_there_in_the_base() -> None:
+def test_the_overlay_changes_existing_fields_of_the_base() -> None:
     [image], [replicas] = OVERLAY["images"], OVERLAY["replicas"]
     container = at(STATEFUL_SET, "spec.template.spec.containers.[name=exporter]")
     assert container["image"].partition(":")[0] == image["name"]
@@ -40,7 +40,7 @@ def test_what_it_changes_is_there_in_the_base() -> None:
 
 
 @pytest.mark.parametrize(("kind", "data"), [("configMap", "data"), ("secret", "stringData")])
-def test_it_puts_the_same_files_in_place_of_the_bases(kind: str, data: str) -> None:
+def test_the_overlay_replaces_the_files_of_the_base(kind: str, data: str) -> None:
     [generator] = OVERLAY[f"{kind}Generator"]
     replaced = named(f"{kind[0].upper()}{kind[1:]}", generator["name"])
     assert generator["behavior"] == "replace"
@@ -49,7 +49,7 @@ def test_it_puts_the_same_files_in_place_of_the_bases(kind: str, data: str) -> N
 
 def kustomized(folder: Path) -> list[dict[str, Any]]:
     if (kubectl := shutil.which("kubectl")) is None:
-        pytest.skip("kubectl IS NOT INSTALLED, what kustomize makes of the base is untested")
+        pytest.skip("kubectl IS NOT INSTALLED, kustomize builds are untested")
     built = subprocess.run(
         [kubectl, "kustomize", folder],
         capture_output=True,
@@ -61,7 +61,7 @@ def kustomized(folder: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(built.stdout))
 
 
-def test_kustomize_makes_of_the_base_what_its_files_say() -> None:
+def test_kustomize_builds_the_base_unchanged() -> None:
     def key(each: dict[str, Any]) -> str:
         return f"{each['kind']} {each['metadata']['name']}"
 
@@ -70,7 +70,7 @@ def test_kustomize_makes_of_the_base_what_its_files_say() -> None:
 
 @pytest.fixture
 def built(tmp_path: Path) -> dict[str, dict[str, Any]]:
-    """What kustomize makes of the overlay, by kind."""
+    """Return the objects that kustomize builds from the overlay, by kind."""
     shutil.copytree(FOLDER, tmp_path / "axis-ntp-exporter/deploy/kubernetes")
     overlay = tmp_path / "my-overlay"
     overlay.mkdir()
@@ -88,7 +88,7 @@ def test_the_built_overlay_has_as_many_shards_as_pods(built: dict[str, dict[str,
     assert container["image"].startswith("registry.example/axis-ntp-exporter:")
 
 
-def test_nothing_of_the_placeholders_is_left(built: dict[str, dict[str, Any]]) -> None:
+def test_the_built_overlay_has_no_placeholders(built: dict[str, dict[str, Any]]) -> None:
     assert built["ConfigMap"]["data"] == {"config.yaml": CONFIG}
     assert built["Secret"]["data"] == {"password": "czNjcmV0"}
     assert "stringData" not in built["Secret"]

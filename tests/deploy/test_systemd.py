@@ -1,4 +1,4 @@
-"""The systemd unit: understood, hardened as the docs say, and what the daemon needs is allowed."""
+"""The systemd unit is valid, as hardened as documented, and allows what the daemon needs."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEPLOYMENT: Final = (ROOT / "docs/deployment.md").read_text("utf-8")
 
 
 def settings() -> dict[str, list[str]]:
-    """The unit's settings, each with its values in their order."""
+    """Return the unit's settings, each with its values in order."""
     found = defaultdict(list)
     for line in UNIT.read_text("utf-8").splitlines():
         name, equals, value = line.partition("=")
@@ -42,7 +42,7 @@ SETTINGS: Final = settings()
 
 
 def arguments() -> argparse.Namespace:
-    """The daemon's command line, read by its own parser."""
+    """Parse the daemon's command line with its own parser."""
     [command] = SETTINGS["ExecStart"]
     return make_parser("run", run).parse_args(shlex.split(command)[1:])
 
@@ -53,43 +53,43 @@ def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_systemd_understands_every_line(tmp_path: Path) -> None:
-    # Where the command is installed is not systemd's grammar.
-    there = tmp_path / UNIT.name
+    # The command is not installed here, so check the unit with another one.
+    copy = tmp_path / UNIT.name
     [command] = SETTINGS["ExecStart"]
     installed = shutil.which("true")
     assert installed is not None
-    there.write_text(UNIT.read_text("utf-8").replace(command, installed), "utf-8")
-    verified = analyze("verify", "--man=no", there)
+    copy.write_text(UNIT.read_text("utf-8").replace(command, installed), "utf-8")
+    verified = analyze("verify", "--man=no", copy)
     assert (verified.returncode, verified.stderr) == (0, "")
 
 
 def exposure(unit: Path) -> float:
-    """The level that systemd gives a unit's file: of 10, less is better."""
+    """Return the exposure level of a unit file by systemd: 0 (best) to 10."""
     analyzed = analyze("security", "--offline=true", "--no-pager", unit)
     measured = re.search(r"exposure level for \S+: ([\d.]+)", analyzed.stdout)
     assert measured is not None, analyzed
     return float(measured[1])
 
 
-def test_its_exposure_is_what_the_docs_say_or_less() -> None:
-    told = re.search(r"exposure\s+level ([\d.]+)", DEPLOYMENT)
-    assert told is not None
-    assert exposure(UNIT) <= float(told[1])
+def test_the_exposure_is_at_most_the_documented_one() -> None:
+    documented = re.search(r"exposure\s+level ([\d.]+)", DEPLOYMENT)
+    assert documented is not None
+    assert exposure(UNIT) <= float(documented[1])
 
 
-def test_its_exposure_with_the_networks_named_is_what_the_docs_say_or_less(tmp_path: Path) -> None:
-    told = re.search(
+def test_the_exposure_with_allowed_networks_is_at_most_the_documented_one(tmp_path: Path) -> None:
+    documented = re.search(
         r"`(IPAddressDeny=any)` and `(IPAddressAllow=)`.*\(([\d.]+) then\)", DEPLOYMENT
     )
-    assert told is not None
-    there = tmp_path / UNIT.name
-    closed = f"[Service]\n{told[1]}\n{told[2]}10.0.0.0/8\n"
-    there.write_text(UNIT.read_text("utf-8").replace("[Service]\n", closed), "utf-8")
-    assert exposure(there) <= float(told[3])
+    assert documented is not None
+    copy = tmp_path / UNIT.name
+    closed = f"[Service]\n{documented[1]}\n{documented[2]}10.0.0.0/8\n"
+    copy.write_text(UNIT.read_text("utf-8").replace("[Service]\n", closed), "utf-8")
+    assert exposure(copy) <= float(documented[3])
 
 
 def group(name: str) -> set[str]:
-    """The system calls of one of systemd's groups, those of the groups in it included."""
+    """Return the system calls of one of systemd's groups, including its subgroups."""
     listed = analyze("syscall-filter", "--no-pager", name)
     assert listed.returncode == 0, listed
     lines = [line.strip() for line in listed.stdout.splitlines()[1:]]
@@ -101,23 +101,23 @@ def expanded(names: Iterable[str]) -> set[str]:
 
 
 def allowed_calls() -> set[str]:
-    """What the unit's filter lets through: its lines add and, with a tilde, take away in turn."""
+    """Return the allowed calls: lines of the filter add, lines with a tilde remove."""
     allowed: set[str] = set()
     for line in SETTINGS["SystemCallFilter"]:
         named = expanded(line.removeprefix("~").split())
         allowed = allowed - named if line.startswith("~") else allowed | named
-    # systemd itself never forbids these.
+    # systemd always allows these.
     return allowed | group("@default")
 
 
-def test_its_filter_lets_every_system_call_through_that_the_daemon_was_seen_to_make() -> None:
+def test_the_filter_allows_every_recorded_system_call() -> None:
     recorded = RECORDED_CALLS.read_text("utf-8").splitlines()
     made = {line for line in recorded if not line.startswith("#")}
     assert {"execve", "sendto", "clock_adjtime", "exit_group"} <= made
     assert made - allowed_calls() == set()
 
 
-def test_its_filter_forbids_what_needs_a_superuser() -> None:
+def test_the_filter_forbids_privileged_calls() -> None:
     assert SETTINGS["SystemCallFilter"][0] == "@system-service"
     forbidden = group("@privileged") | group("@resources") | group("@mount") | group("@debug")
     assert (
@@ -125,35 +125,35 @@ def test_its_filter_forbids_what_needs_a_superuser() -> None:
     )
 
 
-def test_it_may_talk_by_ip_of_both_versions_and_to_systemd_and_by_nothing_else() -> None:
+def test_only_ip_and_unix_sockets_are_allowed() -> None:
     [families] = SETTINGS["RestrictAddressFamilies"]
     assert set(families.split()) == {"AF_INET", "AF_INET6", "AF_UNIX"}
 
 
-def test_a_reload_is_the_signal_that_the_daemon_reloads_at() -> None:
+def test_a_reload_sends_sighup() -> None:
     [command] = SETTINGS["ExecReload"]
     program, number, process = shlex.split(command)
     assert (program, process) == ("/bin/kill", "$MAINPID")
     assert signal.Signals[f"SIG{number.removeprefix('-')}"] is signal.SIGHUP
 
 
-def test_it_may_read_of_proc_what_the_process_series_are_made_of() -> None:
+def test_proc_is_readable_for_the_process_series() -> None:
     assert "ProcSubset" not in SETTINGS
     assert SETTINGS["ProtectProc"] == ["invisible"]
 
 
-def test_it_may_read_whether_the_clock_is_synchronized() -> None:
+def test_the_clock_status_is_readable() -> None:
     assert "adjtimex clock_adjtime" in SETTINGS["SystemCallFilter"]
     assert "ProtectClock" not in SETTINGS
 
 
-def test_it_may_open_a_file_for_each_of_50000_devices() -> None:
+def test_the_file_limit_fits_50000_devices() -> None:
     [limit] = SETTINGS["LimitNOFILE"]
     assert int(limit) >= 50_000 + SPARE_FILES
 
 
 @pytest.mark.parametrize("folder", ["etc", "opt"])
-def test_the_docs_install_it_where_the_unit_looks(folder: str) -> None:
+def test_the_docs_install_files_where_the_unit_expects_them(folder: str) -> None:
     [command] = SETTINGS["ExecStart"]
     [credential] = SETTINGS["LoadCredential"]
     assert arguments().config_file == Path("/etc/axis-ntp-exporter/config.yaml")
@@ -163,7 +163,7 @@ def test_the_docs_install_it_where_the_unit_looks(folder: str) -> None:
     assert all(path in DEPLOYMENT for path in named)
 
 
-def test_the_credential_has_the_name_that_the_docs_config_asks_for() -> None:
+def test_the_credential_has_the_name_in_the_documented_config() -> None:
     [credential] = SETTINGS["LoadCredential"]
     name = credential.partition(":")[0]
     assert f"${{CREDENTIALS_DIRECTORY}}/{name}" in UNIT.read_text("utf-8")
@@ -175,7 +175,7 @@ def drop_in_for_the_web_config() -> str:
     return str(block)
 
 
-def test_the_docs_drop_in_loads_every_file_that_the_example_web_config_names() -> None:
+def test_the_documented_drop_in_loads_every_file_of_the_example_web_config() -> None:
     tls = yaml.safe_load(WEB_CONFIG.read_text("utf-8"))["tls_server_config"]
     named = {value for key, value in tls.items() if key.endswith("_file")}
     loaded = re.findall(r"LoadCredential=(\S+):/etc/axis-ntp-exporter/(\S+)", DEPLOYMENT)
@@ -184,8 +184,8 @@ def test_the_docs_drop_in_loads_every_file_that_the_example_web_config_names() -
     assert "${CREDENTIALS_DIRECTORY}/web-config.yml" in drop_in_for_the_web_config()
 
 
-def test_it_is_told_when_the_daemon_is_ready_and_whether_it_lives() -> None:
+def test_systemd_gets_readiness_and_watchdog_notifications() -> None:
     assert SETTINGS["Type"] == ["notify"]
     assert SETTINGS["WatchdogSec"] == ["60s"]
-    # A watchdog's SIGABRT then leaves the stack in the journal.
+    # With this, the watchdog's SIGABRT leaves a stack trace in the journal.
     assert "PYTHONFAULTHANDLER=1" in SETTINGS["Environment"]

@@ -15,7 +15,7 @@ from exporter.devices.health import OFFSET_SECONDS, SKEW_SECONDS, diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix import errors
 from exporter.vapix.ntp_info import NtpClientReading, Reading
-from tests.support.outcomes import outcome
+from tests.support.devices import outcome
 from tests.support.readings import ntp_client, replace_fields
 
 FINE = ntp_client(enabled=True, synced=True, offset_seconds=0.01)

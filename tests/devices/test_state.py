@@ -5,7 +5,7 @@ from exporter.clock.http_time import CallTimes
 from exporter.devices.state import MAX_ERROR_KINDS, DeviceState, ErrorKind, PollOutcome
 from exporter.vapix.errors import ApiError, DeviceError, PollTimeout, UnexpectedStatus
 from exporter.vapix.ntp_info import Reading
-from tests.support.outcomes import outcome
+from tests.support.devices import outcome
 
 READING = Reading("1.0", None, server_present=False)
 

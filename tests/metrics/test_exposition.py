@@ -13,6 +13,7 @@ from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exposition import Exposition, shortest_texts
 from exporter.vapix.errors import PollTimeout, Unauthorized
 from exporter.vapix.ntp_info import NtpSettings, NtpStatus
+from tests.support.devices import outcome
 from tests.support.exposed_devices import (
     CLIENT,
     NOW,
@@ -24,7 +25,6 @@ from tests.support.exposed_devices import (
     samples,
     values,
 )
-from tests.support.outcomes import outcome
 from tests.support.readings import ntp_client, replace_fields
 
 

@@ -15,6 +15,7 @@ from exporter.devices.state import PollOutcome
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import UnexpectedStatus
 from exporter.vapix.ntp_info import Reading
+from tests.support.devices import outcome
 from tests.support.exposed_devices import (
     NOW,
     device,
@@ -22,7 +23,6 @@ from tests.support.exposed_devices import (
     read,
 )
 from tests.support.oracle import DeviceCollector
-from tests.support.outcomes import outcome
 from tests.support.readings import ntp_client
 
 texts = st.text(st.characters(codec="utf-8"), min_size=1, max_size=20)

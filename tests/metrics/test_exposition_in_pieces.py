@@ -5,6 +5,7 @@ from exporter.clock.offset import SECOND_NS
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exposition import BLOCK_DEVICES, Exposition
 from exporter.vapix.errors import PollTimeout
+from tests.support.devices import outcome
 from tests.support.exposed_devices import (
     CLIENT,
     NOW,
@@ -12,7 +13,6 @@ from tests.support.exposed_devices import (
     exposed,
     read,
 )
-from tests.support.outcomes import outcome
 
 MANY = 2 * BLOCK_DEVICES + 1
 

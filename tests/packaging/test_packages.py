@@ -1,4 +1,4 @@
-"""The sdist and the wheel: made from one another, holding what they should, installed and run."""
+"""The sdist and the wheel: built, complete, installed and run."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from tests.support.daemon_process import daemon
 ROOT: Final = Path(__file__).parents[2]
 NAME: Final = f"axis_ntp_exporter-{__version__}"
 MADE_BY_THE_BUILD: Final = {"PKG-INFO"}
-# They build once for all of them, in one process.
+# One build for all tests, in one process.
 pytestmark = pytest.mark.xdist_group("packages")
 
 
 @dataclass(frozen=True)
 class Packages:
-    """The two files."""
+    """The sdist and the wheel."""
 
     sdist: Path
     wheel: Path
@@ -43,7 +43,7 @@ class Packages:
 
 
 def python(*words: str | Path, folder: Path, of: Path = Path(sys.executable)) -> str:
-    """What a run of Python prints, with none of this checkout in its way."""
+    """Run Python without this checkout on its path; return its output."""
     done = subprocess.run(
         [of, *words], cwd=folder, env=NO_PYTHONPATH, capture_output=True, text=True, check=False
     )
@@ -55,7 +55,7 @@ NO_PYTHONPATH: Final = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
 
 
 def files_of_the_project(*options: str) -> set[str]:
-    """What git says; a test that asks is skipped where there is no git to ask."""
+    """Return the files that git lists; skip the test outside a git checkout."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", *options], cwd=ROOT, capture_output=True, text=True, check=False
     )
@@ -66,7 +66,7 @@ def files_of_the_project(*options: str) -> set[str]:
 
 @pytest.fixture(scope="session")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
-    """Both, the wheel built from the sdist; with the backend that is here, from no registry."""
+    """Build both, the wheel from the sdist, with the installed backend and without a registry."""
     folder = tmp_path_factory.mktemp("packages")
     python("-m", "build", "--no-isolation", "--outdir", folder, ROOT, folder=folder)
     [sdist], [wheel] = folder.glob("*.tar.gz"), folder.glob("*.whl")
@@ -75,48 +75,51 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
 
 @pytest.fixture(scope="session")
 def installed(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The command of an environment that has the wheel and, beside it, what it needs."""
+    """Install the wheel in a new environment with its dependencies; return its command."""
     folder = tmp_path_factory.mktemp("installed")
     python("-m", "venv", "--without-pip", folder, folder=folder)
-    there = folder / "bin/python"
+    interpreter = folder / "bin/python"
     install = ("install", "--quiet", "--no-index", "--no-deps", packages.wheel)
-    python("-m", "pip", "--python", there, *install, folder=folder)
+    python("-m", "pip", "--python", interpreter, *install, folder=folder)
     dependencies = sysconfig.get_path("purelib")
     place = python(
-        "-c", "import sysconfig; print(sysconfig.get_path('purelib'))", folder=folder, of=there
+        "-c",
+        "import sysconfig; print(sysconfig.get_path('purelib'))",
+        folder=folder,
+        of=interpreter,
     )
-    # A path alone: what lies there is found, what is installed there to be edited is not.
+    # A .pth file finds the packages of that folder but not its editable installs.
     (Path(place.strip()) / "dependencies.pth").write_text(dependencies)
     return folder / "bin/axis-ntp-exporter"
 
 
-def test_their_descriptions_are_what_an_index_takes(packages: Packages) -> None:
-    told = python("-m", "twine", "check", "--strict", packages.sdist, packages.wheel, folder=ROOT)
-    assert told.count("PASSED") == 2
+def test_twine_accepts_the_descriptions(packages: Packages) -> None:
+    checked = python(
+        "-m", "twine", "check", "--strict", packages.sdist, packages.wheel, folder=ROOT
+    )
+    assert checked.count("PASSED") == 2
 
 
-def test_the_sdist_is_the_project_and_nothing_else(packages: Packages) -> None:
-    held = packages.in_sdist() - MADE_BY_THE_BUILD
-    assert files_of_the_project() - held == set()
-    # What is not checked in yet may be in it, what is ignored may not.
-    assert held - files_of_the_project("--cached", "--others", "--exclude-standard") == set()
+def test_the_sdist_contains_exactly_the_project(packages: Packages) -> None:
+    contents = packages.in_sdist() - MADE_BY_THE_BUILD
+    assert files_of_the_project() - contents == set()
+    # Untracked files may be included, ignored files must not.
+    assert contents - files_of_the_project("--cached", "--others", "--exclude-standard") == set()
 
 
-def test_the_wheel_is_the_package_and_nothing_else(packages: Packages) -> None:
-    held = {name for name in packages.in_wheel() if ".dist-info/" not in name}
-    assert held == {name for name in packages.in_sdist() if name.startswith("exporter/")}
-    assert {"exporter/py.typed", "exporter/web/routes.py"} <= held
-    assert {Path(name).suffix for name in held} >= {".py", ".html"}
+def test_the_wheel_contains_exactly_the_package(packages: Packages) -> None:
+    contents = {name for name in packages.in_wheel() if ".dist-info/" not in name}
+    assert contents == {name for name in packages.in_sdist() if name.startswith("exporter/")}
+    assert {"exporter/py.typed", "exporter/web/routes.py"} <= contents
+    assert {Path(name).suffix for name in contents} >= {".py", ".html"}
 
 
-def test_the_license_comes_along(packages: Packages) -> None:
+def test_the_license_is_included(packages: Packages) -> None:
     assert f"{NAME}.dist-info/licenses/LICENSE" in packages.in_wheel()
     assert "LICENSE" in packages.in_sdist()
 
 
-def test_the_sdists_tests_are_found_by_what_it_holds_alone(
-    packages: Packages, tmp_path: Path
-) -> None:
+def test_the_tests_run_from_the_sdist_alone(packages: Packages, tmp_path: Path) -> None:
     with tarfile.open(packages.sdist) as archive:
         archive.extractall(tmp_path, filter="data")
     found = python("-m", "pytest", "--collect-only", "-q", "-n0", folder=tmp_path / NAME)
@@ -125,20 +128,22 @@ def test_the_sdists_tests_are_found_by_what_it_holds_alone(
     assert "passed" in quick.splitlines()[-1]
 
 
-def test_the_installed_command_tells_its_version(installed: Path, tmp_path: Path) -> None:
+def test_the_installed_command_prints_its_version(installed: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [installed, "--version"], cwd=tmp_path, env=NO_PYTHONPATH, capture_output=True, check=True
     )
     assert done.stdout.decode() == f"axis-ntp-exporter {__version__}\n"
 
 
-def test_the_installed_command_is_the_wheels(installed: Path, tmp_path: Path) -> None:
-    there = installed.with_name("python")
-    place = python("-c", "import exporter; print(exporter.__file__)", folder=tmp_path, of=there)
-    assert Path(place).is_relative_to(installed.parents[1])
+def test_the_installed_command_comes_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    interpreter = installed.with_name("python")
+    file = python(
+        "-c", "import exporter; print(exporter.__file__)", folder=tmp_path, of=interpreter
+    )
+    assert Path(file).is_relative_to(installed.parents[1])
 
 
-async def test_the_installed_daemon_has_its_pages(
+async def test_the_installed_daemon_serves_its_pages(
     installed: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(daemon_process, "COMMAND", installed)

@@ -1,4 +1,4 @@
-"""Fixtures of the tests against real programs, and the event loops those run on."""
+"""Fixtures and event loops of the tests against real programs."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ StartApache = Callable[[ApacheSettings], Apache]
 
 
 def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
-    """The daemon's own event loop, and Python's: they differ most in TLS."""
+    """Use the daemon's event loop and Python's: they differ most in TLS."""
     return {"uvloop": uvloop.new_event_loop, "asyncio": asyncio.new_event_loop}
 
 
 @pytest.fixture
 def start_apache(tmp_path: Path) -> Iterator[StartApache]:
-    """Starts devices that run until the end of the test."""
+    """Return a function that starts devices, which run until the end of the test."""
     with ExitStack() as stack:
         yield lambda settings: enter_on_free_ports(
             stack, lambda: running_apache(settings, tmp_path)

@@ -1,4 +1,4 @@
-"""The clock of Apache httpd, read from outside, against the truth that libfaketime sets."""
+"""The measured clock of Apache httpd, against the true offset that libfaketime sets."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from exporter.clock.offset import Offset
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.tls import TlsSettings
-from tests.real.certificates import self_signed
-from tests.real.client import ClientSettings, client_of
 from tests.real.conftest import StartApache
 from tests.support.apache import Apache
+from tests.support.apache_client import ClientOptions, open_client
 from tests.support.apache_config import ApacheSettings
+from tests.support.certificates import self_signed
 from tests.support.programs import faked_wall_clock
 
 THIS_YEAR = time.gmtime().tm_year
-ANY_CERTIFICATE = ClientSettings(tls=TlsSettings(insecure_skip_verify=True))
+ANY_CERTIFICATE = ClientOptions(tls=TlsSettings(insecure_skip_verify=True))
 
 
 def faked(offset: str) -> dict[str, str]:
@@ -40,28 +40,28 @@ async def look(client: NtpClient, clock: DeviceClock) -> Offset:
     return offset
 
 
-async def offset_after(polls: int, apache: Apache, settings: ClientSettings) -> Offset:
+async def offset_after(polls: int, apache: Apache, settings: ClientOptions) -> Offset:
     clock = DeviceClock()
-    async with client_of(apache, settings) as client:
+    async with open_client(apache, settings) as client:
         for _ in range(polls):
             offset = await look(client, clock)
     return offset
 
 
 @pytest.mark.parametrize("truth", [0.0, 3.25, -0.4, -7200.5, 86_400.125, 1_000_000_000.75])
-async def test_a_digest_device_is_read_to_5_ms_in_one_poll(
+async def test_one_poll_of_a_digest_device_measures_its_clock_to_5_ms(
     truth: float, start_apache: StartApache
 ) -> None:
     apache = start_apache(ApacheSettings(env=faked(f"{truth:+.3f}")))
-    # Five new observers, one poll each: a loaded machine widens one now and then.
-    offsets = [await offset_after(1, apache, ClientSettings()) for _ in range(5)]
+    # Five new clients, one poll each: a loaded machine widens some intervals.
+    offsets = [await offset_after(1, apache, ClientOptions()) for _ in range(5)]
     assert all(abs(each.seconds - truth) <= each.uncertainty_seconds for each in offsets)
     assert median(each.uncertainty_seconds for each in offsets) <= 0.005
 
 
-async def test_a_wrong_password_reads_the_clock_all_the_same(start_apache: StartApache) -> None:
+async def test_the_clock_is_measured_with_a_wrong_password(start_apache: StartApache) -> None:
     apache = start_apache(ApacheSettings(env=faked("+3.250")))
-    async with client_of(apache, ClientSettings(password="wrong")) as client:
+    async with open_client(apache, ClientOptions(password="wrong")) as client:
         with pytest.raises(DeviceError, match="HTTP 401") as refused:
             await client.get_info()
     seen = [clock_sample(response, THIS_YEAR) for response in refused.value.times.responses]
@@ -69,11 +69,11 @@ async def test_a_wrong_password_reads_the_clock_all_the_same(start_apache: Start
     assert all(each is not None and each.is_point for each in seen)
 
 
-async def test_a_next_nonce_is_a_reading_too(start_apache: StartApache) -> None:
+async def test_the_clock_is_measured_by_nextnonce(start_apache: StartApache) -> None:
     settings = ApacheSettings(env=faked("-5.500"), nonce_lifetime_seconds=20)
     apache = start_apache(settings)
     clock = DeviceClock()
-    async with client_of(apache) as client:
+    async with open_client(apache) as client:
         await look(client, clock)
         _, times = await client.get_info()
     (response,) = times.responses
@@ -82,7 +82,7 @@ async def test_a_next_nonce_is_a_reading_too(start_apache: StartApache) -> None:
     assert seen.is_point
 
 
-async def test_basic_over_tls_holds_the_truth_within_its_seconds(
+async def test_basic_over_tls_measures_the_clock_to_half_a_second(
     start_apache: StartApache, tmp_path: Path
 ) -> None:
     certificate = self_signed(tmp_path).with_key

@@ -8,9 +8,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.real.conftest import StartApache
-from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.support.apache import Apache
 from tests.support.apache_config import PASSWORD, USERNAME, ApacheSettings
+from tests.support.daemon_process import BlockingDaemon, blocking_daemon
 from tests.support.programs import wait_until
 
 
@@ -19,8 +19,8 @@ def apache(start_apache: StartApache) -> Apache:
     return start_apache(ApacheSettings())
 
 
-def polls_of(daemon: DaemonProcess) -> float:
-    """How many polls of the one device have ended."""
+def polls_of(daemon: BlockingDaemon) -> float:
+    """Return the number of finished polls of the only device."""
     families = text_string_to_metric_families(daemon.get("/metrics").text)
     polls = next(family for family in families if family.name == "axis_ntp_polls")
     return polls.samples[0].value
@@ -33,7 +33,7 @@ def test_the_daemon_sends_one_request_a_poll(apache: Apache, tmp_path: Path) -> 
         "modules": {"default": {"scheme": "http", "auth": auth}},
         "devices": [{"address": apache.address}],
     }
-    with running_daemon(config, tmp_path) as daemon:
+    with blocking_daemon(config, tmp_path) as daemon:
         wait_until(lambda: polls_of(daemon) >= 20, "20 polls", daemon.program.log)
         at_least = polls_of(daemon)
         first, *later = [request.status for request in apache.requests()]

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from tests.real.daemon_process import running_daemon
 from tests.support.background import event_loop, in_background
+from tests.support.daemon_process import blocking_daemon
 from tests.support.prometheus import prometheus_on
 
 
 def multi_target(exporter: str) -> dict[str, Any]:
-    """A config with the job that docs/discovery.md shows."""
+    """Return a config with the job in docs/discovery.md."""
     job = {
         "job_name": "axis",
         "metrics_path": "/probe",
@@ -32,7 +32,7 @@ def test_prometheus_discovers_the_devices_and_scrapes_each_through_probe(tmp_pat
     with (
         event_loop() as loop,
         in_background(loop, serve_fleet(fleet)) as served,
-        running_daemon(served.exporter_config(interval="1s"), tmp_path) as daemon,
+        blocking_daemon(served.exporter_config(interval="1s"), tmp_path) as daemon,
         prometheus_on(multi_target(daemon.address), tmp_path) as prometheus,
     ):
         prometheus.wait_for(f"count(axis_ntp_up) == {len(fleet.devices)}")

@@ -1,4 +1,4 @@
-"""The daemon's metrics as Prometheus itself, promtool and an OpenMetrics parser read them."""
+"""The daemon's metrics, read by Prometheus, promtool and an OpenMetrics parser."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing import Any, Final
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
-from tests.real.certificates import Certificate, self_signed
-from tests.real.daemon_process import DaemonProcess, running_daemon
 from tests.support.apache import Apache, running_apache
 from tests.support.apache_config import NTP_INFO, PASSWORD, USERNAME, ApacheSettings
+from tests.support.certificates import Certificate, self_signed
+from tests.support.daemon_process import BlockingDaemon, blocking_daemon
 from tests.support.programs import enter_on_free_ports
 from tests.support.prometheus import Prometheus, promtool_check_metrics, running_prometheus
 
@@ -34,10 +34,10 @@ UNSYNCED: Final = {"client": NTP_INFO["client"] | {"synced": False, "timeOffset"
 
 
 @dataclass(frozen=True)
-class Site:
-    """A daemon on three devices: `lobby` on HTTP, `gate` on HTTPS, `roof` not synced."""
+class ScrapedSite:
+    """A daemon with three devices: `lobby` over HTTP, `gate` over HTTPS, `roof` not synced."""
 
-    daemon: DaemonProcess
+    daemon: BlockingDaemon
     prometheus: Prometheus
 
 
@@ -47,7 +47,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(folder: Path) -> Iterator[Site]:
+def site(folder: Path) -> Iterator[ScrapedSite]:
     certificate = self_signed(folder)
     with ExitStack() as stack:
         lobby = _device(stack, folder, ApacheSettings())
@@ -57,10 +57,10 @@ def site(folder: Path) -> Iterator[Site]:
         roof = _device(stack, folder, ApacheSettings())
         roof.set_info(UNSYNCED)
         config = _config(certificate, lobby, gate, roof)
-        daemon = stack.enter_context(running_daemon(config, folder))
+        daemon = stack.enter_context(blocking_daemon(config, folder))
         daemon.wait_until_polled()
         scraper = enter_on_free_ports(stack, lambda: running_prometheus(daemon.address, folder))
-        yield Site(daemon, scraper)
+        yield ScrapedSite(daemon, scraper)
 
 
 def _device(stack: ExitStack, folder: Path, settings: ApacheSettings) -> Apache:
@@ -84,12 +84,12 @@ def _config(certificate: Certificate, lobby: Apache, gate: Apache, roof: Apache)
     }
 
 
-def test_prometheus_scrapes_the_daemon_without_a_complaint(site: Site) -> None:
+def test_prometheus_scrapes_the_daemon_without_errors(site: ScrapedSite) -> None:
     site.prometheus.wait_for('up{job="axis"} == 1')
     assert [(t["health"], t["lastError"]) for t in site.prometheus.targets()] == [("up", "")]
 
 
-def test_a_series_has_the_devices_labels_and_no_others(site: Site) -> None:
+def test_a_series_has_exactly_the_labels_of_its_device(site: ScrapedSite) -> None:
     [synced] = site.prometheus.wait_for('axis_ntp_synced{device="lobby"}')
     assert synced.labels == {
         "__name__": "axis_ntp_synced",
@@ -111,40 +111,42 @@ def test_a_series_has_the_devices_labels_and_no_others(site: Site) -> None:
         ("axis_ntp_poll_interval_max_seconds", 1024),
     ],
 )
-def test_prometheus_knows_what_the_device_said(site: Site, name: str, value: float) -> None:
+def test_prometheus_has_the_values_of_the_device(
+    site: ScrapedSite, name: str, value: float
+) -> None:
     [series] = site.prometheus.wait_for(f'{name}{{device="lobby"}}')
     assert series.value == pytest.approx(value)
 
 
-def test_an_unsynced_device_has_no_offset_in_prometheus(site: Site) -> None:
+def test_an_unsynced_device_has_no_offset_in_prometheus(site: ScrapedSite) -> None:
     site.prometheus.wait_for('axis_ntp_synced{device="roof"} == 0')
     assert site.prometheus.query('axis_ntp_time_offset_seconds{device="roof"}') == []
 
 
-def test_a_device_pinned_over_https_is_up_in_prometheus(site: Site) -> None:
+def test_a_device_pinned_over_https_is_up_in_prometheus(site: ScrapedSite) -> None:
     [up] = site.prometheus.wait_for('axis_ntp_up{device="gate"}')
     assert up.value == 1
 
 
-def test_prometheus_sees_the_polls_go_on(site: Site) -> None:
+def test_the_poll_counter_in_prometheus_grows(site: ScrapedSite) -> None:
     [polls] = site.prometheus.wait_for('axis_ntp_polls_total{device="lobby"} > 2')
     [failures] = site.prometheus.query('axis_ntp_poll_failures_total{device="lobby"}')
     assert (polls.value > failures.value, failures.value) == (True, 0)
 
 
-def test_promtool_has_no_word_on_the_metrics(site: Site) -> None:
+def test_promtool_accepts_the_metrics(site: ScrapedSite) -> None:
     checked = promtool_check_metrics(site.daemon.get("/metrics").text)
     assert (checked.stdout, checked.stderr, checked.returncode) == ("", "", 0)
 
 
 @pytest.mark.parametrize("accept", [ACCEPT_OF_PROMETHEUS_2, ACCEPT_OF_PROMETHEUS_3])
-def test_prometheus_gets_openmetrics_as_it_asks(site: Site, accept: str) -> None:
+def test_prometheus_gets_openmetrics_on_request(site: ScrapedSite, accept: str) -> None:
     reply = site.daemon.get("/metrics", {"Accept": accept})
     assert reply.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
 
 
 @pytest.mark.parametrize("accept", [ACCEPT_OF_PROMETHEUS_2, ACCEPT_OF_PROMETHEUS_3])
-def test_openmetrics_parses_and_has_every_device(site: Site, accept: str) -> None:
+def test_openmetrics_can_be_parsed_and_has_every_device(site: ScrapedSite, accept: str) -> None:
     text = site.daemon.get("/metrics", {"Accept": accept}).text
     parsed = text_string_to_metric_families(text)  # type: ignore[no-untyped-call]
     families = {family.name: family for family in parsed}

@@ -1,4 +1,4 @@
-"""Prometheus itself scrapes the daemon behind a web-config: TLS, a password, a certificate."""
+"""Prometheus scrapes a daemon with a web-config: TLS, a password, a client certificate."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from typing import Any
 import bcrypt
 import pytest
 
-from tests.real.daemon_process import running_daemon
+from tests.support.certificates import Authority, authority
+from tests.support.daemon_process import blocking_daemon
 from tests.support.programs import enter_on_free_ports, wait_until
 from tests.support.prometheus import Prometheus, prometheus_on
-from tests.web.web_config.certificates import Authority, authority
-from tests.web.web_config.site import write
+from tests.support.web_config import write
 
 PASSWORD = "of Prometheus"
 
 
 def web_config(password: str) -> dict[str, Any]:
-    # The cost that people use: a first check takes its time, within the scrape's.
+    # The usual bcrypt cost: even the slow first check must fit into the scrape timeout.
     hashed = bcrypt.hashpw(password.encode(), bcrypt.gensalt(10)).decode()
     return {
         "tls_server_config": {
@@ -44,7 +44,7 @@ def prometheus_config(target: str, folder: Path) -> dict[str, Any]:
             "password_file": str(folder / "prometheus-password"),
         },
         "tls_config": {
-            "ca_file": str(folder / "believed.pem"),
+            "ca_file": str(folder / "trusted.pem"),
             "cert_file": str(folder / "prometheus.crt"),
             "key_file": str(folder / "prometheus.key"),
         },
@@ -55,8 +55,8 @@ def prometheus_config(target: str, folder: Path) -> dict[str, Any]:
 
 
 @dataclass(frozen=True)
-class Site:
-    """A daemon behind a web-config in `ours.folder`, and Prometheus with what it needs for it."""
+class SecuredSite:
+    """A daemon with a web-config in `ours.folder`, and Prometheus with its credentials."""
 
     ours: Authority
     prometheus: Prometheus
@@ -75,27 +75,29 @@ class Site:
 
 
 @pytest.fixture
-def site(tmp_path: Path) -> Iterator[Site]:
+def site(tmp_path: Path) -> Iterator[SecuredSite]:
     ours = authority(tmp_path)
     ours.issue("prometheus", "prometheus.example")
-    shutil.copy(ours.file, tmp_path / "believed.pem")
+    shutil.copy(ours.file, tmp_path / "trusted.pem")
     (tmp_path / "prometheus-password").write_text(PASSWORD)
     flag = f"--web.config.file={write(tmp_path, web_config(PASSWORD))}"
     with ExitStack() as stack:
-        daemon = stack.enter_context(running_daemon({"devices": []}, tmp_path, flag))
+        daemon = stack.enter_context(blocking_daemon({"devices": []}, tmp_path, flag))
         config = prometheus_config(daemon.address, tmp_path)
         scraper = enter_on_free_ports(stack, lambda: prometheus_on(config, tmp_path))
-        yield Site(ours, scraper)
+        yield SecuredSite(ours, scraper)
         assert "Traceback" not in daemon.program.log()
 
 
-def test_prometheus_scrapes_over_tls_with_a_password_and_a_client_certificate(site: Site) -> None:
+def test_prometheus_scrapes_over_tls_with_a_password_and_a_client_certificate(
+    site: SecuredSite,
+) -> None:
     site.prometheus.wait_for('up{job="axis"} == 1')
     site.prometheus.wait_for("axis_ntp_exporter_build_info")
     assert site.last_error() == ""
 
 
-def test_another_password_is_in_force_while_it_runs(site: Site) -> None:
+def test_a_changed_password_takes_effect(site: SecuredSite) -> None:
     site.prometheus.wait_for('up{job="axis"} == 1')
     write(site.folder, web_config("another"))
     site.wait_for_error("server returned HTTP status 401 Unauthorized")
@@ -103,14 +105,14 @@ def test_another_password_is_in_force_while_it_runs(site: Site) -> None:
     site.prometheus.wait_for('up{job="axis"} == 1')
 
 
-def test_another_certificate_and_client_ca_are_in_force_while_it_runs(site: Site) -> None:
+def test_a_changed_certificate_and_client_ca_take_effect(site: SecuredSite) -> None:
     site.prometheus.wait_for('up{job="axis"} == 1')
     others = authority(site.folder / "others")
     others.issue("prometheus", "prometheus.example")
     for name in ("server.crt", "server.key", "ca.pem"):
         shutil.copy(others.folder / name, site.folder / name)
     site.wait_for_error("x509: certificate signed by unknown authority")
-    shutil.copy(others.file, site.folder / "believed.pem")
+    shutil.copy(others.file, site.folder / "trusted.pem")
     site.wait_for_error("remote error: tls: unknown certificate authority")
     for name in ("prometheus.crt", "prometheus.key"):
         shutil.copy(others.folder / name, site.folder / name)

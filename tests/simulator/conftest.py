@@ -15,8 +15,8 @@ START = 1_700_000_000_123_456_789
 
 
 @dataclass
-class HandClock:
-    """A host clock turned by hand."""
+class ManualClock:
+    """A host clock that the test advances."""
 
     nanoseconds: int = START
 
@@ -29,9 +29,9 @@ class HandClock:
 
 @dataclass
 class Bench:
-    """A device on a hand-turned clock, asked without sockets."""
+    """A device on a manual clock, without sockets."""
 
-    host: HandClock
+    host: ManualClock
     device: SimulatedDevice
 
     def request(self, body: bytes, **more: Any) -> Request:
@@ -68,7 +68,7 @@ BenchMaker = Callable[..., Bench]
 @pytest.fixture
 def make_bench() -> BenchMaker:
     def make(*, offset_seconds: float = 0.0, drift_ppm: float = 0.0, **parts: Any) -> Bench:
-        host = HandClock()
+        host = ManualClock()
         clock = SimulatedClock(
             offset_seconds=offset_seconds, drift_ppm=drift_ppm, host_nanoseconds=host
         )
@@ -84,7 +84,7 @@ def bench(make_bench: BenchMaker) -> Bench:
 
 
 def nonce_microseconds(nonce: str) -> int:
-    """Read the field facts' way: 12 base64 characters, little-endian int64."""
+    """Decode a nonce as devices encode it: 12 base64 characters, little-endian int64."""
     (microseconds,) = struct.unpack("<q", base64.b64decode(nonce[:12]))
     return int(microseconds)
 

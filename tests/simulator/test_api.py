@@ -7,7 +7,7 @@ from exporter.simulator.api import MAXIMUM_BODY_BYTES
 from exporter.simulator.ntp_client import OLD_FIRMWARE
 from tests.simulator.conftest import Bench, BenchMaker, header
 
-# Shape recorded from AXIS OS 12.11 (field facts, "getNTPInfo in the field").
+# Recorded from a device with AXIS OS 12.11.
 FIELDS_12_11 = [
     "enabled",
     "NTSEnabled",
@@ -33,7 +33,7 @@ def raw(bench: Bench, body: bytes, **more: Any) -> Any:
     return json.loads(bench.reply(body, **more).body)
 
 
-def test_answers_with_every_field_in_a_devices_order(bench: Bench) -> None:
+def test_get_info_returns_every_field_in_a_devices_order(bench: Bench) -> None:
     answer = bench.ask(context="abc")
     assert list(answer) == ["apiVersion", "context", "method", "data"]
     assert list(answer["data"]["client"]) == FIELDS_12_11
@@ -47,7 +47,7 @@ def test_a_healthy_client_is_enabled_and_synced(bench: Bench) -> None:
     assert (client["minpoll"], client["maxpoll"]) == (6, 10)
 
 
-def test_old_firmware_knows_neither_nts_nor_poll_intervals(make_bench: BenchMaker) -> None:
+def test_old_firmware_has_no_nts_and_no_poll_intervals(make_bench: BenchMaker) -> None:
     bench = make_bench(firmware=OLD_FIRMWARE)
     assert list(bench.client()) == [
         name for name in FIELDS_12_11 if "NTS" not in name and "poll" not in name
@@ -55,17 +55,17 @@ def test_old_firmware_knows_neither_nts_nor_poll_intervals(make_bench: BenchMake
     assert bench.ask("getSupportedVersions")["data"] == {"apiVersions": ["1.2"]}
 
 
-def test_a_server_section_can_be_there_too(bench: Bench) -> None:
+def test_get_info_can_have_a_server_section(bench: Bench) -> None:
     bench.device.api.server_section = {"enabled": True}
     assert bench.ask()["data"]["server"] == {"enabled": True}
 
 
-def test_context_is_echoed_only_if_it_was_sent(bench: Bench) -> None:
+def test_context_is_echoed_only_if_sent(bench: Bench) -> None:
     assert bench.ask(context="")["context"] == ""
     assert "context" not in bench.ask()
 
 
-def test_context_is_echoed_in_errors_too(bench: Bench) -> None:
+def test_context_is_echoed_in_errors(bench: Bench) -> None:
     answer = bench.ask("noSuchMethod", context="abc")
     assert answer == {
         "apiVersion": "1.5",
@@ -79,7 +79,7 @@ def test_context_is_echoed_in_errors_too(bench: Bench) -> None:
     ("asked", "answered"),
     [("1.0", "1.5"), ("1.5", "1.5"), ("1.6", 4001), ("2.0", 4001), ("0.9", 4001), ("x", 4001)],
 )
-def test_versions_are_served_as_the_highest_of_their_major(
+def test_a_request_is_answered_with_the_highest_version_of_its_major(
     bench: Bench, asked: str, answered: str | int
 ) -> None:
     answer = bench.ask(version=asked)
@@ -89,14 +89,14 @@ def test_versions_are_served_as_the_highest_of_their_major(
         assert error(answer) == (answered, None)
 
 
-def test_with_several_majors_each_request_gets_its_own(bench: Bench) -> None:
+def test_each_major_version_is_answered_separately(bench: Bench) -> None:
     bench.device.api.versions = ("1.0", "1.10", "1.9", "3.1")
     assert bench.ask(version="1.0")["apiVersion"] == "1.10"
     assert bench.ask(version="3.0")["apiVersion"] == "3.1"
     assert error(bench.ask(version="2.0")) == (4001, None)
 
 
-def test_supported_versions_need_no_version_and_answer_as_the_highest(bench: Bench) -> None:
+def test_supported_versions_need_no_version_and_return_the_highest(bench: Bench) -> None:
     bench.device.api.versions = ("1.0", "2.4", "3.1")
     assert bench.document({"context": "abc", "method": "getSupportedVersions"}) == {
         "apiVersion": "3.1",
@@ -112,7 +112,7 @@ def test_another_content_type_is_an_invalid_request(bench: Bench, content_type: 
 
 
 @pytest.mark.parametrize("content_type", ["Application/JSON", "application/json; charset=utf-8"])
-def test_content_types_are_compared_as_http_has_it(bench: Bench, content_type: str) -> None:
+def test_content_types_ignore_case_and_parameters(bench: Bench, content_type: str) -> None:
     body = b'{"apiVersion": "1.0", "method": "getNTPInfo"}'
     assert "data" in raw(bench, body, content_type=content_type)
 
@@ -131,13 +131,15 @@ def test_content_types_are_compared_as_http_has_it(bench: Bench, content_type: s
         (b'{"method": 7, "apiVersion": "1.0"}', 4004),
     ],
 )
-def test_a_bad_request_gets_the_references_error(bench: Bench, body: bytes, code: int) -> None:
+def test_a_bad_request_returns_the_error_of_the_reference(
+    bench: Bench, body: bytes, code: int
+) -> None:
     reply = bench.reply(body)
     assert reply.status == 200
     assert error(json.loads(reply.body)) == (code, None)
 
 
-def test_only_post_is_taken(bench: Bench) -> None:
+def test_only_post_is_allowed(bench: Bench) -> None:
     reply = bench.reply(b"", method="GET")
     assert (reply.status, header(reply, "Allow")) == (405, "POST")
 
@@ -147,6 +149,6 @@ def test_other_paths_are_not_found(bench: Bench) -> None:
     assert (reply.status, header(reply, "Content-Type")[:9]) == (404, "text/html")
 
 
-def test_the_content_type_of_answers_can_be_odd(bench: Bench) -> None:
+def test_the_content_type_of_responses_can_be_changed(bench: Bench) -> None:
     bench.device.content_type = "application/json;charset=utf8"
     assert header(bench.reply(b"{}"), "Content-Type") == "application/json;charset=utf8"

@@ -2,32 +2,32 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.simulator.clock import SimulatedClock
-from tests.simulator.conftest import START, HandClock
+from tests.simulator.conftest import START, ManualClock
 
 DAY = 86_400
 
 
-def test_is_the_hosts_clock_by_default() -> None:
-    host = HandClock()
+def test_the_clock_is_the_hosts_by_default() -> None:
+    host = ManualClock()
     clock = SimulatedClock(host_nanoseconds=host)
     assert clock.nanoseconds_at(host()) == START
 
 
-def test_is_off_by_its_offset_to_the_nanosecond() -> None:
-    host = HandClock()
+def test_the_offset_is_exact_to_the_nanosecond() -> None:
+    host = ManualClock()
     clock = SimulatedClock(offset_seconds=3.25, host_nanoseconds=host)
     assert clock.nanoseconds_at(host()) == START + 3_250_000_000
 
 
-def test_gains_its_drift() -> None:
-    host = HandClock()
+def test_the_offset_grows_by_the_drift() -> None:
+    host = ManualClock()
     clock = SimulatedClock(drift_ppm=50, host_nanoseconds=host)
     host.advance(DAY)
     assert clock.offset_nanoseconds_at(host()) == 50 * DAY * 1_000
 
 
-def test_keeps_its_offset_when_the_drift_changes() -> None:
-    host = HandClock()
+def test_changing_the_drift_keeps_the_offset() -> None:
+    host = ManualClock()
     clock = SimulatedClock(drift_ppm=100, host_nanoseconds=host)
     host.advance(1_000)
     clock.drift_ppm = -100
@@ -36,16 +36,16 @@ def test_keeps_its_offset_when_the_drift_changes() -> None:
     assert clock.offset_seconds == 0.0
 
 
-def test_steps_on_top_of_its_drift() -> None:
-    host = HandClock()
+def test_a_step_adds_to_the_drift() -> None:
+    host = ManualClock()
     clock = SimulatedClock(drift_ppm=100, host_nanoseconds=host)
     host.advance(1_000)
     clock.step(-0.4)
     assert clock.offset_seconds == -0.3
 
 
-def test_setting_the_offset_moves_the_clock_there_whatever_it_had_gained() -> None:
-    host = HandClock()
+def test_setting_the_offset_replaces_the_accumulated_drift() -> None:
+    host = ManualClock()
     clock = SimulatedClock(drift_ppm=100, host_nanoseconds=host)
     host.advance(1_000)
     clock.offset_seconds = 2.0
@@ -57,8 +57,8 @@ def test_setting_the_offset_moves_the_clock_there_whatever_it_had_gained() -> No
     offset=st.integers(-(10**18), 10**18),
     steps=st.lists(st.integers(-(10**6), 10**6), max_size=5),
 )
-def test_whole_seconds_are_never_rounded(offset: int, steps: list[int]) -> None:
-    host = HandClock()
+def test_whole_seconds_are_exact(offset: int, steps: list[int]) -> None:
+    host = ManualClock()
     clock = SimulatedClock(host_nanoseconds=host)
     clock.step(offset // 10**9)
     for step in steps:
@@ -66,6 +66,6 @@ def test_whole_seconds_are_never_rounded(offset: int, steps: list[int]) -> None:
     assert clock.offset_nanoseconds_at(host()) == (offset // 10**9 + sum(steps)) * 10**9
 
 
-def test_shows_offset_and_drift() -> None:
-    clock = SimulatedClock(offset_seconds=1.5, drift_ppm=20, host_nanoseconds=HandClock())
+def test_the_repr_shows_offset_and_drift() -> None:
+    clock = SimulatedClock(offset_seconds=1.5, drift_ppm=20, host_nanoseconds=ManualClock())
     assert repr(clock) == "SimulatedClock(offset_seconds=1.5, drift_ppm=20)"

@@ -11,7 +11,7 @@ from exporter.simulator.authentication import POLICIES
 from exporter.simulator.faults import FAULTS
 from exporter.simulator.fleet import SPREADS
 from exporter.simulator.scenarios import SCENARIOS
-from tests.simulator.hand_client import Digest, call, connect, log_in, until
+from tests.simulator.raw_client import Digest, call, connect, log_in, until
 
 
 @pytest.fixture
@@ -21,17 +21,17 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
-def test_help_lists_everything_that_can_be_named(parser: argparse.ArgumentParser) -> None:
+def test_help_lists_all_names(parser: argparse.ArgumentParser) -> None:
     lines = parser.format_help().splitlines()
     for table in (SCENARIOS, POLICIES, FAULTS):
         for name, row in table.items():
             assert f"  {name:<24} {row.description}" in lines
     for name, description in SPREADS.items():
         assert f"  {name:<24} {description}" in lines
-    assert "  fault:NAME               every device has that fault" in lines
+    assert "  fault:NAME               all devices with that fault" in lines
 
 
-def test_defaults(parser: argparse.ArgumentParser) -> None:
+def test_the_defaults_of_the_flags(parser: argparse.ArgumentParser) -> None:
     arguments = parser.parse_args([])
     assert (arguments.devices, arguments.scenario, arguments.listen) == (
         20,
@@ -44,16 +44,16 @@ def test_defaults(parser: argparse.ArgumentParser) -> None:
 @pytest.mark.parametrize(
     ("flag", "complaint"),
     [
-        ("--devices=0", "'0' is no number of devices"),
-        ("--devices=many", "'many' is no number of devices"),
-        ("--scenario=sunny", "no scenario is called 'sunny'"),
-        ("--scenario=fault:rust", "no fault is called 'rust'"),
-        ("--listen=8080", "'8080' is no HOST:PORT"),
-        ("--listen=[::1]:65536", "'[::1]:65536' is no HOST:PORT"),
+        ("--devices=0", "'0' is not a number of devices"),
+        ("--devices=many", "'many' is not a number of devices"),
+        ("--scenario=sunny", "unknown scenario 'sunny'"),
+        ("--scenario=fault:rust", "unknown fault 'rust'"),
+        ("--listen=8080", "'8080' is not HOST:PORT"),
+        ("--listen=[::1]:65536", "'[::1]:65536' is not HOST:PORT"),
         ("--auth=telepathy", "invalid choice: 'telepathy'"),
     ],
 )
-def test_a_bad_flag_is_a_usage_error_that_tells_why(
+def test_a_bad_flag_is_a_usage_error_with_the_reason(
     parser: argparse.ArgumentParser,
     capsys: pytest.CaptureFixture[str],
     flag: str,
@@ -68,7 +68,7 @@ def test_ipv6_is_written_in_brackets(parser: argparse.ArgumentParser) -> None:
     assert parser.parse_args(["--listen=[::1]:0"]).listen == ("::1", 0)
 
 
-async def test_serves_until_stopped_and_writes_a_config_that_leads_there(
+async def test_simulate_serves_until_stopped_and_writes_a_config(
     parser: argparse.ArgumentParser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     password, config = tmp_path / "password", tmp_path / "exporter.yaml"
@@ -99,7 +99,7 @@ async def test_serves_until_stopped_and_writes_a_config_that_leads_there(
     assert stat.S_IMODE(config.stat().st_mode) == 0o600
 
 
-async def test_what_cannot_be_served_is_told_and_exits_with_1(
+async def test_a_fleet_that_cannot_be_served_is_an_error_with_exit_code_1(
     parser: argparse.ArgumentParser, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = parser.parse_args(["--devices=3", "--listen=127.0.0.1:65534"])

@@ -1,4 +1,4 @@
-"""The simulator's digest, and these tests' own, against the RFCs' published examples."""
+"""The Digest of the simulator and of these tests, against the published examples of the RFCs."""
 
 import pytest
 
@@ -10,11 +10,11 @@ from exporter.simulator.digest import (
     parse_credentials,
 )
 from tests.simulator import conftest
-from tests.simulator.hand_client import Digest
+from tests.simulator.raw_client import Digest
 
 RFC7616_NONCE = "7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v"
 RFC7616_CNONCE = "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
-# RFC 7616, section 3.9.1; RFC 2617, section 3.5; RFC 2069, section 2.4 as its erratum 749 has it.
+# RFC 7616, section 3.9.1; RFC 2617, section 3.5; RFC 2069, section 2.4 with erratum 749.
 VECTORS = {
     "RFC 7616 MD5": (
         Digest("Mufasa", "Circle of Life", RFC7616_CNONCE),
@@ -59,7 +59,7 @@ def as_challenge(given: dict[str, str]) -> str:
 
 
 @pytest.mark.parametrize("name", VECTORS)
-def test_agrees_with_the_published_example(name: str) -> None:
+def test_the_response_matches_the_published_example(name: str) -> None:
     digest, given, published = VECTORS[name]
     authorization = digest.authorization(as_challenge(given), "GET", "/dir/index.html")
     credentials = parse_credentials(authorization)
@@ -73,11 +73,11 @@ def test_agrees_with_the_published_example(name: str) -> None:
     "authorization",
     ["", "Digest", "Basic cm9vdDpwYXNz", 'Digest username="root", realm="r", nonce="n", uri="/"'],
 )
-def test_takes_no_half_credentials(authorization: str) -> None:
+def test_incomplete_credentials_are_rejected(authorization: str) -> None:
     assert parse_credentials(authorization) is None
 
 
-def test_reads_quoted_pairs_and_commas_in_strings() -> None:
+def test_quoted_strings_may_contain_escapes_and_commas() -> None:
     credentials = parse_credentials(
         r'Digest username="a\"b, c=d", realm="r", nonce="n", uri="/?a=1,2", response="x", nc=1'
     )
@@ -86,7 +86,7 @@ def test_reads_quoted_pairs_and_commas_in_strings() -> None:
     assert credentials.uri == "/?a=1,2"
 
 
-def test_a_nonce_begins_with_the_devices_microseconds_then_has_a_sha1() -> None:
+def test_a_nonce_is_the_devices_microseconds_and_a_sha1() -> None:
     nonce = make_nonce(1_700_000_000_123_456, SECRET, "AXIS_1")
     assert conftest.nonce_microseconds(nonce) == 1_700_000_000_123_456
     assert len(nonce) == 12 + 40
@@ -94,16 +94,16 @@ def test_a_nonce_begins_with_the_devices_microseconds_then_has_a_sha1() -> None:
 
 
 @pytest.mark.parametrize("microseconds", [0, -1, 2**62, -(2**63)])
-def test_any_time_goes_into_a_nonce(microseconds: int) -> None:
+def test_a_nonce_can_contain_any_time(microseconds: int) -> None:
     nonce = make_nonce(microseconds, SECRET, "AXIS_1")
     assert conftest.nonce_microseconds(nonce) == microseconds
     assert nonce_microseconds(nonce, SECRET, "AXIS_1") == microseconds
 
 
 @pytest.mark.parametrize("foreign", ["", "x", "AAAAAAAAAAA=", "AAAAAAAAAAA=" + "0" * 40, "é" * 52])
-def test_a_foreign_nonce_is_not_ours(foreign: str) -> None:
+def test_a_foreign_nonce_is_rejected(foreign: str) -> None:
     assert nonce_microseconds(foreign, SECRET, "AXIS_1") is None
 
 
-def test_a_nonce_of_another_realm_is_not_ours() -> None:
+def test_a_nonce_of_another_realm_is_rejected() -> None:
     assert nonce_microseconds(make_nonce(5, SECRET, "AXIS_1"), SECRET, "AXIS_2") is None

@@ -5,39 +5,38 @@ from typing import Any
 import pytest
 
 from exporter.simulator.faults import FAULTS, UnknownFaultError
-from exporter.simulator.file_limit import raise_file_limit
-from exporter.simulator.fleet import FleetError, build_fleet, serve_fleet
+from exporter.simulator.fleet import FleetError, build_fleet, raise_file_limit, serve_fleet
 from exporter.simulator.scenarios import SCENARIOS, UnknownScenarioError
-from tests.simulator.conftest import START, HandClock
-from tests.simulator.hand_client import call, connect, log_in, trusting_context
+from tests.simulator.conftest import START, ManualClock
+from tests.simulator.raw_client import call, connect, log_in, trusting_context
 
 INFO = call("getNTPInfo")
 
 
 def test_a_healthy_fleet_has_no_faults_and_clocks_within_5_ms() -> None:
-    fleet = build_fleet(200, host_nanoseconds=HandClock())
+    fleet = build_fleet(200, host_nanoseconds=ManualClock())
     offsets = [device.clock.offset_seconds for device in fleet.devices]
     assert {device.fault for device in fleet.devices} == {None}
     assert max(map(abs, offsets)) <= 0.005
     assert len(set(offsets)) > 100
 
 
-def test_a_fault_scenario_gives_everybody_that_fault() -> None:
+def test_a_fault_scenario_gives_every_device_that_fault() -> None:
     fleet = build_fleet(3, "fault:hang")
     assert [device.fault for device in fleet.devices] == ["hang"] * 3
 
 
-def test_a_mixed_fleet_has_every_state_in_turn() -> None:
+def test_a_mixed_fleet_has_every_fault_in_turn() -> None:
     fleet = build_fleet(len(FAULTS) + 2, "mixed")
     states = [device.fault for device in fleet.devices]
     assert states == [None, *FAULTS, None]
     assert [member.labels["state"] for member in fleet.members][:2] == ["healthy", "not_synced"]
 
 
-def test_the_demo_has_twenty_devices_some_in_trouble() -> None:
+def test_the_demo_has_twenty_devices_some_with_faults() -> None:
     fleet = build_fleet(20, "demo")
-    troubles = {device.name: device.fault for device in fleet.devices if device.fault}
-    assert troubles == {
+    faults = {device.name: device.fault for device in fleet.devices if device.fault}
+    assert faults == {
         "stairwell-1": "not_synced",
         "cafeteria": "client_disabled",
         "dock-2": "hang",
@@ -46,14 +45,14 @@ def test_the_demo_has_twenty_devices_some_in_trouble() -> None:
         "gate": "no_servers",
         "till-2": "stepped",
     }
-    assert fleet.device("garage-entry").gatekeeper.password != "pass"
+    assert fleet.device("garage-entry").login.password != "pass"
     assert fleet.device("dock-4").clock.offset_seconds == pytest.approx(-1.8, abs=0.01)
     assert {member.labels["site"] for member in fleet.members} == {"hq", "warehouse", "shop"}
     assert all(member.labels.keys() == {"site", "building"} for member in fleet.members)
 
 
-def test_the_dead_server_of_the_demo_left_a_good_time_offset_behind() -> None:
-    host = HandClock()
+def test_the_demo_device_with_a_dead_server_reports_a_good_time_offset() -> None:
+    host = ManualClock()
     device = build_fleet(20, "demo", host_nanoseconds=host).device("dock-4")
     section = device.client.section(START)
     assert section["synced"] is True
@@ -61,16 +60,16 @@ def test_the_dead_server_of_the_demo_left_a_good_time_offset_behind() -> None:
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_names_are_unique_in_any_number(scenario: str) -> None:
+def test_device_names_and_macs_are_unique(scenario: str) -> None:
     fleet = build_fleet(100, scenario)
     assert len({device.name for device in fleet.devices}) == 100
     assert len({device.mac for device in fleet.devices}) == 100
 
 
-def test_an_unknown_scenario_is_named() -> None:
-    with pytest.raises(UnknownScenarioError, match="no scenario is called 'sunny'"):
+def test_an_unknown_scenario_is_an_error_with_its_name() -> None:
+    with pytest.raises(UnknownScenarioError, match="unknown scenario 'sunny'"):
         build_fleet(1, "sunny")
-    with pytest.raises(UnknownFaultError, match="no fault is called 'rust'"):
+    with pytest.raises(UnknownFaultError, match="unknown fault 'rust'"):
         build_fleet(1, "fault:rust")
 
 
@@ -97,23 +96,23 @@ async def test_each_device_has_its_own_address(spread: str, scheme: str) -> None
         assert len({address.split(":")[1] for address in served.addresses}) == 1
 
 
-async def test_a_shared_socket_answers_for_no_other_address() -> None:
+async def test_a_shared_socket_closes_connections_to_other_addresses() -> None:
     async with serve_fleet(build_fleet(1), host="127.3.2.1", spread="shared") as served:
         port = served.addresses[0].split(":")[1]
         async with await connect(f"127.3.2.2:{port}") as connection:
             assert await connection.rest() == b""
 
 
-async def test_ports_follow_each_other() -> None:
+async def test_ports_are_consecutive() -> None:
     async with serve_fleet(build_fleet(1)) as probe:
         free = int(probe.addresses[0].split(":")[1])
-    # Nobody else has this address, so the ports after a free one are free as well.
+    # No other program uses this address, so the ports after a free one are free as well.
     async with serve_fleet(build_fleet(3), host="127.3.2.9", port=free) as served:
         assert served.addresses == [f"127.3.2.9:{free + index}" for index in range(3)]
 
 
 @pytest.mark.parametrize("count", [2, 201])
-async def test_each_has_its_own_certificate_unless_they_are_very_many(count: int) -> None:
+async def test_devices_share_a_certificate_only_in_large_fleets(count: int) -> None:
     fleet = build_fleet(count, scheme="https")
     certificates = set()
     async with serve_fleet(fleet) as served:
@@ -132,12 +131,12 @@ async def test_each_has_its_own_certificate_unless_they_are_very_many(count: int
         (
             3,
             {"host": "127.255.255.254", "spread": "address"},
-            "3 addresses from 127.255.255.254 on aren't all loopback addresses",
+            "3 addresses from 127.255.255.254 on are not all loopback addresses",
         ),
-        (1, {"host": "0.0.0.0", "spread": "shared"}, "1 addresses from 0.0.0.0 on aren't all"),
+        (1, {"host": "0.0.0.0", "spread": "shared"}, "1 addresses from 0.0.0.0 on are not all"),
     ],
 )
-async def test_a_fleet_that_has_no_room_says_so(
+async def test_a_fleet_with_too_few_addresses_is_an_error(
     count: int, named: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(FleetError, match=re.escape(message)):
@@ -145,13 +144,13 @@ async def test_a_fleet_that_has_no_room_says_so(
             pass
 
 
-def test_too_few_open_files_are_told_with_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_few_open_files_are_an_error_with_the_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (100, 1_000))
-    with pytest.raises(ValueError, match="1000 devices need 1064 open files, the limit is 1000"):
+    with pytest.raises(FleetError, match="1000 devices need 1064 open files, the limit is 1000"):
         raise_file_limit(1_000)
 
 
-async def test_a_device_finds_its_address_by_name() -> None:
+async def test_the_address_of_a_device_is_found_by_its_name() -> None:
     async with serve_fleet(build_fleet(2)) as served:
         assert served.address("sim-00002") == served.addresses[1]
 

@@ -5,7 +5,7 @@ def at_next_sync(bench: Bench) -> None:
     bench.host.advance(bench.client()["timeToNextSync"] + 1)
 
 
-def test_time_to_next_sync_counts_down_and_starts_anew(bench: Bench) -> None:
+def test_time_to_next_sync_counts_down_and_restarts(bench: Bench) -> None:
     first = bench.client()["timeToNextSync"]
     bench.host.advance(2)
     assert bench.client()["timeToNextSync"] in {first - 2, first + 62}
@@ -13,7 +13,7 @@ def test_time_to_next_sync_counts_down_and_starts_anew(bench: Bench) -> None:
     assert bench.client()["timeToNextSync"] >= 62
 
 
-def test_time_offset_stays_between_syncs_and_is_measured_at_each(make_bench: BenchMaker) -> None:
+def test_time_offset_changes_only_at_a_sync(make_bench: BenchMaker) -> None:
     bench = make_bench(drift_ppm=100)
     at_next_sync(bench)
     first = bench.client()["timeOffset"]
@@ -23,11 +23,11 @@ def test_time_offset_stays_between_syncs_and_is_measured_at_each(make_bench: Ben
     assert 6 < bench.client()["timeOffset"] - first < 13.2
 
 
-def test_time_offset_is_the_clocks_milliseconds(make_bench: BenchMaker) -> None:
+def test_time_offset_is_in_milliseconds(make_bench: BenchMaker) -> None:
     assert abs(make_bench(offset_seconds=-0.25).client()["timeOffset"] + 250) < 0.1
 
 
-def test_syncs_that_nobody_watched_are_caught_up_with(bench: Bench) -> None:
+def test_syncs_without_requests_are_made_up_for(bench: Bench) -> None:
     bench.client()
     bench.device.clock.step(1)
     bench.host.advance(86_400)
@@ -42,14 +42,14 @@ def test_the_poll_interval_follows_minpoll(bench: Bench) -> None:
     assert bench.client()["timeToNextSync"] == 1_000
 
 
-def test_setting_synchronises_at_once(bench: Bench) -> None:
+def test_a_change_of_settings_synchronises_at_once(bench: Bench) -> None:
     bench.client()
     bench.device.clock.step(1)
     bench.set(enabled=True)
     assert bench.client()["timeOffset"] > 999
 
 
-def test_a_client_switched_off_has_no_next_sync_but_was_synced(bench: Bench) -> None:
+def test_a_disabled_client_stays_synced_but_has_no_next_sync(bench: Bench) -> None:
     before = bench.client()
     bench.set(enabled=False)
     bench.host.advance(1_000)
@@ -61,14 +61,14 @@ def test_a_client_switched_off_has_no_next_sync_but_was_synced(bench: Bench) -> 
 def test_dhcp_falls_back_to_static_servers(bench: Bench) -> None:
     configuration = bench.device.client.configuration
     bench.set(serversSource="DHCP")
-    assert configuration.servers_in_force() == configuration.static_servers
+    assert configuration.active_servers() == configuration.static_servers
     configuration.advertised_servers = ["192.0.2.9"]
-    assert configuration.servers_in_force() == ["192.0.2.9"]
+    assert configuration.active_servers() == ["192.0.2.9"]
 
 
-def test_nts_uses_its_own_servers_and_none_other(bench: Bench) -> None:
+def test_nts_uses_only_its_own_servers(bench: Bench) -> None:
     bench.set(NTSEnabled=True)
-    assert bench.device.client.configuration.servers_in_force() == []
+    assert bench.device.client.configuration.active_servers() == []
     assert bench.client()["timeToNextSync"] == 0
     bench.set(staticNTSKEServers=["ntske.example.com"])
     assert bench.client()["timeToNextSync"] > 0

@@ -19,7 +19,7 @@ GOOD: dict[str, Any] = {
 }
 
 
-def test_what_was_set_is_what_is_got(bench: Bench) -> None:
+def test_the_settings_can_be_read_back(bench: Bench) -> None:
     answer = bench.ask("setNTPClientConfiguration", params=GOOD, context="abc")
     assert answer == {
         "apiVersion": "1.5",
@@ -65,7 +65,7 @@ SIX = [f"ntp{number}.example.com" for number in range(6)]
         *[("NTSKEServerCACerts", bad, 9) for bad in ("a", None, [1], ["a", ""])],
     ],
 )
-def test_a_bad_parameter_gets_its_own_sub_code(
+def test_a_bad_parameter_returns_its_sub_code(
     bench: Bench, name: str, bad: Any, sub_code: int
 ) -> None:
     answer = bench.set(**{name: bad})
@@ -76,11 +76,11 @@ def test_a_bad_parameter_gets_its_own_sub_code(
     }
 
 
-def test_every_parameter_has_another_sub_code() -> None:
+def test_every_parameter_has_its_own_sub_code() -> None:
     assert sorted(row.sub_code for row in PARAMETERS.values()) == [1, 2, 3, 5, 6, 7, 8, 9]
 
 
-def test_a_refused_change_changes_nothing(bench: Bench) -> None:
+def test_a_rejected_change_changes_nothing(bench: Bench) -> None:
     before = bench.client()
     bench.set(**{**GOOD, "maxpoll": 99})
     assert bench.client() == before
@@ -100,19 +100,19 @@ def test_minpoll_may_equal_maxpoll_but_not_exceed_it(bench: Bench) -> None:
         ({"params": {"colour": "blue"}}, (4004, None)),
     ],
 )
-def test_without_usable_parameters_nothing_is_set(
+def test_missing_or_unusable_parameters_are_an_error(
     bench: Bench, more: dict[str, Any], expected: tuple[int, int | None]
 ) -> None:
     assert error(bench.ask("setNTPClientConfiguration", **more)) == expected
 
 
-def test_required_parameters_can_be_asked_for(bench: Bench) -> None:
+def test_parameters_can_be_required(bench: Bench) -> None:
     bench.device.api.required_parameters = frozenset({"enabled", "serversSource"})
     assert error(bench.set(enabled=True)) == (4003, None)
     assert "data" in bench.set(enabled=True, serversSource="static")
 
 
-def test_old_firmware_refuses_what_it_does_not_know(make_bench: BenchMaker) -> None:
+def test_old_firmware_rejects_parameters_that_it_lacks(make_bench: BenchMaker) -> None:
     bench = make_bench(firmware=OLD_FIRMWARE)
     assert error(bench.set(NTSEnabled=True)) == (4004, None)
     assert "data" in bench.set(enabled=True)

@@ -1,4 +1,4 @@
-"""Faults that show in what the API says or in the clock."""
+"""Faults that show in the API's data or in the clock."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 from exporter.simulator.api import MESSAGES
 from exporter.simulator.faults import FAULTS, UnknownFaultError
 from tests.simulator.conftest import START, Bench, BenchMaker, header, nonce_microseconds
-from tests.simulator.hand_client import call, parameters
+from tests.simulator.raw_client import call, parameters
 from tests.simulator.test_api import error
 
 
@@ -18,7 +18,7 @@ def started(bench: Bench) -> Bench:
 
 
 @pytest.mark.parametrize("fault", ["not_synced", "no_servers", "client_disabled"])
-def test_a_client_that_never_synchronised_reads_zero(started: Bench, fault: str) -> None:
+def test_a_client_that_never_synchronised_returns_zeros(started: Bench, fault: str) -> None:
     started.device.fault = fault
     started.host.advance(500)
     client = started.client()
@@ -38,14 +38,14 @@ def test_string_booleans_are_strings(bench: Bench) -> None:
     assert [client[n] for n in ("enabled", "NTSEnabled", "synced")] == ["true", "false", "true"]
 
 
-def test_a_drifting_clock_gains_from_the_moment_the_fault_comes(started: Bench) -> None:
+def test_a_clock_drifts_from_the_moment_the_fault_is_set(started: Bench) -> None:
     started.host.advance(1_000)
     started.device.fault = "drifting"
     started.host.advance(1_000)
     assert started.device.clock.offset_seconds == pytest.approx(0.05)
 
 
-def test_a_stepped_clock_shows_in_the_date_not_yet_in_time_offset(started: Bench) -> None:
+def test_a_step_shows_in_the_date_but_not_yet_in_time_offset(started: Bench) -> None:
     before = header(started.reply(b""), "Date")
     started.device.fault = "stepped"
     assert (before, header(started.reply(b""), "Date")) == (
@@ -55,7 +55,7 @@ def test_a_stepped_clock_shows_in_the_date_not_yet_in_time_offset(started: Bench
     assert abs(started.client()["timeOffset"]) < 0.1
 
 
-def test_a_dead_server_leaves_synced_latched_and_time_offset_frozen(started: Bench) -> None:
+def test_a_dead_server_leaves_synced_true_and_time_offset_unchanged(started: Bench) -> None:
     before = started.client()
     started.device.fault = "server_dead"
     started.host.advance(86_400)
@@ -65,12 +65,12 @@ def test_a_dead_server_leaves_synced_latched_and_time_offset_frozen(started: Ben
     assert started.device.clock.offset_seconds == pytest.approx(4.32)
 
 
-def test_a_dead_server_was_alive_before_even_if_nobody_asked(make_bench: BenchMaker) -> None:
+def test_a_client_with_a_dead_server_has_synchronised_once(make_bench: BenchMaker) -> None:
     assert make_bench(fault="server_dead").client()["synced"] is True
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_every_fault_can_be_switched_off_again(started: Bench, fault: str) -> None:
+def test_every_fault_can_be_removed(started: Bench, fault: str) -> None:
     before = started.reply(call("getNTPInfo"))
     started.device.fault = fault
     started.device.fault = None
@@ -84,22 +84,22 @@ def test_every_fault_can_be_switched_off_again(started: Bench, fault: str) -> No
     assert started.device.clock.drift_ppm == 0
 
 
-def test_one_fault_replaces_the_other(bench: Bench) -> None:
+def test_a_new_fault_replaces_the_old_one(bench: Bench) -> None:
     bench.device.fault = "client_disabled"
     bench.device.fault = "stepped"
     assert bench.client()["enabled"] is True
     assert bench.device.fault == "stepped"
 
 
-def test_an_unknown_fault_is_refused_and_the_present_one_stays(bench: Bench) -> None:
+def test_an_unknown_fault_is_an_error_and_the_old_one_stays(bench: Bench) -> None:
     bench.device.fault = "hang"
-    with pytest.raises(UnknownFaultError, match="no fault is called 'huh'"):
+    with pytest.raises(UnknownFaultError, match="unknown fault 'huh'"):
         bench.device.fault = "huh"
     assert bench.device.fault == "hang"
 
 
 @pytest.mark.parametrize("code", [code for code in MESSAGES if code != 4001])
-def test_an_api_error_comes_for_every_method(bench: Bench, code: int) -> None:
+def test_an_api_error_is_returned_for_every_method(bench: Bench, code: int) -> None:
     bench.device.fault = f"api_error_{code}"
     for method in ("getNTPInfo", "getSupportedVersions", "setNTPClientConfiguration"):
         reply = bench.reply(call(method, context="abc"))
@@ -109,13 +109,13 @@ def test_an_api_error_comes_for_every_method(bench: Bench, code: int) -> None:
         assert document["error"] == {"code": code, "message": MESSAGES[code]}
 
 
-def test_error_4001_for_good_lists_no_version_of_major_1(bench: Bench) -> None:
+def test_with_permanent_error_4001_only_version_2_is_supported(bench: Bench) -> None:
     bench.device.fault = "api_error_4001"
     assert error(bench.ask()) == (4001, None)
     assert bench.ask("getSupportedVersions")["data"] == {"apiVersions": ["2.0"]}
 
 
-def test_versions_are_negotiable(bench: Bench) -> None:
+def test_the_version_can_be_negotiated(bench: Bench) -> None:
     bench.device.fault = "version_negotiation"
     assert error(bench.ask(version="1.0")) == (4001, None)
     (listed,) = bench.ask("getSupportedVersions")["data"]["apiVersions"]
@@ -123,7 +123,7 @@ def test_versions_are_negotiable(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("sub_code", range(1, 10))
-def test_a_set_error_comes_with_its_sub_code_and_reading_works(bench: Bench, sub_code: int) -> None:
+def test_a_set_error_has_its_sub_code_and_reading_works(bench: Bench, sub_code: int) -> None:
     bench.device.fault = f"set_error_subcode_{sub_code}"
     assert error(bench.set(enabled=False)) == (4004, sub_code)
     assert bench.client()["enabled"] is True
@@ -145,7 +145,9 @@ def test_a_late_change_is_confirmed_before_it_shows(bench: Bench) -> None:
     assert bench.client()["enabled"] is False
 
 
-def test_no_entry_once_somebody_tried_to_set(make_bench: BenchMaker) -> None:
+def test_set_unauthorized_rejects_every_request_after_the_first_change(
+    make_bench: BenchMaker,
+) -> None:
     bench = make_bench(auth="basic", fault="set_unauthorized")
     login = {"authorization": "Basic cm9vdDpwYXNz"}
     change = call("setNTPClientConfiguration", params={"enabled": False})
@@ -157,7 +159,7 @@ def test_no_entry_once_somebody_tried_to_set(make_bench: BenchMaker) -> None:
     assert bench.reply(call("getNTPInfo"), **login).status == 200
 
 
-def test_a_foreign_nonce_holds_another_time_than_the_date(make_bench: BenchMaker) -> None:
+def test_a_foreign_nonce_contains_a_different_time_than_the_date(make_bench: BenchMaker) -> None:
     challenge = header(
         make_bench(auth="digest", fault="foreign_nonce").reply(b""), "WWW-Authenticate"
     )
@@ -173,7 +175,7 @@ def test_a_foreign_nonce_holds_another_time_than_the_date(make_bench: BenchMaker
         ("date_nonsense", "half past eight"),
     ],
 )
-def test_dates_come_in_other_formats(bench: Bench, fault: str, date: str) -> None:
+def test_dates_can_have_other_formats(bench: Bench, fault: str, date: str) -> None:
     bench.device.fault = fault
     assert header(bench.reply(b""), "Date") == date
 

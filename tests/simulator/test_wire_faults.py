@@ -10,7 +10,7 @@ import pytest
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.faults import FAULTS
 from exporter.simulator.server import serve
-from tests.simulator.hand_client import Connection, Digest, Response, call, connect, log_in, until
+from tests.simulator.raw_client import Connection, Digest, Response, call, connect, log_in, until
 
 INFO = call("getNTPInfo")
 CHANGE = call("setNTPClientConfiguration", params={"enabled": False})
@@ -36,7 +36,7 @@ async def answer(fault: str) -> Response:
     ("fault", "status"),
     [("not_found", 404), ("http_503", 503), ("wrong_role_403", 403), ("redirect", 302)],
 )
-async def test_an_http_error_comes_with_apaches_html(fault: str, status: int) -> None:
+async def test_an_http_error_has_apaches_html(fault: str, status: int) -> None:
     response = await answer(fault)
     assert response.status == status
     assert response.one("Content-Type").startswith("text/html")
@@ -44,18 +44,18 @@ async def test_an_http_error_comes_with_apaches_html(fault: str, status: int) ->
     assert response.one("Date")
 
 
-async def test_a_redirect_points_elsewhere() -> None:
+async def test_a_redirect_points_to_another_address() -> None:
     assert (await answer("redirect")).one("Location") == "http://192.0.2.1/elsewhere"
 
 
-async def test_a_factory_new_device_says_so_and_challenges_nobody() -> None:
+async def test_a_factory_new_device_has_axis_setup_and_no_challenge() -> None:
     response = await answer("factory_new")
     assert (response.status, response.one("Axis-Setup")) == (401, "vapix")
     assert response.all("WWW-Authenticate") == []
 
 
 @pytest.mark.parametrize("fault", ["not_found", "wrong_role_403", "not_json"])
-async def test_what_the_web_server_guards_asks_for_the_password_first(fault: str) -> None:
+async def test_errors_after_authentication_need_the_password(fault: str) -> None:
     async with faulty(fault, "digest") as (device, connection):
         await log_in(connection, INFO)
     assert device.requests.authorized == 1
@@ -73,7 +73,7 @@ async def test_not_json_is_html_with_status_200() -> None:
     assert response.body.startswith(b"<html>")
 
 
-async def test_truncated_json_is_whole_http() -> None:
+async def test_truncated_json_is_a_complete_http_response() -> None:
     async with faulty("truncated_json") as (_, connection):
         response = await connection.ask(INFO)
         assert (await connection.ask(INFO)).status == 200
@@ -95,14 +95,14 @@ async def test_a_wrong_shape_is_json_whose_data_is_a_list() -> None:
     assert isinstance(response.document["data"], list)
 
 
-async def test_a_huge_body_is_right_but_for_its_size() -> None:
+async def test_a_huge_body_is_valid_except_for_its_size() -> None:
     response = await answer("huge_body")
     assert len(response.body) == 4 * 1024 * 1024
     assert response.document["data"]["client"]["synced"] is True
 
 
 @pytest.mark.parametrize(("fault", "has_head"), [("slow_headers", False), ("slow_body", True)])
-async def test_slow_means_a_byte_at_a_time(fault: str, *, has_head: bool) -> None:
+async def test_slow_replies_come_one_byte_at_a_time(fault: str, *, has_head: bool) -> None:
     async with faulty(fault) as (_, connection):
         await connection.send(INFO)
         async with asyncio.timeout(10):
@@ -113,7 +113,7 @@ async def test_slow_means_a_byte_at_a_time(fault: str, *, has_head: bool) -> Non
 
 
 @pytest.mark.parametrize("fault", ["slow_headers", "slow_body", "hang"])
-async def test_what_has_no_end_ends_when_the_client_goes(fault: str) -> None:
+async def test_an_endless_reply_ends_when_the_client_disconnects(fault: str) -> None:
     device = SimulatedDevice("cam-1", auth="none", fault=fault)
     async with serve(device) as served:
         before = asyncio.all_tasks()
@@ -123,7 +123,7 @@ async def test_what_has_no_end_ends_when_the_client_goes(fault: str) -> None:
         await until(lambda: asyncio.all_tasks() == before)
 
 
-async def test_hang_reads_the_request_and_says_nothing() -> None:
+async def test_hang_reads_the_request_and_sends_nothing() -> None:
     async with faulty("hang") as (device, connection):
         await connection.send(INFO)
         await until(lambda: device.requests.total == 1)
@@ -136,14 +136,14 @@ async def test_hang_reads_the_request_and_says_nothing() -> None:
         reading.cancel()
 
 
-async def test_drop_closes_without_a_word() -> None:
+async def test_drop_closes_the_connection_without_a_response() -> None:
     async with faulty("drop") as (device, connection):
         await connection.send(INFO)
         assert await connection.rest() == b""
     assert device.requests.total == 1
 
 
-async def test_the_connection_is_closed_after_a_401_without_notice() -> None:
+async def test_close_after_401_closes_without_a_connection_header() -> None:
     async with faulty("close_after_401", "digest") as (_, connection):
         response = await connection.ask(INFO)
         assert (response.status, response.all("Connection")) == (401, [])
@@ -155,7 +155,7 @@ async def test_the_connection_is_closed_after_a_401_without_notice() -> None:
             assert (await other.ask(INFO)).status == 401
 
 
-async def test_the_right_password_can_be_refused() -> None:
+async def test_unauthorized_rejects_the_right_password() -> None:
     async with faulty("unauthorized", "digest") as (device, connection):
         response = await log_in(connection, INFO)
     assert response.status == 401
@@ -163,7 +163,7 @@ async def test_the_right_password_can_be_refused() -> None:
     assert device.requests.authorized == 0
 
 
-async def test_every_nonce_can_be_stale_each_with_a_new_one() -> None:
+async def test_stale_every_request_rejects_every_nonce_and_sends_a_new_one() -> None:
     async with faulty("stale_every_request", "digest") as (_, connection):
         first = await log_in(connection, INFO)
         challenge = first.one("WWW-Authenticate")
@@ -180,7 +180,7 @@ async def test_basic_comes_before_digest() -> None:
         assert (await log_in(connection, INFO)).status == 200
 
 
-async def test_a_change_is_made_though_its_answer_is_dropped() -> None:
+async def test_set_drop_makes_the_change_without_a_response() -> None:
     async with faulty("set_drop") as (device, connection):
         assert (await connection.ask(INFO)).document["data"]["client"]["enabled"] is True
         await connection.send(CHANGE)
@@ -188,7 +188,7 @@ async def test_a_change_is_made_though_its_answer_is_dropped() -> None:
     assert device.client.configuration.enabled is False
 
 
-async def test_set_hang_makes_the_change_and_says_nothing() -> None:
+async def test_set_hang_makes_the_change_and_sends_nothing() -> None:
     async with faulty("set_hang") as (device, connection):
         await connection.send(CHANGE)
         await until(lambda: device.requests.total == 1)
@@ -205,13 +205,13 @@ async def test_a_missing_date_is_missing_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_device_is_well_again_once_its_fault_is_taken_away(fault: str) -> None:
+async def test_a_device_is_healthy_after_its_fault_is_removed(fault: str) -> None:
     async with faulty(fault) as (device, connection):
         device.fault = None
         assert (await connection.ask(INFO)).document["data"]["client"]["synced"] is True
 
 
-def test_every_fault_tells_in_a_line_what_it_is() -> None:
+def test_every_fault_has_a_short_description() -> None:
     for name, fault in FAULTS.items():
         assert fault.name == name
         assert 0 < len(fault.description) < 80

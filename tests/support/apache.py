@@ -1,4 +1,4 @@
-"""Apache httpd, started as a device, its requests counted and its state changed by tests."""
+"""Apache httpd as a device: tests can read its request log and change its state."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from tests.support.programs import (
 
 
 @dataclass(frozen=True)
-class Request:
-    """A request as the device logged it.
+class LoggedRequest:
+    """A request in the device's log.
 
-    `connection` tells connections apart, `kept` counts the requests before it on the same
-    one; `authorization` and `challenge` are the headers of request and answer.
+    `connection` identifies the connection, `kept` is the number of earlier requests on it;
+    `authorization` and `challenge` are headers of the request and of the response.
     """
 
     status: int
@@ -47,20 +47,20 @@ class Request:
     challenge: str | None
 
     @classmethod
-    def of_line(cls, line: str) -> Request:
+    def parse(cls, line: str) -> LoggedRequest:
         logged: dict[str, str] = json.loads(line)
-        said = {name: value for name, value in logged.items() if value != "-"}
+        present = {name: value for name, value in logged.items() if value != "-"}
         return cls(
             status=int(logged["status"]),
-            user=said.get("user"),
+            user=present.get("user"),
             connection=int(logged["connection"]),
             kept=int(logged["kept"]),
-            authorization=said.get("authorization"),
-            challenge=said.get("challenge"),
+            authorization=present.get("authorization"),
+            challenge=present.get("challenge"),
         )
 
     def digest(self, name: str) -> str:
-        """A parameter of the `Authorization` header: nonce, nc, …"""
+        """Return a parameter of the `Authorization` header, such as nonce or nc."""
         found = re.search(rf'[ ,]{name}="?([^",]+)', self.authorization or "")
         assert found, f"no {name} in {self.authorization!r}"
         return found[1]
@@ -83,30 +83,30 @@ class Apache:
         return f"{LOOPBACK}:{self.port}"
 
     def set_password(self, password: str) -> None:
-        """Give the account another password, from the next request on."""
+        """Change the password of the account, from the next request on."""
         _publish(self._places.public / "users", account_line(self.settings.auth, password))
 
     def set_info(self, data: Mapping[str, Any]) -> None:
-        """Answer getNTPInfo with another `data`."""
-        answer = {"apiVersion": "1.5", "method": "getNTPInfo", "data": data}
-        _publish(self._places.public / "info.json", json.dumps(answer))
+        """Change the `data` of getNTPInfo."""
+        document = {"apiVersion": "1.5", "method": "getNTPInfo", "data": data}
+        _publish(self._places.public / "info.json", json.dumps(document))
 
-    def requests(self) -> list[Request]:
-        """Every request so far to the device: none is missing that was answered."""
-        # Who is neither reading, writing nor logging has nothing left to log.
+    def requests(self) -> list[LoggedRequest]:
+        """Return all requests to the device, including the last one that got a response."""
+        # A worker that is not reading, writing or logging has logged its requests.
         wait_until(lambda: not self._workers("RWL"), "Apache has logged every request")
         log = (self._places.root / "requests.log").read_text()
-        return [Request.of_line(line) for line in log.splitlines()]
+        return [LoggedRequest.parse(line) for line in log.splitlines()]
 
     def wait_until_idle_connections_end(self) -> None:
-        """Block until the device has closed every connection that it kept alive."""
+        """Block until the device has closed every idle connection."""
         wait_until(lambda: not self._workers("RWLK"), "Apache has closed its connections")
 
     def _workers(self, states: str) -> int:
-        """How many workers are in one of mod_status's states, all of them with W."""
+        """Return the number of workers in these states of mod_status, which must include W."""
         status = http_get(self._places.status_port, "/server-status?auto").text
         scoreboard = status.partition("\nScoreboard: ")[2]
-        # One of those writing is writing this.
+        # One worker in state W sends this status page.
         return sum(map(scoreboard.count, states)) - 1
 
 
@@ -114,7 +114,7 @@ class Apache:
 def running_apache(settings: ApacheSettings, folder: Path) -> Iterator[Apache]:
     """Run a device; its configuration and logs go to a new folder in `folder`.
 
-    Raises `PortTaken` where somebody was faster; see `enter_on_free_ports`.
+    Raises `PortTaken` if another program took the port first; see `enter_on_free_ports`.
     """
     command = find_program("apache2", "apache2-bin")
     root = Path(tempfile.mkdtemp(prefix="apache-", dir=folder))
@@ -132,9 +132,9 @@ def running_apache(settings: ApacheSettings, folder: Path) -> Iterator[Apache]:
 
 @contextmanager
 def _public_folder() -> Iterator[Path]:
-    """A folder that Apache's workers can read: they are not root where the tests are.
+    """Make a folder that Apache's workers can read, even if the tests run as root.
 
-    Not within `tmp_path`: pytest closes its folders to everybody else.
+    It is not in `tmp_path`: pytest's folders are closed to other users.
     """
     with tempfile.TemporaryDirectory(prefix="axis-cgi-") as name:
         public = Path(name)

@@ -1,12 +1,12 @@
-"""What makes Apache httpd a camera: its settings, its configuration and its ntp.cgi.
+"""Apache httpd configured as a camera: its settings, its configuration and its ntp.cgi.
 
-Debian's apache2 with nothing of the system's configuration. Prefork with mod_cgi, the pair
-with the fewest parts. A second port is for `mod_status`.
+It is Debian's apache2 without the system's configuration, with prefork and mod_cgi, the simplest
+pair. A second port serves `mod_status`.
 
-Left at Apache's defaults: `AuthDigestNcCheck` Off, so no client table and no opaque, and
-`AuthDigestShmemSize`, which only that table uses (and one-time nonces, lifetime 0: their
-nonces then begin with a counter instead of the time). One location has one `AuthType`: where
-a device offers Basic beside Digest, `BASIC_TOO` adds that challenge as a header of its own.
+Two defaults of Apache are kept: `AuthDigestNcCheck` Off, so there is no client table and no opaque,
+and `AuthDigestShmemSize`, used only by that table and by one-time nonces (lifetime 0), which begin
+with a counter instead of the time. A location has only one `AuthType`; for a device that offers
+Basic besides Digest, `BASIC_TOO` adds that challenge as a separate header.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ NTP_INFO: Final[Mapping[str, Any]] = {
         "maxpoll": 10,
     }
 }
-"""`data` of a getNTPInfo answer as a synced device of AXIS OS 12.11 gives it."""
+"""`data` of a getNTPInfo response of a synced device with AXIS OS 12.11."""
 
 _MODULES_FOLDER: Final = "/usr/lib/apache2/modules"
 _MODULES: Final = (
@@ -116,7 +116,7 @@ LogFormat "{log_format}" requests
 </VirtualHost>
 """
 
-# Apache writes the quotes within a header as \", which is JSON's way too.
+# Apache writes quotes in a header as \", as JSON does.
 _LOG_FORMAT: Final = json.dumps(
     {
         "status": "%>s",
@@ -131,10 +131,10 @@ _LOG_FORMAT: Final = json.dumps(
 
 @dataclass(frozen=True)
 class ApacheSettings:
-    """What a device is like; `certificate` (PEM, with its key) makes it speak HTTPS.
+    """The settings of a device; with a `certificate` (PEM, with its key) it serves HTTPS.
 
-    `port` 0 is any free one, `directives` are further lines of its configuration, `env` is
-    added to Apache's environment (libfaketime's variables, say).
+    `port` 0: any free port. `directives` are more lines of the configuration. `env` is added to
+    Apache's environment, for example for libfaketime.
     """
 
     port: int = 0
@@ -147,7 +147,7 @@ class ApacheSettings:
 
 
 def account_line(auth: Literal["digest", "basic"], password: str) -> str:
-    """The account, in htdigest's or htpasswd's format."""
+    """Return the account in the format of htdigest or htpasswd."""
     if auth == "digest":
         secret = hashlib.md5(f"{USERNAME}:{REALM}:{password}".encode()).hexdigest()
         return f"{USERNAME}:{REALM}:{secret}\n"
@@ -157,7 +157,7 @@ def account_line(auth: Literal["digest", "basic"], password: str) -> str:
 
 @dataclass(frozen=True)
 class Places:
-    """Where a device's files are (`public` its workers can read) and its ports."""
+    """The folders of a device (its workers can read `public`) and its ports."""
 
     root: Path
     public: Path
@@ -165,12 +165,12 @@ class Places:
     status_port: int
 
     def has_ports(self, _program: Program) -> bool:
-        """Whether Apache has started to serve: it writes its process id once it has its ports."""
+        """Return whether Apache serves: it writes its process id after it has opened its ports."""
         return (self.root / "pid").exists()
 
 
 def render_config(settings: ApacheSettings, places: Places) -> str:
-    """The whole configuration file."""
+    """Return the configuration file."""
     return _CONFIG.format(
         loopback=LOOPBACK,
         root=places.root,
@@ -178,7 +178,7 @@ def render_config(settings: ApacheSettings, places: Places) -> str:
         port=places.port,
         status_port=places.status_port,
         realm=REALM,
-        # As root Apache insists on somebody else for its workers.
+        # When started as root, Apache needs another user for its workers.
         user="User www-data\nGroup www-data" if os.geteuid() == 0 else "",
         modules="\n".join(map(_load_module, _MODULES)),
         log_format=_LOG_FORMAT,

@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own: simulated devices and receivers beside tests that block."""
+"""An event loop in its own thread, for simulated devices and receivers in blocking tests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Entered = TypeVar("Entered")
 
 @contextmanager
 def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """A loop that runs in the background until the block ends."""
+    """Run an event loop in the background until the block ends."""
     loop = asyncio.new_event_loop()
     thread = Thread(target=loop.run_forever)
     thread.start()
@@ -31,7 +31,7 @@ def event_loop() -> Iterator[asyncio.AbstractEventLoop]:
 def in_background(
     loop: asyncio.AbstractEventLoop, manager: AbstractAsyncContextManager[Entered]
 ) -> Iterator[Entered]:
-    """What an asynchronous context gives, served by the loop until the block ends."""
+    """Enter an asynchronous context on the loop until the block ends."""
     entered = _run(loop, manager.__aenter__())
     try:
         yield entered

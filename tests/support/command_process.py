@@ -1,10 +1,9 @@
-"""The installed command `configure` as a subprocess, on simulated devices of the test's own."""
+"""The installed command as a subprocess: `check` and `configure` on simulated devices."""
 
 import asyncio
 import json
 import os
 import signal
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -16,12 +15,10 @@ import yaml
 
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import ServedFleet, SimulatedFleet, build_fleet, serve_fleet
-from tests.support.daemon_process import PATIENCE_SECONDS
-
-COMMAND = Path(sys.executable).with_name("axis-ntp-exporter")
+from tests.support.daemon_process import COMMAND, PATIENCE_SECONDS
 
 WANTED = {"enabled": True, "maxpoll": 12, "static_servers": ["10.0.0.1", "10.0.0.2"]}
-"""What the sites of these tests expect: two parameters of a healthy simulated device differ."""
+"""The `expect` of these tests: two parameters of a healthy simulated device differ from it."""
 
 DIFFERENCES = [
     {"parameter": "maxpoll", "now": 10, "wanted": 12},
@@ -31,7 +28,7 @@ DIFFERENCES = [
         "wanted": ["10.0.0.1", "10.0.0.2"],
     },
 ]
-"""Those two, as the command tells them."""
+"""The two differences, as the command prints them."""
 
 SET = "setNTPClientConfiguration"
 GET = "getNTPInfo"
@@ -39,7 +36,7 @@ GET = "getNTPInfo"
 
 @dataclass
 class Run:
-    """A running or ended command; `out` and `err` grow while it runs."""
+    """A command; `out` and `err` grow while it runs."""
 
     process: asyncio.subprocess.Process
     output: dict[str, bytearray] = field(
@@ -61,7 +58,7 @@ class Run:
 
     @property
     def documents(self) -> dict[str, Any]:
-        """What `--json` printed, by device."""
+        """Return the `--json` output by device."""
         return {each["device"]: each for each in json.loads(self.out)}
 
     @property
@@ -79,8 +76,8 @@ class Run:
 
 
 @dataclass
-class Site:
-    """A served fleet with the config of it, and the folder for files."""
+class CommandSite:
+    """A served fleet, its config, and a folder for files."""
 
     served: ServedFleet
     config: dict[str, Any]
@@ -110,29 +107,29 @@ class Site:
         command: Path = COMMAND,
         environment: Mapping[str, str] = MappingProxyType({}),
     ) -> AsyncIterator[Run]:
-        """`configure` while it runs; it has ended when the context has."""
+        """Run `configure` while the context lasts, and wait for its end."""
         file = f"--config.file={self.write_config()}"
-        async with running(
+        async with running_command(
             "configure", file, *words, command=command, environment=environment
         ) as run:
             yield run
 
     async def configure(self, *words: str, **environment: str) -> Run:
-        """`configure` to its end."""
+        """Run `configure` to its end."""
         async with self.configuring(*words, environment=environment) as run:
             pass
         return run
 
 
 @asynccontextmanager
-async def running(
+async def running_command(
     *words: str,
     command: Path = COMMAND,
     environment: Mapping[str, str] = MappingProxyType({}),
     typed: bytes = b"",
     folder: Path | None = None,
 ) -> AsyncIterator[Run]:
-    """The command while it runs, `typed` on its standard input; ended when the context has."""
+    """Run the command with `typed` on its standard input; wait for its end after the context."""
     process = await asyncio.create_subprocess_exec(
         command,
         *words,
@@ -169,17 +166,17 @@ async def _collect(stream: asyncio.StreamReader | None, into: bytearray) -> None
 @asynccontextmanager
 async def site(
     fleet: SimulatedFleet | int, folder: Path, *, timeout: str = "5s", expect: object = None
-) -> AsyncIterator[Site]:
-    """A fleet (or so many healthy devices) whose module expects `WANTED`, or `expect`."""
+) -> AsyncIterator[CommandSite]:
+    """Serve a fleet (or that many healthy devices) whose module expects `WANTED` or `expect`."""
     built = build_fleet(fleet) if isinstance(fleet, int) else fleet
     async with serve_fleet(built) as served:
         config = served.exporter_config(interval="1s", timeout=timeout)
         config["modules"]["default"]["expect"] = WANTED if expect is None else expect
-        yield Site(served, config, folder)
+        yield CommandSite(served, config, folder)
 
 
 def asked(device: SimulatedDevice, method: str = SET) -> int:
-    """How often the API's method was called."""
+    """Return how often an API method was called."""
     return device.requests.api_methods[method]
 
 
@@ -191,3 +188,12 @@ def is_new(device: SimulatedDevice) -> bool:
 def is_old(device: SimulatedDevice) -> bool:
     there = device.client.configuration
     return (there.maxpoll, there.static_servers) == (10, ["192.0.2.123", "192.0.2.124"])
+
+
+async def run_to_end(*arguments: str) -> tuple[int | None, str]:
+    """Run any program; return its exit code and its output, standard error included."""
+    process = await asyncio.create_subprocess_exec(
+        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    return process.returncode, output.decode()

@@ -1,17 +1,14 @@
-"""Devices with readings, and what is exposed of them."""
-
-from typing import Any
+"""Devices with readings, and their exposed series."""
 
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
 from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS
-from exporter.devices.device import Device, DeviceTarget
-from exporter.devices.state import DeviceState
+from exporter.devices.device import Device
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.ntp_info import NtpClientReading, Reading
-from tests.support.outcomes import outcome
+from tests.support.devices import make_device, outcome
 from tests.support.readings import ntp_client
 
 CLIENT = ntp_client(
@@ -54,10 +51,10 @@ Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 def device(*results: Reading | DeviceError, name: str = "lobby", **labels: str) -> Device:
-    state = DeviceState()
+    made = make_device(name, address="10.9.8.7", labels=labels)
     for result in results:
-        state.record(outcome(1000.0, 0.25, result))
-    return Device(DeviceTarget(name, "10.9.8.7", labels, 60, 10), Any, state)  # type: ignore[arg-type]
+        made.state.record(outcome(1000.0, 0.25, result))
+    return made
 
 
 def exposed(*devices: Device, openmetrics: bool = False) -> str:
@@ -73,7 +70,7 @@ def samples(*devices: Device) -> Samples:
     for family in parse_text(exposed(*devices)):
         for sample in family.samples:
             key = (sample.name, frozenset(sample.labels.items()))
-            assert key not in found, f"{key} stands twice"
+            assert key not in found, f"{key} is exposed twice"
             found[key] = sample.value
     return found
 

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class _JumpingSelector(selectors.DefaultSelector):
-    """Never blocks: what the loop would have waited is added to the clock instead."""
+    """Never blocks: advances the clock by the time that the loop would have waited."""
 
     def __init__(self, jump: Callable[[float], None]) -> None:
         super().__init__()
@@ -15,13 +15,13 @@ class _JumpingSelector(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise AssertionError("nothing is left that could ever happen")
+            raise AssertionError("the loop would wait forever: no timer is left")
         self._jump(timeout)
         return super().select(0)
 
 
 class FakeTimeLoop(asyncio.SelectorEventLoop):
-    """Starts at 0 s; `time()` moves by timers alone. For code without real sockets."""
+    """Starts at 0 s; only timers advance `time()`. For code without real sockets."""
 
     def __init__(self) -> None:
         self._now = 0.0
@@ -35,7 +35,7 @@ class FakeTimeLoop(asyncio.SelectorEventLoop):
 
 
 def run_in_fake_time(main: Callable[[FakeTimeLoop], Coroutine[Any, Any, None]]) -> None:
-    """Run `main(loop)` to its end, without waiting."""
+    """Run `main(loop)` to its end without waiting."""
     loop = FakeTimeLoop()
     with asyncio.Runner(loop_factory=lambda: loop) as runner:
         runner.run(main(loop))

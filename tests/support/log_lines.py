@@ -1,4 +1,4 @@
-"""What the exporter's own logging writes."""
+"""The output of the exporter's logging."""
 
 import io
 import logging
@@ -12,7 +12,7 @@ from exporter.system.logs import Format, Level, configure_logging
 
 @contextmanager
 def logging_put_back() -> Iterator[None]:
-    """Within the block logging may be configured; afterwards it is as it was."""
+    """Restore the logging configuration after the block."""
     root = logging.getLogger()
     before = root.handlers[:], root.level
     try:
@@ -24,7 +24,7 @@ def logging_put_back() -> Iterator[None]:
 
 
 def log_to(level: Level = "info", style: Format = "logfmt") -> io.StringIO:
-    """Log from now on to what is returned."""
+    """Configure logging to a new stream and return it."""
     stream = io.StringIO()
     configure_logging(level, style, stream)
     return stream

@@ -1,4 +1,4 @@
-"""The socket that systemd gives a service to be told how it fares: what arrives, in its order."""
+"""The socket on which systemd receives a service's notifications, in order."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ STOPPING = "STOPPING=1"
 
 
 class NotifySocket:
-    """A listening socket; `name` is what goes into `NOTIFY_SOCKET`."""
+    """A listening socket; `name` is its value for `NOTIFY_SOCKET`."""
 
     def __init__(self, listening: socket.socket, name: str) -> None:
         self._listening = listening
         self.name = name
 
     def waiting(self) -> list[str]:
-        """What has arrived and was not taken yet."""
+        """Return the messages that have arrived since the last call."""
         messages = []
         while True:
             try:
@@ -32,7 +32,7 @@ class NotifySocket:
                 return messages
 
     async def next(self) -> str:
-        """The next message, whenever it comes."""
+        """Wait for the next message and return it."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(PATIENCE_SECONDS):
             return (await loop.sock_recv(self._listening, 4096)).decode()
@@ -40,7 +40,7 @@ class NotifySocket:
 
 @contextmanager
 def notify_socket(folder: Path, *, abstract: bool = False) -> Iterator[NotifySocket]:
-    """Listen at a path in `folder`, or under the abstract name that the path is."""
+    """Listen at a path in `folder`, or at the abstract name with that text."""
     path = str(folder / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as listening:
         listening.bind(f"\0{path}" if abstract else path)

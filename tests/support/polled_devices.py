@@ -1,4 +1,4 @@
-"""Devices made up for the scrape loop, and a poller that polls them in fake time."""
+"""Stub devices, and a poller that polls them in fake time."""
 
 import asyncio
 import math
@@ -9,11 +9,12 @@ from exporter.clock.host import HostClock
 from exporter.clock.http_time import CallTimes, ResponseTimes
 from exporter.clock.offset import SECOND_NS
 from exporter.clock.phase import hold_ns
-from exporter.devices.device import Device, DeviceTarget
+from exporter.devices.device import Device
 from exporter.polling.poller import Poller
 from exporter.vapix.client import Timed
 from exporter.vapix.errors import PollTimeout
 from exporter.vapix.ntp_info import Reading
+from tests.support.devices import make_device
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 from tests.support.readings import ntp_client
 
@@ -24,7 +25,7 @@ EPOCH = 1_700_000_000.0
 
 
 class StubClient:
-    """Answers a poll after `seconds`, with `result` or by raising it."""
+    """Returns or raises `result` after `seconds`."""
 
     def __init__(self, seconds: float = 0.1, result: Reading | BaseException = READING) -> None:
         self.seconds = seconds
@@ -72,8 +73,7 @@ class Observer:
 def device(
     client: StubClient, name: str = "lobby", interval: float = 60.0, timeout: float = 10.0
 ) -> Device:
-    target = DeviceTarget(name, f"{name}.example", {}, interval, timeout)
-    return Device(target, client)  # type: ignore[arg-type]
+    return make_device(name, client=client, interval=interval, timeout=timeout)
 
 
 def host_clock(loop: FakeTimeLoop) -> HostClock:
@@ -89,7 +89,7 @@ def poll_for(
     concurrency: int = 1000,
     then: Callable[[Poller], Awaitable[None]] | None = None,
 ) -> Observer:
-    """Poll `devices` for so long in fake time."""
+    """Poll `devices` for that long in fake time."""
     observer = Observer()
 
     async def main(loop: FakeTimeLoop) -> None:

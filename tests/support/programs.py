@@ -1,4 +1,4 @@
-"""Real programs for tests: found or loudly missing, started on free ports, watched, stopped."""
+"""Real programs for tests: find, start on free ports, watch, stop."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class ProgramDied(Exception):
 
 
 class PortTaken(ProgramDied):
-    """Somebody else got the port between our choosing it and the program's binding it."""
+    """Another program took the port after we had chosen it."""
 
 
 @dataclass(frozen=True)
 class HttpReply:
-    """What a program answered to a plain request."""
+    """The response of a program to an HTTP request."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,7 +45,7 @@ class HttpReply:
 
 @dataclass(frozen=True)
 class Program:
-    """A running program and the file that takes what it prints."""
+    """A running program and its log file."""
 
     process: subprocess.Popen[bytes]
     log_file: Path
@@ -61,7 +61,7 @@ class Program:
         raise kind(f"{self.process.args!r} ended with {code}; its log:\n{log}")
 
     def stop(self) -> int:
-        """Ask it to end with SIGTERM, insist after a while; the exit code."""
+        """Send SIGTERM, after `STOP_SECONDS` SIGKILL; return the exit code."""
         self.process.terminate()
         with suppress(subprocess.TimeoutExpired):
             return self.process.wait(STOP_SECONDS)
@@ -70,26 +70,26 @@ class Program:
 
 
 def find_program(name: str, package: str) -> str:
-    """A program's path. Without it the test is skipped, or fails where CI promised it."""
-    # An ordinary user's PATH has no sbin, where Debian keeps daemons.
+    """Return a program's path. If it is missing, skip the test, or fail it in CI."""
+    # PATH of ordinary users lacks /usr/sbin, where Debian installs daemons.
     found = shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
     return found if found is not None else miss(name, package)
 
 
 def find_library(pattern: str, package: str) -> str:
-    """A shared library's path, below /usr/lib. Skips or fails as `find_program` does."""
+    """Return a shared library's path below /usr/lib. If it is missing, as `find_program`."""
     found = sorted(Path("/usr/lib").glob(pattern))
     return str(found[0]) if found else miss(pattern, package)
 
 
 def faked_wall_clock(**settings: str) -> dict[str, str]:
-    """The environment in which libfaketime puts a program's wall clock off, as `settings` say."""
+    """Return the environment in which libfaketime sets a program's wall clock by `settings`."""
     library = find_library("*/faketime/libfaketime.so.1", "faketime")
     return {"LD_PRELOAD": library, "DONT_FAKE_MONOTONIC": "1", **settings}
 
 
 def miss(name: str, package: str) -> NoReturn:
-    """Skip a test whose program is not there, or fail where CI promised it."""
+    """Skip a test whose program is missing, or fail it in CI."""
     reason = f"{name} IS NOT INSTALLED, this is untested: apt-get install {package}"
     if os.environ.get("CI") == "true":
         pytest.fail(reason, pytrace=False)
@@ -105,7 +105,7 @@ def running(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
 ) -> Iterator[Program]:
-    """Run a program from when it is ready until the block ends; `env` adds to ours.
+    """Run a program until the block ends, which begins when it is ready; `env` is added to ours.
 
     Raises `ProgramDied` with its log if it ends before, `TimeoutError` if it never gets ready.
     """
@@ -117,7 +117,7 @@ def running(
             stderr=log,
             env={**os.environ, **(env or {})},
             cwd=cwd,
-            # Of its own group: a terminal's signals are not meant for it, SIGKILL reaches all.
+            # Its own process group: no signals from the terminal, and SIGKILL reaches children.
             start_new_session=True,
         )
     program = Program(process, log_file)
@@ -141,7 +141,7 @@ def wait_until(
     explain: Callable[[], str] = str,
     within_seconds: float = START_SECONDS,
 ) -> None:
-    """Block until `condition` holds. Raises `TimeoutError` with `explain()` if it does not."""
+    """Block until `condition` holds. Raises `TimeoutError` with `explain()` after the timeout."""
     deadline = time.monotonic() + within_seconds
     while not condition():
         if time.monotonic() > deadline:
@@ -150,7 +150,7 @@ def wait_until(
 
 
 def free_port() -> int:
-    """A loopback port that nobody uses now."""
+    """Return a loopback port that is free now."""
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         port: int = probe.getsockname()[1]
@@ -160,7 +160,7 @@ def free_port() -> int:
 def enter_on_free_ports(
     stack: ExitStack, start: Callable[[], AbstractContextManager[Running]]
 ) -> Running:
-    """Enter what `start` gives; again, on other ports, if one was taken meanwhile."""
+    """Enter the context from `start`; try again on other ports after `PortTaken`."""
     for _ in range(_PORT_TRIES - 1):
         with suppress(PortTaken):
             return stack.enter_context(start())
@@ -168,7 +168,7 @@ def enter_on_free_ports(
 
 
 def http_get(port: int, path: str, headers: Mapping[str, str] | None = None) -> HttpReply:
-    """GET from a program on this machine; no proxies, no redirects, one connection."""
+    """Send a GET request to a program on this machine, without proxies and redirects."""
     connection = http.client.HTTPConnection(LOOPBACK, port, timeout=START_SECONDS)
     try:
         connection.request("GET", path, headers=dict(headers or {}))

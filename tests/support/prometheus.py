@@ -1,4 +1,4 @@
-"""Prometheus itself, scraping one target every second, asked through its HTTP API."""
+"""The real Prometheus and its HTTP API."""
 
 from __future__ import annotations
 
@@ -28,10 +28,14 @@ PACKAGE: Final = "prometheus"
 
 @dataclass(frozen=True)
 class Series:
-    """One series of an instant query's answer, and its value now."""
+    """One series of a query's result, with its (time, value) pairs; one of an instant query."""
 
     labels: dict[str, str]
-    value: float
+    values: list[tuple[float, float]]
+
+    @property
+    def value(self) -> float:
+        return self.values[-1][1]
 
 
 @dataclass(frozen=True)
@@ -41,43 +45,59 @@ class Prometheus:
     port: int
     program: Program
 
-    def query(self, expression: str) -> list[Series]:
-        """What an expression gives now."""
-        found = self._ask("query", query=expression)["result"]
-        return [Series(series["metric"], float(series["value"][1])) for series in found]
+    def query(self, expression: str, at: float | None = None) -> list[Series]:
+        """Return the result of an instant query, by default for now."""
+        found = self._get("query", query=expression, **({} if at is None else {"time": at}))
+        return [_series(each["metric"], [each["value"]]) for each in found["result"]]
+
+    def query_range(self, expression: str, start: float, end: float, step: int) -> list[Series]:
+        """Return the result of a range query."""
+        found = self._get("query_range", query=expression, start=start, end=end, step=step)
+        return [_series(each["metric"], each["values"]) for each in found["result"]]
+
+    def label_values(self, selector: str, label: str, start: float, end: float) -> list[str]:
+        """Return the values of a label."""
+        time_range = {"start": start, "end": end}
+        values: list[str] = self._get(
+            f"label/{label}/values", **{"match[]": selector}, **time_range
+        )
+        return values
 
     def wait_for(self, expression: str) -> list[Series]:
-        """What an expression gives, as soon as it gives anything."""
+        """Block until a query has a result, and return it."""
         wait_until(lambda: bool(self.query(expression)), f"{expression} is there", self._explain)
         return self.query(expression)
 
     def alerts(self, state: str) -> list[dict[str, str]]:
-        """The labels of the alerts that are `pending` or `firing` now."""
-        found = self._ask("alerts")["alerts"]
+        """Return the labels of the alerts that are `pending` or `firing` now."""
+        found = self._get("alerts")["alerts"]
         return [alert["labels"] for alert in found if alert["state"] == state]
 
     def alertmanagers(self) -> list[str]:
-        """The URLs that alerts are sent to."""
-        return [each["url"] for each in self._ask("alertmanagers")["activeAlertmanagers"]]
+        """Return the URLs that alerts are sent to."""
+        return [each["url"] for each in self._get("alertmanagers")["activeAlertmanagers"]]
 
     def targets(self) -> list[dict[str, Any]]:
-        """What is scraped, and with what success."""
-        found: list[dict[str, Any]] = self._ask("targets", state="active")["activeTargets"]
+        """Return the scraped targets and the health of each."""
+        found: list[dict[str, Any]] = self._get("targets", state="active")["activeTargets"]
         return found
 
-    def _ask(self, what: str, **parameters: str) -> dict[str, Any]:
-        reply = http_get(self.port, f"/api/v1/{what}?{urlencode(parameters)}")
-        assert reply.status == 200, reply.text
-        data: dict[str, Any] = json.loads(reply.text)["data"]
-        return data
+    def _get(self, path: str, **parameters: object) -> Any:
+        reply = http_get(self.port, f"/api/v1/{path}?{urlencode(parameters)}")
+        assert reply.status == 200, f"{parameters}\n{reply.text}"
+        return json.loads(reply.text)["data"]
 
     def _explain(self) -> str:
         return f"{self.targets()}\n{self.program.log()}"
 
 
+def _series(labels: dict[str, str], values: list[list[Any]]) -> Series:
+    return Series(labels, [(float(when), float(value)) for when, value in values])
+
+
 @contextmanager
 def running_prometheus(target: str, folder: Path) -> Iterator[Prometheus]:
-    """Run a Prometheus with job `axis` and one target, as `prometheus_on` does."""
+    """Run a Prometheus that scrapes one target every second as job `axis`."""
     with prometheus_on(_config(target), folder) as prometheus:
         yield prometheus
 
@@ -86,7 +106,7 @@ def running_prometheus(target: str, folder: Path) -> Iterator[Prometheus]:
 def prometheus_on(config: Mapping[str, Any], folder: Path, *flags: str) -> Iterator[Prometheus]:
     """Run a Prometheus on a config until the block ends.
 
-    Raises `PortTaken` where somebody was faster; see `enter_on_free_ports`.
+    Raises `PortTaken` if another program took the port first; see `enter_on_free_ports`.
     """
     command, port = find_program("prometheus", PACKAGE), free_port()
     config_file = folder / "prometheus.yml"
@@ -110,12 +130,12 @@ def _config(target: str) -> dict[str, Any]:
 
 
 def _is_serving(program: Program) -> bool:
-    # Its own word, not an answer on the port: another Prometheus could give that.
+    # The log, not a request: another Prometheus could answer on the port.
     return "Server is ready to receive web requests" in program.log()
 
 
 def promtool_check_metrics(text: str) -> subprocess.CompletedProcess[str]:
-    """`promtool check metrics`: syntax and naming, by those who made the format."""
+    """Run `promtool check metrics`, which checks syntax and names."""
     return subprocess.run(
         [find_program("promtool", PACKAGE), "check", "metrics"],
         input=text,

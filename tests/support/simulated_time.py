@@ -1,4 +1,4 @@
-"""A device's clock that is polled in simulated time: the truth is known at every moment."""
+"""A device's clock that is polled in simulated time, with a known true offset."""
 
 import random
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from exporter.clock.phase import hold_ns
 
 @dataclass
 class Truth:
-    """The device's clock minus the host's, nanoseconds, at a steady time: offset, drift, steps."""
+    """The true offset, device minus host, in nanoseconds at a steady time: offset, drift, steps."""
 
     offset_ns: int = 0
     drift_ppm: float = 0.0
@@ -25,7 +25,7 @@ class Truth:
 
 @dataclass
 class Look:
-    """What was known after a poll, and what was true."""
+    """The measured offset after a poll, and the true one."""
 
     offset: Offset
     truth_seconds: float
@@ -50,7 +50,7 @@ def see_nonce(device_ns: int, sent_ns: int, received_ns: int) -> ClockSample:
 
 @dataclass
 class Poller:
-    """Polls as the real one does: in its rhythm, shifted as the device's clock asks for."""
+    """Polls as the real poller does: at the interval, shifted for the device's clock."""
 
     truth: Truth
     interval_seconds: float
@@ -65,7 +65,7 @@ class Poller:
     step_ns: int = 0
 
     def polls(self, count: int) -> list[Look]:
-        """The next so many polls, in the device's rhythm."""
+        """Make that many polls, one per interval."""
         return [self.poll(self.next_turn_ns()) for _ in range(count)]
 
     def next_turn_ns(self) -> int:
@@ -73,7 +73,7 @@ class Poller:
         return self.start_ns + round(self.number * self.interval_seconds * SECOND_NS)
 
     def step(self, seconds: float) -> None:
-        """Let the device's clock jump just before it is asked the next time."""
+        """Step the device's clock just before the next poll."""
         self.step_ns = round(seconds * SECOND_NS)
 
     def poll(self, turn_ns: int) -> Look:
@@ -90,7 +90,7 @@ class Poller:
         return self._look(received_ns)
 
     def _look(self, now_ns: int) -> Look:
-        # The host's wall clock is the steady one here, until it is set.
+        # The host's wall clock equals the steady one until it is set.
         offset = self.clock.offset(HostTime(now_ns, now_ns + self.host_wall_set_ns))
         assert offset is not None
         stepped = self.clock.last_step_seconds is not None

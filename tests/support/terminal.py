@@ -17,7 +17,7 @@ CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 @dataclass
 class Terminal:
-    """A command at a terminal: what it shows, and the keys."""
+    """A command at a terminal: its output, and a way to type keys."""
 
     process: asyncio.subprocess.Process
     master: int
@@ -48,7 +48,7 @@ class Terminal:
                 await asyncio.sleep(0.02)
 
     async def shows(self, words: str) -> None:
-        """Wait for words that may come when the command has ended already."""
+        """Wait for words; the command may already have ended."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             while words not in self.text:
                 await asyncio.sleep(0.02)
@@ -69,7 +69,7 @@ async def at_terminal(
     environment: Mapping[str, str] = MappingProxyType({}),
     folder: Path | None = None,
 ) -> AsyncIterator[Terminal]:
-    """The command with these words, in a folder; it is killed when the context ends."""
+    """Run the command with these arguments; it is killed when the context ends."""
     master, slave = pty.openpty()
     os.write(master, typed_before.encode())
     process = await asyncio.create_subprocess_exec(
@@ -99,5 +99,5 @@ async def at_terminal(
 def _show(terminal: Terminal, loop: asyncio.AbstractEventLoop) -> None:
     try:
         terminal.shown += os.read(terminal.master, 65_536)
-    except OSError:  # the other side is closed
+    except OSError:  # the command has closed the terminal
         loop.remove_reader(terminal.master)

@@ -1,4 +1,4 @@
-"""Whether others on the event loop have their turn."""
+"""Whether other tasks on the event loop can run."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass
 class Turns:
-    """How many turns another task has had so far."""
+    """The number of times that another task has run."""
 
     count: int = 0
 

@@ -8,7 +8,7 @@ import pytest
 import trustme
 import uvloop
 
-from tests.real.certificates import Certificate, self_signed
+from tests.support.certificates import Certificate, self_signed
 
 LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 

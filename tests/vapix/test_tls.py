@@ -14,7 +14,7 @@ from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import open_session
 from exporter.vapix.http_auth import Authenticator
 from exporter.vapix.tls import TlsSettings, make_ssl_context
-from tests.real.certificates import Certificate
+from tests.support.certificates import Certificate
 from tests.vapix.tls_device import (
     GATE,
     INFO,

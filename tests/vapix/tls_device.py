@@ -20,7 +20,7 @@ from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import open_session
 from exporter.vapix.http_auth import Authenticator
 from exporter.vapix.tls import TlsSettings, make_ssl_context
-from tests.real.certificates import Certificate
+from tests.support.certificates import Certificate
 
 PATIENCE_SECONDS = 30.0
 

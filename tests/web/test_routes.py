@@ -19,7 +19,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import Unauthorized
 from exporter.vapix.ntp_info import Reading
 from exporter.web.routes import WebState, make_app
-from tests.support.outcomes import outcome
+from tests.support.devices import outcome
 from tests.support.readings import ntp_client
 
 NOW = 2000.0

@@ -16,7 +16,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import DeviceError, Unauthorized
 from exporter.vapix.ntp_info import NtpClientReading, Reading
 from exporter.web.routes import WebState, make_app
-from tests.support.outcomes import outcome
+from tests.support.devices import outcome
 from tests.support.readings import ntp_client
 
 NOW_UNIX = 1_000_000_000.0

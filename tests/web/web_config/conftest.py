@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
-from tests.web.web_config.certificates import Authority, authority
+from tests.support.certificates import Authority, authority
 
 LoopFactories = dict[str, Callable[[], asyncio.AbstractEventLoop]]
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import os
 import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -13,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import bcrypt
-import yaml
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
@@ -24,30 +20,8 @@ from exporter.metrics.exposition import Exposition
 from exporter.web.connection import Runner
 from exporter.web.routes import WebState, make_app
 from exporter.web.web_config.live import LiveWebConfig
-from tests.web.web_config.certificates import LOOPBACK
-
-PASSWORD = "s3cret-pässword: of alice"
-HASH = bcrypt.hashpw(PASSWORD.encode(), bcrypt.gensalt(4)).decode()
-ALICE = {"basic_auth_users": {"alice": HASH}}
-TLS: dict[str, Any] = {"tls_server_config": {"cert_file": "server.crt", "key_file": "server.key"}}
-
-
-def basic(credentials: str | bytes, scheme: str = "Basic") -> dict[str, str]:
-    """The header that carries `name:password`."""
-    raw = credentials.encode() if isinstance(credentials, str) else credentials
-    return {"Authorization": f"{scheme} {base64.b64encode(raw).decode()}"}
-
-
-AS_ALICE = basic(f"alice:{PASSWORD}")
-
-
-def write(folder: Path, config: Mapping[str, Any] | str) -> Path:
-    """`web.yml`, put in the place of the one before at once, as careful people do."""
-    text = config if isinstance(config, str) else yaml.safe_dump(dict(config))
-    file, new = folder / "web.yml", folder / "web.yml.new"
-    new.write_text(text)
-    os.replace(new, file)  # noqa: PTH105 - says what it does
-    return file
+from tests.support.programs import LOOPBACK
+from tests.support.web_config import write
 
 
 class StubKeeper:

@@ -10,8 +10,9 @@ import aiohttp
 import bcrypt
 import pytest
 
-from tests.web.web_config.certificates import LOOPBACK
-from tests.web.web_config.site import ALICE, AS_ALICE, PASSWORD, Site, basic, site, write
+from tests.support.programs import LOOPBACK
+from tests.support.web_config import ALICE, AS_ALICE, PASSWORD, basic, write
+from tests.web.web_config.site import Site, site
 
 PATHS = ["/", "/metrics", "/nowhere", "/config", "/-/reload", "/-/healthy/x", "/%2e/-/healthy/.."]
 

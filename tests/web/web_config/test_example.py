@@ -9,7 +9,7 @@ import bcrypt
 import pytest
 
 from exporter.web.web_config.schema import load_web_config
-from tests.web.web_config.certificates import authority
+from tests.support.certificates import authority
 from tests.web.web_config.test_load import promtool_accepts
 
 EXAMPLE = Path(__file__).parents[3] / "deploy/web-config.example.yml"

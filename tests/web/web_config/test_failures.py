@@ -13,8 +13,9 @@ from aiohttp import web
 
 from exporter.system.logs import Level
 from tests.support.log_lines import log_to, logging_put_back
-from tests.web.web_config.certificates import LOOPBACK
-from tests.web.web_config.site import ALICE, AS_ALICE, Site, site
+from tests.support.programs import LOOPBACK
+from tests.support.web_config import ALICE, AS_ALICE
+from tests.web.web_config.site import Site, site
 
 SECRET = "s3cretpw"
 BASE64 = base64.b64encode(f"prom:{SECRET}".encode())

@@ -14,8 +14,9 @@ from structlog.typing import EventDict
 
 from exporter.config import ConfigError
 from exporter.web.web_config.live import LiveWebConfig, checksums
-from tests.web.web_config.certificates import Authority, authority
-from tests.web.web_config.site import ALICE, AS_ALICE, HASH, PASSWORD, TLS, site, write
+from tests.support.certificates import Authority, authority
+from tests.support.web_config import ALICE, AS_ALICE, HASH, PASSWORD, TLS, write
+from tests.web.web_config.site import site
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 
 from exporter.config import ConfigError
 from exporter.web.web_config.schema import KNOWN_KEYS, WebConfig, load_web_config
+from tests.support.certificates import authority, encrypt
 from tests.support.programs import find_program
 from tests.web.web_config.cases import FINE, HASH, TLS, WRONG, Case
-from tests.web.web_config.certificates import authority, encrypt
 
 
 @pytest.fixture(scope="module")

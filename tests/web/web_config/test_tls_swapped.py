@@ -8,8 +8,10 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.web.web_config.certificates import LOOPBACK, Authority
-from tests.web.web_config.site import TLS, site, write
+from tests.support.certificates import Authority
+from tests.support.programs import LOOPBACK
+from tests.support.web_config import TLS, write
+from tests.web.web_config.site import site
 from tests.web.web_config.visitors import REQUIRED, is_let_in, with_tls
 
 

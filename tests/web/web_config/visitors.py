@@ -7,7 +7,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.web.web_config.site import TLS, Site
+from tests.support.web_config import TLS
+from tests.web.web_config.site import Site
 
 
 def with_tls(**more: Any) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The installed command under a service manager: what systemd is told over its life."""
+"""The installed command as a systemd service: its notifications."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.daemon.test_life import NOTHING
-from tests.support.daemon_process import PATIENCE_SECONDS, DaemonProcess, daemon_on
+from tests.daemon.series import NOTHING
+from tests.support.daemon_process import PATIENCE_SECONDS, daemon_on
 from tests.support.notify_socket import READY, STOPPING, WATCHDOG, NotifySocket, notify_socket
 
 RELOADING = "RELOADING=1\nMONOTONIC_USEC="
 
 
 def under(listening: NotifySocket, watchdog_microseconds: int = 0) -> dict[str, str]:
-    """The environment that systemd gives a service."""
+    """Return the environment that systemd gives a service."""
     return {"NOTIFY_SOCKET": listening.name, "WATCHDOG_USEC": str(watchdog_microseconds)}
 
 
 async def silence(listening: NotifySocket, seconds: float) -> None:
-    """Wait until nothing has come for so long."""
+    """Wait until no notification has come for that long."""
     async with asyncio.timeout(PATIENCE_SECONDS):
         while True:
             listening.waiting()
@@ -30,13 +30,8 @@ async def silence(listening: NotifySocket, seconds: float) -> None:
                 return
 
 
-async def reload(running: DaemonProcess) -> int:
-    async with running.session.post(f"{running.url}/-/reload") as response:
-        return response.status
-
-
 @pytest.mark.parametrize("abstract", [False, True], ids=["path", "abstract"])
-async def test_it_says_when_it_answers_and_when_it_stops(
+async def test_systemd_is_notified_of_start_and_stop(
     abstract: bool,  # noqa: FBT001
     tmp_path: Path,
 ) -> None:
@@ -50,7 +45,7 @@ async def test_it_says_when_it_answers_and_when_it_stops(
     assert "service_manager" not in running.text
 
 
-async def test_it_shows_life_until_it_is_stuck_and_again_afterwards(tmp_path: Path) -> None:
+async def test_the_watchdog_is_notified_except_while_the_daemon_is_stuck(tmp_path: Path) -> None:
     with notify_socket(tmp_path) as listening:
         async with daemon_on(NOTHING, tmp_path, env=under(listening, 100_000)) as running:
             assert await listening.next() == READY
@@ -63,9 +58,7 @@ async def test_it_shows_life_until_it_is_stuck_and_again_afterwards(tmp_path: Pa
 
 
 @pytest.mark.parametrize("document", ["devices: []", "devices: 7"], ids=["good", "broken"])
-async def test_a_reload_is_told_whoever_asks_for_it_and_however_it_ends(
-    document: str, tmp_path: Path
-) -> None:
+async def test_systemd_is_notified_of_every_reload(document: str, tmp_path: Path) -> None:
     with notify_socket(tmp_path) as listening:
         async with daemon_on(NOTHING, tmp_path, env=under(listening)) as running:
             assert await listening.next() == READY
@@ -73,11 +66,11 @@ async def test_a_reload_is_told_whoever_asks_for_it_and_however_it_ends(
             running.process.send_signal(signal.SIGHUP)
             assert (await listening.next()).startswith(RELOADING)
             assert await listening.next() == READY
-            assert await reload(running) == (200 if document == "devices: []" else 500)
+            assert (await running.reload())[0] == (200 if document == "devices: []" else 500)
             assert [line[: len(RELOADING)] for line in listening.waiting()] == [RELOADING, READY]
 
 
-async def test_a_daemon_that_cannot_start_says_nothing(tmp_path: Path) -> None:
+async def test_a_daemon_that_cannot_start_sends_no_notification(tmp_path: Path) -> None:
     with notify_socket(tmp_path) as listening:
         async with daemon_on(NOTHING, tmp_path) as running:
             address = running.url.removeprefix("http://")
@@ -88,10 +81,10 @@ async def test_a_daemon_that_cannot_start_says_nothing(tmp_path: Path) -> None:
         assert listening.waiting() == []
 
 
-async def test_a_service_manager_that_is_gone_stops_nothing(tmp_path: Path) -> None:
-    environment = {"NOTIFY_SOCKET": str(tmp_path / "nobody"), "WATCHDOG_USEC": "20000"}
+async def test_the_daemon_runs_without_a_listening_systemd(tmp_path: Path) -> None:
+    environment = {"NOTIFY_SOCKET": str(tmp_path / "no-socket"), "WATCHDOG_USEC": "20000"}
     async with daemon_on(NOTHING, tmp_path, env=environment) as running:
-        assert await reload(running) == 200
+        assert (await running.reload())[0] == 200
         assert await running.stop() == 0
     assert running.text.count("event=service_manager.notify_failed") == 1
     assert "Traceback" not in running.text

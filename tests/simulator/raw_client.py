@@ -1,6 +1,6 @@
-"""An HTTP client by hand: asyncio streams, and digest written from RFC 7616 for these tests alone.
+"""An HTTP client on asyncio streams, with Digest written from RFC 7616 for these tests only.
 
-It shares nothing with the simulator, so that neither can hide the other's mistakes.
+It shares no code with the simulator, so that neither can hide the other's mistakes.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class Connection:
 
     async def __aexit__(self, *_: object) -> None:
         self.writer.close()
-        with suppress(OSError):  # the other side was faster
+        with suppress(OSError):  # the server has closed the connection first
             await self.writer.wait_closed()
 
     async def send(self, body: bytes, method: str = "POST", path: str = PATH, **more: str) -> None:
@@ -75,7 +75,7 @@ class Connection:
         return await self.receive()
 
     async def rest(self) -> bytes:
-        """All that comes until the other side closes."""
+        """Return everything that is received until the server closes the connection."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             try:
                 return await self.reader.read()
@@ -103,7 +103,7 @@ def call(method: str, **more: Any) -> bytes:
 
 
 def parameters(header: str) -> dict[str, str]:
-    """The parameters of a challenge or of Authentication-Info."""
+    """Return the parameters of a challenge or of Authentication-Info."""
     pairs = re.findall(r'([\w-]+)=(?:"([^"]*)"|([^\s,]+))', header)
     return {name: quoted or token for name, quoted, token in pairs}
 
@@ -154,7 +154,7 @@ def basic(username: str = "root", password: str = "pass") -> str:
 
 
 async def log_in(connection: Connection, body: bytes, digest: Digest | None = None) -> Response:
-    """Ask, answer the challenge on the same connection, give the second answer."""
+    """Send a request, answer the challenge on the same connection, return the second response."""
     first = await connection.ask(body)
     assert first.status == 401
     challenge = next(c for c in first.all("WWW-Authenticate") if c.startswith("Digest"))

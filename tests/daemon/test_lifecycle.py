@@ -1,4 +1,4 @@
-"""Start and stop: the life of the installed command."""
+"""Start and end of the installed command."""
 
 import asyncio
 import json
@@ -11,21 +11,13 @@ import pytest
 import yaml
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
+from tests.daemon.series import NOTHING
+from tests.support.command_process import run_to_end
 from tests.support.daemon_process import COMMAND, daemon, daemon_on
-
-NOTHING = {"devices": [{"address": "127.0.0.1:1", "name": "nothing"}]}
-
-
-async def run_to_end(*arguments: str) -> tuple[int | None, str]:
-    process = await asyncio.create_subprocess_exec(
-        *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    return process.returncode, output.decode()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-async def test_a_signal_ends_it_cleanly_within_a_second_whatever_hangs(
+async def test_a_signal_ends_it_cleanly_within_a_second_while_polls_hang(
     number: signal.Signals, tmp_path: Path
 ) -> None:
     fleet = build_fleet(30, "fault:hang")
@@ -41,7 +33,7 @@ async def test_a_signal_ends_it_cleanly_within_a_second_whatever_hangs(
     assert "event=exporter.stopped" in running.text
 
 
-async def test_a_signal_ends_it_even_while_somebody_is_connected(tmp_path: Path) -> None:
+async def test_a_signal_ends_it_while_a_request_is_incomplete(tmp_path: Path) -> None:
     async with daemon_on(NOTHING, tmp_path) as running:
         host, port = running.url.removeprefix("http://").split(":")
         _, writer = await asyncio.open_connection(host, int(port))
@@ -54,7 +46,7 @@ async def test_a_signal_ends_it_even_while_somebody_is_connected(tmp_path: Path)
     assert "Traceback" not in running.text
 
 
-async def test_an_address_in_use_is_told_and_ends_it_with_1(tmp_path: Path) -> None:
+async def test_an_address_in_use_is_an_error_with_exit_code_1(tmp_path: Path) -> None:
     async with daemon_on(NOTHING, tmp_path) as running:
         address = running.url.removeprefix("http://")
         file = tmp_path / "config.yaml"
@@ -66,19 +58,19 @@ async def test_an_address_in_use_is_told_and_ends_it_with_1(tmp_path: Path) -> N
     assert "Traceback" not in output
 
 
-async def test_it_listens_on_every_address_that_is_given(tmp_path: Path) -> None:
+async def test_it_listens_on_every_given_address(tmp_path: Path) -> None:
     second = "--web.listen-address=127.0.0.1:0"
     async with daemon_on(NOTHING, tmp_path, second) as running:
         assert running.text.count("event=web.listening") == 2
 
 
-async def test_the_telemetry_path_can_be_moved(tmp_path: Path) -> None:
+async def test_the_telemetry_path_can_be_changed(tmp_path: Path) -> None:
     async with daemon_on(NOTHING, tmp_path, "--web.telemetry-path=/m") as running:
         assert (await running.get("/m"))[0] == 200
         assert (await running.get("/metrics"))[0] == 404
 
 
-async def test_log_lines_are_json_where_that_is_asked_for(tmp_path: Path) -> None:
+async def test_log_lines_can_be_json(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text(yaml.safe_dump(NOTHING))
     flags = ("--log.format=json", "--web.listen-address=127.0.0.1:0")
@@ -106,7 +98,7 @@ async def test_the_demo_shows_all_its_devices_within_15_seconds() -> None:
     assert "Traceback" not in running.text
 
 
-async def test_a_simulated_fleet_writes_the_config_that_the_daemon_polls_it_with(
+async def test_simulate_writes_a_config_for_the_daemon(
     tmp_path: Path,
 ) -> None:
     file = tmp_path / "fleet.yaml"

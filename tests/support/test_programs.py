@@ -1,4 +1,4 @@
-"""What the tests against real programs stand on: found, or loudly missing; dead, or told."""
+"""The helpers that find, start and stop real programs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_program_that_dies_shows_its_log(tmp_path: Path) -> None:
         pass
 
 
-def test_a_program_that_lost_its_port_says_so(tmp_path: Path) -> None:
+def test_a_used_port_raises_port_taken(tmp_path: Path) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         command = [sys.executable, "-m", "http.server", "--bind", LOOPBACK, str(port)]
@@ -57,7 +57,7 @@ def test_a_program_that_lost_its_port_says_so(tmp_path: Path) -> None:
             pass
 
 
-def test_a_start_that_lost_its_port_is_tried_again() -> None:
+def test_a_start_on_a_used_port_is_retried() -> None:
     tries: list[int] = []
 
     @contextlib.contextmanager
@@ -71,7 +71,7 @@ def test_a_start_that_lost_its_port_is_tried_again() -> None:
         assert enter_on_free_ports(stack, start) == tries[2]
 
 
-def test_a_stopped_program_is_gone_and_tells_its_exit_code(tmp_path: Path) -> None:
+def test_stopping_a_program_returns_its_exit_code(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('ready', flush=True); import time; time.sleep(60)"]
 
     def ready(program: Program) -> bool:

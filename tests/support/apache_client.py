@@ -1,4 +1,4 @@
-"""The exporter's client, as the daemon makes it, towards one device."""
+"""The exporter's client for one Apache device."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from tests.support.apache_config import PASSWORD, USERNAME
 
 
 @dataclass(frozen=True)
-class ClientSettings:
-    """How a client is configured; with `tls` it speaks HTTPS."""
+class ClientOptions:
+    """The options of a client; with `tls` it uses HTTPS."""
 
     password: str = PASSWORD
     policy: Policy = "auto"
@@ -28,10 +28,10 @@ class ClientSettings:
 
 
 @asynccontextmanager
-async def client_of(
-    apache: Apache, settings: ClientSettings = ClientSettings()
+async def open_client(
+    apache: Apache, settings: ClientOptions = ClientOptions()
 ) -> AsyncIterator[NtpClient]:
-    """A client with a session of its own."""
+    """Open a client with a session of its own."""
     secure = settings.tls is not None
     tls = None if settings.tls is None else make_ssl_context(settings.tls)
     url = URL(f"{'https' if secure else 'http'}://{apache.address}{ntp.PATH}")
