@@ -167,7 +167,7 @@ FAULTS: Final = (
         # Not where the next one is: of a group Alertmanager tells what resolves, silenced or not.
         "warehouse",
         Scenario(
-            "a device's clock drifts past 0.5 s, it says synced",
+            "a device's clock drifts past 0.5 s while it reports synced",
             "warehouse",
             Alert("AxisNTPClockSkew", "warning"),
             # Setting it right is a jump, too.
@@ -180,7 +180,7 @@ FAULTS: Final = (
         WRONG,
         "hq",
         Scenario(
-            "a device's clock is 3 s off, it says synced",
+            "a device's clock is 3 s off while it reports synced",
             "on-call",
             Alert("AxisNTPClockSkew", "critical"),
             suppressed=(Alert("AxisNTPClockSkew", "warning"),),
@@ -193,7 +193,7 @@ FAULTS: Final = (
     Fault(
         "jumping",
         "hq",
-        Scenario("a device's clock jumps by 80 ms", "journal", CLOCK_STEPPED),
+        Scenario("a device's clock steps by 80 ms", "journal", CLOCK_STEPPED),
         jump,
         nothing,
     ),
@@ -201,7 +201,7 @@ FAULTS: Final = (
         "switched-off",
         None,
         Scenario(
-            "a device's NTP client is switched off",
+            "a device's NTP client is disabled",
             "operations",
             Alert("AxisNTPClientDisabled", "warning"),
         ),
@@ -212,7 +212,7 @@ FAULTS: Final = (
         "serverless",
         "warehouse",
         Scenario(
-            "a device has lost its servers and restarts",
+            "a device loses its servers and restarts",
             "warehouse",
             Alert("AxisNTPNoActiveServers", "warning"),
             suppressed=(Alert("AxisNTPNotSynchronized", "warning"),),
@@ -224,7 +224,7 @@ FAULTS: Final = (
         DEVIATING,
         "hq",
         Scenario(
-            "a device's NTS is switched off against its `expect`",
+            "a device's NTS is disabled against its `expect`",
             "operations",
             Alert("AxisNTPConfigMismatch", "warning"),
         ),
@@ -243,7 +243,7 @@ EXPORTER_KILLED: Final = Scenario(
     "the exporter is killed", "on-call", Alert("AxisNTPExporterDown", "critical")
 )
 HOST_CLOCK_WRONG: Final = Scenario(
-    "the clock of the exporter's host is 3 s wrong",
+    "the clock of the exporter's host is 3 s off",
     "on-call",
     Alert("AxisNTPExporterClockSuspect", "critical"),
 )

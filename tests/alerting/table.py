@@ -19,7 +19,7 @@ Times = tuple[float, float]
 """To fire and to resolve, in the rules' minutes."""
 
 HEAD: Final = (
-    "| what happens | told | to | silenced with it | minutes to fire | minutes to resolve |\n"
+    "| what happens | alert | receiver | inhibited alerts | minutes to fire | minutes to resolve |\n"
     "| --- | --- | --- | --- | --- | --- |\n"
 )
 
