@@ -41,7 +41,9 @@ EXPORTER_LABELS: Final = {
 SUFFIX: Final = {"counter": "_total"}
 """What the samples of a family add to its name."""
 
-_MARKED: Final = re.compile(r"(<!-- ([^:>]+): written by `make docs` -->\n).*?(<!-- end -->)", re.S)
+_MARKED: Final = re.compile(
+    r"(<!-- ([^:>]+): written by `make docs` -->\n).*?(<!-- end -->)", re.DOTALL
+)
 
 
 def commands() -> str:
