@@ -83,8 +83,10 @@ def alerts() -> str:
     groups = yaml.safe_load((ROOT / "grafana/rules/axis-ntp.rules.yml").read_text("utf-8"))
     found: dict[str, tuple[str, str, list[str]]] = {}
     for rule in (rule for group in groups["groups"] for rule in group["rules"] if "alert" in rule):
-        row = (rule["annotations"]["summary"], rule["for"], [])
-        found.setdefault(rule["alert"], row)[2].append(rule["labels"]["severity"])
+        _, _, severities = found.setdefault(
+            rule["alert"], (rule["annotations"]["summary"], rule["for"], [])
+        )
+        severities.append(rule["labels"]["severity"])
     cells = [
         (f"[{name}](runbooks.md#{name.lower()})", summary, wait, ", ".join(severities))
         for name, (summary, wait, severities) in found.items()
