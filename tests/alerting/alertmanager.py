@@ -1,4 +1,4 @@
-"""A single Alertmanager (no cluster), used through its HTTP API."""
+"""Alertmanager itself, alone (no cluster), asked through its HTTP API."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Alertmanager:
         return f"{LOOPBACK}:{self.port}"
 
     def post(self, alerts: Sequence[Labels]) -> None:
-        """Send alerts as Prometheus does; they last for the `resolve_timeout`."""
+        """Tell it of alerts as Prometheus does; they last for its `resolve_timeout`."""
         body = json.dumps([{"labels": labels} for labels in alerts]).encode()
         headers = {"Content-Type": "application/json"}
         request = Request(f"http://{self.address}/api/v2/alerts", body, headers)
@@ -38,7 +38,7 @@ class Alertmanager:
             assert answer.status == 200
 
     def alerts(self, state: str) -> list[Labels]:
-        """Return the labels of the alerts that are `active` or `suppressed` now."""
+        """The labels of the alerts that are `active` or `suppressed` now."""
         reply = http_get(self.port, "/api/v2/alerts")
         assert reply.status == 200, reply.text
         found: list[dict[str, Any]] = json.loads(reply.text)
@@ -63,5 +63,5 @@ def running_alertmanager(config: Any, folder: Path) -> Iterator[Alertmanager]:
 
 
 def _is_serving(program: Program) -> bool:
-    # Its log, not a response on the port: another process could give that.
+    # Its own word, not an answer on the port: another one could give that.
     return "Listening on" in program.log()

@@ -1,4 +1,4 @@
-"""The notifications: receives Alertmanager's webhooks, with a path for each receiver."""
+"""What people are told: receives Alertmanager's webhooks, a path for each receiver."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Key = frozenset[tuple[str, str]]
 
 
 class Told(NamedTuple):
-    """One alert of a notification, as an operator reads it; exporters' alerts have no `device`."""
+    """One alert of one notification, as an operator reads it; `device` is empty for exporters'."""
 
     receiver: str
     alert: str
@@ -28,7 +28,7 @@ class Told(NamedTuple):
 
 @dataclass(frozen=True)
 class Notification:
-    """One alert of a notification and its time of arrival (monotonic seconds)."""
+    """One alert of one notification, and when it came (monotonic seconds)."""
 
     received: float
     receiver: str
@@ -48,31 +48,31 @@ class Notification:
 
 @dataclass
 class Inbox:
-    """All notifications so far, oldest first; filled by the loop, read by tests."""
+    """Every notification so far, oldest first; filled by the loop, read by tests."""
 
     notifications: list[Notification] = field(default_factory=list)
 
     def since(self, start: float) -> Inbox:
-        """Return the notifications after a moment (monotonic seconds)."""
+        """What came after a moment (monotonic seconds)."""
         return Inbox([each for each in self.notifications if each.received >= start])
 
     def told(self) -> set[Told]:
-        """Return the notifications without repetitions."""
+        """What was told, repetitions left out."""
         return {each.told for each in self.notifications}
 
     def first(self, told: Told) -> float:
-        """Return the time of its first notification."""
+        """When it was first told."""
         return next(each.received for each in self.notifications if each.told == told)
 
     def firing(self) -> set[Key]:
-        """Return the alerts whose last notification says firing."""
+        """The alerts that somebody was told of last as firing."""
         last = {(each.receiver, each.key): each.status for each in list(self.notifications)}
         return {key for (_, key), status in last.items() if status == "firing"}
 
 
 @asynccontextmanager
 async def receiving(inbox: Inbox) -> AsyncIterator[str]:
-    """Receive until the context ends; yields the URL before the receiver's name."""
+    """Receive while the context lasts; gives the URL before the receiver's name."""
     app = web.Application()
     app.router.add_post("/{receiver}", _handler(inbox))
     runner = web.AppRunner(app, access_log=None)

@@ -1,4 +1,4 @@
-"""A network with jitter: relays in front of devices that delay the data."""
+"""A network with jitter: relays before devices that hold back what they pass on, for a while."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.programs import LOOPBACK
 
 @asynccontextmanager
 async def jittering(served: ServedFleet, most_seconds: float) -> AsyncIterator[ServedFleet]:
-    """Run relays that delay data in both directions up to a maximum; 0: no relays."""
+    """The fleet behind relays that hold everything for up to so long, either way; 0: as it is."""
     if not most_seconds:
         yield served
         return
@@ -25,7 +25,7 @@ async def jittering(served: ServedFleet, most_seconds: float) -> AsyncIterator[S
 
 @asynccontextmanager
 async def _relaying(address: str, most_seconds: float) -> AsyncIterator[str]:
-    """Relay to an address until the context ends; yields the address of the relay."""
+    """Relay to an address while the context lasts; gives the address to use instead."""
     host, _, port = address.rpartition(":")
     open_ones: set[asyncio.Task[None]] = set()
 
@@ -52,7 +52,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
 async def _relay(client: Connection, device: Connection, most_seconds: float) -> None:
-    """Relay in both directions until either side closes."""
+    """Pass on both ways until either side closes."""
     ways = [
         asyncio.create_task(_pass_on(client[0], device[1], most_seconds)),
         asyncio.create_task(_pass_on(device[0], client[1], most_seconds)),

@@ -1,4 +1,4 @@
-"""The shipped rules, parsed for tests, docs and time scaling."""
+"""The shipped rules, read: what tests, docs and the time scale see of them."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Alert:
 
 
 def load(file: Path) -> Any:
-    """Return a YAML file's content."""
+    """A YAML file's content."""
     return yaml.safe_load(file.read_text("utf-8"))
 
 
 def rules() -> list[dict[str, Any]]:
-    """Return every rule, recording rules included, in the file's order."""
+    """Every rule, recording ones included, in the file's order."""
     return [rule for group in load(RULES)["groups"] for rule in group["rules"]]
 
 
 def alerts() -> Iterator[Alert]:
-    """Yield every alerting rule in the file's order."""
+    """Every alerting rule, in the file's order."""
     for rule in rules():
         if "alert" in rule:
             assert set(rule["labels"]) == {"severity"}, rule["alert"]
@@ -46,5 +46,5 @@ def alerts() -> Iterator[Alert]:
 
 
 def recorded() -> set[str]:
-    """Return the names of the recording rules."""
+    """The names that recording rules give."""
     return {rule["record"] for rule in rules() if "record" in rule}

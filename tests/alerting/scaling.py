@@ -1,4 +1,4 @@
-"""Time scaling: divides every duration in rules and Alertmanager's config."""
+"""Time made shorter: rules and Alertmanager's config in which every duration is divided."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, Final
 from exporter.system.durations import parse_duration
 
 _IN_EXPRESSION: Final = re.compile(r"(?P<before>\[|\boffset )(?P<duration>\d+[smhd])\b")
-# The only duration that the rules write as a number of seconds.
+# The one duration that PromQL writes as a number of seconds.
 _OVERDUE: Final = re.compile(r"(?P<before>_timestamp_seconds > )(?P<seconds>\d+)\b")
 
 
 def shorter(duration: str, scale: float) -> str:
-    """Divide a duration, in whole milliseconds: `5m` by 60 is `5000ms`."""
+    """A duration divided, in whole milliseconds: `5m` by 60 is `5000ms`."""
     return f"{round(parse_duration(duration) * 1000 / scale)}ms"
 
 
 def scaled_expression(expression: str, scale: float) -> str:
-    """Divide the ranges, offsets and overdue seconds of a PromQL expression."""
+    """PromQL with its ranges, offsets and seconds overdue divided."""
     expression = _IN_EXPRESSION.sub(
         lambda found: found["before"] + shorter(found["duration"], scale), expression
     )
@@ -29,12 +29,12 @@ def scaled_expression(expression: str, scale: float) -> str:
 
 
 def scaled_rules(rules: Any, scale: float) -> Any:
-    """Divide `for`, `interval` and the expressions of a rule file."""
+    """A rule file's content with `for`, `interval` and expressions divided."""
     return _changed(rules, ("for", "interval"), ("expr",), scale)
 
 
 def scaled_alertmanager(config: Any, scale: float) -> Any:
-    """Divide `group_wait`, `group_interval` and `repeat_interval` of Alertmanager's config."""
+    """Alertmanager's config with `group_wait`, `group_interval` and `repeat_interval` divided."""
     return _changed(config, ("group_wait", "group_interval", "repeat_interval"), (), scale)
 
 
@@ -47,7 +47,7 @@ def _changed(
 
 
 def _walked(value: Any, change: Callable[[str, str], str], key: str = "") -> Any:
-    """Return the same structure, with each text changed according to its key."""
+    """The same lists and mappings, each text changed by the key that it stands under."""
     if isinstance(value, dict):
         return {name: _walked(each, change, name) for name, each in value.items()}
     if isinstance(value, list):

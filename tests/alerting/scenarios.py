@@ -1,4 +1,4 @@
-"""Faults of a site's devices and exporter, and which notifications each sends or suppresses."""
+"""Faults of a site's devices and exporter, and what its people are told of each, and not told."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.alerting.inbox import Told
 
 @dataclass(frozen=True)
 class Alert:
-    """An alert by the labels that matter for routing."""
+    """An alert by what matters to who is told."""
 
     name: str
     severity: str
@@ -29,7 +29,7 @@ CLOCK_STEPPED: Final = Alert("AxisNTPClockStepped", "info")
 
 @dataclass(frozen=True)
 class Scenario:
-    """A fault, its alert and receiver, and the alerts that also fire but are suppressed.
+    """What happens, who is told of which alert, and which alerts fire too but are suppressed.
 
     `afterwards` are (receiver, alert) that mending it brings.
     """
@@ -41,11 +41,11 @@ class Scenario:
     afterwards: tuple[tuple[str, Alert], ...] = ()
 
     def told(self, device: str, status: str) -> Told:
-        """Return the notification of its alert."""
+        """The notification of its alert."""
         return Told(self.receiver, self.alert.name, self.alert.severity, device, status)
 
     def all_told(self, device: str) -> set[Told]:
-        """Return every notification that it causes."""
+        """Every notification that it brings."""
         every = ((self.receiver, self.alert), *self.afterwards)
         return {
             Told(receiver, alert.name, alert.severity, device, status)
@@ -58,7 +58,7 @@ Change = Callable[[SimulatedDevice], None]
 
 
 def fault(name: str | None) -> Change:
-    """Sets or removes a simulator fault of a device."""
+    """Gives a device a fault of the simulator's, or takes it away."""
 
     def change(device: SimulatedDevice) -> None:
         device.fault = name
@@ -80,34 +80,34 @@ def nothing(_device: SimulatedDevice) -> None:
 
 
 def jump(device: SimulatedDevice) -> None:
-    """Sets a clock back by 80 ms."""
+    """Puts a clock back by 80 ms."""
     device.clock.step(-0.08)
 
 
 LIMIT_SECONDS: Final = 0.5
-"""AxisNTPClockSkew fires beyond it."""
+"""Beyond it, AxisNTPClockSkew fires."""
 
 _SHORT_OF_IT_SECONDS: Final = 0.0005
 _DRIFT_PPM: Final = 90.0
-"""Drift is not scaled. This is almost the fastest drift that is not a step: 0.5 ms in 5.6 s."""
+"""Drift is not scaled. This is nearly the fastest that is no jump: half a millisecond in 5.6 s."""
 
 SECONDS_TO_THE_LIMIT: Final = _SHORT_OF_IT_SECONDS / (_DRIFT_PPM / 1e6)
 
 
 def lose_server(device: SimulatedDevice, seconds_off: float) -> None:
-    """Sets a device off by a time, as if its server had died; it still reports synced."""
+    """Leaves a device that was right when its server died, and says synced, that far off."""
     device.fault = "server_dead"
     device.clock.drift_ppm = 0.0
     device.clock.offset_seconds = seconds_off
 
 
 def drift(device: SimulatedDevice) -> None:
-    """Lets a clock drift from its current offset."""
+    """Lets a clock drift from where it is."""
     device.clock.drift_ppm = _DRIFT_PPM
 
 
 def nts(*, enabled: bool) -> Change:
-    """Enables NTS with its own servers, or disables it."""
+    """Switches Network Time Security on, with servers of its own, or off."""
 
     def change(device: SimulatedDevice) -> None:
         device.client.configuration.nts_ke_servers = ["nts-1.example", "nts-2.example"]
@@ -117,14 +117,14 @@ def nts(*, enabled: bool) -> Change:
 
 
 def set_right(device: SimulatedDevice) -> None:
-    """Gives a device its server and the right time again."""
+    """Gives a device its server back, and the right time."""
     device.fault = None
     device.clock.offset_seconds = 0.0
 
 
 @dataclass(frozen=True)
 class Fault:
-    """A scenario on a device of its own: how it starts and how it ends."""
+    """A scenario on a device of its own: how it begins and how it is mended."""
 
     device: str
     site: str | None
@@ -136,11 +136,11 @@ class Fault:
 WRONG: Final = "wrong"
 DRIFTING: Final = "drifting"
 SERVERLESS_SINCE_LONG: Final = {WRONG: 3.0, DRIFTING: LIMIT_SECONDS - _SHORT_OF_IT_SECONDS}
-"""Devices whose server died before the start, and their offsets at the start."""
+"""Devices whose server died before anybody looked, and how far off they are by then."""
 
 DEVIATING: Final = "deviating"
 EXPECTED: Final = {DEVIATING: {"nts_enabled": True}}
-"""The `expect` of devices in the exporter's config, by name."""
+"""What the exporter's config expects of devices, by name."""
 
 FAULTS: Final = (
     Fault(
@@ -164,13 +164,13 @@ FAULTS: Final = (
     ),
     Fault(
         DRIFTING,
-        # Not on the next one's device: Alertmanager also sends suppressed alerts as resolved.
+        # Not where the next one is: of a group Alertmanager tells what resolves, silenced or not.
         "warehouse",
         Scenario(
             "a device's clock drifts past 0.5 s while it reports synced",
             "warehouse",
             Alert("AxisNTPClockSkew", "warning"),
-            # Correcting the clock is a step, too.
+            # Setting it right is a jump, too.
             afterwards=(("journal", CLOCK_STEPPED),),
         ),
         drift,
@@ -186,7 +186,7 @@ FAULTS: Final = (
             suppressed=(Alert("AxisNTPClockSkew", "warning"),),
             afterwards=(("journal", CLOCK_STEPPED),),
         ),
-        # Off from the start: drifting that far would take hours, or be a step.
+        # It was off before anybody looked: getting there under their eyes takes hours, or jumps.
         nothing,
         set_right,
     ),
@@ -257,8 +257,8 @@ SCENARIOS: Final = (
 
 
 def make_members(healthy: int) -> Iterator[Member]:
-    """Return a device for each fault, and healthy ones of two sites."""
-    # Short-lived nonces: as many challenges in seconds as usually in minutes.
+    """A device for each fault, and healthy ones of two sites beside them."""
+    # Short-lived nonces: as many challenges show the clock within seconds as do within minutes.
     maker = Maker({"nonce_lifetime_seconds": 5.0})
     for each in FAULTS:
         yield maker.make(each.device, {} if each.site is None else {"site": each.site})

@@ -1,8 +1,8 @@
-"""A site in scaled time: simulated devices, daemon, Prometheus, Alertmanager, notifications.
+"""A site in short time: simulated devices, the daemon, Prometheus, Alertmanager, and who is told.
 
-Everything is real except the devices. A minute of the rules and of Alertmanager's example is a
-second here: `tests/alerting/scaling.py` divides their durations, and polls, scrapes and evaluations
-are faster accordingly.
+All of it is real but the devices. A minute of the rules and of Alertmanager's example is a second
+here: `tests/alerting/scaling.py` divides their durations, and everything is polled, scraped and
+evaluated accordingly.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ SCALE: Final = 60
 
 JOB: Final = "cameras"
 _EXTERNAL: Final = {"cluster": "test"}
-"""Labels that Prometheus adds to the alerts for Alertmanager."""
+"""Labels that Prometheus adds to what it tells Alertmanager."""
 
 _FLAGS: Final = {"query.lookback-delta": "5m", "rules.alert.resend-delay": "1m"}
 """Durations of Prometheus's own, with their defaults."""
@@ -55,7 +55,7 @@ _LOOK_EVERY_SECONDS: Final = 0.2
 
 @dataclass
 class Exporter:
-    """The daemon, which can be killed and restarted at the same address."""
+    """The daemon, which may be killed and started again at the same address."""
 
     config: dict[str, Any]
     folder: Path
@@ -80,11 +80,11 @@ class Exporter:
         return running
 
     def kill(self) -> None:
-        """Kill it, as a power cut does."""
+        """End it as a power cut does."""
         self._running.close()
 
     def set_host_clock(self, seconds: float) -> None:
-        """Set its host's wall clock off, without changing the steady clock."""
+        """Put its host's wall clock off; the steady clock goes on, as when somebody sets it."""
         (self.folder / "host-clock").write_text(f"{seconds:+.3f}\n")
 
     def _host_clock(self) -> dict[str, str]:
@@ -98,7 +98,7 @@ class Exporter:
 
 @dataclass(frozen=True)
 class Site:
-    """Everything running; the rules were loaded shortly after `started` (monotonic)."""
+    """Everything, running; the rules were in force a moment after `started` (monotonic)."""
 
     fleet: SimulatedFleet
     exporter: Exporter
@@ -108,18 +108,18 @@ class Site:
     started: float
 
     def eventually(self, condition: Callable[[], bool], what: str, within: float = 60) -> None:
-        """Wait until a condition holds; fail with the current state otherwise."""
+        """Block until a condition holds; say how things stand if it does not."""
         deadline = time.monotonic() + within
         while not condition():
             assert time.monotonic() < deadline, f"waited {within:g} s until {what}\n{self.state()}"
             time.sleep(_LOOK_EVERY_SECONDS)
 
     def settle(self) -> None:
-        """Wait until no alert is pending and every notification has been sent."""
+        """Block until nothing is under way: no alert pending, none that has yet to be told."""
         self.eventually(self._is_settled, "nothing is under way")
 
     def calm_down(self) -> None:
-        """Wait until no alert fires and every resolved notification has been sent."""
+        """Block until no alert is left, and everybody knows."""
         self.eventually(lambda: self._is_settled() and not self.inbox.firing(), "all is well")
 
     def _is_settled(self) -> bool:
@@ -131,7 +131,7 @@ class Site:
         return firing == active | suppressed and active == self.inbox.firing()
 
     def wait_until_all_are_up(self) -> None:
-        """Wait until the exporter reports this for every device."""
+        """Block until the exporter says so of every device."""
         self.eventually(self._all_are_up, "every device is up")
 
     def _all_are_up(self) -> bool:
@@ -140,7 +140,7 @@ class Site:
         return up == ["1"] * len(self.fleet.members)
 
     def state(self) -> str:
-        """Return the current state, for the message of a failed test."""
+        """How things stand, for a person whose test has failed."""
         told = "\n".join(map(str, sorted(self.inbox.told())))
         pending, firing = self.prometheus.alerts("pending"), self.prometheus.alerts("firing")
         suppressed = self.alertmanager.alerts("suppressed")
@@ -155,7 +155,7 @@ def _keys(alerts: Iterable[dict[str, str]]) -> set[Key]:
 def running_site(
     members: Sequence[Member], folder: Path, *, jitter_seconds: float = 0
 ) -> Iterator[Site]:
-    """Run a site with these devices until the block ends, with a network delay."""
+    """Run a site with these devices until the block ends; the network delays each by so much."""
     fleet = SimulatedFleet(tuple(members), "http", DEFAULT_USERNAME, DEFAULT_PASSWORD)
     inbox = Inbox()
     with ExitStack() as stack:
@@ -185,7 +185,7 @@ def _exporter(stack: ExitStack, served: ServedFleet, folder: Path) -> Exporter:
 
 
 def _alertmanager_config(url: str) -> Any:
-    """Return the example in scaled time, with the receivers of the test."""
+    """The example, in short time, with its receivers here."""
     config = scaled_alertmanager(load(ALERTMANAGER_EXAMPLE), SCALE)
     for receiver in config["receivers"]:
         receiver["webhook_configs"] = [{"url": f"{url}/{receiver['name']}"}]
@@ -193,7 +193,7 @@ def _alertmanager_config(url: str) -> Any:
 
 
 def _prometheus(stack: ExitStack, exporter: str, alertmanager: str, folder: Path) -> Prometheus:
-    """Run a Prometheus that has scraped the exporter but has no rules yet.
+    """Prometheus, which has scraped the exporter, but has no rules yet.
 
     It looks for its targets only 5 s after its start, which no scale shortens: with rules from the
     beginning it would miss an exporter for five minutes.
@@ -206,7 +206,7 @@ def _prometheus(stack: ExitStack, exporter: str, alertmanager: str, folder: Path
 
 
 def _take_rules(prometheus: Prometheus, folder: Path) -> None:
-    """Load the rules, and wait until Prometheus evaluates them and has found Alertmanager."""
+    """Let it take the rules, and block until it evaluates them and knows whom to tell."""
     (folder / _RULES_FILE).write_text(yaml.safe_dump(scaled_rules(load(RULES), SCALE)))
     prometheus.program.process.send_signal(signal.SIGHUP)
     prometheus.wait_for("job_instance:axis_ntp_up:ratio")
@@ -233,8 +233,9 @@ def _prometheus_config(exporter: str, alertmanager: str, folder: Path) -> dict[s
     }
 
 
-# In containers and virtual machines the kernel often reports its clock as unsynchronized. That has
-# an alert, but these tests do not cause this fault; promtool's tests cover it.
+# Where tests run (containers, virtual machines) the kernel often holds its clock for not
+# synchronized. That is true and has an alert, but is no fault that these tests inject; promtool's
+# tests hold what the rules make of it.
 _WITHOUT_THE_KERNELS_WORD: Final = {
     "source_labels": ["__name__"],
     "regex": "axis_ntp_exporter_host_clock_synchronized",

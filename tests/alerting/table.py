@@ -1,4 +1,4 @@
-"""The table of alert scenarios in docs/alerting.md: alerts, receivers and times."""
+"""The table of alert scenarios in docs/alerting.md: what is told, how soon, how soon resolved."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.alerting.scenarios import SCENARIOS, Scenario
 DOCS: Final = ROOT / "docs/alerting.md"
 
 TOLERANCE_MINUTES: Final = 6.0
-"""Alertmanager updates a group every five minutes; plus one minute for a slow machine."""
+"""Alertmanager sends to a group that it told of already every five minutes; one for the machine."""
 
 Times = tuple[float, float]
 """To fire and to resolve, in the rules' minutes."""
 
 HEAD: Final = (
-    "| fault | alert | receiver | inhibited alerts | minutes to fire | minutes to resolve |\n"
+    "| what happens | alert | receiver | inhibited alerts | minutes to fire | minutes to resolve |\n"
     "| --- | --- | --- | --- | --- | --- |\n"
 )
 
@@ -37,7 +37,7 @@ class Row:
         return self.to_fire, self.to_resolve
 
     def is_about(self, times: Times) -> bool:
-        """Return whether other measured times are the same within the tolerance."""
+        """Whether other measured times are the same but for chance."""
         pairs = zip(self.times, times, strict=True)
         return all(abs(one - other) <= TOLERANCE_MINUTES for one, other in pairs)
 
@@ -48,27 +48,27 @@ class Row:
 def measured(
     scenario: Scenario, device: str, inbox: Inbox, began: float, mended: float, scale: float
 ) -> Row:
-    """Return the times from its start to firing and from its end to resolved."""
+    """How long it took from its beginning to firing, and from its end to resolved."""
     firing, resolved = (inbox.first(scenario.told(device, s)) for s in ("firing", "resolved"))
     minute = 60 / scale
     return Row(scenario, (firing - began) / minute, (resolved - mended) / minute)
 
 
 def known_cells(scenario: Scenario) -> str:
-    """Return the cells of the row that need no measurement."""
+    """The row's cells that are known without measuring."""
     silenced = ", ".join(map(str, scenario.suppressed))
     return f"| {scenario.name} | {scenario.alert} | {scenario.receiver} | {silenced} |"
 
 
 def documented_times(page: Path) -> dict[str, Times]:
-    """Return the times in a page's table by scenario name."""
+    """The times in a page's table, by the scenario's name."""
     _, rows, _ = _parted(page.read_text("utf-8"))
     cells = [row.strip("| ").split(" | ") for row in rows.splitlines()]
     return {row[0]: (float(row[-2]), float(row[-1])) for row in cells}
 
 
 def write_table(rows: list[Row], page: Path) -> None:
-    """Replace the page's rows by the measured ones, in the scenarios' order."""
+    """Put the measured rows, in the scenarios' order, in the place of the page's."""
     before, _, after = _parted(page.read_text("utf-8"))
     by_name = {row.scenario.name: row for row in rows}
     lines = [str(by_name[each.name]) for each in SCENARIOS]
@@ -76,7 +76,7 @@ def write_table(rows: list[Row], page: Path) -> None:
 
 
 def _parted(text: str) -> tuple[str, str, str]:
-    """Split a page into the part before its table's rows, the rows, and the rest."""
+    """A page up to its table's rows, these, and what follows."""
     before, head, rest = text.partition(HEAD)
     assert head, "the page has the table's head"
     rows = "".join(line for line in rest.splitlines(keepends=True) if line.startswith("|"))

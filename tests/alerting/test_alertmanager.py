@@ -1,4 +1,4 @@
-"""The example for Alertmanager: valid, with the right routes and inhibitions.
+"""The example for Alertmanager: sound, routes as it says, and silences what it should and no more.
 
 Inhibition is the real Alertmanager's: it is given alerts, and says which it suppresses.
 """
@@ -25,7 +25,7 @@ def amtool(*arguments: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def test_amtool_accepts_the_example() -> None:
+def test_amtool_finds_the_example_sound() -> None:
     assert "SUCCESS" in amtool("check-config", str(ALERTMANAGER_EXAMPLE))
 
 
@@ -50,11 +50,11 @@ def test_the_example_routes_by_severity_and_site(labels: list[str], receivers: s
     assert amtool("config", "routes", "test", example, *labels).strip() == receivers
 
 
-def test_a_pair_of_exporters_is_one_notification_and_sites_are_several() -> None:
+def test_a_pair_of_exporters_is_told_together_and_sites_are_told_apart() -> None:
     assert load(ALERTMANAGER_EXAMPLE)["route"]["group_by"] == ["alertname", "severity", "site"]
 
 
-def test_a_step_waits_until_a_suspect_clock_would_have_fired() -> None:
+def test_a_jump_waits_until_a_suspect_clock_would_have_fired() -> None:
     waits = {each.name: each.wait for each in alerts()}
     routes = load(ALERTMANAGER_EXAMPLE)["route"]["routes"]
     [journal] = [each for each in routes if each["receiver"] == "journal"]
@@ -66,7 +66,7 @@ def test_a_step_waits_until_a_suspect_clock_would_have_fired() -> None:
 @pytest.fixture(scope="module")
 def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmanager]:
     config = load(ALERTMANAGER_EXAMPLE)
-    # Its receivers do not exist: send nothing during the test.
+    # Its receivers do not exist: nothing is to be sent while the test lasts.
     config["route"] |= {"group_wait": "1h"}
     folder = tmp_path_factory.mktemp("alertmanager")
     with ExitStack() as stack:
@@ -74,7 +74,7 @@ def alertmanager(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Alertmana
 
 
 def alert(name: str, severity: str = "warning", **more: str) -> Labels:
-    """Return an alert, by default of exporter a and job axis."""
+    """An alert of exporter a of job axis, where nothing else is said."""
     return {"alertname": name, "severity": severity, "job": "axis", "instance": "a", **more}
 
 
@@ -99,7 +99,7 @@ UNSYNCED = device("AxisNTPNotSynchronized")
 SERVERLESS = device("AxisNTPNoActiveServers")
 WARNINGS = [each for each in ALL_OF_LOBBY if each["severity"] == "warning"]
 NOT_CRITICAL = [each for each in ALL_OF_LOBBY if each["severity"] != "critical"]
-# Another alert, not ours, of the same device and exporter.
+# Somebody else's, of the same device and exporter.
 FOREIGN = [device("DiskFull", severity) for severity in ("critical", "warning", "info")]
 
 
@@ -136,15 +136,15 @@ def but(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
         pytest.param(
             [DOWN, UNREACHABLE, SUSPECT, STALLED, CRITICAL_SKEW, *FOREIGN],
             [STALLED, CRITICAL_SKEW],
-            id="other-alerts-are-not-inhibited",
+            id="nobody-elses-alerts-are-silenced",
         ),
         pytest.param([*FOREIGN, *NOT_CRITICAL[:2]], [], id="nor-do-they-silence-ours"),
     ],
 )
-def test_which_alert_inhibits_which(
+def test_what_makes_which_alert_pointless(
     fires: list[Labels], silenced: list[Labels], alertmanager: Alertmanager, request: Any
 ) -> None:
-    # A separate job for each case: earlier alerts are still there.
+    # A job of its own for each case: what was posted before is still there.
     job = {"job": request.node.callspec.id}
     alertmanager.post([labels | job for labels in fires])
     assert suppressed(alertmanager, job["job"]) == as_set([each | job for each in silenced])
@@ -154,12 +154,12 @@ SOURCES = [DOWN, UNREACHABLE, SUSPECT, STALLED, CRITICAL_SKEW, REFUSED, SERVERLE
 ELSEWHERE = [{"instance": "b"}, {"job": "another"}, {"cluster": "us"}, {"device": "gate"}]
 
 
-# Alerts about an exporter concern all of its devices.
+# Those of an exporter are about all of its devices.
 MOVED = [(it, to) for it in SOURCES for to in ELSEWHERE if "device" not in to or "device" in it]
 
 
 @pytest.mark.parametrize(("source", "elsewhere"), MOVED)
-def test_no_alert_inhibits_those_of_another_exporter_or_device(
+def test_nothing_silences_what_another_exporter_says_or_another_device_has(
     source: Labels, elsewhere: Labels, alertmanager: Alertmanager
 ) -> None:
     own = f"{source['alertname']}-{'-'.join(elsewhere)}"
@@ -168,7 +168,7 @@ def test_no_alert_inhibits_those_of_another_exporter_or_device(
     assert suppressed(alertmanager, own) == suppressed(alertmanager, "another") == set()
 
 
-def test_clusters_that_share_job_and_instance_are_inhibited_separately(
+def test_clusters_that_share_job_and_instance_are_silenced_each_for_itself(
     alertmanager: Alertmanager,
 ) -> None:
     job = {"job": "clusters"}
@@ -182,8 +182,8 @@ def as_set(found: list[Labels]) -> set[frozenset[tuple[str, str]]]:
 
 
 def suppressed(alertmanager: Alertmanager, job: str) -> set[frozenset[tuple[str, str]]]:
-    """Return the suppressed alerts of a job, once all posted alerts are processed."""
-    # It processes alerts in order: if the last one has an effect, so have all before.
+    """What it suppresses of a job, once it has taken in all that it was told."""
+    # It takes alerts in one after the other: when the last one works, all before do.
     last = f"after {job}"
     alertmanager.post([each | {"job": last} for each in (REFUSED, DEVICE_DOWN)])
     wait_until(lambda: bool(_suppressed(alertmanager, last)), "all alerts are taken in")

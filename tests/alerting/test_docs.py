@@ -1,4 +1,4 @@
-"""docs/alerting.md matches the rules, the example and the scenarios."""
+"""docs/alerting.md says what the rules, the example and the scenarios are."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_the_measured_table_has_every_scenario_and_its_times() -> None:
     assert all(re.search(r"\d \| \d+\.\d \|$", row) for row in measured)
 
 
-def test_the_measured_table_replaces_the_previous_one(tmp_path: Path) -> None:
+def test_the_measured_table_is_written_in_the_place_of_the_one_before(tmp_path: Path) -> None:
     page = tmp_path / "alerting.md"
     page.write_text(f"before\n\n{HEAD}| old | 1.0 | 2.0 |\n\nafter\n")
     rows = [Row(each, number, 0.25) for number, each in enumerate(SCENARIOS)]
@@ -45,13 +45,13 @@ def test_the_measured_table_replaces_the_previous_one(tmp_path: Path) -> None:
     assert documented_times(page)[SCENARIOS[3].name] == (3, 0.2)
 
 
-def test_every_alert_that_the_example_names_exists() -> None:
+def test_every_alert_that_the_example_names_is_one() -> None:
     rules = load(ALERTMANAGER_EXAMPLE)["inhibit_rules"]
     named = set(re.findall(r"AxisNTP\w+", str(rules)))
     assert named <= {each.name for each in alerts()}
 
 
-def test_the_table_of_inhibition_has_a_row_for_each_rule_of_the_example() -> None:
+def test_the_table_of_what_is_silenced_has_a_row_for_each_rule_of_the_example() -> None:
     table = PAGE.partition("| while this fires | these are not sent |\n")[2].partition("\n\n")[0]
     rows = table.splitlines()[1:]
     assert len(rows) == len(load(ALERTMANAGER_EXAMPLE)["inhibit_rules"])

@@ -1,4 +1,4 @@
-"""Faults of a site and their notifications, with the real Prometheus and Alertmanager.
+"""Faults of a site, and what its people are told: with the real Prometheus and Alertmanager.
 
 A minute of the rules is a second here (tests/alerting/site.py). Every scenario says all that is
 told of it, resolved included; whatever else is told makes it fail.
@@ -43,7 +43,7 @@ from tests.alerting.table import DOCS, Row, documented_times, measured, write_ta
 pytestmark = pytest.mark.xdist_group("alerting")
 
 TABLE_FILE: Final = "AXIS_NTP_ALERTING_TABLE"
-"""The environment variable that names the page whose table is measured again."""
+"""The environment variable that names the page whose table is to be measured anew."""
 
 Suppressed = set[tuple[str, str, str]]
 """Device, alert, severity."""
@@ -61,7 +61,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 
 @pytest.fixture(scope="module")
 def rows() -> Iterator[list[Row]]:
-    """Collect the measured rows; write them into the page that the environment names, if any."""
+    """The measured rows; written into the page that the environment names, if it does."""
     rows: list[Row] = []
     yield rows
     if page := os.environ.get(TABLE_FILE):
@@ -70,7 +70,7 @@ def rows() -> Iterator[list[Row]]:
 
 @dataclass(frozen=True)
 class Course:
-    """Run the faults of single devices at the same time, each on its own device."""
+    """How the faults of single devices went: all at a time, each on a device of its own."""
 
     inbox: Inbox
     suppressed: Suppressed
@@ -96,7 +96,7 @@ def course(site: Site) -> Course:
 
 
 def until_told(site: Site, since: float, told: set[Told]) -> None:
-    """Wait until all of this was sent and nothing is pending."""
+    """Block until all of this is told, and nothing is under way that could still be told."""
     site.eventually(lambda: told <= site.inbox.since(since).told(), f"all is told: {told}")
     site.settle()
 
@@ -107,23 +107,23 @@ def suppressed_now(site: Site) -> Suppressed:
 
 
 @pytest.mark.parametrize("each", FAULTS, ids=lambda each: each.device)
-def test_a_fault_of_a_device_notifies_the_right_receiver_and_is_resolved(
+def test_a_fault_of_a_device_is_told_to_whom_it_concerns_and_resolved(
     each: Fault, course: Course, rows: list[Row]
 ) -> None:
     told = {told for told in course.inbox.told() if told.device == each.device}
     assert told == each.scenario.all_told(each.device)
     began = course.began[each.device]
-    # A step cannot be undone: the alert fires until its window is over.
+    # Nothing mends a jump: it is told until its window is over.
     ended = began if each.mend is nothing else course.mended
     rows.append(measured(each.scenario, each.device, course.inbox, began, ended, SCALE))
 
 
-def test_faults_of_devices_send_no_other_notification(course: Course) -> None:
+def test_of_faults_of_devices_nothing_else_is_told(course: Course) -> None:
     all_told = [each.scenario.all_told(each.device) for each in FAULTS]
     assert course.inbox.told() == set().union(*all_told)
 
 
-def test_an_inhibited_alert_fires_and_is_not_sent(course: Course) -> None:
+def test_what_another_alert_makes_pointless_fires_and_is_not_told(course: Course) -> None:
     assert course.suppressed == {
         (each.device, alert.name, alert.severity)
         for each in FAULTS
@@ -133,7 +133,7 @@ def test_an_inhibited_alert_fires_and_is_not_sent(course: Course) -> None:
 
 @dataclass
 class Watch:
-    """Measures the times of one scenario of a whole exporter."""
+    """Takes the time of one scenario of a whole exporter."""
 
     site: Site
     scenario: Scenario
@@ -141,14 +141,14 @@ class Watch:
     mended: float = 0.0
 
     def fired(self) -> None:
-        """Wait until the firing notification; after this the fault is removed."""
+        """Block until it is told as firing; from here on it is mended."""
         until_told(self.site, self.began, {self.scenario.told("", "firing")})
         self.mended = time.monotonic()
 
 
 @contextmanager
 def watched(site: Site, scenario: Scenario, rows: list[Row]) -> Iterator[Watch]:
-    """Run a scenario in the block; assert that it is sent and resolved, and nothing else."""
+    """The block lets a scenario begin and end: it is told, resolved, and nothing else is told."""
     watch = Watch(site, scenario, time.monotonic())
     yield watch
     site.calm_down()
@@ -157,9 +157,9 @@ def watched(site: Site, scenario: Scenario, rows: list[Row]) -> Iterator[Watch]:
     rows.append(measured(scenario, "", inbox, watch.began, watch.mended, SCALE))
 
 
-# After the faults of single devices, which have ended by then.
+# After the faults of single devices: what befell those is over by then.
 @pytest.mark.usefixtures("course")
-def test_an_unreachable_fleet_is_one_notification_not_one_per_device(
+def test_a_fleet_that_cannot_be_reached_is_told_once_and_not_by_device(
     site: Site, rows: list[Row]
 ) -> None:
     with watched(site, FLEET_UNREACHABLE, rows) as watch:
@@ -172,7 +172,7 @@ def test_an_unreachable_fleet_is_one_notification_not_one_per_device(
 
 
 @pytest.mark.usefixtures("course")
-def test_a_killed_exporter_is_reported_and_its_return_sends_nothing_else(
+def test_an_exporter_that_is_killed_is_told_and_its_return_makes_no_noise(
     site: Site, rows: list[Row]
 ) -> None:
     with watched(site, EXPORTER_KILLED, rows) as watch:
@@ -182,7 +182,7 @@ def test_a_killed_exporter_is_reported_and_its_return_sends_nothing_else(
 
 
 @pytest.mark.usefixtures("course")
-def test_a_wrong_host_clock_is_one_notification_not_one_per_device(
+def test_a_wrong_clock_of_the_exporters_host_is_told_once_and_not_by_device(
     site: Site, rows: list[Row]
 ) -> None:
     with watched(site, HOST_CLOCK_WRONG, rows) as watch:
@@ -192,7 +192,7 @@ def test_a_wrong_host_clock_is_one_notification_not_one_per_device(
 
 
 @pytest.mark.skipif(TABLE_FILE in os.environ, reason="the table is being measured anew")
-def test_the_measured_times_are_close_to_those_of_the_docs(rows: list[Row]) -> None:
+def test_what_was_measured_is_about_what_the_docs_say(rows: list[Row]) -> None:
     told = documented_times(DOCS)
     beside = {
         row.scenario.name: (row.times, told[row.scenario.name])
@@ -204,7 +204,7 @@ def test_the_measured_times_are_close_to_those_of_the_docs(rows: list[Row]) -> N
 
 
 def heal_between_two_scrapes(site: Site) -> None:
-    """Let every device respond again, with Prometheus stopped until all of them do.
+    """Let every device answer again, with Prometheus looking only when all of them do.
 
     Seen half-way, the fleet is reachable again and its stragglers are down: that is right, and may
     be told, but it is not this scenario.

@@ -1,4 +1,4 @@
-"""A healthy fleet on a network with jitter sends no alert for over an hour, the longest `for`."""
+"""A healthy fleet on a jittery network wakes nobody, for longer than the longest wait, an hour."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from exporter.simulator.scenarios import Maker, Member
 from tests.alerting.site import SCALE, running_site
 
-# On another worker than the other site.
+# Beside the other site, on another worker.
 pytestmark = pytest.mark.xdist_group("quiet")
 
 DEVICES: Final = 30
@@ -20,7 +20,7 @@ JITTER_SECONDS: Final = 0.03
 
 
 def drifting_members() -> list[Member]:
-    """Return healthy devices: up to 5 ms off, with a drift of up to 40 ppm."""
+    """Healthy devices: up to 5 ms off, each gaining or losing up to 40 ppm."""
     members = [Maker().make(f"camera-{number}", {"site": "hq"}) for number in range(DEVICES)]
     for number, member in enumerate(members):
         member.device.clock.drift_ppm = 80 * number / (DEVICES - 1) - 40

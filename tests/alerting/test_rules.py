@@ -1,4 +1,4 @@
-"""The shipped rules: they match the contract, pass promtool, are documented, use known series."""
+"""The shipped rules: what the contract names, proven with promtool, documented, of known series."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def promtool(*arguments: str | Path) -> str:
     return ended.stdout + ended.stderr
 
 
-def test_promtool_accepts_every_rule() -> None:
+def test_promtool_finds_every_rule_sound() -> None:
     assert f"SUCCESS: {len(rules())} rules found" in promtool("check", "rules", RULES)
 
 
@@ -71,14 +71,14 @@ def test_the_alerts_are_the_contracts() -> None:
 
 
 @each_alert
-def test_an_alert_has_a_summary_a_description_and_a_runbook(alert: Alert) -> None:
+def test_an_alert_says_what_is_the_matter_and_where_to_read_on(alert: Alert) -> None:
     assert set(alert.annotations) == {"summary", "description", "runbook_url"}
     assert re.fullmatch(r"[A-Z][^{}\n]+\.", alert.annotations["summary"])
     assert alert.annotations["runbook_url"] == f"{RUNBOOKS}#{alert.name.lower()}"
 
 
 @each_alert
-def test_a_description_has_a_value_or_a_duration_and_names_its_subject(alert: Alert) -> None:
+def test_a_description_has_a_value_or_a_duration_and_who_it_is_about(alert: Alert) -> None:
     description = alert.annotations["description"]
     assert "{{ $labels.instance }}" in description
     about_a_device = "{{ $labels.device }}" in description
@@ -91,12 +91,12 @@ def runbook_sections() -> list[str]:
     return re.findall(r"^## (\S+)$", text, re.MULTILINE)
 
 
-def test_each_alert_has_a_runbook_and_no_runbook_is_without_alert() -> None:
+def test_there_is_a_runbook_for_each_alert_and_no_other() -> None:
     assert runbook_sections() == list(CONTRACT)
 
 
 @pytest.mark.parametrize("name", CONTRACT)
-def test_a_runbook_explains_meaning_verification_action_and_false_alarms(name: str) -> None:
+def test_a_runbook_tells_what_how_to_see_what_to_do_and_when_it_is_wrong(name: str) -> None:
     text = (ROOT / "docs/runbooks.md").read_text("utf-8")
     section = text.partition(f"## {name}\n")[2].partition("\n## ")[0]
     told = re.findall(r"^\*\*(.+?)\*\*", section, re.MULTILINE)
@@ -105,7 +105,7 @@ def test_a_runbook_explains_meaning_verification_action_and_false_alarms(name: s
 
 
 def catalogue() -> set[str]:
-    """Return every series that the exporter may export, with the parts of histograms."""
+    """Every series that the exporter may show, those of histograms by their parts."""
     own = list(ExporterMetrics().registry.collect())
     histograms = [family.name for family in own if family.type == "histogram"]
     parts = {f"{name}_{part}" for name in histograms for part in ("bucket", "sum", "count")}
@@ -113,18 +113,18 @@ def catalogue() -> set[str]:
 
 
 def series_named(text: str) -> set[str]:
-    """Return the series named in a text; recorded ones, with colons, as a whole."""
+    """The series that a text names; recorded ones, which have colons, as a whole."""
     return set(re.findall(r"[\w:]*axis_ntp_[\w:]+", text))
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule.get("alert") or rule["record"])
-def test_a_rule_uses_existing_series(rule: dict[str, object]) -> None:
+def test_a_rule_uses_series_that_there_are(rule: dict[str, object]) -> None:
     used = series_named(str(rule["expr"])) | series_named(str(rule.get("annotations")))
     assert used - catalogue() - recorded() == set()
 
 
 def fired_in_tests() -> set[str]:
-    """Return the alerts that some promtool test expects to fire."""
+    """The alerts that some promtool test expects to fire."""
     groups = [group for file in RULE_TEST_FILES for group in load(file)["tests"]]
     cases = [case for group in groups for case in group.get("alert_rule_test", [])]
     return {case["alertname"] for case in cases if case.get("exp_alerts")}

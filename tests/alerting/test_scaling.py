@@ -1,4 +1,4 @@
-"""Time scaling changes every duration and nothing else."""
+"""The time scale reaches every duration, and nothing else."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_a_duration_is_divided(duration: str, shortened: str) -> None:
         ("job_instance:x:p99_rate5m > 5", "job_instance:x:p99_rate5m > 5"),
     ],
 )
-def test_only_times_in_an_expression_are_divided(expression: str, scaled: str) -> None:
+def test_in_an_expression_only_time_is_divided(expression: str, scaled: str) -> None:
     assert scaled_expression(expression, 60) == scaled
 
 

@@ -1,4 +1,4 @@
-"""What every panel shows, its unit and its thresholds: written by hand, not generated.
+"""What every panel shows, in which unit, and where its colours change: kept by hand, not made.
 
 Thresholds are the numbers at which the alerts fire, written out: see docs/alerting.md.
 """
@@ -18,7 +18,7 @@ LATE: Final = ((None, "green"), (5, "red"))
 
 
 class Shown(NamedTuple):
-    """A panel: its unit, and the series that each query shows.
+    """A panel: its unit, and of each query the series whose values it shows.
 
     `axis_ntp_` is left out. Limits in a graph are dashed lines, elsewhere colours.
     """
@@ -128,7 +128,7 @@ PANELS: Final[Mapping[str, Mapping[str, Shown]]] = {
 
 
 class Column(NamedTuple):
-    """A column of numbers: its query, its unit, its thresholds."""
+    """A column of numbers: which query's, its unit, where its colour changes."""
 
     query: str
     unit: str
@@ -146,4 +146,4 @@ NUMBERS: Final[Mapping[str, Mapping[str, Column]]] = {
     },
     "Failing": {"failures": Column("B", "short")},
 }
-"""The columns of numbers of each table; all other columns are text."""
+"""The columns of numbers of each table that has some; all others are text."""

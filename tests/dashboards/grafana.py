@@ -1,4 +1,4 @@
-"""What Grafana does with a dashboard before it sends a query: it fills in variables.
+"""What Grafana does with a dashboard before Prometheus sees a query: variables filled in.
 
 Formats and their escaping are those of Grafana's documentation ("Advanced variable format
 options"); a name or format that Grafana would leave standing in the query is an error here.
@@ -46,7 +46,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Question:
-    """A query of a panel, an annotation or a variable, as written in the dashboard."""
+    """A query of a panel, an annotation or a variable, as it stands in the dashboard."""
 
     uid: str
     place: str
@@ -83,7 +83,7 @@ def variable_questions(uid: str) -> Iterator[Question]:
 
 
 def label_values(expression: str) -> tuple[str, str]:
-    """Return the selector and the label of a `label_values(…)`."""
+    """The selector and the label of a `label_values(…)`."""
     found = _LABEL_VALUES.match(expression)
     assert found, expression
     return found[1], found[2]
@@ -91,13 +91,13 @@ def label_values(expression: str) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Dashboard:
-    """A dashboard with the values of its variables; the default is `All`."""
+    """A dashboard with what is chosen on top of it; what isn't named is `All`."""
 
     uid: str
     chosen: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def fill(self, text: str, span: Span, points: int = 1000) -> str:
-        """Return the text as Grafana sends it. Raises KeyError for an unknown variable."""
+        """The text as Grafana sends it. Raises KeyError for a variable that there isn't."""
         step = span.step(points)
         built_in = {
             "__interval": f"{step}s",
@@ -112,7 +112,7 @@ class Dashboard:
         return _VARIABLE.sub(value, text)
 
     def url(self, text: str, row: Mapping[str, str], span: Span) -> str:
-        """Return a data link of a table's row, as the browser gets it."""
+        """A data link of a table's row, as the browser gets it."""
         text = text.replace("${__value.raw:percentencode}", quote(row["device"], safe=""))
         fields = re.compile(r"\$\{__data\.fields\.(\w+):percentencode\}")
         text = fields.sub(lambda found: quote(row[found[1]], safe=""), text)
@@ -139,7 +139,7 @@ def as_regex(values: Sequence[str], special: re.Pattern[str] = _SPECIAL) -> str:
 
 
 def series_name(legend: str, labels: Mapping[str, str]) -> str:
-    """Return a series' name according to its legend."""
+    """A series' name by its legend."""
     return re.sub(r"\{\{\s*(\w+)\s*\}\}", lambda found: labels.get(found[1], ""), legend)
 
 

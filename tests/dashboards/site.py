@@ -1,4 +1,4 @@
-"""A site: a simulated fleet with problems, an HA pair of exporters, Prometheus."""
+"""A site to look at: a simulated fleet in trouble, an HA pair of exporters on it, Prometheus."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ from tests.support.programs import (
 from tests.support.prometheus import prometheus_on
 
 AWKWARD: Final = "Tür \"1\" / 'west' {a|b} [c] (d) \\d+ 100% & #2 $x ${y}"
-"""A device name with every special character of Grafana, PromQL, Go's regexps and URLs."""
+"""A device's name with everything that means something to Grafana, PromQL, Go's regexps or URLs."""
 
 STEPPING: Final = "lobby"
-"""The device whose clock steps during the tests."""
+"""The device whose clock jumps while everybody looks."""
 
 SECONDS_SEEN: Final = 15
 _JOB: Final = 'axis "ntp"'
@@ -36,7 +36,7 @@ _JOB: Final = 'axis "ntp"'
 
 @dataclass(frozen=True)
 class Series:
-    """One series of a result and its values over time; one value for an instant query."""
+    """One series of an answer, and its values over time; one value for an instant query."""
 
     labels: dict[str, str]
     values: list[tuple[float, float]]
@@ -48,7 +48,7 @@ class Series:
 
 @dataclass(frozen=True)
 class Prometheus:
-    """A running Prometheus, queried as Grafana does."""
+    """A running Prometheus, asked as Grafana asks."""
 
     port: int
     program: Program
@@ -84,7 +84,7 @@ def _series(labels: dict[str, str], values: list[list[Any]]) -> Series:
 
 @dataclass(frozen=True)
 class Site:
-    """A running site; `span` is the time that has data."""
+    """Everything runs; `span` is the time that there is data of."""
 
     prometheus: Prometheus
     devices: Sequence[str]
@@ -94,7 +94,7 @@ class Site:
 
 @contextmanager
 def running_site(folder: Path) -> Iterator[Site]:
-    """Run everything until the block ends."""
+    """Run it all until the block ends."""
     fleet = _fleet()
     with ExitStack() as stack:
         served = stack.enter_context(_serving(fleet))
@@ -108,7 +108,7 @@ def running_site(folder: Path) -> Iterator[Site]:
 
 
 def _fleet() -> SimulatedFleet:
-    """Return the demo's fleet with one more device."""
+    """The demo's, with one device more."""
     fleet = build_fleet(20, "demo")
     awkward = Maker({}).make(AWKWARD, {"site": "hq"})
     return replace(fleet, members=(*fleet.members, awkward))
@@ -135,7 +135,7 @@ def _await_troubles(prometheus: Prometheus, fleet: SimulatedFleet) -> None:
 
 @contextmanager
 def _serving(fleet: SimulatedFleet) -> Iterator[ServedFleet]:
-    """Serve a fleet on an event loop in a separate thread."""
+    """Serve a fleet on an event loop in a thread of its own."""
     with event_loop() as loop, in_background(loop, serve_fleet(fleet)) as served:
         yield served
 
@@ -156,7 +156,7 @@ def _config(targets: Sequence[str]) -> dict[str, Any]:
 def answer(
     site: Site, question: Question, chosen: Mapping[str, Sequence[str]] | None = None
 ) -> list[Series]:
-    """Return Prometheus's result of a query of a panel or annotation."""
+    """What Prometheus says to a query of a panel or annotation."""
     board = Dashboard(question.uid, chosen or {})
     expression = board.fill(question.expression, site.span, question.points)
     if question.query.get("instant"):

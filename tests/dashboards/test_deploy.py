@@ -1,4 +1,4 @@
-"""The compose file is consistent: paths, ports, names, images. The tests do not run Docker."""
+"""What compose starts fits together: paths, ports, names, images. Docker itself isn't at hand."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def container_port(service: str) -> int:
     return int(published.rpartition(":")[2])
 
 
-def test_compose_starts_the_four_services() -> None:
+def test_compose_starts_the_four() -> None:
     assert set(SERVICES) == {"exporter", "prometheus", "alertmanager", "grafana"}
 
 
@@ -69,16 +69,16 @@ def test_a_port_is_open_to_this_machine_only(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
-def test_an_image_is_built_here_or_pinned_by_its_tag(service: str) -> None:
+def test_an_image_is_ours_or_pinned_by_its_tag(service: str) -> None:
     image = SERVICES[service]["image"]
     assert image == OURS or re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", image)
 
 
-def test_our_image_is_built_from_the_top_level() -> None:
+def test_ours_is_built_from_the_top_level() -> None:
     assert (DEPLOY / SERVICES["exporter"]["build"]).resolve() == ROOT
 
 
-def test_the_exporter_runs_the_demo_and_listens_for_other_containers() -> None:
+def test_the_exporter_runs_the_demo_for_all_containers_to_see() -> None:
     name, flag = SERVICES["exporter"]["command"]
     option, _, address = flag.partition("=")
     assert demo.__name__.endswith(name)
@@ -86,7 +86,7 @@ def test_the_exporter_runs_the_demo_and_listens_for_other_containers() -> None:
     assert listen_address(address) == ("0.0.0.0", container_port("exporter"))
 
 
-def test_services_depend_only_on_existing_services() -> None:
+def test_services_wait_for_services_that_there_are() -> None:
     waiting = {name for service in SERVICES.values() for name in service.get("depends_on", [])}
     assert waiting <= set(SERVICES)
 
@@ -114,7 +114,7 @@ def test_promtool_accepts_prometheus_config_with_the_rules(tmp_path: Path) -> No
     assert "1 rule files found" in checked.stdout
 
 
-def test_grafanas_datasource_is_prometheus_with_its_scrape_interval() -> None:
+def test_grafanas_datasource_is_prometheus_as_it_scrapes() -> None:
     [datasource] = provisioned("datasources/prometheus.yaml")["datasources"]
     assert datasource["type"] == "prometheus"
     assert datasource["url"] == f"http://prometheus:{container_port('prometheus')}"

@@ -1,4 +1,4 @@
-"""The panels match expected.py: series, units, thresholds, columns, links."""
+"""What the panels show is what expected.py says: series, units, limits, columns, links."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def panel_of(uid: str, title: str) -> Mapping[str, Any]:
 
 
 def shown_series(expression: str) -> str:
-    """Return the first series of an expression; the others only select or correct it."""
+    """The series that an expression names first: all others choose, narrow or correct it."""
     found = re.search(r"\b(\w+)\{", expression)
     assert found, expression
     return found[1].removeprefix("axis_ntp_")
@@ -70,7 +70,7 @@ Properties = Mapping[str, Any]
 
 
 def overrides(panel: Mapping[str, Any], kind: str) -> dict[str, Properties]:
-    """Return the properties that a panel's overrides set, by name or by type."""
+    """What a panel's overrides by name, or by type, set."""
     return {
         each["matcher"]["options"]: {one["id"]: one.get("value") for one in each["properties"]}
         for each in panel["fieldConfig"]["overrides"]
@@ -79,8 +79,8 @@ def overrides(panel: Mapping[str, Any], kind: str) -> dict[str, Properties]:
 
 
 @each_table
-def test_text_in_a_table_is_shown_unchanged(table: Mapping[str, Any]) -> None:
-    # With one unit for all columns, Grafana would show a device named 007 as 7.
+def test_text_in_a_table_is_shown_as_it_is(table: Mapping[str, Any]) -> None:
+    # A unit for all columns would make Grafana show a device called 007 as 7.
     assert "unit" not in table["fieldConfig"]["defaults"]
     assert overrides(table, "byType") == {"string": {"unit": "string"}}
     with_units = {
@@ -129,7 +129,7 @@ def test_the_band_is_filled_between_the_bounds_of_the_offset() -> None:
     assert "custom.fillBelowTo" not in band["at least"]
 
 
-def test_a_heatmap_uses_the_buckets_unchanged() -> None:
+def test_a_heatmap_takes_its_buckets_as_they_come() -> None:
     maps = [panel for uid in UIDS for panel in load(uid)["panels"] if panel["type"] == "heatmap"]
     assert len(maps) == 3
     for panel in maps:
@@ -164,7 +164,7 @@ YES_NO: Final = {"0": "no", "1": "yes"}
         ("axis-ntp-exporter", ["Last reload successful", "Host clock synchronized"], YES_NO),
     ],
 )
-def test_a_number_that_stands_for_a_word_is_mapped_to_it(
+def test_a_number_that_stands_for_a_word_has_it(
     uid: str, titles: Sequence[str], texts: Mapping[str, str]
 ) -> None:
     assert all(meanings(panel_of(uid, title)) == texts for title in titles)
@@ -203,6 +203,6 @@ def test_a_number_that_may_be_absent_says_why(uid: str) -> None:
 
 
 @pytest.mark.parametrize("uid", ["axis-ntp-fleet", "axis-ntp-device"])
-def test_the_total_of_failed_polls_is_not_stacked_on_its_parts(uid: str) -> None:
+def test_the_total_of_failed_polls_lies_not_upon_its_parts(uid: str) -> None:
     total = overrides(panel_of(uid, "Failed polls"), "byName")["total"]
     assert total == {"custom.stacking": {"mode": "none"}, "custom.fillOpacity": 0}

@@ -25,7 +25,7 @@ from tests.dashboards.grafana import (
 )
 from tests.dashboards.site import AWKWARD, STEPPING, Site, answer
 
-# On the same worker as the other tests of queries: they share a fleet and a Prometheus.
+# On one worker with the other tests of queries: they share a fleet and a Prometheus.
 pytestmark = [pytest.mark.xdist_group("dashboards"), pytest.mark.timeout(180)]
 
 ANNOTATIONS: Final = [question for uid in UIDS for question in annotation_questions(uid)]
@@ -37,7 +37,7 @@ ABOUT_TROUBLE: Final = {
     "Failing",
     "Settings that differ from expect",
 }
-"""Panels that are empty for a device without problems."""
+"""Panels that show nothing of a device that is fine."""
 
 
 def of_kind(*kinds: str) -> pytest.MarkDecorator:
@@ -124,7 +124,7 @@ GRAPHS: Final = [
 
 
 @pytest.mark.parametrize("panel", GRAPHS, ids=lambda panel: str(panel["title"]))
-def test_lines_of_a_graph_have_different_names(site: Site, panel: Mapping[str, object]) -> None:
+def test_no_two_lines_of_a_graph_have_one_name(site: Site, panel: Mapping[str, object]) -> None:
     questions = [question for question in PANEL_QUESTIONS if question.panel == panel]
     names = [
         series_name(question.query["legendFormat"], series.labels)
@@ -135,9 +135,7 @@ def test_lines_of_a_graph_have_different_names(site: Site, panel: Mapping[str, o
 
 
 @pytest.mark.parametrize("question", PANEL_QUESTIONS, ids=lambda question: question.id)
-def test_a_device_with_special_characters_is_found_and_no_other(
-    site: Site, question: Question
-) -> None:
+def test_an_awkwardly_named_device_is_found_and_nobody_else(site: Site, question: Question) -> None:
     found = answer(site, question, {"device": [AWKWARD]})
     devices = {series.labels["device"] for series in found if "device" in series.labels}
     if question.panel["title"] not in ABOUT_TROUBLE and question.uid != "axis-ntp-exporter":
@@ -146,14 +144,14 @@ def test_a_device_with_special_characters_is_found_and_no_other(
 
 
 @pytest.mark.parametrize("question", PANEL_QUESTIONS, ids=lambda question: question.id)
-def test_several_devices_of_one_exporter_can_be_selected(site: Site, question: Question) -> None:
+def test_several_devices_of_one_exporter_may_be_chosen(site: Site, question: Question) -> None:
     chosen = {"device": [AWKWARD, "dock-2", "lobby"], "instance": [site.exporters[0]]}
     found = answer(site, question, chosen)
     for label in chosen.keys() - {"device" if question.uid == "axis-ntp-exporter" else ""}:
         assert {series.labels.get(label) for series in found} <= {*chosen[label], None}
 
 
-def test_both_escapings_of_grafana_find_the_same(site: Site) -> None:
+def test_both_ways_in_which_grafana_escapes_find_the_same(site: Site) -> None:
     without_slash = re.compile(r"[\\^$.*+?()\[\]{}|]")
     for names in ([AWKWARD], [AWKWARD, "lobby"]):
         for regex in (as_regex(names), as_regex(names, without_slash)):
@@ -162,7 +160,7 @@ def test_both_escapings_of_grafana_find_the_same(site: Site) -> None:
 
 
 @pytest.mark.parametrize("question", VARIABLES, ids=lambda question: question.id)
-def test_a_variable_offers_the_existing_values(site: Site, question: Question) -> None:
+def test_a_variable_offers_what_there_is(site: Site, question: Question) -> None:
     there_is = {
         "job": {'axis "ntp"'},
         "instance": set(site.exporters),
@@ -175,7 +173,7 @@ def test_a_variable_offers_the_existing_values(site: Site, question: Question) -
     assert set(found) == there_is[question.place]
 
 
-def test_a_variables_value_limits_the_next_variable(site: Site) -> None:
+def test_a_variables_choice_narrows_the_next_one(site: Site) -> None:
     [question] = [each for each in VARIABLES if each.id == "device: device"]
     board = Dashboard(question.uid, {"instance": ["nobody:1"]})
     selector, label = label_values(board.fill(question.expression, site.span))
@@ -183,7 +181,9 @@ def test_a_variables_value_limits_the_next_variable(site: Site) -> None:
 
 
 @pytest.mark.parametrize("question", ANNOTATIONS, ids=lambda question: question.id)
-def test_an_annotation_marks_the_step_once_per_exporter(site: Site, question: Question) -> None:
+def test_an_annotation_marks_the_step_as_each_exporter_saw_it(
+    site: Site, question: Question
+) -> None:
     found = answer(site, question, {"device": [STEPPING]})
     text = question.query["textFormat"]
     assert {series_name(text, series.labels) for series in found} == {
@@ -194,5 +194,5 @@ def test_an_annotation_marks_the_step_once_per_exporter(site: Site, question: Qu
 
 
 @pytest.mark.parametrize("question", ANNOTATIONS, ids=lambda question: question.id)
-def test_an_annotation_marks_nothing_without_a_step(site: Site, question: Question) -> None:
+def test_an_annotation_marks_nothing_where_no_clock_stepped(site: Site, question: Question) -> None:
     assert answer(site, question, {"device": ["dock-1"]}) == []

@@ -1,4 +1,4 @@
-"""The state of a device, and the larger value of two exporters, tested with promtool."""
+"""The state of a device, and the larger of two views of it: promtool runs it on made-up series."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ DEVICES: Final[Mapping[str, tuple[Mapping[str, float], int]]] = {
     "down": (DOWN, 7),
     "down and far off": (DOWN | {"clock_offset_seconds": 3}, 7),
 }
-"""Devices, their series, and their state as numbered in `colours.STATES`."""
+"""Devices, what is known of them, and their state as `colours.STATES` numbers it."""
 
 
 def series(values: Mapping[str, float], **labels: str) -> Iterator[dict[str, str]]:
@@ -57,7 +57,7 @@ def series(values: Mapping[str, float], **labels: str) -> Iterator[dict[str, str
 
 
 def prove(inputs: list[dict[str, str]], expression: str, samples: Any, folder: Path) -> None:
-    """Assert with promtool that an expression has these samples."""
+    """Let promtool say that an expression has these samples."""
     filled = Dashboard("axis-ntp-fleet").fill(expression, Span(0, 300))
     test = {"expr": filled, "eval_time": "3m", "exp_samples": samples}
     group = {"interval": "1m", "input_series": inputs, "promql_expr_test": [test]}
@@ -68,7 +68,7 @@ def prove(inputs: list[dict[str, str]], expression: str, samples: Any, folder: P
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_a_device_shows_the_worst_of_its_states(tmp_path: Path) -> None:
+def test_a_device_is_in_the_worst_of_its_states(tmp_path: Path) -> None:
     inputs = [
         each
         for name, (values, _) in DEVICES.items()
@@ -81,7 +81,7 @@ def test_a_device_shows_the_worst_of_its_states(tmp_path: Path) -> None:
     prove(inputs, promql.state(), samples, tmp_path)
 
 
-def test_the_larger_value_of_two_exporters_counts(tmp_path: Path) -> None:
+def test_of_two_views_of_a_device_the_larger_counts(tmp_path: Path) -> None:
     views = [("a", {"up": 0}), ("b", {"up": 1})]
     inputs = [
         each

@@ -1,4 +1,4 @@
-"""The dashboards show the right values for a known fleet, each device counted once."""
+"""What the dashboards say of a known fleet is so, each device counted once."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.dashboards.grafana import (
 )
 from tests.dashboards.site import AWKWARD, Series, Site, answer
 
-# The demo's fleet and one more device. Down: garage-entry, dock-2, cold-store. Clocks off:
-# dock-4 by 1.8 s, till-2 and lobby by 3 s; lobby's clock steps during the tests.
+# The demo's fleet, and one device more. Down: garage-entry, dock-2, cold-store. Their clocks off:
+# dock-4 by 1.8 s, till-2 and lobby by 3 s; lobby's jumped before our eyes.
 pytestmark = [pytest.mark.xdist_group("dashboards"), pytest.mark.timeout(180)]
 
 DEVICES: Final = 21
@@ -57,7 +57,9 @@ def question_of(place: str) -> Question:
 
 
 @pytest.mark.parametrize("place", IN_NUMBERS)
-def test_a_number_counts_each_device_of_the_fleet_once(site: Site, place: str) -> None:
+def test_a_number_is_what_is_known_of_the_fleet_each_device_counted_once(
+    site: Site, place: str
+) -> None:
     [series] = answer(site, question_of(place))
     assert series.last == pytest.approx(IN_NUMBERS[place], abs=0.05)
 
@@ -71,7 +73,7 @@ def test_failing_devices_are_counted_by_reason_each_once(site: Site) -> None:
     assert by_label(found, "reason") == {"unauthorized": 1, "timeout": 1, "unsupported": 1}
 
 
-def test_the_total_of_failed_polls_exists_before_any_reason(site: Site) -> None:
+def test_the_total_of_failed_polls_is_there_before_any_reason_is(site: Site) -> None:
     [fleet] = answer(site, question_of("fleet: Failed polls B"))
     # Three devices, by two exporters, each second.
     assert 1 < fleet.last < 7
@@ -79,15 +81,15 @@ def test_the_total_of_failed_polls_exists_before_any_reason(site: Site) -> None:
     assert nobody.last == 0
 
 
-def test_the_worst_clocks_show_offset_minus_uncertainty(site: Site) -> None:
+def test_the_worst_clocks_are_off_by_what_is_certain(site: Site) -> None:
     found = by_label(answer(site, question_of("fleet: Worst clocks A")), "device")
     worst = {name: value for name, value in found.items() if value > 0.5}
     assert worst == pytest.approx({"dock-4": 1.8, "till-2": 3, "lobby": 3}, abs=0.05)
 
 
-def test_the_distribution_counts_clocks_on_both_sides_of_0(site: Site) -> None:
+def test_the_distribution_has_each_clock_between_the_bounds_on_both_sides_of_0(site: Site) -> None:
     found = by_label(answer(site, question_of("fleet: Distribution of measured offsets A")), "le")
-    # dock-2 hangs, so its clock is not measured; dock-4 is 1.8 s behind.
+    # Of dock-2, which hangs, no clock is seen; dock-4 is 1.8 s behind.
     assert (found["0.5"], found["2"], found["+Inf"]) == (17, 18, 20)
 
 
@@ -122,7 +124,7 @@ def test_a_device_is_in_its_worst_state(site: Site) -> None:
     assert now == STATES
 
 
-def test_the_table_shows_each_devices_values_in_its_columns(site: Site) -> None:
+def test_the_table_has_of_each_device_what_its_columns_say(site: Site) -> None:
     def of(letter: str, device: str) -> float:
         place = f"fleet: Devices, worst first {letter}"
         return by_label(answer(site, question_of(place)), "device")[device]
@@ -135,23 +137,23 @@ def test_the_table_shows_each_devices_values_in_its_columns(site: Site) -> None:
     assert reason == ("unauthorized", "401")
     assert of("C", "dock-4") == pytest.approx(-1.8, abs=0.05)
     assert 0 < of("D", "dock-4") < 0.05
-    # It lost its server while it was right: its reported offset is still good.
+    # It lost its server when it was right: its own word is still good.
     assert abs(of("E", "dock-4")) < 0.1
     assert (of("F", "dock-1"), of("F", "gate")) == (2, 0)
-    # In milliseconds, as in Grafana's dates.
+    # In milliseconds, as Grafana has its dates.
     assert of("G", "dock-1") == pytest.approx(site.span.end * 1000, abs=10_000)
 
 
-def test_active_servers_are_counted_by_device(site: Site) -> None:
+def test_the_servers_in_force_are_counted_by_device(site: Site) -> None:
     found = answer(site, question_of("fleet: Active servers A"))
-    # Of the devices that respond, gate has none.
+    # Of those that answer, gate has none.
     assert {series.labels["server"]: series.last for series in found} == {
         "192.0.2.123": UP - 1,
         "192.0.2.124": UP - 1,
     }
 
 
-def test_the_band_contains_the_offset(site: Site) -> None:
+def test_the_band_holds_the_offset(site: Site) -> None:
     of_one = {"device": ["dock-4"], "instance": [site.exporters[0]]}
     offset, above, below = (
         answer(site, question_of(f"device: Measured offset with its uncertainty {letter}"), of_one)[
@@ -163,7 +165,7 @@ def test_the_band_contains_the_offset(site: Site) -> None:
     assert offset.last == pytest.approx(-1.8, abs=0.05)
 
 
-def test_only_a_device_that_responded_has_a_last_success(
+def test_a_device_that_never_answered_has_no_last_answer_and_another_a_recent_one(
     site: Site,
 ) -> None:
     question = question_of("device: Last success A")
@@ -172,7 +174,7 @@ def test_only_a_device_that_responded_has_a_last_success(
     assert 0 < recent.last < 10
 
 
-def test_no_poll_is_overdue_and_the_next_due_time_is_known(site: Site) -> None:
+def test_no_poll_is_overdue_and_when_the_next_is_due_is_told(site: Site) -> None:
     [overdue] = answer(site, question_of("device: Overdue A"), {"device": ["dock-1"]})
     assert 0 <= overdue.last < 10
 
@@ -184,7 +186,7 @@ def test_an_exporters_memory_and_start_are_its_own(site: Site) -> None:
     assert site.span.start * 1000 - 60_000 < started.last < site.span.end * 1000
 
 
-def test_a_selected_site_shows_only_its_devices(site: Site) -> None:
+def test_a_site_chosen_shows_its_devices_and_no_others(site: Site) -> None:
     [hq] = answer(site, question_of("fleet: Devices A"), {"site": ["hq"]})
     [two] = answer(site, question_of("fleet: Devices A"), {"site": ["hq", "shop"]})
     assert (hq.last, two.last) == (9, 12)

@@ -14,7 +14,7 @@ DOCKERFILE: Final = ROOT / "Dockerfile"
 DOCKERIGNORE: Final = ROOT / ".dockerignore"
 
 Instruction = tuple[str, str]
-"""Its keyword and the rest of its line."""
+"""Its word, and the rest of its line."""
 
 
 def _instructions() -> Iterator[Instruction]:
@@ -41,7 +41,7 @@ def all_of(instruction: str, stage: list[Instruction]) -> list[str]:
 
 
 def commands(stage: list[Instruction]) -> list[list[str]]:
-    """Return the words of each command of the stage. Other shell syntax is rejected."""
+    """What the stage runs, each as its words. Whatever else a shell could do is refused."""
     found = []
     for line in all_of("RUN", stage):
         lexer = shlex.shlex(line, posix=True, punctuation_chars="&|<>")
@@ -55,7 +55,7 @@ def commands(stage: list[Instruction]) -> list[list[str]]:
 
 
 def is_let_through(path: str) -> bool:
-    """Return whether the engine sees a file: the last matching line decides."""
+    """Whether the engine sees a file: the last line about it, or about a folder of it, decides."""
     seen = True
     for pattern in DOCKERIGNORE.read_text("utf-8").split():
         name = pattern.removeprefix("!")
@@ -66,7 +66,7 @@ def is_let_through(path: str) -> bool:
 
 
 def copy_as_the_build_stage_does(folder: Path) -> None:
-    """Return the files that COPY puts into the build stage. Raises if a source is missing."""
+    """What COPY brings into the build stage's working directory. Raises if a source is missing."""
     for line in all_of("COPY", BUILD_STAGE):
         *sources, target = line.split()
         for source in sources:
@@ -78,7 +78,7 @@ def _copy(source: str, target: Path, *, contents: bool) -> None:
     if not files:
         raise FileNotFoundError(f"COPY {source}: no such file gets past .dockerignore")
     for file in files:
-        # COPY copies the contents of a folder, not the folder; a single file may get another name.
+        # A folder's contents are copied, not the folder; a single file may get another name.
         inside = file.relative_to(ROOT / source) if (ROOT / source).is_dir() else Path()
         there = target / inside if contents else target / source
         there.parent.mkdir(parents=True, exist_ok=True)

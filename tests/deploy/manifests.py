@@ -1,4 +1,4 @@
-"""The manifests of deploy/kubernetes, and what a kubelet makes of them for one pod."""
+"""What stands in deploy/kubernetes, and what a kubelet makes of it for one pod."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def labels(thing: Object) -> dict[str, str]:
 
 
 def selects(selector: Mapping[str, str], thing: Object) -> bool:
-    """Return whether a non-empty selector matches an object or a pod's template."""
+    """Whether a selector, empty ones left out, finds an object or a pod's template."""
     return bool(selector) and selector.items() <= labels(thing).items()
 
 
@@ -55,7 +55,7 @@ POD: Final = TEMPLATE["spec"]
 
 
 def environment(ordinal: int) -> dict[str, str]:
-    """Return the variables of a pod as Kubernetes fills them in."""
+    """The variables of a pod, as Kubernetes fills them in."""
     fields = {
         f"metadata.labels['{POD_INDEX}']": str(ordinal + SPEC.get("ordinals", {}).get("start", 0))
     }
@@ -68,7 +68,7 @@ def environment(ordinal: int) -> dict[str, str]:
 
 
 def arguments(ordinal: int) -> argparse.Namespace:
-    """Return a pod's command line, parsed by the exporter; Kubernetes replaces `$(NAME)`."""
+    """A pod's command line, read by the exporter's own parser; `$(NAME)` is Kubernetes's."""
     variables = environment(ordinal)
     given = [
         re.sub(r"\$\((\w+)\)", lambda found: variables[found[1]], each)
@@ -78,7 +78,7 @@ def arguments(ordinal: int) -> argparse.Namespace:
 
 
 def mounted() -> Iterator[tuple[str, Object]]:
-    """Return each volume of the container: its path and its object."""
+    """Each volume of the container: where it is, and the object that it shows."""
     sources = {volume["name"]: volume for volume in POD["volumes"]}
     for mount in CONTAINER["volumeMounts"]:
         source = sources[mount["name"]]
@@ -89,7 +89,7 @@ def mounted() -> Iterator[tuple[str, Object]]:
 
 
 def files() -> dict[str, str]:
-    """Return the files in a pod's volumes: path to text."""
+    """What a pod finds in its volumes: path to text."""
     return {
         f"{path}/{key}": text
         for path, shown in mounted()
@@ -98,7 +98,7 @@ def files() -> dict[str, str]:
 
 
 def at(thing: Any, path: str) -> Any:
-    """Return the value at a kustomize path like `spec.containers.[name=exporter].image`."""
+    """What a kustomize field path such as `spec.containers.[name=exporter].image` leads to."""
     for part in re.findall(r"\[[^\]]+\]|[^.]+", path):
         if part.startswith("["):
             key, _, value = part.strip("[]").partition("=")

@@ -1,4 +1,4 @@
-"""Record the daemon's system calls in `system_calls.txt`, which a test reads.
+"""Record which system calls the daemon makes, into `system_calls.txt`, which a test reads.
 
 `python -m tests.deploy.record_system_calls`, by hand, where strace is installed.
 """
@@ -38,7 +38,7 @@ _HEADER: Final = """\
 
 @asynccontextmanager
 async def _devices() -> AsyncIterator[dict[str, Any]]:
-    """Return a config with devices over HTTP and HTTPS, one by name, and some from file_sd."""
+    """A config with devices over HTTP and HTTPS, one by a name, and some of file_sd."""
     plain, secured = (build_fleet(5, "mixed", scheme=each) for each in ("http", "https"))
     async with serve_fleet(plain) as served, serve_fleet(secured) as served_securely:
         config = served.exporter_config(interval="1s", timeout="1s")
@@ -54,7 +54,7 @@ async def _devices() -> AsyncIterator[dict[str, Any]]:
 
 
 async def _visit(running: DaemonProcess, folder: Path) -> None:
-    """Request every kind of page, as Prometheus and as a browser."""
+    """Ask for every kind of page, as Prometheus does and as a browser."""
     tls = ssl.create_default_context(cafile=folder / "ca.pem")
     for path in _PATHS:
         async with running.session.get(running.url + path, ssl=tls, headers=AS_ALICE) as response:
@@ -63,7 +63,7 @@ async def _visit(running: DaemonProcess, folder: Path) -> None:
 
 
 async def _reload(running: DaemonProcess, folder: Path, trace: Path) -> None:
-    """Reload as the unit's ExecReload does; once with an invalid file, once with a valid one."""
+    """As the unit's ExecReload does, within the same filter; once with a broken file, once well."""
     for number, text in enumerate(["devices: 7", (folder / "config.yaml").read_text("utf-8")]):
         (folder / "config.yaml").write_text(text, "utf-8")
         words = ("strace", "-f", "-qq", "-o", f"{trace}.kill{number}", "/bin/kill", "-HUP")
@@ -89,7 +89,7 @@ async def _life(folder: Path, trace: Path) -> None:
 
 
 def _traced(folder: Path, trace: Path) -> Path:
-    """Return the command under strace; with -D, signals still go to the command."""
+    """The command under strace, which with -D leaves it the process that signals go to."""
     script = folder / "traced"
     script.write_text(f'#!/bin/sh\nexec strace -D -f -qq -o {trace} {COMMAND} "$@"\n', "utf-8")
     script.chmod(stat.S_IRWXU)
@@ -102,7 +102,7 @@ def _calls(trace: Path) -> set[str]:
 
 
 def record() -> str:
-    """Return the file's text: a header, and one system call per line."""
+    """The file's text: a header, and a call a line."""
     with tempfile.TemporaryDirectory() as place:
         folder, trace = Path(place), Path(place) / "trace"
         daemon_process.COMMAND = _traced(folder, trace)

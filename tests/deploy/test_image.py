@@ -1,4 +1,4 @@
-"""The image that the Dockerfile describes matches the project; hadolint accepts it."""
+"""The image that the Dockerfile describes, held against the project; hadolint reads it."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_hadolint_finds_nothing() -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_it_runs_without_privileges() -> None:
+def test_it_runs_as_nobody() -> None:
     assert the("USER") == "65534:65534"
 
 
-def test_the_labels_match_the_project() -> None:
+def test_the_labels_are_the_projects() -> None:
     told = labels()
     assert told["title"] == project()["name"]
     assert told["licenses"] == project()["license"]
@@ -58,14 +58,14 @@ def test_the_labels_match_the_project() -> None:
     assert (told["version"], told["revision"]) == ("$VERSION", "$REVISION")
 
 
-def test_its_command_is_valid() -> None:
+def test_its_command_is_understood() -> None:
     assert json.loads(the("ENTRYPOINT")) == [project()["name"]]
     assert the("EXPOSE") == str(DEFAULT_PORT)
     arguments = make_parser("run", run).parse_args(json.loads(the("CMD")))
     assert arguments.config_file == Path("/etc/axis-ntp-exporter/config.yaml")
 
 
-def test_its_health_check_uses_the_address_it_listens_on() -> None:
+def test_its_health_is_asked_where_it_listens() -> None:
     options, _, command = the("HEALTHCHECK").partition("CMD ")
     program, name, *flags = json.loads(command)
     assert [program] == json.loads(the("ENTRYPOINT"))
@@ -77,7 +77,7 @@ def test_its_health_check_uses_the_address_it_listens_on() -> None:
     assert int(timeout[1]) > healthcheck.TIMEOUT_SECONDS
 
 
-def test_compose_gives_it_no_privileges_and_a_read_only_file_system() -> None:
+def test_compose_gives_it_no_privilege_and_nothing_to_write_to() -> None:
     assert SERVICE["read_only"] is True
     assert SERVICE["cap_drop"] == ["ALL"]
     assert SERVICE["security_opt"] == ["no-new-privileges:true"]

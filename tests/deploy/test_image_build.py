@@ -1,4 +1,4 @@
-"""The build steps of the image, run here with the files of COPY, without an engine."""
+"""How the image is built: its steps, done here, out of what COPY brings. There is no engine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.deploy.dockerfile import (
 
 ENVIRONMENT: Final = "/opt/axis-ntp-exporter"
 WHEELS: Final = "/wheels"
-# Dependencies are not downloaded: this tests the project's own files.
+# What the project needs is not fetched: this is about the project's own files.
 OFFLINE: Final = {"PIP_NO_INDEX": "1", "PIP_NO_DEPS": "1", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
 
 
@@ -37,7 +37,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def environment(context: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Build the environment with the commands of the build stage."""
+    """The environment that the build stage makes of it, by its own commands."""
     place = tmp_path_factory.mktemp("image")
     for line in all_of("RUN", BUILD_STAGE):
         done = subprocess.run(
@@ -53,7 +53,7 @@ def environment(context: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     return Path(f"{place}{ENVIRONMENT}")
 
 
-def test_the_copied_files_are_enough_to_build_the_package(environment: Path) -> None:
+def test_what_is_copied_is_enough_to_build_the_whole_package(environment: Path) -> None:
     [installed] = environment.glob("lib/python*/site-packages/exporter")
     of_the_project = {
         file.relative_to(ROOT / "exporter")
@@ -63,53 +63,51 @@ def test_the_copied_files_are_enough_to_build_the_package(environment: Path) -> 
     assert of_the_project - {file.relative_to(installed) for file in installed.rglob("*")} == set()
 
 
-def test_the_copied_files_include_the_license_and_the_pins(
-    environment: Path, context: Path
-) -> None:
+def test_what_is_copied_brings_the_license_and_the_pins(environment: Path, context: Path) -> None:
     assert list(environment.glob("lib/python*/site-packages/*.dist-info/licenses/LICENSE"))
     pins = (ROOT / "constraints.txt").read_bytes()
     assert (context / "constraints.txt").read_bytes() == pins
 
 
-def test_the_environment_has_no_build_tools_and_no_installer(environment: Path) -> None:
+def test_the_environment_has_nothing_to_build_or_install_with(environment: Path) -> None:
     installed = environment.glob("lib/python*/site-packages/*.dist-info")
     assert [each.name.partition("-")[0] for each in installed] == ["axis_ntp_exporter"]
     assert not list(environment.glob("bin/pip*"))
 
 
-def test_both_stages_use_the_same_slim_python() -> None:
+def test_both_stages_have_the_same_slim_python() -> None:
     images = [all_of("FROM", stage)[0].split()[0] for stage in (BUILD_STAGE, LAST_STAGE)]
     assert len(set(images)) == 1
     assert re.fullmatch(r"python:3\.\d+-slim", images[0])
     assert all_of("FROM", BUILD_STAGE)[0].endswith(" AS build")
 
 
-def test_only_the_package_registry_is_needed() -> None:
+def test_nothing_but_the_package_registry_is_needed() -> None:
     assert {words[0] for words in commands(BUILD_STAGE)} == {"python", "pip"}
     assert not all_of("ADD", INSTRUCTIONS)
     assert not [line for word, line in INSTRUCTIONS if word != "LABEL" and "://" in line]
     assert not [
         line for line in all_of("RUN", INSTRUCTIONS) if "index-url" in line or "git+" in line
     ]
-    # A syntax line would make the engine download a parser of the file.
+    # A syntax line would make the engine fetch a program that reads the file.
     assert not re.search(r"^#\s*syntax\s*=", DOCKERFILE.read_text("utf-8"), re.MULTILINE)
     assert {word for word, _ in BUILD_STAGE} == {"FROM", "WORKDIR", "COPY", "RUN"}
 
 
-def test_every_version_is_pinned() -> None:
+def test_no_version_is_left_to_the_day_of_the_build() -> None:
     fetching = [
         words for words in commands(BUILD_STAGE) if words[0] == "pip" and "--no-index" not in words
     ]
     assert fetching
     for words in fetching:
         assert words[words.index("--constraint") + 1] == "constraints.txt", words
-    # pip's constraints do not apply to isolated builds.
+    # pip's constraints do not reach a build that has an environment of its own.
     backend, build = fetching
     assert (backend[1], backend[-1]) == ("install", "hatchling")
     assert {"wheel", "--no-build-isolation", "--only-binary=:all:", ".[simulator]"} <= set(build)
 
 
-def test_the_last_stage_has_the_environment_without_an_installer() -> None:
+def test_the_last_stage_gets_the_environment_and_loses_its_installer() -> None:
     assert all_of("COPY", LAST_STAGE) == [f"--from=build {ENVIRONMENT} {ENVIRONMENT}"]
     uninstall, remove = commands(LAST_STAGE)
     assert (uninstall[:2], uninstall[-1]) == (["pip", "uninstall"], "pip")

@@ -1,4 +1,4 @@
-"""deploy/kubernetes: valid for Kubernetes and consistent with the exporter. No cluster needed."""
+"""deploy/kubernetes: valid for Kubernetes, and at one with the exporter. No cluster is at hand."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_kustomize_reads_every_file() -> None:
     assert sorted(KUSTOMIZATION["resources"]) == sorted(there)
 
 
-def test_the_base_has_every_object_of_the_exporter_once() -> None:
+def test_the_base_has_what_the_exporter_needs_and_no_object_twice() -> None:
     assert sorted((each["kind"], each["metadata"]["name"]) for each in OBJECTS) == [
         ("ConfigMap", "axis-ntp-exporter"),
         ("PodDisruptionBudget", "axis-ntp-exporter"),
@@ -67,7 +67,7 @@ def test_the_base_has_every_object_of_the_exporter_once() -> None:
     ]
 
 
-def test_the_oldest_and_the_newest_known_kubernetes_are_tested() -> None:
+def test_the_oldest_and_the_newest_known_kubernetes_are_asked() -> None:
     newest = utils.major_minor(utils.latest_version())
     assert (VERSIONS[0], VERSIONS[-1]) == (OLDEST, newest)
 
@@ -109,7 +109,7 @@ def test_the_number_of_shards_is_copied_from_the_number_of_pods() -> None:
 
 
 def config_of_a_pod(folder: Path) -> Config:
-    """Return the config that a pod loads, with its volumes below `folder`."""
+    """The config that a pod loads, its volumes laid out below `folder`."""
     for path, text in files().items():
         file = folder / path.removeprefix("/")
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ def test_a_pod_finds_its_config_and_the_exporter_accepts_it(tmp_path: Path) -> N
     assert config_of_a_pod(tmp_path).devices
 
 
-def test_the_password_comes_from_the_secret(tmp_path: Path) -> None:
+def test_the_password_is_the_secrets(tmp_path: Path) -> None:
     auth = config_of_a_pod(tmp_path).modules["default"].auth
     [secret] = of_kind("Secret")
     assert auth is not None
@@ -132,28 +132,28 @@ def test_the_password_comes_from_the_secret(tmp_path: Path) -> None:
     assert secret["stringData"] == {"password": credentials.password}
 
 
-def test_the_base_polls_only_a_documentation_address(tmp_path: Path) -> None:
+def test_the_base_polls_nobodys_device(tmp_path: Path) -> None:
     for device in config_of_a_pod(tmp_path).devices:
         assert ip_address(device.address) in ip_network("192.0.2.0/24")
 
 
-def test_the_secret_is_a_file_not_a_variable() -> None:
+def test_the_secret_is_a_file_and_no_variable() -> None:
     assert "envFrom" not in CONTAINER
     assert "secretKeyRef" not in str(CONTAINER["env"])
     [volume] = [each for each in POD["volumes"] if "secret" in each]
-    # For the group of fsGroup only: root owns the files.
+    # For the group alone, which is fsGroup's: the files themselves are root's.
     assert volume["secret"]["defaultMode"] == 0o440
     assert "fsGroup" in POD["securityContext"]
 
 
-def test_the_pod_runs_as_the_user_of_the_dockerfile() -> None:
+def test_the_pod_runs_as_the_dockerfiles_user() -> None:
     [(user, group)] = re.findall(r"^USER (\d+):(\d+)$", DOCKERFILE, re.MULTILINE)
     context = POD["securityContext"]
     assert (context["runAsUser"], context["runAsGroup"]) == (int(user), int(group))
     assert context["fsGroup"] == int(group)
 
 
-def test_the_image_is_that_of_the_dockerfile_in_this_version() -> None:
+def test_the_image_is_the_dockerfiles_of_this_version() -> None:
     [name] = re.findall(r"^#   docker build -t (\S+) \.$", DOCKERFILE, re.MULTILINE)
     assert CONTAINER["image"] == f"{name}:{__version__}"
     assert "command" not in CONTAINER
@@ -172,7 +172,7 @@ def test_the_pod_meets_the_restricted_security_standard_and_writes_nothing() -> 
     assert all(mount["readOnly"] for mount in CONTAINER["volumeMounts"])
 
 
-def test_the_pod_has_no_service_account_and_no_foreign_variables() -> None:
+def test_the_pod_has_no_account_in_the_cluster_and_no_variables_of_others() -> None:
     assert POD["automountServiceAccountToken"] is False
     assert POD["enableServiceLinks"] is False
 
@@ -187,7 +187,7 @@ def test_the_port_is_the_exporters() -> None:
 @pytest.mark.parametrize(
     ("probe", "path"), [("livenessProbe", "/-/healthy"), ("readinessProbe", "/-/ready")]
 )
-def test_a_probe_uses_a_path_that_the_exporter_serves(probe: str, path: str) -> None:
+def test_a_probe_asks_what_the_exporter_serves(probe: str, path: str) -> None:
     telemetry = SimpleNamespace(telemetry_path=arguments(0).telemetry_path)
     routes = make_app(cast("WebState", telemetry)).router.resources()
     assert path in {route.canonical for route in routes}
@@ -195,7 +195,7 @@ def test_a_probe_uses_a_path_that_the_exporter_serves(probe: str, path: str) -> 
     assert CONTAINER[probe]["httpGet"] == {"path": path, "port": port["name"]}
 
 
-def test_the_liveness_probe_tolerates_a_stall() -> None:
+def test_a_stall_is_outwaited_before_the_pod_is_killed() -> None:
     probe = CONTAINER["livenessProbe"]
     assert probe["periodSeconds"] * probe["failureThreshold"] >= 60
 
@@ -215,7 +215,7 @@ def test_no_pod_is_throttled() -> None:
 
 
 @pytest.mark.parametrize("service", of_kind("Service"), ids=lambda each: each["metadata"]["name"])
-def test_a_service_includes_all_pods_ready_or_not(service: dict[str, dict[str, object]]) -> None:
+def test_a_service_names_all_pods_ready_or_not(service: dict[str, dict[str, object]]) -> None:
     spec = service["spec"]
     [port] = CONTAINER["ports"]
     assert selects(cast("dict[str, str]", spec["selector"]), TEMPLATE)
@@ -224,7 +224,7 @@ def test_a_service_includes_all_pods_ready_or_not(service: dict[str, dict[str, o
     assert spec["ports"] == [{"name": "metrics", "port": DEFAULT_PORT, "targetPort": port["name"]}]
 
 
-def test_the_stateful_set_selects_its_service_and_its_pods() -> None:
+def test_the_stateful_set_has_its_service_and_its_pods() -> None:
     governing = [each["metadata"]["name"] for each in of_kind("Service")]
     assert SPEC["serviceName"] in governing
     assert selects(SPEC["selector"]["matchLabels"], TEMPLATE)

@@ -1,4 +1,4 @@
-"""The overlay in docs/scaling.md fits the base; kustomize, if installed, builds both."""
+"""The overlay in docs/scaling.md: it fits the base; kustomize, where there is one, builds both."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_it_copies_the_number_of_shards_as_the_base_does() -> None:
     assert OVERLAY["replacements"] == KUSTOMIZATION["replacements"]
 
 
-def test_what_it_changes_exists_in_the_base() -> None:
+def test_what_it_changes_is_there_in_the_base() -> None:
     [image], [replicas] = OVERLAY["images"], OVERLAY["replicas"]
     container = at(STATEFUL_SET, "spec.template.spec.containers.[name=exporter]")
     assert container["image"].partition(":")[0] == image["name"]
@@ -40,7 +40,7 @@ def test_what_it_changes_exists_in_the_base() -> None:
 
 
 @pytest.mark.parametrize(("kind", "data"), [("configMap", "data"), ("secret", "stringData")])
-def test_it_replaces_the_files_of_the_base(kind: str, data: str) -> None:
+def test_it_puts_the_same_files_in_place_of_the_bases(kind: str, data: str) -> None:
     [generator] = OVERLAY[f"{kind}Generator"]
     replaced = named(f"{kind[0].upper()}{kind[1:]}", generator["name"])
     assert generator["behavior"] == "replace"
@@ -61,7 +61,7 @@ def kustomized(folder: Path) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(built.stdout))
 
 
-def test_kustomize_builds_the_base_from_its_files() -> None:
+def test_kustomize_makes_of_the_base_what_its_files_say() -> None:
     def key(each: dict[str, Any]) -> str:
         return f"{each['kind']} {each['metadata']['name']}"
 
@@ -70,7 +70,7 @@ def test_kustomize_builds_the_base_from_its_files() -> None:
 
 @pytest.fixture
 def built(tmp_path: Path) -> dict[str, dict[str, Any]]:
-    """Build the overlay with kustomize; return its objects by kind."""
+    """What kustomize makes of the overlay, by kind."""
     shutil.copytree(FOLDER, tmp_path / "axis-ntp-exporter/deploy/kubernetes")
     overlay = tmp_path / "my-overlay"
     overlay.mkdir()
@@ -88,7 +88,7 @@ def test_the_built_overlay_has_as_many_shards_as_pods(built: dict[str, dict[str,
     assert container["image"].startswith("registry.example/axis-ntp-exporter:")
 
 
-def test_no_placeholder_is_left(built: dict[str, dict[str, Any]]) -> None:
+def test_nothing_of_the_placeholders_is_left(built: dict[str, dict[str, Any]]) -> None:
     assert built["ConfigMap"]["data"] == {"config.yaml": CONFIG}
     assert built["Secret"]["data"] == {"password": "czNjcmV0"}
     assert "stringData" not in built["Secret"]

@@ -1,4 +1,4 @@
-"""The ServiceMonitor, which Kubernetes's own schemas do not contain.
+"""The ServiceMonitor: of the Prometheus operator, so unknown to Kubernetes's own schemas.
 
 Its shape is that of the operator's definition, monitoring.coreos.com/v1 (release 0.84), as far as
 this project uses it.
@@ -15,7 +15,7 @@ from exporter.config.labels import RESERVED_LABELS
 from exporter.system.durations import parse_duration
 from tests.deploy.manifests import arguments, labels, of_kind, selects
 
-# The labels that Prometheus and the operator put on a target.
+# What Prometheus itself and the operator put on a target.
 TARGET_LABELS: Final = {"job", "instance", "namespace", "pod", "container", "service", "endpoint"}
 
 Duration = Annotated[str, Field(pattern=r"^(\d+m)?(\d+s)?$", min_length=1)]
@@ -73,7 +73,7 @@ def test_it_finds_one_service_so_that_no_pod_is_scraped_twice() -> None:
     assert ENDPOINT.port in {port["name"] for port in service["spec"]["ports"]}
 
 
-def test_the_job_is_named_after_the_exporter() -> None:
+def test_the_job_is_called_as_the_exporter() -> None:
     [service] = FOUND
     assert labels(service)[SPEC.job_label] == "axis-ntp-exporter"
 
@@ -87,7 +87,7 @@ def test_it_scrapes_as_often_as_the_alerts_need() -> None:
     assert parse_duration(ENDPOINT.scrape_timeout) <= interval <= 120
 
 
-def test_an_instance_keeps_its_name_after_a_restart() -> None:
+def test_an_instance_is_called_alike_after_a_restart() -> None:
     [relabeling] = ENDPOINT.relabelings
     assert relabeling.target_label == "instance"
     assert relabeling.source_labels == [
@@ -97,9 +97,9 @@ def test_an_instance_keeps_its_name_after_a_restart() -> None:
     assert relabeling.separator == "/"
 
 
-def test_a_device_label_cannot_impersonate_another_exporter() -> None:
+def test_a_device_cannot_pass_for_another_exporter() -> None:
     assert ENDPOINT.honor_labels is False
 
 
-def test_no_series_has_a_label_of_the_target() -> None:
+def test_no_series_of_ours_has_a_label_that_the_target_has() -> None:
     assert not TARGET_LABELS & {*RESERVED_LABELS, "version", "mechanism", "le"}

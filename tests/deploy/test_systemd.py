@@ -1,4 +1,4 @@
-"""The systemd unit: valid, hardened as documented, and sufficient for the daemon."""
+"""The systemd unit: understood, hardened as the docs say, and what the daemon needs is allowed."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DEPLOYMENT: Final = (ROOT / "docs/deployment.md").read_text("utf-8")
 
 
 def settings() -> dict[str, list[str]]:
-    """Return the unit's settings, each with its values in order."""
+    """The unit's settings, each with its values in their order."""
     found = defaultdict(list)
     for line in UNIT.read_text("utf-8").splitlines():
         name, equals, value = line.partition("=")
@@ -42,7 +42,7 @@ SETTINGS: Final = settings()
 
 
 def arguments() -> argparse.Namespace:
-    """Return the daemon's command line, parsed by its own parser."""
+    """The daemon's command line, read by its own parser."""
     [command] = SETTINGS["ExecStart"]
     return make_parser("run", run).parse_args(shlex.split(command)[1:])
 
@@ -52,8 +52,8 @@ def analyze(*words: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run([program, *words], capture_output=True, text=True, check=False)
 
 
-def test_systemd_accepts_every_line(tmp_path: Path) -> None:
-    # The path of the command is not part of this check.
+def test_systemd_understands_every_line(tmp_path: Path) -> None:
+    # Where the command is installed is not systemd's grammar.
     there = tmp_path / UNIT.name
     [command] = SETTINGS["ExecStart"]
     installed = shutil.which("true")
@@ -64,20 +64,20 @@ def test_systemd_accepts_every_line(tmp_path: Path) -> None:
 
 
 def exposure(unit: Path) -> float:
-    """Return systemd's exposure level of a unit file: of 10, less is better."""
+    """The level that systemd gives a unit's file: of 10, less is better."""
     analyzed = analyze("security", "--offline=true", "--no-pager", unit)
     measured = re.search(r"exposure level for \S+: ([\d.]+)", analyzed.stdout)
     assert measured is not None, analyzed
     return float(measured[1])
 
 
-def test_its_exposure_is_at_most_that_of_the_docs() -> None:
+def test_its_exposure_is_what_the_docs_say_or_less() -> None:
     told = re.search(r"exposure\s+level ([\d.]+)", DEPLOYMENT)
     assert told is not None
     assert exposure(UNIT) <= float(told[1])
 
 
-def test_its_exposure_with_limited_networks_is_at_most_that_of_the_docs(tmp_path: Path) -> None:
+def test_its_exposure_with_the_networks_named_is_what_the_docs_say_or_less(tmp_path: Path) -> None:
     told = re.search(
         r"`(IPAddressDeny=any)` and `(IPAddressAllow=)`.*\(([\d.]+) then\)", DEPLOYMENT
     )
@@ -89,7 +89,7 @@ def test_its_exposure_with_limited_networks_is_at_most_that_of_the_docs(tmp_path
 
 
 def group(name: str) -> set[str]:
-    """Return the system calls of one of systemd's groups, nested groups included."""
+    """The system calls of one of systemd's groups, those of the groups in it included."""
     listed = analyze("syscall-filter", "--no-pager", name)
     assert listed.returncode == 0, listed
     lines = [line.strip() for line in listed.stdout.splitlines()[1:]]
@@ -101,23 +101,23 @@ def expanded(names: Iterable[str]) -> set[str]:
 
 
 def allowed_calls() -> set[str]:
-    """Return the allowed system calls: lines add, or with a tilde remove, in order."""
+    """What the unit's filter lets through: its lines add and, with a tilde, take away in turn."""
     allowed: set[str] = set()
     for line in SETTINGS["SystemCallFilter"]:
         named = expanded(line.removeprefix("~").split())
         allowed = allowed - named if line.startswith("~") else allowed | named
-    # systemd never forbids these.
+    # systemd itself never forbids these.
     return allowed | group("@default")
 
 
-def test_its_filter_allows_every_recorded_system_call_of_the_daemon() -> None:
+def test_its_filter_lets_every_system_call_through_that_the_daemon_was_seen_to_make() -> None:
     recorded = RECORDED_CALLS.read_text("utf-8").splitlines()
     made = {line for line in recorded if not line.startswith("#")}
     assert {"execve", "sendto", "clock_adjtime", "exit_group"} <= made
     assert made - allowed_calls() == set()
 
 
-def test_its_filter_forbids_privileged_system_calls() -> None:
+def test_its_filter_forbids_what_needs_a_superuser() -> None:
     assert SETTINGS["SystemCallFilter"][0] == "@system-service"
     forbidden = group("@privileged") | group("@resources") | group("@mount") | group("@debug")
     assert (
@@ -125,19 +125,19 @@ def test_its_filter_forbids_privileged_system_calls() -> None:
     )
 
 
-def test_it_may_use_ipv4_ipv6_and_the_systemd_socket_only() -> None:
+def test_it_may_talk_by_ip_of_both_versions_and_to_systemd_and_by_nothing_else() -> None:
     [families] = SETTINGS["RestrictAddressFamilies"]
     assert set(families.split()) == {"AF_INET", "AF_INET6", "AF_UNIX"}
 
 
-def test_a_reload_sends_the_signal_that_reloads_the_daemon() -> None:
+def test_a_reload_is_the_signal_that_the_daemon_reloads_at() -> None:
     [command] = SETTINGS["ExecReload"]
     program, number, process = shlex.split(command)
     assert (program, process) == ("/bin/kill", "$MAINPID")
     assert signal.Signals[f"SIG{number.removeprefix('-')}"] is signal.SIGHUP
 
 
-def test_it_may_read_the_files_of_proc_for_the_process_series() -> None:
+def test_it_may_read_of_proc_what_the_process_series_are_made_of() -> None:
     assert "ProcSubset" not in SETTINGS
     assert SETTINGS["ProtectProc"] == ["invisible"]
 
@@ -147,13 +147,13 @@ def test_it_may_read_whether_the_clock_is_synchronized() -> None:
     assert "ProtectClock" not in SETTINGS
 
 
-def test_it_may_open_files_for_50000_devices() -> None:
+def test_it_may_open_a_file_for_each_of_50000_devices() -> None:
     [limit] = SETTINGS["LimitNOFILE"]
     assert int(limit) >= 50_000 + SPARE_FILES
 
 
 @pytest.mark.parametrize("folder", ["etc", "opt"])
-def test_the_docs_install_it_where_the_unit_expects_it(folder: str) -> None:
+def test_the_docs_install_it_where_the_unit_looks(folder: str) -> None:
     [command] = SETTINGS["ExecStart"]
     [credential] = SETTINGS["LoadCredential"]
     assert arguments().config_file == Path("/etc/axis-ntp-exporter/config.yaml")
@@ -163,7 +163,7 @@ def test_the_docs_install_it_where_the_unit_expects_it(folder: str) -> None:
     assert all(path in DEPLOYMENT for path in named)
 
 
-def test_the_credential_has_the_name_in_the_config_of_the_docs() -> None:
+def test_the_credential_has_the_name_that_the_docs_config_asks_for() -> None:
     [credential] = SETTINGS["LoadCredential"]
     name = credential.partition(":")[0]
     assert f"${{CREDENTIALS_DIRECTORY}}/{name}" in UNIT.read_text("utf-8")
@@ -175,7 +175,7 @@ def drop_in_for_the_web_config() -> str:
     return str(block)
 
 
-def test_the_drop_in_of_the_docs_loads_every_file_of_the_example_web_config() -> None:
+def test_the_docs_drop_in_loads_every_file_that_the_example_web_config_names() -> None:
     tls = yaml.safe_load(WEB_CONFIG.read_text("utf-8"))["tls_server_config"]
     named = {value for key, value in tls.items() if key.endswith("_file")}
     loaded = re.findall(r"LoadCredential=(\S+):/etc/axis-ntp-exporter/(\S+)", DEPLOYMENT)
@@ -184,8 +184,8 @@ def test_the_drop_in_of_the_docs_loads_every_file_of_the_example_web_config() ->
     assert "${CREDENTIALS_DIRECTORY}/web-config.yml" in drop_in_for_the_web_config()
 
 
-def test_the_unit_expects_ready_and_watchdog_notifications() -> None:
+def test_it_is_told_when_the_daemon_is_ready_and_whether_it_lives() -> None:
     assert SETTINGS["Type"] == ["notify"]
     assert SETTINGS["WatchdogSec"] == ["60s"]
-    # With it, the watchdog's SIGABRT writes the stack to the journal.
+    # A watchdog's SIGABRT then leaves the stack in the journal.
     assert "PYTHONFAULTHANDLER=1" in SETTINGS["Environment"]
