@@ -1,4 +1,4 @@
-# The daemon in a slim image: no build tools, no shell needed, not root, nothing written.
+# The daemon in a slim image: without build tools, not as root, writes nothing, needs no shell.
 #   docker build -t axis-ntp-exporter .
 #   docker run --read-only --cap-drop=ALL --security-opt=no-new-privileges -p 10123:10123 \
 #     -v ./config.yaml:/etc/axis-ntp-exporter/config.yaml:ro axis-ntp-exporter
@@ -7,9 +7,9 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY exporter exporter
-# The build backend comes first, from the same pins, as one of the build's own would not. Only wheels
-# are fetched: nothing else is built here. The pip of this stage then installs, offline, into an
-# environment that has none itself.
+# Install the build backend first, so that it has the pinned version too. Only wheels are downloaded:
+# nothing else is built here. The pip of this stage then installs offline into an environment that has
+# no pip itself.
 RUN pip install --no-cache-dir --root-user-action=ignore --constraint constraints.txt hatchling \
     && pip wheel --no-cache-dir --no-build-isolation --only-binary=:all: \
         --constraint constraints.txt --wheel-dir /wheels '.[simulator]' \
@@ -17,7 +17,7 @@ RUN pip install --no-cache-dir --root-user-action=ignore --constraint constraint
     && pip --python /opt/axis-ntp-exporter/bin/python install --no-cache-dir --no-index /wheels/*.whl
 
 FROM python:3.13-slim
-# Python's own image has a pip, and the wheel of one: nothing is to be installed here any more.
+# Remove pip, and the wheel of pip that Python contains: nothing is installed in this image.
 RUN pip uninstall --yes --no-cache-dir --root-user-action=ignore pip \
     && python -c "import ensurepip, shutil; shutil.rmtree(ensurepip.__path__[0])"
 COPY --from=build /opt/axis-ntp-exporter /opt/axis-ntp-exporter
@@ -34,7 +34,7 @@ ENV PATH=/opt/axis-ntp-exporter/bin:$PATH \
     PYTHONDONTWRITEBYTECODE=1
 USER 65534:65534
 EXPOSE 10123
-# Over HTTP or TLS, whichever the daemon speaks. Another --web.listen-address wants another one.
+# Works with HTTP and TLS. Another --web.listen-address needs another health check.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=30s --retries=3 \
     CMD ["axis-ntp-exporter", "healthcheck"]
 ENTRYPOINT ["axis-ntp-exporter"]

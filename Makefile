@@ -1,53 +1,59 @@
-# Two commands need nothing but Python 3.11+ and make: `make demo` and `make test`.
+# Two commands that need only Python 3.11+ and make: `make demo` and `make test`.
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
+# The port of `make demo`. Not taken from the environment, where PORT often means something else.
+PORT    = 10123
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit bench dashboards alerts-table picture clean
+.PHONY: help demo test lint format types unit bench dashboards docs alerts-table \
+        picture format clean
 
-help: ## say what there is
+help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
 
-demo: $(VENV)/.demo-installed ## run the exporter on a simulated fleet and say where to look
-	$(BIN)/axis-ntp-exporter demo
+demo: $(VENV)/.demo-installed ## run the exporter on simulated devices; other port: make demo PORT=10124
+	$(BIN)/axis-ntp-exporter demo --web.listen-address=127.0.0.1:$(PORT)
 
-test: lint types unit ## everything CI runs: lint, types, all tests
+test: lint types unit ## run everything that CI runs: lint, types, unit
 
-lint: $(VENV)/.dev-installed ## ruff, rules and format
+lint: $(VENV)/.dev-installed ## check rules and format with ruff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
-types: $(VENV)/.dev-installed ## mypy, strict
+types: $(VENV)/.dev-installed ## check types with mypy, strict
 	$(BIN)/mypy
 
-unit: $(VENV)/.dev-installed ## all tests
+unit: $(VENV)/.dev-installed ## run all tests
 	$(BIN)/pytest
 
-bench: $(VENV)/.dev-installed ## measure, and print the tables that the docs show
+bench: $(VENV)/.dev-installed ## measure performance and print the tables of docs/performance.md
 	$(BIN)/python -m bench
 
-dashboards: $(VENV)/.dev-installed ## make the dashboards' JSON from their code
+dashboards: $(VENV)/.dev-installed ## generate the dashboards' JSON from grafana/generate
 	$(BIN)/python -m grafana.generate
 
-alerts-table: $(VENV)/.dev-installed ## measure the scenarios of docs/alerting.md anew, into its table
+docs: $(VENV)/.dev-installed ## update the tables in README.md and docs/ that come from the code
+	$(BIN)/python -m tests.docs.tables
+
+alerts-table: $(VENV)/.dev-installed ## measure the alert scenarios again and update docs/alerting.md
 	AXIS_NTP_ALERTING_TABLE=docs/alerting.md $(BIN)/pytest tests/alerting/test_end_to_end.py
 
-picture: $(VENV)/.dev-installed ## photograph the demo for the docs, with chromium, in some minutes
+picture: $(VENV)/.dev-installed ## take the screenshots of the docs with Chromium (some minutes)
 	$(BIN)/python -m tests.web.pages.pictures docs/images
 
-format: $(VENV)/.dev-installed ## let ruff mend what it can
+format: $(VENV)/.dev-installed ## fix and format the code with ruff
 	$(BIN)/ruff check --fix-only .
 	$(BIN)/ruff format .
 
-clean: ## remove what the other targets made
+clean: ## remove everything the other targets created
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
 $(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "axis-ntp-exporter needs Python 3.11 or newer; say which: make PYTHON=python3.12")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "axis-ntp-exporter needs Python 3.11 or newer; try: make PYTHON=python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
-# The build backend is installed first, from the same pins, as a build of its own would not be.
+# Install the build backend first, so that it has the pinned version too.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 $(VENV)/.demo-installed: pyproject.toml constraints.txt | $(BIN)/python

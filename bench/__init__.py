@@ -1,1 +1,1 @@
-"""Measurements, printed as the tables that the docs show. Run by `make bench`."""
+"""Performance measurements, printed as the tables of docs/performance.md: `make bench`."""

@@ -1,4 +1,4 @@
-"""`make bench`: every number that the docs promise, measured on this machine."""
+"""`make bench`: measures every number of docs/performance.md on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PARTS: Final = {
     "poll": poll_cost.rows,
     "fleet": big_fleet.rows,
 }
-"""What is measured, by the name that `python -m bench NAME …` takes."""
+"""The parts of the benchmark, by their name for `python -m bench NAME …`."""
 
 
 def _machine() -> str:
@@ -33,7 +33,7 @@ def _machine() -> str:
             model = line.partition(": ")[2]
             break
     commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - whatever git there is
+        ["git", "rev-parse", "--short", "HEAD"],  # noqa: S607 - any git will do
         capture_output=True,
         text=True,
         check=False,
@@ -44,7 +44,7 @@ def _machine() -> str:
 
 
 def main(names: list[str]) -> None:
-    """Print the tables of the parts called `names`, of all where there are none."""
+    """Print the tables of the named parts, or of all parts without names."""
     print(_machine())
     missed = [name for name in names or PARTS if not _measure(name)]
     if missed:
@@ -56,7 +56,7 @@ def _measure(name: str) -> bool:
     try:
         print_table(PARTS[name]())
     except pytest.skip.Exception as missing:
-        # What the tests skip without a real program cannot be measured without it either.
+        # A real program is missing: tests skip, and the benchmark cannot measure.
         print(f"\n{name}: {missing}", flush=True)
         return False
     return True

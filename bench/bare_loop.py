@@ -1,9 +1,9 @@
-"""What polling costs at the least: aiohttp, one task a device, nothing kept and nothing exposed.
+"""The minimum cost of polling: aiohttp, one task per device, nothing kept, nothing exported.
 
     python -m bench.bare_loop CONFIG WARM_UP_SECONDS SECONDS
 
-asks every device of an exporter's config once per interval, with Digest or Basic as the scheme
-has it, reads the JSON, and prints the microseconds of CPU that a poll took in those seconds.
+polls every device of an exporter's config once per interval, with Digest over HTTP or Basic over
+HTTPS, reads the JSON, and prints the CPU microseconds per poll during those seconds.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _md5(text: str) -> str:
 
 
 class BareLoop:
-    """Polls until it is cancelled; `polls` counts."""
+    """Polls until it is cancelled; `polls` counts the polls."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         module = config["modules"]["default"]
@@ -47,7 +47,7 @@ class BareLoop:
         self.polls = 0
 
     async def run(self) -> None:
-        """Poll every device for ever."""
+        """Poll every device until cancelled."""
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -70,13 +70,13 @@ class BareLoop:
             due += self.interval_seconds
 
     async def _authorization(self, session: aiohttp.ClientSession, url: str) -> Callable[[], str]:
-        """What makes the header for each request; Digest by hand, the least that it takes."""
+        """Return a function that makes the header of each request, with a minimal Digest."""
         user, password = self.account
         if self.scheme == "https":
             basic = aiohttp.encode_basic_auth(user, password)
             return lambda: basic
-        async with session.post(url, json=_REQUEST) as refusal:
-            challenge = dict(_PAIR.findall(refusal.headers["WWW-Authenticate"]))
+        async with session.post(url, json=_REQUEST) as rejection:
+            challenge = dict(_PAIR.findall(rejection.headers["WWW-Authenticate"]))
         realm, nonce = challenge["realm"], challenge["nonce"]
         secret, what = _md5(f"{user}:{realm}:{password}"), _md5(f"POST:{_PATH}")
         counter = itertools.count(1)
@@ -93,7 +93,7 @@ class BareLoop:
 
 
 async def measure(config: dict[str, Any], warm_up_seconds: float, seconds: float) -> None:
-    """Poll, and print what one poll costs, in microseconds of CPU."""
+    """Poll, and print the CPU microseconds per poll."""
     loop = BareLoop(config)
     polling = asyncio.create_task(loop.run())
     await asyncio.sleep(warm_up_seconds)

@@ -1,9 +1,9 @@
-"""Ten thousand devices for five minutes, a tenth of them hanging: who is polled late.
+"""Lateness, skipped polls and memory with ten thousand devices, a tenth of them hung.
 
-Four daemons run side by side on one core: one left alone, one that Prometheus scrapes every 5 s,
-and two with nobody hanging that keep ten thousand connections, plain ones and TLS. Each has less
-than the machine to itself. The five minutes begin with the daemons, so the polls of the first
-interval are in the lateness; polls skipped are counted from when every device was polled once.
+Four daemons run side by side on one core for five minutes: one alone, one that Prometheus scrapes
+every 5 s, and two without hung devices that keep ten thousand connections, plain and TLS. None has
+the whole machine to itself. The five minutes begin with the daemons, so the lateness includes the
+polls of the first interval; skipped polls are counted after every device was polled once.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LATENESS: Final = "axis_ntp_exporter_poll_lateness_seconds_bucket"
 
 
 def rows() -> Iterator[Row]:
-    """Lateness, polls skipped and memory."""
+    """Measure lateness, skipped polls and memory."""
     with TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
         alone = stack.enter_context(_with_hanging(folder, network=10))
@@ -96,7 +96,7 @@ def _scraped_every_5s(measured: Measured, folder: Path) -> Iterator[None]:
 
 
 def _account(measured: Measured) -> dict[str, tuple[float, float]]:
-    """Of each device: how many polls it had, and when its next one is due (Unix seconds)."""
+    """Return each device's number of polls and the due time of the next one (Unix seconds)."""
     found = measured.samples(_NEXT, _POLLS)
     polls = {labels["device"]: value for labels, value in found[_POLLS]}
     return {labels["device"]: (polls[labels["device"]], due) for labels, due in found[_NEXT]}
@@ -120,7 +120,7 @@ def _skipped(before: tuple[float, float], after: tuple[float, float]) -> int:
 
 
 def _quantile(share: float, buckets: list[tuple[dict[str, str], float]]) -> float:
-    """As Prometheus's histogram_quantile, within the bucket in a straight line."""
+    """Compute a quantile like Prometheus's histogram_quantile: linear within a bucket."""
     bounds = sorted((float(labels["le"]), count) for labels, count in buckets)
     wanted = share * bounds[-1][1]
     lower, below = 0.0, 0.0
@@ -132,12 +132,12 @@ def _quantile(share: float, buckets: list[tuple[dict[str, str], float]]) -> floa
 
 
 def _visit(measured: Measured) -> None:
-    """Do what makes a daemon take memory beside polling: scrapes, and a look at its page."""
+    """Make the requests that take memory besides polling: scrapes and the status page."""
     for path in ("/metrics", "/metrics", "/metrics", "/"):
         measured.daemon.get(path)
 
 
 def _memory_row(measured: Measured, how: str, bar: float) -> Row:
     what = f"resident memory at {DEVICES:,} devices, {how}"
-    peak = f"{measured.most_resident_megabytes():.0f} MB at most"
+    peak = f"{measured.most_resident_megabytes():.0f} MB peak"
     return at_most(what, measured.resident_megabytes(), bar, " MB", peak)

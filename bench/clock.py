@@ -1,4 +1,4 @@
-"""How precisely clocks are read: the table of docs/clock.md, measured against the truth."""
+"""Precision of measured offsets: the table of docs/clock.md, compared with the true offset."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def _row(case: str, half_width_seconds: float, bar_seconds: float, missed: int) 
 
 
 async def loopback(case: str, polls: int, bar_seconds: float, *, secure: bool) -> Row:
-    """Poll a simulated device over loopback, a second apart, as the daemon does."""
+    """Poll a simulated device over loopback every second, as the daemon does."""
     device = SimulatedDevice("bench")
     device.clock.offset_seconds = TRUE_OFFSET_SECONDS
     tls = make_identity(device.mac).server_context() if secure else None
@@ -75,7 +75,7 @@ def _client(session: Session, address: str, *, secure: bool) -> NtpClient:
 
 
 def simulated(case: str, polls: int, bar_seconds: float, drift_ppm: float) -> Row:
-    """Poll in simulated time, 60 s apart, many times over; the worst counts."""
+    """Poll in simulated time every 60 s, in many runs; report the worst."""
     widest, missed = 0.0, 0
     for seed in range(RUNS):
         rng = random.Random(seed)  # noqa: S311 - repeatable, not secret
@@ -87,7 +87,7 @@ def simulated(case: str, polls: int, bar_seconds: float, drift_ppm: float) -> Ro
 
 
 def steps(size_seconds: float) -> Row:
-    """Let a settled clock jump, many times over; the slowest to be seen counts."""
+    """Step a settled clock in many runs; report the slowest detection."""
     slowest, missed = 0, 0
     for seed in range(RUNS):
         poller = Poller(Truth(0), 60.0, random.Random(seed))  # noqa: S311 - repeatable, not secret
@@ -103,7 +103,7 @@ def steps(size_seconds: float) -> Row:
 
 
 async def apache() -> Row:
-    """Poll the real Apache, whose clock is put off, once with each of several new clients."""
+    """Poll a real Apache with a wrong clock, once with each of several new clients."""
     widest, missed = 0.0, 0
     settings = ApacheSettings(env=faked_wall_clock(FAKETIME=f"{TRUE_OFFSET_SECONDS:+}"))
     with TemporaryDirectory() as folder, running_apache(settings, Path(folder)) as device:
@@ -121,7 +121,7 @@ async def apache() -> Row:
 
 
 def rows() -> Iterator[Row]:
-    """Every row, measured when it is asked for."""
+    """Yield every row as it is measured."""
     yield asyncio.run(loopback("Digest over HTTP, 1 poll", 1, 0.005, secure=False))
     yield asyncio.run(apache())
     case = "Date only, TLS + Basic, 1 s polls, 12 polls"

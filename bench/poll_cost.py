@@ -1,4 +1,4 @@
-"""What a poll costs in the daemon, against a bare aiohttp loop and against a small fleet."""
+"""CPU per poll of the daemon, compared with a bare aiohttp loop and with a small fleet."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MOST_OF_SMALL: Final = 1.15
 
 
 def rows() -> Iterator[Row]:
-    """CPU per poll, as ratios within this run."""
+    """Measure CPU per poll, as ratios within this run."""
     yield _against_bare(
         "CPU per poll, digest over HTTP, kept connection", 250, network=1, scheme="http"
     )
@@ -48,15 +48,15 @@ def _against_bare(what: str, devices: int, network: int, **flags: str) -> Row:
         config = polled_every(fleet, "250ms")
         pairs = [_pair(config, Path(name), number) for number in range(ROUNDS)]
     ours, bare = median(pair[0] for pair in pairs), median(pair[1] for pair in pairs)
-    # Each by each, for the machine is not as fast in one minute as in the next; and the median
-    # leaves out a round in which it had something else to do.
+    # Ratio per pair, because the speed of the machine varies from minute to minute. The median
+    # ignores rounds in which the machine was busy.
     ratio = median(pair[0] / pair[1] for pair in pairs)
     note = f"median of {ROUNDS}; {ours:.0f} µs, bare {bare:.0f} µs"
     return at_most(what, ratio, MOST_OF_BARE, " x bare", note)
 
 
 def _pair(config: dict[str, Any], folder: Path, number: int) -> tuple[float, float]:
-    """Ours and the bare loop's, one just after the other, in turns; microseconds."""
+    """Measure our cost and the bare loop's in microseconds, in alternating order."""
     if number % 2:
         ours = _ours(config, folder / f"daemon-{number}")
         return ours, bare_loop_cpu_per_poll(config, folder, SECONDS)
@@ -71,7 +71,7 @@ def _ours(config: dict[str, Any], folder: Path) -> float:
 
 
 def _against_small() -> Row:
-    """Ten thousand devices every 10 s, and a hundred every 100 ms: a thousand polls a second."""
+    """Compare 10,000 devices every 10 s with 100 every 100 ms: both are 1,000 polls a second."""
     costs = {}
     with TemporaryDirectory() as name:
         for network, (count, interval) in enumerate(((10_000, "10s"), (100, "100ms")), start=3):

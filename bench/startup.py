@@ -1,4 +1,4 @@
-"""How long it takes until there is an answer."""
+"""Time until the first response."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ TRIES: Final = 3
 
 
 def rows() -> Iterator[Row]:
-    """The best of three, as whoever starts it would see them."""
-    first = min(_until_the_first_answer() for _ in range(TRIES))
-    yield at_most(f"start to first `/metrics` answer, {DEVICES:,} devices", first, 3, " s")
+    """Measure the best of three, from the start of the process."""
+    first = min(_seconds_to_first_response() for _ in range(TRIES))
+    yield at_most(f"start to first `/metrics` response, {DEVICES:,} devices", first, 3, " s")
     version = min(_version_seconds() for _ in range(TRIES))
     yield at_most("`--version`", version, 0.3, " s")
 
 
-def _until_the_first_answer() -> float:
+def _seconds_to_first_response() -> float:
     devices = [
         {"address": f"127.9.{n >> 8}.{n & 255}:1", "name": f"camera-{n}", "labels": {"site": "hq"}}
         for n in range(DEVICES)

@@ -1,4 +1,4 @@
-"""What a measurement gave against its bar, as a row of a Markdown table."""
+"""Measurements and their limits, as rows of a Markdown table."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Row(NamedTuple):
-    """What was measured, what it gave, its bar, and whether it kept to it."""
+    """What was measured, the result, its limit, and whether the result is within the limit."""
 
     what: str
     measured: str
@@ -15,18 +15,18 @@ class Row(NamedTuple):
     met: bool
 
     def __str__(self) -> str:
-        """The row of the table."""
+        """Return the row of the table."""
         return f"| {self.what} | {self.measured} | {self.bar} | {'yes' if self.met else 'NO'} |"
 
 
 def print_table(rows: Iterable[Row]) -> None:
-    """Print each row when it is measured."""
+    """Print each row as it is measured."""
     print("| what | measured | bar | met |\n| --- | --- | --- | --- |", flush=True)
     for row in rows:
         print(row, flush=True)
 
 
 def at_most(what: str, measured: float, bar: float, unit: str, note: str = "") -> Row:
-    """A row whose measure must not be above its bar; both in `unit`."""
+    """Return a row whose measurement must not exceed its limit; both in `unit`."""
     shown = f"{measured:.3g}{unit}" + (f" ({note})" if note else "")
     return Row(what, shown, f"≤ {bar:g}{unit}", measured <= bar)

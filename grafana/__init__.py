@@ -1,1 +1,1 @@
-"""What Grafana, Prometheus and their users get: dashboards, rules, provisioning."""
+"""Files for Grafana and Prometheus: dashboards, rules, provisioning."""

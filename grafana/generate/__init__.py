@@ -1,4 +1,4 @@
-"""Makes the dashboards' JSON: `python -m grafana.generate`."""
+"""Generates the dashboards' JSON: `python -m grafana.generate`."""
 
 from __future__ import annotations
 
@@ -14,6 +14,6 @@ FOLDER: Final = Path(__file__).parents[1] / "dashboards"
 
 
 def files() -> dict[Path, str]:
-    """Every dashboard's file, named by its uid, and what belongs in it."""
+    """Return the text of every dashboard's file, which is named after its uid."""
     boards = (fleet(), device(), exporter())
     return {FOLDER / f"{board.build().uid}.json": as_json(board) for board in boards}

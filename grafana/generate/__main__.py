@@ -1,4 +1,4 @@
-"""Writes the dashboards' files."""
+"""Write the dashboards' files."""
 
 from __future__ import annotations
 

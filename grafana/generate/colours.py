@@ -1,4 +1,4 @@
-"""What a value's colour means: the alerts' limits, the states of a device."""
+"""Colours of values: the alert thresholds and the states of a device."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ORANGE: Final = "orange"
 RED: Final = "red"
 
 Steps = Sequence[tuple[float | None, str]]
-"""Colours, and the value from which on each holds; `None` is below all."""
+"""Pairs of a lower bound and the colour from there on; `None` is minus infinity."""
 
 PLAIN: Final[Steps] = ((None, "text"),)
 NONE_IS_GOOD: Final[Steps] = ((None, GREEN), (1, ORANGE))
@@ -31,7 +31,7 @@ BEYOND_SKEW: Final[Steps] = (
 
 
 def either_side(warning: float, critical: float) -> Steps:
-    """The colours of a value that may be off to both sides."""
+    """Return the colours of a value that may be off in both directions."""
     return (
         (None, RED),
         (-critical, ORANGE),
@@ -45,7 +45,7 @@ SKEW: Final = either_side(SKEW_WARNING_SECONDS, SKEW_CRITICAL_SECONDS)
 OFFSET: Final = either_side(OFFSET_WARNING_SECONDS, OFFSET_CRITICAL_SECONDS)
 
 Value = tuple[str, str]
-"""What a number means: a text and its colour."""
+"""The text and the colour of a number."""
 
 STATES: Final[Mapping[int, Value]] = {
     0: ("fine", GREEN),
@@ -57,6 +57,6 @@ STATES: Final[Mapping[int, Value]] = {
     6: ("clock far off", "dark-orange"),
     7: ("polls fail", "red"),
 }
-"""The states that `promql.state` tells."""
+"""The values of `promql.state`."""
 
 YES_NO: Final[Mapping[int, Value]] = {0: ("no", RED), 1: ("yes", GREEN)}

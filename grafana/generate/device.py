@@ -1,4 +1,4 @@
-"""One device, or a few, closely."""
+"""The dashboard for one device or a few."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from grafana.generate.promql import LINES, ROWS, at_most, devices, latest
 from grafana.generate.thresholds import FEW_SERVERS, OVERDUE_SECONDS
 
 _NAMED: Final = "{{device}} ({{instance}})"
-_SEVERAL: Final = f"At most {LINES} lines: choose devices on top."
-_WORST: Final = "Of several devices, the worst."
+_SEVERAL: Final = f"At most {LINES} lines: choose devices at the top."
+_WORST: Final = "With several devices: the worst."
 
 _POINTS: Final = 200
-"""Most points of the state over time, which asks for a lot at each."""
+"""Maximum points of the state over time: each point is an expensive query."""
 
 _ONE: Final = f"abs({latest(promql.CLOCK_OFFSET)}) or {latest(promql.UP)} * 0"
-"""Ranks the device with the worst clock first; there is one even if no clock is known."""
+"""Ranks the device with the worst clock first; never empty, even if no clock is known."""
 
 
 def device() -> dashboard.Dashboard:
-    """The dashboard `axis-ntp-device`."""
-    text = "What a device says of its clock, and what its clock says."
+    """Return the dashboard `axis-ntp-device`."""
+    text = "Reported and measured clock offset, NTP settings and polls of single devices."
     board = skeleton(DEVICE, "Axis NTP / Device", text)
     board = with_devices(with_exporters(board, "axis_ntp_up"), "axis_ntp_up")
     board = with_annotation(board, _steps())
@@ -43,13 +43,13 @@ def device() -> dashboard.Dashboard:
 
 
 def _steps() -> Annotation:
-    jumped = f"increase({promql.STEPS}[$__rate_interval]) > 0"
+    stepped = f"increase({promql.STEPS}[$__rate_interval]) > 0"
     rank = f"increase({promql.STEPS}[$__range] @ end())"
     return Annotation(
         "Clock steps",
-        at_most(LINES, jumped, rank),
+        at_most(LINES, stepped, rank),
         title="Clock step",
-        text="The clock of {{device}} jumped, as {{instance}} saw it.",
+        text="The clock of {{device}} stepped, as measured by {{instance}}.",
     )
 
 
@@ -57,52 +57,58 @@ def _clock_now() -> Sequence[stat.Panel]:
     uncertainty = at_most(1, promql.UNCERTAINTY, f"abs({promql.CLOCK_OFFSET})")
     return [
         panels.meaning(
-            "State now", f"The worst that is wrong. {_WORST}", _max(promql.state()), STATES
+            "State now",
+            "Most severe problem across the selected devices.",
+            _max(promql.state()),
+            STATES,
         ),
         panels.number(
-            "Clock offset",
-            f"The clock less the exporter host's, seen from outside. {_WORST}",
+            "Measured offset",
+            f"Device clock minus exporter host clock. {_WORST}",
             _furthest(promql.CLOCK_OFFSET),
             "s",
             colours.SKEW,
-        ).no_value("not seen"),
+        ).no_value("not measured"),
         panels.number(
-            "± Uncertainty", "The truth is no further from it.", uncertainty, "s"
-        ).no_value("not seen"),
+            "± Uncertainty",
+            "The true offset lies within this distance of the measured one.",
+            uncertainty,
+            "s",
+        ).no_value("not measured"),
         panels.number(
-            "NTP offset",
-            f"What the device said of its last exchange with its server. {_WORST}",
+            "Reported offset",
+            f"Offset to its time server that the device reported last. {_WORST}",
             _furthest(promql.NTP_OFFSET),
             "s",
             colours.OFFSET,
-        ).no_value("not told"),
+        ).no_value("not reported"),
     ]
 
 
 def _polls_now() -> Sequence[stat.Panel]:
     return [
         panels.number(
-            "Servers in force",
-            f"How many time servers count. {_WORST}",
+            "Active servers",
+            f"Number of time servers the device uses. {_WORST}",
             f"min({promql.ACTIVE_SERVERS})",
             "short",
             [(None, RED), (FEW_SERVERS, YELLOW), (FEW_SERVERS + 1, GREEN)],
-        ).no_value("not told"),
+        ).no_value("not reported"),
         panels.meaning(
-            "Set up as expected",
-            f"Whether it complies with its `expect` in the config. {_WORST}",
+            "Config compliant",
+            f"Whether the NTP settings match `expect` in the exporter's config. {_WORST}",
             f"min({promql.COMPLIANT})",
             YES_NO,
         ).no_value("no expect"),
         panels.number(
-            "Last answer",
-            f"How long ago the last good poll ended. {_WORST}",
+            "Last success",
+            f"Time since the last successful poll. {_WORST}",
             f"time() - min({promql.LAST_SUCCESS})",
             "s",
         ).no_value("never"),
         panels.number(
             "Overdue",
-            f"How long the next poll has been due: red where AxisNTPPollsStalled fires. {_WORST}",
+            f"How long the next poll is overdue. Red when AxisNTPPollsStalled fires. {_WORST}",
             f"clamp_min(max(time() - {promql.NEXT_POLL}), 0)",
             "s",
             [(None, GREEN), (OVERDUE_SECONDS, RED)],
@@ -115,7 +121,7 @@ def _max(expression: str) -> str:
 
 
 def _furthest(offset: str) -> str:
-    """The value that is furthest from 0, with its sign."""
+    """Return the value that is furthest from 0, with its sign."""
     return at_most(1, offset, f"abs({offset})")
 
 
@@ -124,11 +130,11 @@ def _clocks() -> Sequence[timeseries.Panel | statetimeline.Panel]:
 
 
 def _band() -> timeseries.Panel:
-    """One device only: a band is filled between two series that go by fixed names."""
+    """Show one device only: Grafana fills a band between two series with fixed names."""
     panel = panels.lines(
-        "Clock offset with its uncertainty",
-        "The clock less the exporter host's, seen from outside: it is within the band. And what"
-        f" the device says itself of its last exchange with its server. {_WORST}",
+        "Measured offset with its uncertainty",
+        "Device clock minus exporter host clock; the true offset lies within the band. For"
+        f" comparison, the offset that the device reported. {_WORST}",
         "s",
     )
     offset, uncertainty = _of_one(promql.CLOCK_OFFSET), _of_one(promql.UNCERTAINTY)
@@ -137,10 +143,10 @@ def _band() -> timeseries.Panel:
         panels.limited(panel, colours.SKEW)
         .override_by_name("at most", [*filled, *panels.properties(custom_lineWidth=0)])
         .override_by_name("at least", panels.properties(custom_lineWidth=0)),
-        panels.ranged(offset, f"clock of {_NAMED}"),
+        panels.ranged(offset, f"measured offset of {_NAMED}"),
         panels.ranged(f"{offset} + {uncertainty}", "at most"),
         panels.ranged(f"{offset} - {uncertainty}", "at least"),
-        panels.ranged(_of_one(promql.NTP_OFFSET), "as the device says"),
+        panels.ranged(_of_one(promql.NTP_OFFSET), "reported offset"),
     )
 
 
@@ -150,22 +156,24 @@ def _of_one(series: str) -> str:
 
 def _states() -> statetimeline.Panel:
     panel = panels.timeline(
-        "State", f"The worst that was wrong at each time. {_SEVERAL} Failing ones first.", STATES
+        "State", f"Most severe problem over time. {_SEVERAL} Failing devices first.", STATES
     )
     shown = promql.state(f"and topk({LINES}, 1 - {latest(promql.UP)})")
     return panels.asking(panel.max_data_points(_POINTS), panels.ranged(shown, _NAMED))
 
 
 def _offsets() -> timeseries.Panel:
-    panel = panels.lines("Clock offsets", f"Seen from outside. {_SEVERAL}", "s")
+    panel = panels.lines(
+        "Measured offsets", f"Device clock minus exporter host clock. {_SEVERAL}", "s"
+    )
     shown = at_most(LINES, promql.CLOCK_OFFSET, f"abs({latest(promql.CLOCK_OFFSET)})")
     return panels.asking(panels.limited(panel, colours.SKEW), panels.ranged(shown, _NAMED))
 
 
 def _ntp_offsets() -> timeseries.Panel:
     panel = panels.lines(
-        "NTP offsets",
-        "What devices say of their last exchange with their server; nothing unless synchronized."
+        "Reported offsets",
+        "Offset to its time server that each device reports; empty while it is not synchronized."
         f" {_SEVERAL}",
         "s",
     )
@@ -179,7 +187,7 @@ def _client() -> Sequence[timeseries.Panel]:
 
 def _countdown() -> timeseries.Panel:
     panel = panels.lines(
-        "Time to next synchronization", f"As the device says, counting down. {_SEVERAL}", "s"
+        "Time to next synchronization", f"Countdown, as reported by the device. {_SEVERAL}", "s"
     )
     countdown = devices("axis_ntp_time_to_next_sync_seconds")
     return panels.asking(
@@ -190,7 +198,7 @@ def _countdown() -> timeseries.Panel:
 def _bounds() -> timeseries.Panel:
     panel = panels.lines(
         "Interval between synchronizations",
-        f"The shortest and longest that the device is set to (minpoll, maxpoll). {_SEVERAL}",
+        f"Shortest and longest interval set on the device (minpoll, maxpoll). {_SEVERAL}",
         "s",
     )
     shortest = devices("axis_ntp_poll_interval_min_seconds")
@@ -210,8 +218,8 @@ def _polls() -> Sequence[timeseries.Panel]:
 def _errors() -> timeseries.Panel:
     panel = panels.stacked(
         "Failed polls",
-        "How many polls failed, by reason; all chosen devices. The first failure of a device with a"
-        " reason is in the total only.",
+        "Failed polls of all selected devices, by reason. A device's first failure with a reason"
+        " counts in the total only.",
     )
     errors, failures = devices("axis_ntp_api_errors_total"), promql.FAILURES
     return panels.asking(
@@ -222,7 +230,7 @@ def _errors() -> timeseries.Panel:
 
 
 def _durations() -> timeseries.Panel:
-    panel = panels.lines("Poll duration", f"How long the last poll took. {_SEVERAL}", "s")
+    panel = panels.lines("Poll duration", f"Duration of the last poll. {_SEVERAL}", "s")
     duration = devices("axis_ntp_poll_duration_seconds")
     shown = at_most(LINES, duration, latest(duration))
     return panels.asking(panel.min(0), panels.ranged(shown, _NAMED))
@@ -233,7 +241,7 @@ def _tables() -> Sequence[table.Panel]:
 
 
 def _table(title: str, description: str, *columns: str) -> table.Panel:
-    """A table of labels: every value is 1."""
+    """Return a table of labels, whose values are all 1."""
     shown = {name: name for name in ("device", *columns)}
     return panels.listing(title, description, shown, ["Value", "job"])
 
@@ -241,7 +249,7 @@ def _table(title: str, description: str, *columns: str) -> table.Panel:
 def _servers() -> table.Panel:
     panel = _table(
         "Servers",
-        "The time servers that devices list, where they have them from, and which are in force.",
+        "Time servers that devices list, their source, and which of them are active.",
         "server",
         "source",
         "active",
@@ -252,7 +260,7 @@ def _servers() -> table.Panel:
 def _clients() -> table.Panel:
     panel = _table(
         "Clients",
-        "Where devices take their servers from, and the API version that they answer in.",
+        "Source of each device's time servers, and the API version of its responses.",
         "servers_source",
         "api_version",
     )
@@ -262,8 +270,8 @@ def _clients() -> table.Panel:
 
 def _mismatches() -> table.Panel:
     panel = _table(
-        "Deviations from the expected config",
-        "The parameters in which devices differ from their `expect` in the config.",
+        "Settings that differ from expect",
+        "Parameters that do not match `expect` in the exporter's config.",
         "parameter",
     )
     mismatch = devices("axis_ntp_config_mismatch")
@@ -273,7 +281,7 @@ def _mismatches() -> table.Panel:
 def _failing() -> table.Panel:
     panel = panels.listing(
         "Failing",
-        "Devices whose last poll failed, why, and how many have failed since the last good one.",
+        "Devices whose last poll failed, the reason, and the number of failures in a row.",
         {"device": "device", "reason": "reason", "code": "code", "Value #B": "failures"},
         ["Value #A", "job"],
     )

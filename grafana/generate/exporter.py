@@ -1,4 +1,4 @@
-"""The exporter itself: does it keep its schedule, and is its own clock right."""
+"""The dashboard for the exporter itself: its schedule, its own clock, its resources."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from grafana.generate.promql import exporters, of_this_exporter, quantile_of_his
 from grafana.generate.thresholds import FLEET_UP_RATIO, LATE_SECONDS, SUSPECT_SECONDS
 
 _NAMED: Final = "{{instance}}"
-_OF_SEVERAL: Final = "Of several exporters, the worst."
+_OF_SEVERAL: Final = "With several exporters: the worst."
 _LATENESS: Final = "axis_ntp_exporter_poll_lateness_seconds"
 _LATENCY: Final = "axis_ntp_exporter_poll_latency_seconds"
 _LATE: Final[colours.Steps] = ((None, GREEN), (LATE_SECONDS, RED))
@@ -22,8 +22,8 @@ _SUSPECT: Final[colours.Steps] = ((None, RED), (-SUSPECT_SECONDS, GREEN), (SUSPE
 
 
 def exporter() -> dashboard.Dashboard:
-    """The dashboard `axis-ntp-exporter`."""
-    text = "Whether the exporters keep their schedule, and what that takes."
+    """Return the dashboard `axis-ntp-exporter`."""
+    text = "Schedule, clock, discovery and resource usage of the exporters."
     board = skeleton(EXPORTER, "Axis NTP / Exporter", text)
     board = with_exporters(board, "axis_ntp_exporter_build_info")
     over_time = [*_schedule(), *_clock(), *_process(), _discovery()]
@@ -34,16 +34,18 @@ def _now() -> Sequence[stat.Panel]:
     polls = exporters("axis_ntp_exporter_polls_in_flight")
     p99 = quantile_of_histogram(0.99, _LATENESS)
     return [
-        panels.number("Exporters", "How many exporters report.", f"count({promql.BUILD_INFO})"),
+        panels.number(
+            "Exporters", "Number of exporters that Prometheus sees.", f"count({promql.BUILD_INFO})"
+        ),
         panels.number(
             "Devices polled",
-            "By all exporters; an HA pair polls each device twice.",
+            "Total of all exporters; an HA pair polls each device twice.",
             f"sum({exporters('axis_ntp_exporter_devices')})",
         ),
-        panels.number("Polls open", "Polls that wait for an answer now.", f"sum({polls})"),
+        panels.number("Open polls", "Polls that are waiting for a response now.", f"sum({polls})"),
         panels.number(
             "Lateness, p99",
-            f"Red where AxisNTPExporterPollsLate fires. {_OF_SEVERAL}",
+            f"Red when AxisNTPExporterPollsLate fires. {_OF_SEVERAL}",
             f"max({p99})",
             "s",
             _LATE,
@@ -58,33 +60,41 @@ def _config_now() -> Sequence[stat.Panel]:
     start = of_this_exporter(exporters("process_start_time_seconds"))
     return [
         panels.meaning(
-            "Config loads",
+            "Last reload successful",
             f"Whether the last attempt to load the config succeeded. {_OF_SEVERAL}",
             f"min({reload_successful})",
             YES_NO,
         ),
         panels.number(
-            "Config loaded", "When, the longest ago.", f"min({loaded}) * 1000", "dateTimeFromNow"
+            "Config loaded",
+            "Last successful load of the config; with several exporters: the oldest.",
+            f"min({loaded}) * 1000",
+            "dateTimeFromNow",
         ),
-        panels.number("Started", "When, the latest.", f"max({start}) * 1000", "dateTimeFromNow"),
+        panels.number(
+            "Started",
+            "Last start; with several exporters: the most recent.",
+            f"max({start}) * 1000",
+            "dateTimeFromNow",
+        ),
         panels.meaning(
             "Host clock synchronized",
-            "Whether the host's kernel holds its own clock for synchronized: all clock offsets are"
-            f" told against it. {_OF_SEVERAL}",
+            "Whether the kernel reports the exporter host's clock as synchronized. All offsets are"
+            f" measured against that clock. {_OF_SEVERAL}",
             f"min({synchronized})",
             YES_NO,
-        ).no_value("not told"),
+        ).no_value("unknown"),
     ]
 
 
 def _schedule() -> Sequence[timeseries.Panel | heatmap.Panel]:
-    late = "How long after it was due a poll began: 99 of 100, and half of them, sooner."
-    slow = "How long polls took, well or not: 99 of 100, and half of them, less."
+    late = "Delay between the due time and the start of polls, 99th and 50th percentile."
+    slow = "Duration of polls, failed ones included, 99th and 50th percentile."
     return [
         panels.limited(_quantiles("Lateness", late, _LATENESS), _LATE),
         _quantiles("Latency", slow, _LATENCY),
-        _heatmap("Lateness, distribution", "How many polls were how late.", _LATENESS),
-        _heatmap("Latency, distribution", "How many polls took how long.", _LATENCY),
+        _heatmap("Lateness, distribution", "Polls by lateness over time.", _LATENESS),
+        _heatmap("Latency, distribution", "Polls by duration over time.", _LATENCY),
         _in_flight(),
         _answering(),
     ]
@@ -105,8 +115,8 @@ def _heatmap(title: str, description: str, metric: str) -> heatmap.Panel:
 
 def _in_flight() -> timeseries.Panel:
     panel = panels.lines(
-        "Polls open, over time",
-        "Polls that wait for an answer. Hung devices hold theirs until the timeout.",
+        "Open polls over time",
+        "Polls that are waiting for a response. A hung device keeps its poll until the timeout.",
     )
     polls = exporters("axis_ntp_exporter_polls_in_flight")
     return panels.asking(panel.min(0), panels.ranged(polls, _NAMED))
@@ -115,7 +125,7 @@ def _in_flight() -> timeseries.Panel:
 def _answering() -> timeseries.Panel:
     panel = panels.lines(
         "Share of devices answering",
-        "By exporter. Below the dashed line AxisNTPFleetUnreachable fires, for at least 5 devices.",
+        "By exporter. AxisNTPFleetUnreachable fires below the dashed line, for 5 or more devices.",
         "percentunit",
     )
     limited = panels.limited(panel.min(0).max(1), [(None, RED), (FLEET_UP_RATIO, GREEN)])
@@ -129,9 +139,9 @@ def _clock() -> Sequence[timeseries.Panel]:
 
 def _median() -> timeseries.Panel:
     panel = panels.lines(
-        "Median clock offset",
-        "Of an exporter's devices. Beyond the dashed lines AxisNTPExporterClockSuspect fires, for"
-        " at least 5 devices: rather the exporter's clock is off than all of theirs.",
+        "Median measured offset",
+        "By exporter. AxisNTPExporterClockSuspect fires beyond the dashed lines, with at least 5"
+        " devices: the exporter's clock is more likely wrong than all of theirs.",
         "s",
     )
     offsets = exporters("axis_ntp_clock_offset_seconds")
@@ -140,7 +150,7 @@ def _median() -> timeseries.Panel:
 
 
 def _scrapes() -> timeseries.Panel:
-    panel = panels.lines("Scrape duration", "How long Prometheus's scrapes took.", "s")
+    panel = panels.lines("Scrape duration", "Duration of Prometheus's scrapes.", "s")
     duration = of_this_exporter(exporters("scrape_duration_seconds"))
     return panels.asking(panel.min(0), panels.ranged(duration, _NAMED))
 
@@ -148,8 +158,8 @@ def _scrapes() -> timeseries.Panel:
 def _discovery() -> timeseries.Panel:
     panel = panels.lines(
         "Discovery failures",
-        "Refreshes that failed or left a target out, by source. A source that fails keeps the"
-        " devices that it told last.",
+        "Refreshes that failed or skipped a target, by source. While a source fails, its last"
+        " devices are kept.",
     )
     failures = exporters("axis_ntp_exporter_sd_refresh_failures_total")
     recent = f"sum by (mechanism, source) (increase({failures}[$__rate_interval]))"
@@ -162,12 +172,12 @@ def _process() -> Sequence[timeseries.Panel]:
     memory = exporters("process_resident_memory_bytes")
     collected = f"rate({exporters('python_gc_collections_total')}[$__rate_interval])"
     return [
-        _of_process("CPU", "One is one core, all of the time.", "short", cpu),
+        _of_process("CPU", "CPU cores used.", "short", cpu),
         _of_process("Memory", "Resident memory.", "bytes", memory),
         _descriptors(),
         _of_process(
             "Garbage collections",
-            "Of Python, a second.",
+            "Python garbage collections per second.",
             "cps",
             f"sum by (job, instance) ({collected})",
         ),
@@ -180,7 +190,9 @@ def _of_process(title: str, description: str, unit: str, expression: str) -> tim
 
 
 def _descriptors() -> timeseries.Panel:
-    panel = panels.lines("File descriptors", "Open ones: one for each connection kept; and limit.")
+    panel = panels.lines(
+        "File descriptors", "Open file descriptors, one per kept connection, and their limit."
+    )
     share = of_this_exporter(exporters("process_open_fds"))
     limit = of_this_exporter(exporters("process_max_fds"))
     return panels.asking(
@@ -192,5 +204,5 @@ def _descriptors() -> timeseries.Panel:
 
 def _versions() -> table.Panel:
     columns = {"instance": "instance", "job": "job", "version": "version"}
-    panel = panels.listing("Versions", "The exporters and their versions.", columns, ["Value"])
+    panel = panels.listing("Versions", "Version of each exporter.", columns, ["Value"])
     return panels.asking(panel.span(24).height(6), panels.rows(promql.BUILD_INFO))

@@ -1,4 +1,4 @@
-"""The fleet at a glance: for one device as for 10,000."""
+"""The dashboard for the whole fleet, from one device to 10,000."""
 
 from __future__ import annotations
 
@@ -34,19 +34,19 @@ from grafana.generate.thresholds import (
 )
 
 OFFSET_BOUNDS_SECONDS: Final = (0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 60.0)
-"""Bounds of the distribution of clock offsets; the alerts' are among them."""
+"""Bounds of the distribution of measured offsets, the alert thresholds included."""
 
 _QUANTILES: Final = {1: "maximum", 0.95: "p95", 0.5: "median", 0.05: "p5", 0: "minimum"}
 _POINTS: Final = 100
-"""Most points over time where each looks at every device."""
+"""Maximum points over time of queries that read every device at each point."""
 
 _UP: Final = once(promql.UP)
 _SKEW: Final = f"abs({promql.CLOCK_OFFSET}) - {promql.UNCERTAINTY}"
 
 
 def fleet() -> dashboard.Dashboard:
-    """The dashboard `axis-ntp-fleet`."""
-    text = "Whether the clocks of all Axis devices can be trusted, and whose can't."
+    """Return the dashboard `axis-ntp-fleet`."""
+    text = "Clock status of all Axis devices."
     board = skeleton(FLEET, "Axis NTP / Fleet", text)
     board = with_devices(with_exporters(board, "axis_ntp_up"), "axis_ntp_up")
     return with_panels(
@@ -54,7 +54,7 @@ def fleet() -> dashboard.Dashboard:
         [
             *_answering(),
             *_clocks_in_numbers(),
-            _troubles(),
+            _problems(),
             _worst_clocks(),
             _quantiles(),
             _distribution(),
@@ -68,20 +68,20 @@ def fleet() -> dashboard.Dashboard:
 
 def _answering() -> Sequence[stat.Panel]:
     return [
-        panels.number("Devices", "How many devices were polled.", f"count({_UP})"),
-        panels.number("Answering", "How many devices answered their last poll.", f"sum({_UP})"),
+        panels.number("Devices", "Number of polled devices.", f"count({_UP})"),
+        panels.number("Answering", "Number of devices whose last poll succeeded.", f"sum({_UP})"),
         panels.number(
             "Share answering",
-            "Red where AxisNTPFleetUnreachable fires; that looks at each exporter on its own and"
-            " wants at least 5 devices.",
+            "Red when AxisNTPFleetUnreachable fires. The alert judges each exporter separately and"
+            " needs at least 5 devices.",
             f"avg({_UP})",
             "percentunit",
             [(None, RED), (FLEET_UP_RATIO, GREEN)],
         ),
         panels.number(
             "Synchronized",
-            "How many devices say that they have synchronized since their last restart. They go on"
-            " saying so when their time server is dead: the clocks themselves tell more.",
+            "Number of devices that report having synchronized since their last restart. They still"
+            " report it after their time server has died; check the measured offsets, too.",
             f"sum({once(promql.SYNCED)})",
         ),
     ]
@@ -93,26 +93,26 @@ def _clocks_in_numbers() -> Sequence[stat.Panel]:
         _off("Clock far off", SKEW_CRITICAL_SECONDS, [(None, GREEN), (1, RED)]),
         panels.number(
             "Stepped",
-            f"How many clocks jumped in the last {STEP_WINDOW}.",
+            f"Number of clocks that stepped in the last {STEP_WINDOW}.",
             f"sum({once(f'increase({promql.STEPS}[{STEP_WINDOW}])')} > bool 0)",
             "short",
             [(None, GREEN), (1, YELLOW)],
         ),
         panels.number(
-            "Set up as expected",
-            "How many devices comply with their `expect` in the config, of those that have one.",
+            "Config compliant",
+            "Number of devices whose NTP settings match `expect` in the exporter's config.",
             f"sum({once(promql.COMPLIANT)})",
         ).no_value("no expect"),
     ]
 
 
 def _off(title: str, seconds: float, colours: colours.Steps) -> stat.Panel:
-    text = f"How many clocks are certainly off by more than {seconds:g} s, seen from outside."
+    text = f"Number of clocks that are off by more than {seconds:g} s, even at best."
     off = f"sum({once(_SKEW)} > bool {seconds:g})"
-    return panels.number(title, text, off, "short", colours).no_value("no clock seen")
+    return panels.number(title, text, off, "short", colours).no_value("not measured")
 
 
-_TROUBLES: Final = {
+_PROBLEMS: Final = {
     "polls fail": f"{promql.UP} == bool 0",
     "clock off": f"{_SKEW} > bool {SKEW_WARNING_SECONDS:g}",
     "not synchronized": f"{promql.SYNCED} == bool 0",
@@ -121,11 +121,11 @@ _TROUBLES: Final = {
 }
 
 
-def _troubles() -> timeseries.Panel:
-    panel = panels.lines("Devices in trouble", "How many devices have which trouble, over time.")
+def _problems() -> timeseries.Panel:
+    panel = panels.lines("Devices with problems", "Number of devices with each problem over time.")
     counts = (
-        panels.ranged(f"sum({trouble}) * {promql.DEVICES_PER_SERIES}", name)
-        for name, trouble in _TROUBLES.items()
+        panels.ranged(f"sum({problem}) * {promql.DEVICES_PER_SERIES}", name)
+        for name, problem in _PROBLEMS.items()
     )
     return panels.asking(panel.min(0).max_data_points(_POINTS), *counts)
 
@@ -133,8 +133,8 @@ def _troubles() -> timeseries.Panel:
 def _worst_clocks() -> timeseries.Panel:
     panel = panels.lines(
         "Worst clocks",
-        f"How far off the {promql.LINES} worst clocks certainly are: what AxisNTPClockSkew"
-        " compares. The dashed lines are its limits.",
+        f"The {promql.LINES} worst clocks: measured offset minus uncertainty, as AxisNTPClockSkew"
+        " compares it with its thresholds (dashed lines).",
         "s",
     ).max_data_points(_POINTS)
     limited = panels.limited(panel, colours.BEYOND_SKEW).min(0)
@@ -143,9 +143,9 @@ def _worst_clocks() -> timeseries.Panel:
 
 def _quantiles() -> timeseries.Panel:
     panel = panels.lines(
-        "Clock offsets",
-        "The devices' clocks less the exporter host's, seen from outside. When all of it moves at"
-        " once, it is the exporter's clock that moved.",
+        "Measured offsets",
+        "Device clocks minus exporter host clock. If all lines move at once, the exporter host's"
+        " clock moved.",
         "s",
     ).max_data_points(_POINTS)
     return panels.asking(
@@ -159,15 +159,17 @@ def _quantiles() -> timeseries.Panel:
 
 def _distribution() -> heatmap.Panel:
     panel = panels.histogram(
-        "Distribution of clock offsets",
-        "How many clocks are off by how much, ahead or behind, over time.",
+        "Distribution of measured offsets",
+        "Number of clocks by the size of their offset, ahead or behind, over time.",
     ).max_data_points(_POINTS)
     histogram = promql.buckets(promql.CLOCK_OFFSET, OFFSET_BOUNDS_SECONDS)
     return panels.asking(panel, panels.bucketed(histogram))
 
 
 def _failing() -> timeseries.Panel:
-    panel = panels.stacked("Failing devices", "How many devices failed their last poll, and why.")
+    panel = panels.stacked(
+        "Failing devices", "Number of devices whose last poll failed, by reason."
+    )
     expression = f"count by (reason) ({promql.LAST_ERROR}) * {promql.DEVICES_PER_SERIES}"
     return panels.asking(panel.span(8), panels.ranged(expression, "{{reason}}"))
 
@@ -175,8 +177,8 @@ def _failing() -> timeseries.Panel:
 def _failures() -> timeseries.Panel:
     panel = panels.stacked(
         "Failed polls",
-        "Failed polls a second by reason, all exporters. The first failure of a device with a"
-        " reason is in the total only.",
+        "Failed polls per second of all exporters, by reason. A device's first failure with a"
+        " reason counts in the total only.",
         "cps",
     )
     errors, failures = devices("axis_ntp_api_errors_total"), promql.FAILURES
@@ -189,8 +191,8 @@ def _failures() -> timeseries.Panel:
 
 def _servers() -> bargauge.Panel:
     panel = panels.bars(
-        "Servers in force",
-        "How many devices use which time server, and where they have it from; the most used ones.",
+        "Active servers",
+        "Number of devices that use each time server, and its source; the most used servers.",
     )
     active = once(devices("axis_ntp_server_info", 'active="true"'))
     expression = f"topk({2 * promql.LINES}, count by (server, source) ({active}))"
@@ -202,19 +204,19 @@ _COLUMNS: Final = {
     "Value #A": "State",
     "reason": "Reason",
     "code": "Code",
-    "Value #C": "Clock offset",
+    "Value #C": "Measured offset",
     "Value #D": "± Uncertainty",
-    "Value #E": "NTP offset",
-    "Value #F": "Servers in force",
-    "Value #G": "Last answer",
+    "Value #E": "Reported offset",
+    "Value #F": "Active servers",
+    "Value #G": "Last success",
 }
 
 
 def _devices() -> table.Panel:
     panel = panels.listing(
         "Devices, worst first",
-        f"Up to {promql.ROWS} devices; choose by site or name to see others."
-        " A click on a name shows the device.",
+        f"Up to {promql.ROWS} devices; select by site or name to see others."
+        " Click a name to open the device.",
         _COLUMNS,
         ["Value #B"],
     )
@@ -223,7 +225,7 @@ def _devices() -> table.Panel:
 
 
 def _columns() -> Sequence[str]:
-    """The table's queries, in order; each has the rows of the first, or fewer."""
+    """Return the table's queries in order; each has the rows of the first, or fewer."""
     shown = f"topk({promql.ROWS}, {once(promql.state())})"
     reasons = f"{once(promql.LAST_ERROR)}\nand ignoring (reason, code)\n{shown}"
     values = (
@@ -237,16 +239,16 @@ def _columns() -> Sequence[str]:
 
 
 def _formatted(panel: table.Panel) -> table.Panel:
-    """The table with the columns' units, colours and links."""
+    """Return the table with the columns' units, colours and links."""
     link = {"title": "Show the device", "url": device_url("job")}
     worst_first = common.TableSortByFieldState().display_name("State").desc(desc=True)
     return (
         panel.override_by_name("device", panels.properties(links=[link]))
         .override_by_name("State", panels.coloured(STATES))
-        .override_by_name("Clock offset", panels.judged(colours.SKEW))
+        .override_by_name("Measured offset", panels.judged(colours.SKEW))
         .override_by_name("± Uncertainty", panels.properties(unit="s"))
-        .override_by_name("NTP offset", panels.judged(colours.OFFSET))
-        .override_by_name("Servers in force", panels.properties(unit="short"))
-        .override_by_name("Last answer", panels.properties(unit="dateTimeFromNow"))
+        .override_by_name("Reported offset", panels.judged(colours.OFFSET))
+        .override_by_name("Active servers", panels.properties(unit="short"))
+        .override_by_name("Last success", panels.properties(unit="dateTimeFromNow"))
         .sort_by([worst_first])
     )

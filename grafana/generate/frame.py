@@ -1,4 +1,4 @@
-"""What the three dashboards have in common: variables, links, annotations, layout, JSON."""
+"""The frame that the three dashboards share: variables, links, annotations, layout, JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXPORTER: Final = "axis-ntp-exporter"
 TAG: Final = "axis-ntp"
 
 ANY: Final = ".*"
-"""What `All` stands for: one short expression, not 10,000 names."""
+"""The regular expression of `All`: one short expression, not 10,000 names."""
 
 _LINKS: Final = {FLEET: "Fleet", DEVICE: "Device", EXPORTER: "Exporter"}
 _KEPT: Final = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
@@ -34,14 +34,14 @@ class Annotation(models.AnnotationQuery):
         self._more = {"step": "60s", "titleFormat": title, "textFormat": text, "tagKeys": "device"}
 
     def to_json(self) -> dict[str, object]:
-        """Those keys that Grafana's Prometheus datasource reads."""
+        """Return the keys that Grafana's Prometheus datasource reads."""
         return super().to_json() | self._more
 
 
 def device_url(job: str) -> str:
-    """The device dashboard for a cell with a device's name; `job` is the field of its row's job.
+    """Return the URL of the device dashboard for a cell that contains a device's name.
 
-    Raw: a name like `007` or `1.10` is no number.
+    `job` is the field of the row's job. The name is used raw: `007` or `1.10` is not a number.
     """
     row = f"var-job=${{__data.fields.{job}:percentencode}}"
     row += "&var-device=${__value.raw:percentencode}"
@@ -50,7 +50,7 @@ def device_url(job: str) -> str:
 
 
 def skeleton(uid: str, title: str, description: str) -> dashboard.Dashboard:
-    """A dashboard without panels and variables, with links to the other two."""
+    """Return a dashboard without panels and variables, with links to the other two."""
     return (
         dashboard.Dashboard(title)
         .annotations([])
@@ -67,7 +67,7 @@ def skeleton(uid: str, title: str, description: str) -> dashboard.Dashboard:
 
 
 def with_exporters(board: dashboard.Dashboard, metric: str) -> dashboard.Dashboard:
-    """The dashboard with datasource, job and instance to choose, among those with a metric."""
+    """Add the variables datasource, job and instance, filled from a metric."""
     of_job = f"{metric}{{job=~`${{job:regex}}`}}"
     return board.variables(
         [
@@ -79,9 +79,9 @@ def with_exporters(board: dashboard.Dashboard, metric: str) -> dashboard.Dashboa
 
 
 def with_devices(board: dashboard.Dashboard, metric: str) -> dashboard.Dashboard:
-    """The dashboard with devices to choose, by site and by name.
+    """Add the variables site and device.
 
-    No ad hoc filters: Grafana reads and rewrites queries for them, and does not know backticks.
+    No ad hoc filters: Grafana rewrites queries for them and cannot parse backticks.
     """
     site = _choice(promql.SITE, promql.SITE.capitalize(), promql.exporters(metric))
     device = _choice("device", "Device", promql.sites(metric))
@@ -89,13 +89,13 @@ def with_devices(board: dashboard.Dashboard, metric: str) -> dashboard.Dashboard
 
 
 def with_annotation(board: dashboard.Dashboard, annotation: Annotation) -> dashboard.Dashboard:
-    """The dashboard with an annotation on all its panels."""
+    """Add an annotation to all panels."""
     board.build().annotations = models.AnnotationContainer([annotation])
     return board
 
 
 def _choice(name: str, label: str, series: str) -> dashboard.QueryVariable:
-    """The values that a label has in some series: several, or all."""
+    """Return a variable with the values of a label: choose one, several or all."""
     query = {
         "qryType": 1,
         "query": f"label_values({series}, {name})",
@@ -116,7 +116,7 @@ def _choice(name: str, label: str, series: str) -> dashboard.QueryVariable:
 
 
 def _link(here: str, uid: str) -> dashboard.DashboardLink:
-    """A link that keeps the exporters, the time, and the site where both have it; no device."""
+    """Return a link that keeps exporters and time, and the site if both have it; no device."""
     text = _LINKS[uid]
     kept = _KEPT if EXPORTER in {here, uid} else f"{_KEPT}&${{{promql.SITE}:queryparam}}"
     return (
@@ -132,7 +132,7 @@ def _link(here: str, uid: str) -> dashboard.DashboardLink:
 def with_panels(
     board: dashboard.Dashboard, panels: Sequence[Builder[models.Panel]]
 ) -> dashboard.Dashboard:
-    """The dashboard with panels, from left to right and down; numbered, for links to them."""
+    """Add panels from left to right and down, numbered so that links can name them."""
     for number, builder in enumerate(panels, start=1):
         builder.build().id_val = number
         board.with_panel(builder)
@@ -140,8 +140,8 @@ def with_panels(
 
 
 def as_json(board: dashboard.Dashboard) -> str:
-    """The JSON to import or provision: the same for the same code."""
+    """Return the JSON to import or provision; the same code gives the same JSON."""
     document = json.loads(JSONEncoder().encode(board.build()))
     for variable in document["templating"]["list"]:
-        del variable["id"]  # the SDK's placeholder; Grafana knows variables by name
+        del variable["id"]  # the SDK's placeholder; Grafana identifies variables by name
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"

@@ -1,4 +1,4 @@
-"""Panels as these dashboards have them: no panel without a description, none with a datasource."""
+"""The kinds of panels: each has a description and uses the selected datasource."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from grafana_foundation_sdk.models import prometheus as queries
 from grafana.generate.colours import PLAIN, Steps, Value
 
 DATASOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
-"""The datasource that is chosen on top of the dashboard."""
+"""The datasource that the user selects at the top of the dashboard."""
 
 
 class Targeted(Protocol):
@@ -40,29 +40,29 @@ P = TypeVar("P", bound=Targeted)
 
 
 def asking(panel: P, *asked: prometheus.Dataquery) -> P:
-    """The panel with its queries, called A, B and so on."""
+    """Add queries to a panel, named A, B and so on."""
     for letter, query in zip(string.ascii_uppercase, asked, strict=False):
         panel.with_target(query.ref_id(letter))
     return panel
 
 
 def instant(expression: str, legend: str = "") -> prometheus.Dataquery:
-    """A query for the values at the end of the time range."""
+    """Return a query for the values at the end of the time range."""
     return _query(expression, legend).instant()
 
 
 def ranged(expression: str, legend: str = "") -> prometheus.Dataquery:
-    """A query for values over the time range; `legend` names each series."""
+    """Return a query for values over the time range; `legend` names each series."""
     return _query(expression, legend).range()
 
 
 def rows(expression: str) -> prometheus.Dataquery:
-    """A query for a row of a table for each series."""
+    """Return a query for a table with one row per series."""
     return instant(expression).format(queries.PromQueryFormat.TABLE)
 
 
 def bucketed(expression: str) -> prometheus.Dataquery:
-    """A query for cumulative buckets by their label `le`."""
+    """Return a query for cumulative buckets, named by their label `le`."""
     return ranged(expression, "{{le}}").format(queries.PromQueryFormat.HEATMAP)
 
 
@@ -75,7 +75,7 @@ def _query(expression: str, legend: str) -> prometheus.Dataquery:
 def number(
     title: str, description: str, expression: str, unit: str = "short", colours: Steps = PLAIN
 ) -> stat.Panel:
-    """One number, large; the expression gives one series."""
+    """Return a panel with one large number; the expression gives one series."""
     panel = (
         stat.Panel()
         .title(title)
@@ -96,18 +96,18 @@ def number(
 def meaning(
     title: str, description: str, expression: str, values: Mapping[int, Value]
 ) -> stat.Panel:
-    """One number, told in words."""
+    """Return a panel that shows one number as a word."""
     return number(title, description, expression, "none").mappings(meanings(values))
 
 
 def with_total(panel: timeseries.Panel) -> timeseries.Panel:
-    """The panel with its series `total` as a line, not an area upon the others."""
+    """Draw the series `total` as a line, not stacked on the others."""
     apart = common_models.StackingConfig(mode=common_models.StackingMode.NONE)
     return panel.override_by_name("total", properties(custom_stacking=apart, custom_fillOpacity=0))
 
 
 def lines(title: str, description: str, unit: str = "short") -> timeseries.Panel:
-    """Lines over time."""
+    """Return a panel with lines over time."""
     return (
         timeseries.Panel()
         .title(title)
@@ -125,19 +125,19 @@ def lines(title: str, description: str, unit: str = "short") -> timeseries.Panel
 
 
 def stacked(title: str, description: str, unit: str = "short") -> timeseries.Panel:
-    """Areas over time, one upon the other."""
+    """Return a panel with stacked areas over time."""
     stacking = common.StackingConfig().mode(common_models.StackingMode.NORMAL).group("A")
     return lines(title, description, unit).stacking(stacking).fill_opacity(60).min(0)
 
 
 def limited(panel: timeseries.Panel, limits: Steps) -> timeseries.Panel:
-    """The panel with the limits of the alerts as dashed lines; they colour no series."""
+    """Draw the alert thresholds as dashed lines, without colouring the series."""
     style = common.GraphThresholdsStyleConfig().mode(common_models.GraphTresholdsStyleMode.DASHED)
     return panel.thresholds(steps(limits)).thresholds_style(style)
 
 
 def timeline(title: str, description: str, values: Mapping[int, Value]) -> statetimeline.Panel:
-    """A bar for each series, coloured by its value."""
+    """Return a panel with one bar per series over time, coloured by its value."""
     return (
         statetimeline.Panel()
         .title(title)
@@ -158,7 +158,7 @@ def timeline(title: str, description: str, values: Mapping[int, Value]) -> state
 
 
 def histogram(title: str, description: str, unit: str = "s") -> heatmap.Panel:
-    """Buckets over time; the unit is that of the bounds."""
+    """Return a heatmap of buckets over time; `unit` is that of the bounds."""
     return (
         heatmap.Panel()
         .title(title)
@@ -175,7 +175,7 @@ def histogram(title: str, description: str, unit: str = "s") -> heatmap.Panel:
 
 
 def bars(title: str, description: str, unit: str = "short") -> bargauge.Panel:
-    """A horizontal bar for each series."""
+    """Return a panel with one horizontal bar per series."""
     shown = common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False)
     return (
         bargauge.Panel()
@@ -196,11 +196,11 @@ def bars(title: str, description: str, unit: str = "short") -> bargauge.Panel:
 def listing(
     title: str, description: str, columns: Mapping[str, str], hidden: Sequence[str] = ()
 ) -> table.Panel:
-    """A table whose queries are merged by the labels they share.
+    """Return a table whose queries are merged by the labels they share.
 
-    `columns` renames and orders fields (labels, `Value`, `Value #A` …); others follow as they are:
-    a device's own labels are columns, too. Units are each column's own: with one for all, Grafana
-    shows the text `007` as 7.
+    `columns` renames and orders fields (labels, `Value`, `Value #A` …); other
+    fields, such as a device's own labels, follow unchanged. Each column has its own unit: with one
+    unit for all columns, Grafana shows the text `007` as 7.
     """
     order = {name: place for place, name in enumerate(columns)}
     renamed = {name: text for name, text in columns.items() if name != text}
@@ -222,7 +222,7 @@ def listing(
 
 
 def steps(colours: Steps) -> dashboard.ThresholdsConfig:
-    """Colours from given values on."""
+    """Return thresholds from pairs of a lower bound and a colour."""
     return (
         dashboard.ThresholdsConfig()
         .mode(models.ThresholdsMode.ABSOLUTE)
@@ -231,7 +231,7 @@ def steps(colours: Steps) -> dashboard.ThresholdsConfig:
 
 
 def meanings(values: Mapping[int, Value]) -> list[models.ValueMapping]:
-    """Texts and colours instead of numbers."""
+    """Return mappings that show texts and colours instead of numbers."""
     options = {
         str(value): models.ValueMappingResult(text=text, color=colour, index=value)
         for value, (text, colour) in values.items()
@@ -240,7 +240,7 @@ def meanings(values: Mapping[int, Value]) -> list[models.ValueMapping]:
 
 
 def coloured(values: Mapping[int, Value]) -> list[models.DynamicConfigValue]:
-    """The properties of a column whose numbers have a meaning."""
+    """Return the properties of a column that shows numbers as texts."""
     cell = common_models.TableColoredBackgroundCellOptions(
         common_models.TableCellBackgroundDisplayMode.BASIC
     )
@@ -248,13 +248,13 @@ def coloured(values: Mapping[int, Value]) -> list[models.DynamicConfigValue]:
 
 
 def judged(limits: Steps) -> list[models.DynamicConfigValue]:
-    """The properties of a column of seconds with limits."""
+    """Return the properties of a column of seconds, coloured by thresholds."""
     cell = common_models.TableColorTextCellOptions()
     return properties(unit="s", thresholds=steps(limits).build(), custom_cellOptions=cell)
 
 
 def properties(**values: object) -> list[models.DynamicConfigValue]:
-    """Properties of an override; `custom_width` is `custom.width`."""
+    """Return the properties of an override; `custom_width` means `custom.width`."""
     return [
         models.DynamicConfigValue(name.replace("custom_", "custom.", 1), value)
         for name, value in values.items()

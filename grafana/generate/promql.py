@@ -1,13 +1,13 @@
-"""PromQL that the dashboards share. Every function gives an expression.
+"""PromQL that the dashboards share. Every function returns an expression.
 
-Device names are free text. So a variable stands as `${name:regex}` between backticks, where PromQL
-knows no escapes: quotes, slashes, braces and backslashes in a name stay what they are.
+Device names are free text. So variables are written as `${name:regex}` between backticks, where
+PromQL has no escapes: quotes, slashes, braces and backslashes in a name need no escaping.
 
-An HA pair of exporters shows each device twice. Expressions match whole label sets, which never
-are ambiguous; `once` and `DEVICES_PER_SERIES` count a device once.
+An HA pair of exporters exports each device twice. Expressions match whole label sets, which is
+never ambiguous; `once` and `DEVICES_PER_SERIES` count a device once.
 
-With 10,000 devices, what costs time is matching and grouping them at every point of a graph. So
-graphs choose few series first and calculate then, and `once` is for values of one moment.
+With 10,000 devices, matching and grouping at every point of a graph is what costs time. So graphs
+select few series first and calculate afterwards, and `once` is for instant values only.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from grafana.generate.thresholds import (
 )
 
 COPIES: Final = "instance, node, pod, replica"
-"""The labels in which the two series differ that an HA pair of exporters makes of one device."""
+"""The labels in which the series of one device differ between the exporters of an HA pair."""
 
 LINES: Final = 10
-"""Most series in a panel that draws one for each device."""
+"""Maximum series in a panel that draws one per device."""
 
 ROWS: Final = 500
-"""Most rows of a table."""
+"""Maximum rows of a table."""
 
 SITE: Final = "site"
-"""The label by which devices are chosen other than by name; a variable has its name."""
+"""The label by which devices are selected besides their name; also the variable's name."""
 
 _EXPORTERS: Final = ("job=~`${job:regex}`", "instance=~`${instance:regex}`")
 _SITES: Final = (*_EXPORTERS, f"{SITE}=~`${{{SITE}:regex}}`")
@@ -40,17 +40,17 @@ _DEVICES: Final = (*_SITES, "device=~`${device:regex}`")
 
 
 def devices(metric: str, *matchers: str) -> str:
-    """The series of a metric of the chosen devices."""
+    """Return the series of a metric for the selected devices."""
     return f"{metric}{{{', '.join((*_DEVICES, *matchers))}}}"
 
 
 def sites(metric: str) -> str:
-    """The series of a metric of the chosen sites' devices."""
+    """Return the series of a metric for the devices of the selected sites."""
     return f"{metric}{{{', '.join(_SITES)}}}"
 
 
 def exporters(metric: str, *matchers: str) -> str:
-    """The series of a metric of the chosen exporters."""
+    """Return the series of a metric for the selected exporters."""
     return f"{metric}{{{', '.join((*_EXPORTERS, *matchers))}}}"
 
 
@@ -73,45 +73,45 @@ BUILD_INFO: Final = exporters("axis_ntp_exporter_build_info")
 
 
 def once(expression: str) -> str:
-    """Each device once, however many exporters poll it; of two values the larger."""
+    """Return each device once, however many exporters poll it, with the larger value."""
     return f"max without ({COPIES}) ({expression})"
 
 
 DEVICES_PER_SERIES: Final = (
     f"scalar(count({once(f'{UP} @ end()')}) / count({UP} @ end()) or vector(1))"
 )
-"""1, or 0.5 with an HA pair: a count of series, times this, is a count of devices.
+"""1, or 0.5 with an HA pair: the number of series times this is the number of devices.
 
-Exact where every device is polled by as many exporters as any other; else it is their mean, and a
-count may have a fraction.
+Exact if all devices are polled by the same number of exporters. Otherwise it is an average, and
+counts may have fractions.
 """
 
 
 def latest(series: str) -> str:
-    """What series last were within the dashboard's time range, those that have ended included."""
+    """Return the last value of series within the dashboard's time range, ended ones included."""
     return f"last_over_time({series}[$__range] @ end())"
 
 
 def at_most(count: int, expression: str, rank: str) -> str:
-    """Those series of an expression that rank highest: the same ones over the whole range.
+    """Return the series of an expression that rank highest: the same ones over the whole range.
 
     `rank` has the labels of `expression`, and one value for the whole range. A plain `topk` would
-    choose anew at each point, and so draw as many lines as ever were among the highest.
+    select again at each point, and so draw every series that was ever among the highest.
     """
     return f"{expression}\nand\ntopk({count}, {rank})"
 
 
 def worst_skews(count: int) -> str:
-    """How far off the worst clocks certainly are: what AxisNTPClockSkew compares."""
+    """Return offset minus uncertainty of the worst clocks, which AxisNTPClockSkew compares."""
     rank = once(f"abs({latest(CLOCK_OFFSET)}) - {latest(UNCERTAINTY)}")
     worst = f"and ignoring ({COPIES})\ntopk({count}, {rank})"
     return once(f"clamp_min(abs({CLOCK_OFFSET} {worst}) - ({UNCERTAINTY} {worst}), 0)")
 
 
 def buckets(values: str, bounds: Sequence[float]) -> str:
-    """How many devices' values are within each bound of 0: a histogram, as a heatmap needs it."""
+    """Return how many devices' values are within each bound of 0, as buckets for a heatmap."""
     within = {f"{bound:g}": f"{values} <= {bound:g} >= -{bound:g}" for bound in bounds}
-    # Filters, where `bool` would make each value a new series, which takes four times as long.
+    # Filters, not `bool`, which creates a new series per value and takes four times as long.
     return "\nor ".join(
         f'label_replace((count({found}) or vector(0)) * {DEVICES_PER_SERIES}, "le", "{le}", "", "")'
         for le, found in {**within, "+Inf": values}.items()
@@ -119,18 +119,18 @@ def buckets(values: str, bounds: Sequence[float]) -> str:
 
 
 def quantile_of_histogram(quantile: float, metric: str) -> str:
-    """A quantile of an exporter's histogram, an exporter each."""
+    """Return a quantile of an exporter's histogram, for each exporter."""
     rate = f"rate({exporters(metric + '_bucket')}[$__rate_interval])"
     return f"histogram_quantile({quantile:g}, sum by (job, instance, le) ({rate}))"
 
 
 def of_this_exporter(expression: str) -> str:
-    """Only what comes from an axis-ntp-exporter: with job All, others have these names too."""
+    """Keep only series of an axis-ntp-exporter: with job All, others have the same names."""
     return f"{expression}\nand on (job, instance)\nlast_over_time({BUILD_INFO}[$__range])"
 
 
 def state(among: str = "") -> str:
-    """Each device's worst state; `among` goes behind each selector, to choose few series first."""
+    """Return each device's worst state; `among` follows each selector, to limit the series."""
     clause = f" {among}" if among else ""
     chosen = {name: f"({series}{clause})" for name, series in _OF_STATE.items()}
     return "(" + "\nor ".join(line.format(**chosen) for line in _STATE_LINES) + ")"
@@ -150,7 +150,7 @@ _OF_STATE: Final = {
 
 
 def _off(skew_seconds: float, offset_seconds: float) -> str:
-    """Devices that are off: seen from outside, for certain; or as they say themselves."""
+    """Return devices that are off by the measured offset (even at best) or the reported one."""
     return (
         f"((abs({{clock}}) - {{uncertainty}} > {skew_seconds:g})"
         f" or (abs({{ntp}}) > {offset_seconds:g}))"
@@ -167,4 +167,4 @@ _STATE_LINES: Final = (
     "({compliant} == 0) * 0 + 1",
     "{up} * 0",
 )
-"""Which devices are in which state, the worst first; `colours.STATES` names them."""
+"""The devices in each state, the worst state first; `colours.STATES` names the states."""

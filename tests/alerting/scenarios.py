@@ -168,7 +168,7 @@ FAULTS: Final = (
         # they were inhibited.
         "warehouse",
         Scenario(
-            "a device's clock drifts past 0.5 s, it says synced",
+            "a device's clock drifts past 0.5 s while it reports synced",
             "warehouse",
             ExpectedAlert("AxisNTPClockSkew", "warning"),
             # The repair is a step too.
@@ -181,7 +181,7 @@ FAULTS: Final = (
         WRONG,
         "hq",
         Scenario(
-            "a device's clock is 3 s off, it says synced",
+            "a device's clock is 3 s off while it reports synced",
             "on-call",
             ExpectedAlert("AxisNTPClockSkew", "critical"),
             suppressed=(ExpectedAlert("AxisNTPClockSkew", "warning"),),
@@ -194,7 +194,7 @@ FAULTS: Final = (
     DeviceFault(
         "jumping",
         "hq",
-        Scenario("a device's clock jumps by 80 ms", "journal", CLOCK_STEPPED),
+        Scenario("a device's clock steps by 80 ms", "journal", CLOCK_STEPPED),
         jump,
         nothing,
     ),
@@ -202,7 +202,7 @@ FAULTS: Final = (
         "switched-off",
         None,
         Scenario(
-            "a device's NTP client is switched off",
+            "a device's NTP client is disabled",
             "operations",
             ExpectedAlert("AxisNTPClientDisabled", "warning"),
         ),
@@ -213,7 +213,7 @@ FAULTS: Final = (
         "serverless",
         "warehouse",
         Scenario(
-            "a device has lost its servers and restarts",
+            "a device loses its servers and restarts",
             "warehouse",
             ExpectedAlert("AxisNTPNoActiveServers", "warning"),
             suppressed=(ExpectedAlert("AxisNTPNotSynchronized", "warning"),),
@@ -225,7 +225,7 @@ FAULTS: Final = (
         DEVIATING,
         "hq",
         Scenario(
-            "a device's NTS is switched off against its `expect`",
+            "a device's NTS is disabled against its `expect`",
             "operations",
             ExpectedAlert("AxisNTPConfigMismatch", "warning"),
         ),
@@ -244,7 +244,7 @@ EXPORTER_KILLED: Final = Scenario(
     "the exporter is killed", "on-call", ExpectedAlert("AxisNTPExporterDown", "critical")
 )
 HOST_CLOCK_WRONG: Final = Scenario(
-    "the clock of the exporter's host is 3 s wrong",
+    "the clock of the exporter's host is 3 s off",
     "on-call",
     ExpectedAlert("AxisNTPExporterClockSuspect", "critical"),
 )

@@ -19,7 +19,8 @@ Times = tuple[float, float]
 """Minutes of the rules to fire and to resolve."""
 
 HEAD: Final = (
-    "| what happens | told | to | silenced with it | minutes to fire | minutes to resolve |\n"
+    "| what happens | alert | receiver | inhibited alerts "
+    "| minutes to fire | minutes to resolve |\n"
     "| --- | --- | --- | --- | --- | --- |\n"
 )
 

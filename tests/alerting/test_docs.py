@@ -52,6 +52,6 @@ def test_every_alert_in_the_example_exists() -> None:
 
 
 def test_the_table_of_what_is_silenced_has_a_row_for_each_rule_of_the_example() -> None:
-    table = PAGE.partition("| while this fires | these are not told |\n")[2].partition("\n\n")[0]
+    table = PAGE.partition("| while this fires | these are not sent |\n")[2].partition("\n\n")[0]
     rows = table.splitlines()[1:]
     assert len(rows) == len(load(ALERTMANAGER_EXAMPLE)["inhibit_rules"])

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import sys
 import time
 from pathlib import Path
@@ -96,6 +97,17 @@ async def test_the_demo_shows_all_its_devices_within_15_seconds() -> None:
         assert f"{running.url}/metrics" in running.text
         assert await running.stop(signal.SIGINT) == 0
     assert "Traceback" not in running.text
+
+
+async def test_the_demo_on_a_port_in_use_says_how_to_choose_another() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        flags = ("demo", "--devices=1", f"--web.listen-address={address}")
+        code, output = await run_to_end(str(COMMAND), *flags)
+    assert code == 1
+    assert f"demo: cannot listen on {address}: " in output
+    assert "make demo PORT=10124" in output
+    assert "Traceback" not in output
 
 
 async def test_simulate_writes_a_config_for_the_daemon(

@@ -40,16 +40,16 @@ FLEET: Final = {
     "Clock off": Shown("short", [_CLOCK], ((None, "green"), (1, "orange"))),
     "Clock far off": Shown("short", [_CLOCK], ((None, "green"), (1, "red"))),
     "Stepped": Shown("short", ["clock_steps_total"], ((None, "green"), (1, "yellow"))),
-    "Set up as expected": Shown("short", ["config_compliant"], PLAIN),
-    "Devices in trouble": Shown(
+    "Config compliant": Shown("short", ["config_compliant"], PLAIN),
+    "Devices with problems": Shown(
         "short", ["up", _CLOCK, "synced", "client_enabled", "config_compliant"]
     ),
     "Worst clocks": Shown("s", [_CLOCK], ((None, "green"), (0.5, "orange"), (2, "red"))),
-    "Clock offsets": Shown("s", [_CLOCK] * 5),
-    "Distribution of clock offsets": Shown("short", [_CLOCK]),
+    "Measured offsets": Shown("s", [_CLOCK] * 5),
+    "Distribution of measured offsets": Shown("short", [_CLOCK]),
     "Failing devices": Shown("short", ["last_error"]),
     "Failed polls": Shown("cps", ["api_errors_total", "poll_failures_total"]),
-    "Servers in force": Shown("short", ["server_info"], ((None, "blue"),)),
+    "Active servers": Shown("short", ["server_info"], ((None, "blue"),)),
     "Devices, worst first": Shown(
         None,
         [
@@ -66,21 +66,21 @@ FLEET: Final = {
 
 DEVICE: Final = {
     "State now": Shown("none", ["up"], PLAIN),
-    "Clock offset": Shown("s", [_CLOCK], SKEW),
+    "Measured offset": Shown("s", [_CLOCK], SKEW),
     "± Uncertainty": Shown("s", ["clock_offset_uncertainty_seconds"], PLAIN),
-    "NTP offset": Shown("s", ["time_offset_seconds"], OFFSET),
-    "Servers in force": Shown(
+    "Reported offset": Shown("s", ["time_offset_seconds"], OFFSET),
+    "Active servers": Shown(
         "short", ["active_servers"], ((None, "red"), (1, "yellow"), (2, "green"))
     ),
-    "Set up as expected": Shown("none", ["config_compliant"], PLAIN),
-    "Last answer": Shown("s", ["last_success_timestamp_seconds"], PLAIN),
+    "Config compliant": Shown("none", ["config_compliant"], PLAIN),
+    "Last success": Shown("s", ["last_success_timestamp_seconds"], PLAIN),
     "Overdue": Shown("s", ["next_poll_timestamp_seconds"], ((None, "green"), (300, "red"))),
-    "Clock offset with its uncertainty": Shown(
+    "Measured offset with its uncertainty": Shown(
         "s", [_CLOCK, _CLOCK, _CLOCK, "time_offset_seconds"], SKEW
     ),
     "State": Shown("none", ["up"]),
-    "Clock offsets": Shown("s", [_CLOCK], SKEW),
-    "NTP offsets": Shown("s", ["time_offset_seconds"], OFFSET),
+    "Measured offsets": Shown("s", [_CLOCK], SKEW),
+    "Reported offsets": Shown("s", ["time_offset_seconds"], OFFSET),
     "Time to next synchronization": Shown("s", ["time_to_next_sync_seconds"]),
     "Interval between synchronizations": Shown(
         "s", ["poll_interval_max_seconds", "poll_interval_min_seconds"]
@@ -89,16 +89,16 @@ DEVICE: Final = {
     "Poll duration": Shown("s", ["poll_duration_seconds"]),
     "Servers": Shown(None, ["server_info"]),
     "Clients": Shown(None, ["client_info"]),
-    "Deviations from the expected config": Shown(None, ["config_mismatch"]),
+    "Settings that differ from expect": Shown(None, ["config_mismatch"]),
     "Failing": Shown(None, ["last_error", "consecutive_failures"]),
 }
 
 EXPORTER: Final = {
     "Exporters": Shown("short", ["exporter_build_info"], PLAIN),
     "Devices polled": Shown("short", ["exporter_devices"], PLAIN),
-    "Polls open": Shown("short", ["exporter_polls_in_flight"], PLAIN),
+    "Open polls": Shown("short", ["exporter_polls_in_flight"], PLAIN),
     "Lateness, p99": Shown("s", [_LATENESS], LATE),
-    "Config loads": Shown("none", ["exporter_config_last_reload_successful"], PLAIN),
+    "Last reload successful": Shown("none", ["exporter_config_last_reload_successful"], PLAIN),
     "Config loaded": Shown(
         "dateTimeFromNow", ["exporter_config_last_reload_success_timestamp_seconds"], PLAIN
     ),
@@ -108,9 +108,9 @@ EXPORTER: Final = {
     "Latency": Shown("s", [_LATENCY] * 2),
     "Lateness, distribution": Shown("short", [_LATENESS]),
     "Latency, distribution": Shown("short", [_LATENCY]),
-    "Polls open, over time": Shown("short", ["exporter_polls_in_flight"]),
+    "Open polls over time": Shown("short", ["exporter_polls_in_flight"]),
     "Share of devices answering": Shown("percentunit", ["up"], SHARE),
-    "Median clock offset": Shown("s", [_CLOCK], ((None, "red"), (-0.5, "green"), (0.5, "red"))),
+    "Median measured offset": Shown("s", [_CLOCK], ((None, "red"), (-0.5, "green"), (0.5, "red"))),
     "Scrape duration": Shown("s", ["scrape_duration_seconds"]),
     "CPU": Shown("short", ["process_cpu_seconds_total"]),
     "Memory": Shown("bytes", ["process_resident_memory_bytes"]),
@@ -138,11 +138,11 @@ class Column(NamedTuple):
 NUMBERS: Final[Mapping[str, Mapping[str, Column]]] = {
     "Devices, worst first": {
         "State": Column("A", "none"),
-        "Clock offset": Column("C", "s", SKEW),
+        "Measured offset": Column("C", "s", SKEW),
         "± Uncertainty": Column("D", "s"),
-        "NTP offset": Column("E", "s", OFFSET),
-        "Servers in force": Column("F", "short"),
-        "Last answer": Column("G", "dateTimeFromNow"),
+        "Reported offset": Column("E", "s", OFFSET),
+        "Active servers": Column("F", "short"),
+        "Last success": Column("G", "dateTimeFromNow"),
     },
     "Failing": {"failures": Column("B", "short")},
 }

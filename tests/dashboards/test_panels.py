@@ -123,7 +123,7 @@ def test_the_link_to_a_device_has_its_raw_name() -> None:
 
 
 def test_the_band_is_filled_between_the_bounds_of_the_offset() -> None:
-    band = overrides(panel_of("axis-ntp-device", "Clock offset with its uncertainty"), "byName")
+    band = overrides(panel_of("axis-ntp-device", "Measured offset with its uncertainty"), "byName")
     assert band["at most"]["custom.fillBelowTo"] == "at least"
     assert all(each["custom.lineWidth"] == 0 for each in band.values())
     assert "custom.fillBelowTo" not in band["at least"]
@@ -160,8 +160,8 @@ YES_NO: Final = {"0": "no", "1": "yes"}
     ("uid", "titles", "texts"),
     [
         ("axis-ntp-device", ["State now", "State"], STATES),
-        ("axis-ntp-device", ["Set up as expected"], YES_NO),
-        ("axis-ntp-exporter", ["Config loads", "Host clock synchronized"], YES_NO),
+        ("axis-ntp-device", ["Config compliant"], YES_NO),
+        ("axis-ntp-exporter", ["Last reload successful", "Host clock synchronized"], YES_NO),
     ],
 )
 def test_numbers_with_a_meaning_are_shown_as_words(
@@ -172,21 +172,21 @@ def test_numbers_with_a_meaning_are_shown_as_words(
 
 NO_VALUE: Final = {
     "axis-ntp-fleet": {
-        "Clock off": "no clock seen",
-        "Clock far off": "no clock seen",
-        "Set up as expected": "no expect",
+        "Clock off": "not measured",
+        "Clock far off": "not measured",
+        "Config compliant": "no expect",
     },
     "axis-ntp-device": {
-        "Clock offset": "not seen",
-        "± Uncertainty": "not seen",
-        "NTP offset": "not told",
-        "Servers in force": "not told",
-        "Set up as expected": "no expect",
-        "Last answer": "never",
+        "Measured offset": "not measured",
+        "± Uncertainty": "not measured",
+        "Reported offset": "not reported",
+        "Active servers": "not reported",
+        "Config compliant": "no expect",
+        "Last success": "never",
     },
     "axis-ntp-exporter": {
         "Lateness, p99": "no polls",
-        "Host clock synchronized": "not told",
+        "Host clock synchronized": "unknown",
         "Discovery failures": "no discovery",
     },
 }

@@ -35,7 +35,7 @@ ABOUT_PROBLEMS: Final = {
     "Failing devices",
     "Failed polls",
     "Failing",
-    "Deviations from the expected config",
+    "Settings that differ from expect",
 }
 """Panels that show nothing about a device without problems."""
 
@@ -187,7 +187,8 @@ def test_an_annotation_marks_a_step_for_each_exporter(site: Site, question: Ques
     found = answer(site, question, {"device": [STEPPING]})
     text = question.query["textFormat"]
     assert {series_name(text, series.labels) for series in found} == {
-        f"The clock of {STEPPING} jumped, as {instance} saw it." for instance in site.exporters
+        f"The clock of {STEPPING} stepped, as measured by {instance}."
+        for instance in site.exporters
     }
     assert all(value > 0 for series in found for _, value in series.values)
 

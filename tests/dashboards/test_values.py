@@ -36,19 +36,19 @@ IN_NUMBERS: Final = {
     "fleet: Clock off A": len({"dock-4", "till-2", "lobby"}),
     "fleet: Clock far off A": len({"till-2", "lobby"}),
     "fleet: Stepped A": len({"lobby"}),
-    "fleet: Set up as expected A": UP - len({"cafeteria"}),
-    "fleet: Devices in trouble A": DEVICES - UP,
-    "fleet: Devices in trouble B": len({"dock-4", "till-2", "lobby"}),
-    "fleet: Devices in trouble C": len({"stairwell-1", "cafeteria", "gate"}),
-    "fleet: Devices in trouble D": len({"cafeteria"}),
-    "fleet: Devices in trouble E": len({"cafeteria"}),
+    "fleet: Config compliant A": UP - len({"cafeteria"}),
+    "fleet: Devices with problems A": DEVICES - UP,
+    "fleet: Devices with problems B": len({"dock-4", "till-2", "lobby"}),
+    "fleet: Devices with problems C": len({"stairwell-1", "cafeteria", "gate"}),
+    "fleet: Devices with problems D": len({"cafeteria"}),
+    "fleet: Devices with problems E": len({"cafeteria"}),
     "device: State now A": 7,
-    "device: Clock offset A": 3,
-    "device: Servers in force A": 0,
-    "device: Set up as expected A": 0,
+    "device: Measured offset A": 3,
+    "device: Active servers A": 0,
+    "device: Config compliant A": 0,
     "exporter: Exporters A": 2,
     "exporter: Devices polled A": 2 * DEVICES,
-    "exporter: Config loads A": 1,
+    "exporter: Last reload successful A": 1,
 }
 
 
@@ -87,7 +87,7 @@ def test_the_worst_clocks_show_the_certain_offset(site: Site) -> None:
 
 
 def test_the_distribution_has_each_clock_between_the_bounds_on_both_sides_of_0(site: Site) -> None:
-    found = by_label(answer(site, question_of("fleet: Distribution of clock offsets A")), "le")
+    found = by_label(answer(site, question_of("fleet: Distribution of measured offsets A")), "le")
     # dock-2 hangs, so its clock is not measured; dock-4 is 1.8 s behind.
     assert (found["0.5"], found["2"], found["+Inf"]) == (17, 18, 20)
 
@@ -96,7 +96,7 @@ def test_the_quantiles_match_the_clocks(site: Site) -> None:
     names = {
         each.query["legendFormat"]: each
         for each in PANEL_QUESTIONS
-        if "Clock offsets" in each.place
+        if "Measured offsets" in each.place
     }
     last = {name: answer(site, names[name])[0].value for name in ("minimum", "median", "maximum")}
     assert last == pytest.approx({"minimum": -1.8, "median": 0, "maximum": 3}, abs=0.05)
@@ -144,7 +144,7 @@ def test_the_columns_of_the_table_match_the_devices(site: Site) -> None:
 
 
 def test_the_servers_in_force_are_counted_by_device(site: Site) -> None:
-    found = answer(site, question_of("fleet: Servers in force A"))
+    found = answer(site, question_of("fleet: Active servers A"))
     # Of those that answer, gate has none.
     assert {series.labels["server"]: series.value for series in found} == {
         "192.0.2.123": UP - 1,
@@ -155,7 +155,9 @@ def test_the_servers_in_force_are_counted_by_device(site: Site) -> None:
 def test_the_band_holds_the_offset(site: Site) -> None:
     of_one = {"device": ["dock-4"], "instance": [site.exporters[0]]}
     offset, above, below = (
-        answer(site, question_of(f"device: Clock offset with its uncertainty {letter}"), of_one)[0]
+        answer(site, question_of(f"device: Measured offset with its uncertainty {letter}"), of_one)[
+            0
+        ]
         for letter in "ABC"
     )
     assert below.value < offset.value < above.value
@@ -165,7 +167,7 @@ def test_the_band_holds_the_offset(site: Site) -> None:
 def test_only_a_device_that_has_responded_has_a_last_success(
     site: Site,
 ) -> None:
-    question = question_of("device: Last answer A")
+    question = question_of("device: Last success A")
     assert answer(site, question, {"device": ["dock-2"]}) == []
     [recent] = answer(site, question, {"device": ["dock-1"]})
     assert 0 < recent.value < 10
