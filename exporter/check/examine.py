@@ -32,7 +32,7 @@ class DeviceCheck:
     @property
     def checked(self) -> bool:
         """Whether the poll has ended, successful or not."""
-        return self.device.state.up is not None
+        return self.device.state.last.up is not None
 
     @property
     def fine(self) -> bool:
@@ -60,7 +60,7 @@ async def examine(check: DeviceCheck, host: HostClock) -> None:
 
 def _add_pin(issue: Issue, check: DeviceCheck) -> Issue:
     """Replace the advice on an untrusted certificate by the exact setting that pins it."""
-    error, certificate = check.device.state.last_error, check.certificate
+    error, certificate = check.device.state.last.kind, check.certificate
     is_tls = issue.level == "bad" and error is not None and error.reason == "tls"
     if not is_tls or certificate is None or certificate.refusal is None:
         return issue

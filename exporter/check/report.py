@@ -47,13 +47,13 @@ def _outcome(check: DeviceCheck) -> Span:
 def _rows(check: DeviceCheck) -> Iterator[Row]:
     state = check.device.state
     yield from _connection_rows(check)
-    if state.reading is not None:
-        yield "API version", Span(printable(state.reading.api_version or "not reported"))
+    if state.last.reading is not None:
+        yield "API version", Span(printable(state.last.reading.api_version or "not reported"))
     if state.client is not None:
         yield from _client_rows(state.client)
     if check.offset is not None:
         yield "clock", Span(f"{format_clock(check.offset)} from this host's")
-    if state.compliant:
+    if state.last.compliant:
         yield "settings", Span("as expected", "green")
     for issue in check.issues:
         yield from _issue_rows(check, issue)
@@ -62,7 +62,7 @@ def _rows(check: DeviceCheck) -> Iterator[Row]:
 def _connection_rows(check: DeviceCheck) -> Iterator[Row]:
     state, scheme = check.device.state, check.module.scheme
     took = f"{(state.last_poll_seconds or 0) * 1e3:.0f} ms"
-    if state.answered:
+    if state.last.answered:
         yield "connection", Span(f"{scheme}, responded in {took}")
     else:
         yield "connection", Span(f"{scheme}, no response after {took}", "red")
@@ -70,7 +70,7 @@ def _connection_rows(check: DeviceCheck) -> Iterator[Row]:
         yield "TLS", Span("none")
     elif check.certificate is not None:
         yield from _certificate_rows(check, check.certificate)
-    if state.answered:
+    if state.last.answered:
         yield "login", _login(check)
 
 
@@ -95,7 +95,7 @@ def verify(check: DeviceCheck, certificate: Certificate) -> tuple[bool, str]:
 
 
 def _login(check: DeviceCheck) -> Span:
-    error, scheme = check.device.state.last_error, check.device.client.scheme
+    error, scheme = check.device.state.last.kind, check.device.client.scheme
     if error is not None and error.reason == "unauthorized":
         return Span("refused", "red")
     return Span(scheme or "not required")
@@ -116,7 +116,7 @@ def _client_rows(client: NtpClientReading) -> Iterator[Row]:
 
 
 def _issue_rows(check: DeviceCheck, issue: Issue) -> Iterator[Row]:
-    error = check.device.state.error
+    error = check.device.state.last.error
     message = f": {error}" if issue.level == "bad" and error is not None else ""
     yield "problem", Span(escaped(f"{issue.what}{message}"), _STYLES[issue.level])
     yield "what to do", Span(issue.advice)

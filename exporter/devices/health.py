@@ -45,8 +45,8 @@ def diagnose(state: DeviceState, offset: Offset | None) -> list[Issue]:
     """
     if state.last_poll_unix is None:
         return []
-    error = state.last_error
-    issues = _reading_issues(state) if error is None else [_failure(error, state.error)]
+    error = state.last.kind
+    issues = _reading_issues(state) if error is None else [_failure(error, state.last.error)]
     return [*issues, *_clock_issues(offset)]
 
 
@@ -90,8 +90,8 @@ def _reading_issues(state: DeviceState) -> Iterator[Issue]:
         yield Issue("warning", what, advice)
     else:
         yield from _client_issues(state.client)
-    if state.mismatches:
-        what = f"not as expected: {', '.join(state.mismatches)}"
+    if state.last.mismatches:
+        what = f"not as expected: {', '.join(state.last.mismatches)}"
         advice = "Run `axis-ntp-exporter configure` to see the differences, --apply to fix them."
         yield Issue("warning", what, advice)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple
 
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime
@@ -13,7 +13,7 @@ from exporter.config import Expect
 from exporter.devices.compliance import find_mismatches
 from exporter.devices.history import History
 from exporter.vapix.errors import REASONS, DeviceError, PollTimeout
-from exporter.vapix.ntp_info import NtpClientReading, NtpSettings, NtpStatus, Reading
+from exporter.vapix.ntp_info import NtpClientReading, Reading
 
 MAX_ERROR_KINDS: Final = 64
 """The most (reason, code) pairs of one device: it chooses its codes, but the memory is ours."""
@@ -57,22 +57,88 @@ class ErrorKind(NamedTuple):
         return cls(error.reason, "" if error.code is None else str(error.code))
 
 
-class Success(NamedTuple):
-    """The last poll got a reading; `mismatches` is `None` if nothing is expected."""
+@dataclass(frozen=True, slots=True)
+class NotPolled:
+    """There was no poll yet. What is not known is `None`, here and in `Success` and `Failure`."""
+
+    up: ClassVar[None] = None
+    answered: ClassVar[bool] = False
+    reading: ClassVar[None] = None
+    client: ClassVar[NtpClientReading] = NtpClientReading()
+    client_present: ClassVar[None] = None
+    server_present: ClassVar[None] = None
+    description: ClassVar[None] = None
+    mismatches: ClassVar[None] = None
+    compliant: ClassVar[None] = None
+    error: ClassVar[None] = None
+    kind: ClassVar[None] = None
+    consecutive_failures: ClassVar[None] = None
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The last poll got a reading.
+
+    `client` has only `None` in its fields if the reading has no client section. `description` is
+    the servers' source and the API version, empty if not reported. `mismatches` are the parameters
+    that differ from `expect`, and `compliant` is whether there are none; `None` without an
+    `expect`. They are fields, not properties, because the exposition reads them at every poll.
+    """
 
     reading: Reading
+    client: NtpClientReading
+    client_present: bool
+    server_present: bool
+    description: tuple[str, str] | None
     mismatches: tuple[str, ...] | None
+    compliant: bool | None
+
+    up: ClassVar[bool] = True
+    answered: ClassVar[bool] = True
+    error: ClassVar[None] = None
+    kind: ClassVar[None] = None
+    consecutive_failures: ClassVar[int] = 0
+
+    @classmethod
+    def of(cls, reading: Reading, expect: Expect) -> Success:
+        """Compare a reading with what is expected."""
+        client = reading.client
+        mismatches = find_mismatches(expect, client) if expect.named() else None
+        description = None
+        if client is not None:
+            description = (client.settings.servers_source or "", reading.api_version or "")
+        return cls(
+            reading=reading,
+            client=client or NotPolled.client,
+            client_present=client is not None,
+            server_present=reading.server_present,
+            description=description,
+            mismatches=mismatches,
+            compliant=None if mismatches is None else not mismatches,
+        )
 
 
-class Failure(NamedTuple):
-    """The last poll failed. `kind` may lack the error's code: see `MAX_ERROR_KINDS`.
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """The last poll failed.
 
-    `answered` tells whether the device sent any HTTP response.
+    `kind` may lack the error's code: see `MAX_ERROR_KINDS`. `answered` is whether the device sent
+    any HTTP response: even a 401 shows the device's clock.
     """
 
     error: DeviceError
     kind: ErrorKind
     answered: bool
+    consecutive_failures: int | None
+
+    up: ClassVar[bool] = False
+    reading: ClassVar[None] = None
+    client: ClassVar[NtpClientReading] = NotPolled.client
+    client_present: ClassVar[None] = None
+    server_present: ClassVar[None] = None
+    description: ClassVar[None] = None
+    mismatches: ClassVar[None] = None
+    compliant: ClassVar[None] = None
 
 
 class Transition(NamedTuple):
@@ -86,22 +152,15 @@ class Transition(NamedTuple):
     step_seconds: float | None = None
 
 
-_NO_CLIENT: Final = NtpClientReading()
-
-
 @dataclass(slots=True)
 class DeviceState:
-    """The polls of a device so far. Only the poller changes it.
-
-    Times are in seconds. `last` is how the last poll ended, `None` before the first.
-    """
+    """The polls of a device so far. Only the poller changes it. Times are in seconds."""
 
     expect: Expect = field(default_factory=Expect)
-    last: Success | Failure | None = None
+    last: NotPolled | Success | Failure = NotPolled()
     polls: int = 0
     failures: int = 0
     errors: dict[ErrorKind, int] = field(default_factory=dict)
-    failures_in_a_row: int = 0
     down_since_steady: float | None = None
     last_poll_unix: float | None = None
     last_poll_seconds: float | None = None
@@ -111,133 +170,65 @@ class DeviceState:
     history: History = field(default_factory=History)
 
     @property
-    def up(self) -> bool | None:
-        """Whether the last poll got a reading; `None` before the first."""
-        return None if self.last is None else isinstance(self.last, Success)
-
-    @property
-    def answered(self) -> bool:
-        """Whether the last poll got any HTTP response: even a 401 shows the device's clock."""
-        return isinstance(self.last, Success) or (self.last is not None and self.last.answered)
-
-    @property
-    def reading(self) -> Reading | None:
-        """The last poll's reading, if it got one."""
-        return self.last.reading if isinstance(self.last, Success) else None
-
-    @property
     def client(self) -> NtpClientReading | None:
-        """The reading's client section, if there is one."""
-        return None if self.reading is None else self.reading.client
-
-    @property
-    def client_present(self) -> bool | None:
-        """Whether the reading has a client section; `None` without a reading."""
-        return None if self.reading is None else self.reading.client is not None
-
-    @property
-    def server_present(self) -> bool | None:
-        """Whether the reading has a server section; `None` without a reading."""
-        return None if self.reading is None else self.reading.server_present
-
-    @property
-    def settings(self) -> NtpSettings:
-        """The settings of the NTP client; every field is `None` without a client section."""
-        return (self.client or _NO_CLIENT).settings
-
-    @property
-    def status(self) -> NtpStatus:
-        """The status of the NTP client; every field is `None` without a client section."""
-        return (self.client or _NO_CLIENT).status
-
-    @property
-    def error(self) -> DeviceError | None:
-        """The last poll's error, if it failed."""
-        return self.last.error if isinstance(self.last, Failure) else None
-
-    @property
-    def last_error(self) -> ErrorKind | None:
-        """The kind of the last poll's error, if it failed."""
-        return self.last.kind if isinstance(self.last, Failure) else None
-
-    @property
-    def mismatches(self) -> tuple[str, ...] | None:
-        """The parameters that differ from `expect`; `None` without a reading or expectations."""
-        return self.last.mismatches if isinstance(self.last, Success) else None
-
-    @property
-    def compliant(self) -> bool | None:
-        """Whether no parameter differs from `expect`; `None` if that is not known."""
-        return None if self.mismatches is None else not self.mismatches
-
-    @property
-    def consecutive_failures(self) -> int | None:
-        """Failed polls since the last success; `None` before the first poll."""
-        return None if self.last is None else self.failures_in_a_row
-
-    @property
-    def description(self) -> tuple[str, str] | None:
-        """The servers' source and the API version, empty if not reported.
-
-        `None` without a client section.
-        """
-        if self.reading is None or self.reading.client is None:
-            return None
-        source = self.reading.client.settings.servers_source
-        return source or "", self.reading.api_version or ""
+        """The client section of the last poll's reading, if there is one."""
+        return self.last.client if self.last.client_present else None
 
     def clock_offset(self, now: HostTime) -> Offset | None:
         """Return the measured offset; `None` if unknown or if the last poll got no response."""
-        return self.clock.offset(now) if self.answered else None
+        return self.clock.offset(now) if self.last.answered else None
 
     def as_unanswered(self) -> DeviceState:
         """Return a copy for a device that has not answered yet: no reading, the same counters."""
         error = PollTimeout("no response yet")
-        return replace(self, last=Failure(error, ErrorKind.of(error), answered=False))
+        count = self.last.consecutive_failures
+        return replace(
+            self,
+            last=Failure(error, ErrorKind.of(error), answered=False, consecutive_failures=count),
+        )
 
     def set_expect(self, expect: Expect) -> None:
         """Compare the last reading with other expectations."""
         self.expect = expect
         if isinstance(self.last, Success):
-            self.last = self._succeed(self.last.reading)
+            self.last = Success.of(self.last.reading, expect)
 
     def record(self, outcome: PollOutcome) -> Transition:
         """Record how a poll ended; return what it changed."""
-        down_since, stepped_before = self.down_since_steady, self.clock.last_step_seconds
         self.polls += 1
         self.last_poll_unix = outcome.ended.unix_seconds
         self.last_poll_seconds = outcome.duration_seconds
-        samples = clock_samples(outcome.times.responses, outcome.ended.year)
-        self.clock.take_poll(samples, outcome.ready_after_ns)
-        step_seconds = self.clock.last_step_seconds if stepped_before is None else None
+        step_seconds = self._record_clock(outcome)
+        down_seconds = None
         if isinstance(outcome.result, DeviceError):
-            self.last = self._fail(outcome, outcome.result)
-            self._remember(outcome)
-            return Transition(step_seconds=step_seconds)
-        self.last = self._succeed(outcome.result)
-        self.last_success_unix = self.last_poll_unix
-        self.failures_in_a_row, self.down_since_steady = 0, None
-        self._remember(outcome)
-        down_seconds = None if down_since is None else outcome.began_steady_seconds - down_since
+            self._record_failure(outcome, outcome.result)
+        else:
+            down_seconds = self._record_success(outcome, outcome.result)
+        offset = self.clock.rough_offset_seconds(outcome.ended) if self.last.answered else None
+        self.history.add(self.last_poll_unix, self.last_poll_seconds, offset, self.last.error)
         return Transition(down_seconds, step_seconds)
 
-    def _succeed(self, reading: Reading) -> Success:
-        expects = bool(self.expect.named())
-        return Success(reading, find_mismatches(self.expect, reading.client) if expects else None)
+    def _record_clock(self, outcome: PollOutcome) -> float | None:
+        """Return the step of the clock, unless the poll before showed one too."""
+        stepped_before = self.clock.last_step_seconds is not None
+        samples = clock_samples(outcome.times.responses, outcome.ended.year)
+        self.clock.take_poll(samples, outcome.ready_after_ns)
+        return None if stepped_before else self.clock.last_step_seconds
 
-    def _fail(self, outcome: PollOutcome, error: DeviceError) -> Failure:
+    def _record_success(self, outcome: PollOutcome, reading: Reading) -> float | None:
+        """Return for how long the device was down, if it was."""
+        down_since, self.down_since_steady = self.down_since_steady, None
+        self.last = Success.of(reading, self.expect)
+        self.last_success_unix = self.last_poll_unix
+        return None if down_since is None else outcome.began_steady_seconds - down_since
+
+    def _record_failure(self, outcome: PollOutcome, error: DeviceError) -> None:
         self.failures += 1
-        self.failures_in_a_row += 1
         if self.down_since_steady is None:
             self.down_since_steady = outcome.began_steady_seconds
         kind = ErrorKind.of(error)
         if kind not in self.errors and len(self.errors) >= MAX_ERROR_KINDS - len(REASONS):
             kind = ErrorKind(kind.reason)
         self.errors[kind] = self.errors.get(kind, 0) + 1
-        return Failure(error, kind, answered=bool(outcome.times.responses))
-
-    def _remember(self, outcome: PollOutcome) -> None:
         answered = bool(outcome.times.responses)
-        offset = self.clock.rough_offset_seconds(outcome.ended) if answered else None
-        ended = outcome.ended.unix_seconds
-        self.history.add(ended, outcome.duration_seconds, offset, self.error)
+        self.last = Failure(error, kind, answered, (self.last.consecutive_failures or 0) + 1)

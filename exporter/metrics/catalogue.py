@@ -74,30 +74,30 @@ class ClockMetric:
 
 DeviceMetric = ValueMetric | SamplesMetric | ClockMetric
 
-settings_of: Final = attrgetter("settings")
+settings_of: Final = attrgetter("last.client.settings")
 """Of a `DeviceState`, everything that the metrics that change with the settings depend on."""
 
 
 def clock_estimate(state: DeviceState) -> Estimate | None:
     """Return the estimate of a device's clock; `None` if the last poll got no response at all."""
-    return state.clock.estimate if state.answered else None
+    return state.clock.estimate if state.last.answered else None
 
 
 def _servers(state: DeviceState) -> Iterator[Sample]:
-    for listed in state.settings.server_lists():
+    for listed in state.last.client.settings.server_lists():
         yield (listed.source,), float(len(listed.servers))
 
 
 def _server_info(state: DeviceState) -> Iterator[Sample]:
-    for listed in state.settings.server_lists():
+    for listed in state.last.client.settings.server_lists():
         active = "true" if listed.active else "false"
         for server in listed.servers:
             yield (server, listed.source, active), 1.0
 
 
 def _client_info(state: DeviceState) -> Iterator[Sample]:
-    if state.description is not None:
-        yield state.description, 1.0
+    if state.last.description is not None:
+        yield state.last.description, 1.0
 
 
 def _api_errors(state: DeviceState) -> Iterator[Sample]:
@@ -106,78 +106,80 @@ def _api_errors(state: DeviceState) -> Iterator[Sample]:
 
 
 def _last_error(state: DeviceState) -> Iterator[Sample]:
-    if state.last_error is not None:
-        yield (state.last_error.reason, state.last_error.code), 1.0
+    if state.last.kind is not None:
+        yield (state.last.kind.reason, state.last.kind.code), 1.0
 
 
 def _mismatches(state: DeviceState) -> Iterator[Sample]:
-    for parameter in state.mismatches or ():
+    for parameter in state.last.mismatches or ():
         yield (parameter,), 1.0
 
 
 DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
-    ValueMetric("axis_ntp_up", "1 if the last poll got a valid getNTPInfo response, else 0.", "up"),
+    ValueMetric(
+        "axis_ntp_up", "1 if the last poll got a valid getNTPInfo response, else 0.", "last.up"
+    ),
     ValueMetric(
         "axis_ntp_client_present",
         "1 if the response had a client section, else 0.",
-        "client_present",
+        "last.client_present",
     ),
     ValueMetric(
         "axis_ntp_server_present",
         "1 if the response had a server section, else 0.",
-        "server_present",
+        "last.server_present",
     ),
     ValueMetric(
         "axis_ntp_client_enabled",
         "1 if the device's NTP client is enabled, else 0.",
-        "settings.enabled",
+        "last.client.settings.enabled",
         changes="settings",
     ),
     ValueMetric(
         "axis_ntp_nts_enabled",
         "1 if the device's NTP client uses Network Time Security, else 0.",
-        "settings.nts_enabled",
+        "last.client.settings.nts_enabled",
         changes="settings",
     ),
     ValueMetric(
         "axis_ntp_synced",
         "1 if the device has synchronized since its last restart; stays 1 when its server fails.",
-        "status.synced",
+        "last.client.status.synced",
     ),
     ValueMetric(
         "axis_ntp_time_offset_seconds",
         "Reported offset: to the server, at the device's last NTP exchange; absent unless synced.",
-        "status.reported_offset_seconds",
+        "last.client.status.reported_offset_seconds",
         changes="each poll",
     ),
     ValueMetric(
         "axis_ntp_time_to_next_sync_seconds",
         "Time until the device's next synchronization attempt.",
-        "status.time_to_next_sync_seconds",
+        "last.client.status.time_to_next_sync_seconds",
         changes="each poll",
     ),
     ValueMetric(
         "axis_ntp_poll_interval_min_seconds",
         "Shortest interval between the device's synchronization attempts, 2^minpoll.",
-        "settings.poll_interval_min_seconds",
+        "last.client.settings.poll_interval_min_seconds",
         changes="settings",
     ),
     ValueMetric(
         "axis_ntp_poll_interval_max_seconds",
         "Longest interval between the device's synchronization attempts, 2^maxpoll.",
-        "settings.poll_interval_max_seconds",
+        "last.client.settings.poll_interval_max_seconds",
         changes="settings",
     ),
     ValueMetric(
         "axis_ntp_static_servers_max",
         "Number of static servers that the device supports.",
-        "settings.static_servers_max",
+        "last.client.settings.static_servers_max",
         changes="settings",
     ),
     SamplesMetric(
         "axis_ntp_servers",
         "Number of servers that the device lists, by source: static, advertised, nts_ke.",
-        "settings",
+        "last.client.settings",
         _servers,
         ("source",),
         changes="settings",
@@ -185,13 +187,13 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ValueMetric(
         "axis_ntp_active_servers",
         "Number of active servers: the listed servers that the device uses.",
-        "settings.active_server_count",
+        "last.client.settings.active_server_count",
         changes="settings",
     ),
     SamplesMetric(
         "axis_ntp_server_info",
         "1 for each server that the device lists; the label active shows whether it is used.",
-        "settings",
+        "last.client.settings",
         _server_info,
         ("server", "source", "active"),
         changes="settings",
@@ -199,19 +201,19 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     SamplesMetric(
         "axis_ntp_client_info",
         "1; the labels show the source of the servers and the API version of the response.",
-        "description",
+        "last.description",
         _client_info,
         ("servers_source", "api_version"),
     ),
     ValueMetric(
         "axis_ntp_config_compliant",
         "1 if the device meets its `expect`, else 0; absent without an `expect`.",
-        "compliant",
+        "last.compliant",
     ),
     SamplesMetric(
         "axis_ntp_config_mismatch",
         "1 for each parameter that differs from `expect`.",
-        "mismatches",
+        "last.mismatches",
         _mismatches,
         ("parameter",),
     ),
@@ -255,12 +257,12 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ValueMetric(
         "axis_ntp_consecutive_failures",
         "Failed polls since the last successful one.",
-        "consecutive_failures",
+        "last.consecutive_failures",
     ),
     SamplesMetric(
         "axis_ntp_last_error",
         "1 if the last poll failed, with the reason and code of its error.",
-        "last_error",
+        "last.kind",
         _last_error,
         ("reason", "code"),
     ),

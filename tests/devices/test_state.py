@@ -18,20 +18,20 @@ def recorded(*results: Reading | DeviceError) -> DeviceState:
 
 
 def test_a_reading_is_there_until_a_poll_fails() -> None:
-    assert recorded(READING).reading is READING
+    assert recorded(READING).last.reading is READING
     failed = recorded(READING, PollTimeout("late"))
-    assert failed.reading is None
+    assert failed.last.reading is None
     assert failed.client is None
-    assert failed.error is not None
+    assert failed.last.error is not None
 
 
 def test_an_error_is_there_until_a_poll_succeeds() -> None:
-    assert recorded(PollTimeout("late"), READING).error is None
+    assert recorded(PollTimeout("late"), READING).last.error is None
 
 
 def test_polls_and_failures_are_counted() -> None:
     state = recorded(READING, PollTimeout("a"), PollTimeout("b"), READING, PollTimeout("c"))
-    assert (state.polls, state.failures, state.consecutive_failures) == (5, 3, 1)
+    assert (state.polls, state.failures, state.last.consecutive_failures) == (5, 3, 1)
 
 
 def test_errors_are_counted_by_reason_and_code() -> None:
@@ -43,7 +43,7 @@ def test_a_device_that_invents_codes_does_not_open_series_without_end() -> None:
     state = recorded(*(UnexpectedStatus("x", code) for code in range(1000)))
     assert len(state.errors) <= MAX_ERROR_KINDS
     assert sum(state.errors.values()) == 1000
-    assert state.last_error == ErrorKind("http_status", "")
+    assert state.last.kind == ErrorKind("http_status", "")
 
 
 def test_the_start_of_an_outage_is_kept_until_it_ends() -> None:

@@ -49,9 +49,9 @@ def test_a_poll_ends_at_its_deadline() -> None:
     hung = device(StubClient(seconds=1e9), timeout=7.5)
     observer = poll_for(60 + 8, [hung])
     assert observer.latency == pytest.approx([7.5], abs=0.01)
-    assert hung.state.error is not None
-    assert hung.state.error.reason == "timeout"
-    assert str(hung.state.error) == "timed out after 7.5 s connecting"
+    assert hung.state.last.error is not None
+    assert hung.state.last.error.reason == "timeout"
+    assert str(hung.state.last.error) == "timed out after 7.5 s connecting"
 
 
 def test_no_more_polls_than_concurrency_are_open_and_the_rest_wait_their_turn() -> None:

@@ -73,8 +73,8 @@ def polling_facts(device: Device, now: HostTime) -> Iterator[Fact]:
     yield "Next poll", _until(state.next_poll_unix, now)
     yield "Polls", f"{state.polls:,}"
     yield "Failed", f"{state.failures:,}"
-    if state.consecutive_failures:
-        yield "Failed in a row", f"{state.consecutive_failures:,}"
+    if state.last.consecutive_failures:
+        yield "Failed in a row", f"{state.last.consecutive_failures:,}"
 
 
 def clock_facts(state: DeviceState, now: HostTime) -> Iterator[Fact]:
@@ -85,7 +85,7 @@ def clock_facts(state: DeviceState, now: HostTime) -> Iterator[Fact]:
 
 def client_facts(state: DeviceState) -> Iterator[Fact]:
     """What the device says of its NTP client; nothing without one."""
-    if state.client is None or state.reading is None:
+    if state.client is None or state.last.reading is None:
         return
     settings, status = state.client
     yield "Enabled", _YES_NO[settings.enabled]
@@ -96,13 +96,13 @@ def client_facts(state: DeviceState) -> Iterator[Fact]:
     yield "Source of the servers", settings.servers_source or ""
     yield "Network Time Security", _YES_NO[settings.nts_enabled]
     yield "As expected", _as_expected(state)
-    yield "API version", state.reading.api_version or ""
+    yield "API version", state.last.reading.api_version or ""
 
 
 def _as_expected(state: DeviceState) -> str:
-    if state.mismatches is None:
+    if state.last.mismatches is None:
         return "nothing is expected of it"
-    return f"no: {', '.join(state.mismatches)}" if state.mismatches else "yes"
+    return f"no: {', '.join(state.last.mismatches)}" if state.last.mismatches else "yes"
 
 
 def _interval(settings: NtpSettings) -> str:

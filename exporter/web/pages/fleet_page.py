@@ -89,7 +89,7 @@ def _value(state: DeviceState, level: Level, sort: str, now: HostTime) -> float 
         case "state":
             return -LEVELS.index(level)
         case "offset":
-            return _size(state.status.reported_offset_seconds)
+            return _size(state.last.client.status.reported_offset_seconds)
         case "clock":
             offset = state.clock_offset(now)
             return None if offset is None else _size(offset.seconds)
@@ -129,10 +129,10 @@ def row_of(device: Device, now: HostTime) -> Row:
         labels=tuple(f"{name}={value}" for name, value in target.labels.items()),
         level=level_of(state, found),
         state=in_words(state, found),
-        error="" if state.error is None else str(state.error),
-        offset=format_offset(state.status.reported_offset_seconds),
+        error="" if state.last.error is None else str(state.last.error),
+        offset=format_offset(state.last.client.status.reported_offset_seconds),
         clock=format_clock(state.clock_offset(now)),
-        servers=", ".join(state.settings.active_servers or ()),
+        servers=", ".join(state.last.client.settings.active_servers or ()),
         last_poll="" if polled is None else format_ago(now.unix_seconds - polled),
     )
 

@@ -32,7 +32,7 @@ def in_words(state: DeviceState, found: Sequence[Issue]) -> str:
     if state.last_poll_unix is None:
         return "not polled yet"
     wrong = ", ".join(trouble.what for trouble in found)
-    if not (state.settings.enabled and state.status.synced):
+    if not (state.last.client.settings.enabled and state.last.client.status.synced):
         return wrong
     return f"synchronized, but {wrong}" if wrong else "synchronized"
 
