@@ -17,7 +17,7 @@ from exporter.web.web_config.basic_auth import Accounts, Checker
 from exporter.web.web_config.cut_off import losses
 from exporter.web.web_config.hang_up import hang_up_on
 from exporter.web.web_config.schema import WebConfig, files_named_in, load_web_config
-from exporter.web.web_config.swappable_tls import SwappableTls
+from exporter.web.web_config.reloadable_tls import SwappableTls
 
 LOOK_EVERY_SECONDS: Final = 1.0
 

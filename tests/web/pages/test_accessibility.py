@@ -9,7 +9,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.looks import active, find, of_role
+from tests.web.pages.page_queries import active, find, of_role
 from tests.web.pages.site import fleet
 
 pytestmark = pytest.mark.xdist_group("browser")

@@ -11,7 +11,7 @@ from exporter.vapix.errors import Unauthorized
 from exporter.web.pages.assets import device_url
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.looks import find, of_role
+from tests.web.pages.page_queries import find, of_role
 from tests.web.pages.site import device, fleet, polled
 
 pytestmark = pytest.mark.xdist_group("browser")

@@ -9,7 +9,7 @@ from exporter.web.pages.assets import device_url
 from tests.support.programs import wait_until
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.looks import find, names, until_heading, until_shown
+from tests.web.pages.page_queries import find, names, until_heading, until_shown
 from tests.web.pages.site import SYNCED, device, polled
 
 pytestmark = pytest.mark.xdist_group("browser")

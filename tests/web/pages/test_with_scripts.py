@@ -12,7 +12,7 @@ from exporter.web.pages.assets import device_url
 from tests.support.programs import wait_until
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.looks import active, find, names, until_first, until_shown
+from tests.web.pages.page_queries import active, find, names, until_first, until_shown
 from tests.web.pages.site import fleet, polled
 
 pytestmark = pytest.mark.xdist_group("browser")

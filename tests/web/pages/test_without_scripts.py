@@ -6,7 +6,7 @@ import pytest
 
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.looks import find, names, until_first, until_heading, until_shown
+from tests.web.pages.page_queries import find, names, until_first, until_heading, until_shown
 from tests.web.pages.site import fleet
 
 pytestmark = pytest.mark.xdist_group("browser")

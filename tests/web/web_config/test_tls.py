@@ -13,7 +13,7 @@ import pytest
 
 from tests.web.web_config.certificates import LOOPBACK, Authority
 from tests.web.web_config.site import TLS, Site, site
-from tests.web.web_config.visitors import REQUIRED, is_let_in, with_tls
+from tests.web.web_config.clients import REQUIRED, is_let_in, with_tls
 
 CLIENT_NAMES = ("prometheus.example", "2001:db8::1", "192.0.2.7", "ops@example.com")
 

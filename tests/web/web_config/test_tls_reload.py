@@ -10,7 +10,7 @@ import pytest
 
 from tests.web.web_config.certificates import LOOPBACK, Authority
 from tests.web.web_config.site import TLS, site, write
-from tests.web.web_config.visitors import REQUIRED, is_let_in, with_tls
+from tests.web.web_config.clients import REQUIRED, is_let_in, with_tls
 
 
 async def test_a_new_certificate_is_served_once_it_stands_still(ours: Authority) -> None:
