@@ -26,7 +26,7 @@ from exporter.system.process import freeze_existing_objects
 from exporter.system.signals import on_hangup, stop_signals
 from exporter.system.systemd import NO_SERVICE_MANAGER, ServiceManager
 from exporter.vapix.connection import open_session
-from exporter.web.listener import CannotServe, WebSettings, serving
+from exporter.web.listener import CannotServe, WebSettings, serve
 from exporter.web.routes import WebState, make_app
 
 SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
@@ -116,7 +116,7 @@ def _start(reloader: ConfigReloader, config: Config) -> None:
 async def _serving(state: WebState, settings: WebSettings) -> AsyncIterator[list[str]]:
     async with AsyncExitStack() as stack:
         try:
-            urls = await stack.enter_async_context(serving(make_app(state), settings))
+            urls = await stack.enter_async_context(serve(make_app(state), settings))
         except CannotServe as problem:
             raise StartFailed(str(problem)) from problem
         yield urls

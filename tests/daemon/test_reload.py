@@ -30,7 +30,7 @@ from tests.daemon.reloaded_site import (
 async def test_a_reload_adds_and_removes_devices_and_says_so(tmp_path: Path, method: str) -> None:
     async with site(tmp_path) as its:
         last = its.config["devices"].pop()
-        assert await its.reload(method) == (200, "The config was loaded.\n")
+        assert await its.reload(method) == (200, "Config reloaded.\n")
         found = await its.running.scrape()
         assert set(found.by_device(UP)) == {device(1), device(2)}
         assert not [labels for _, labels, _ in found.samples if labels.get("device") == device(3)]
@@ -59,7 +59,7 @@ async def test_a_broken_config_changes_nothing_and_is_told(tmp_path: Path) -> No
         assert found.all(SUCCESSFUL) == [({}, 0)]
         assert found.all(LOADED_AT) == before.all(LOADED_AT)
         assert set(found.by_device(UP)) == {device(1), device(2), device(3)}
-        assert await its.reload() == (200, "The config was loaded.\n")
+        assert await its.reload() == (200, "Config reloaded.\n")
         found = await its.running.scrape()
         assert found.all(SUCCESSFUL) == [({}, 1)]
         assert found.all(LOADED_AT)[0][1] > before.all(LOADED_AT)[0][1]

@@ -1,4 +1,4 @@
-"""A server's TLS that changes while it listens: each connection gets what holds as it arrives."""
+"""A server's TLS context whose settings change while the server listens."""
 
 from __future__ import annotations
 
@@ -7,47 +7,47 @@ from asyncio import BaseTransport
 from typing import Any, Self
 from weakref import WeakSet
 
-from exporter.web.web_config.tls import Clients, TlsServer
+from exporter.web.web_config.tls import TlsServerConfig
 
 
-class SwappableTls(ssl.SSLContext):
-    """Stands for what is current with whoever listens; nothing of its own is ever used.
+class ReloadableTls(ssl.SSLContext):
+    """The context that a server listens with; each new connection uses the current one behind it.
 
-    An event loop calls `wrap_bio` for each connection that it accepts, uvloop's and Python's
-    alike. So everything can change, which `sni_callback` could not: it leaves alone who is asked
-    for a certificate, and which versions are spoken.
+    The event loops, uvloop's and Python's, call `wrap_bio` for every connection that they accept.
+    This way all settings can change. `sni_callback` could not do that: client verification and
+    TLS versions are fixed before it is called.
     """
 
-    def __new__(cls, _first: TlsServer) -> Self:
-        """As any context is made: its protocol is given here."""
+    def __new__(cls, _first: TlsServerConfig) -> Self:
+        """Create the context; `SSLContext` takes its protocol here and not in `__init__`."""
         return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
 
-    def __init__(self, first: TlsServer) -> None:
+    def __init__(self, first: TlsServerConfig) -> None:
         self._current = first.context
-        self._clients: Clients = first.clients
-        # Those whose clients were verified as the current one verifies them.
-        self._like_current = WeakSet([first.context])
+        self._client_rules = first.client_rules
+        # The contexts that verify clients as the current one does.
+        self._same_client_rules = WeakSet([first.context])
 
     def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:  # noqa: ANN401 - passed on
-        """A connection's TLS, by the context that is current."""
+        """Start a connection's TLS with the current context."""
         return self._current.wrap_bio(*args, **kwargs)
 
-    def swap(self, to: TlsServer) -> None:
-        """Let all connections that are yet to come be made so."""
-        if to.clients != self._clients:
-            self._like_current.clear()
-        self._current, self._clients = to.context, to.clients
-        self._like_current.add(to.context)
+    def replace(self, new: TlsServerConfig) -> None:
+        """Use other settings for all new connections."""
+        if new.client_rules != self._client_rules:
+            self._same_client_rules.clear()
+        self._current, self._client_rules = new.context, new.client_rules
+        self._same_client_rules.add(new.context)
 
     def is_outdated(self, transport: BaseTransport | None) -> bool:
-        """Whether a connection was made before the last swap."""
-        made_by = _context_of(transport)
-        return made_by is not None and made_by is not self._current
+        """Return whether a connection was made before the last `replace`."""
+        context = _context_of(transport)
+        return context is not None and context is not self._current
 
-    def shuts_out(self, transport: BaseTransport | None) -> bool:
-        """Whether the client was verified otherwise than one is now."""
-        made_by = _context_of(transport)
-        return made_by is not None and made_by not in self._like_current
+    def has_outdated_client(self, transport: BaseTransport | None) -> bool:
+        """Return whether a connection's client was verified by other rules than the current."""
+        context = _context_of(transport)
+        return context is not None and context not in self._same_client_rules
 
 
 def _context_of(transport: BaseTransport | None) -> ssl.SSLContext | None:

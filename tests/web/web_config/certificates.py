@@ -1,4 +1,4 @@
-"""The certificates of a web side and of those who visit it, as files that a web-config names."""
+"""Certificates of the web server and its clients, as files that a web-config names."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Authority:
-    """A CA that signs for whoever is asked for, into a folder of its own."""
+    """A CA that writes the certificates that it issues into its folder."""
 
     folder: Path
     ca: trustme.CA
@@ -29,7 +29,7 @@ class Authority:
         return self.folder / "ca.pem"
 
     def issue(self, name: str, *sans: str) -> tuple[Path, Path]:
-        """`NAME.crt` and `NAME.key`, for these subject alternative names."""
+        """Write `NAME.crt` and `NAME.key` for these subject alternative names."""
         issued = self.ca.issue_cert(*(sans or (LOOPBACK,)))
         certificate, key = self.folder / f"{name}.crt", self.folder / f"{name}.key"
         certificate.write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
@@ -37,7 +37,7 @@ class Authority:
         return certificate, key
 
     def client_context(self, client: str | None = None) -> ssl.SSLContext:
-        """TLS of a client that believes this CA, with its own certificate if it is named."""
+        """Return the TLS context of a client that trusts this CA; `client` names its own."""
         context = ssl.create_default_context(cafile=self.file)
         if client is not None:
             context.load_cert_chain(self.folder / f"{client}.crt", self.folder / f"{client}.key")
@@ -45,7 +45,7 @@ class Authority:
 
 
 def authority(folder: Path) -> Authority:
-    """A new CA, its certificate in `ca.pem`; `server.crt` and `server.key` are for loopback."""
+    """Create a CA with its certificate in `ca.pem`, and `server.crt` and `.key` for loopback."""
     folder.mkdir(exist_ok=True)
     made = Authority(folder, trustme.CA())
     made.ca.cert_pem.write_to_path(made.file)
@@ -54,7 +54,7 @@ def authority(folder: Path) -> Authority:
 
 
 def encrypt(key: Path, encrypted: Path) -> None:
-    """The same private key, under a passphrase."""
+    """Write the same private key, encrypted with a passphrase."""
     private = load_pem_private_key(key.read_bytes(), None)
     encrypted.write_bytes(
         private.private_bytes(
