@@ -92,7 +92,9 @@ def client_facts(state: DeviceState) -> Iterator[Fact]:
     yield "Enabled", _YES_NO[client.enabled]
     yield "Synchronized", _YES_NO[client.synced]
     yield "Reported offset", format_offset(client.offset_seconds)
-    yield "Next synchronization", _after_poll(client.time_to_next_sync_seconds)
+    until_sync = client.time_to_next_sync_seconds
+    after = "" if until_sync is None else f"{format_duration(until_sync)} after the last poll"
+    yield "Next synchronization", after
     yield "NTP poll interval", _ntp_interval(client)
     yield "Server source", client.servers_source or ""
     yield "Network Time Security", _YES_NO[client.nts_enabled]
@@ -111,10 +113,6 @@ def _ntp_interval(client: NtpClientReading) -> str:
     if shortest is None or longest is None:
         return ""
     return f"{format_duration(shortest)} to {format_duration(longest)}"
-
-
-def _after_poll(seconds: float | None) -> str:
-    return "" if seconds is None else f"{format_duration(seconds)} after the last poll"
 
 
 def _since(unix_seconds: float | None, now: HostTime) -> str:

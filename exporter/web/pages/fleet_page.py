@@ -88,18 +88,13 @@ def _sort_value(state: DeviceState, level: Level, sort: str, now: HostTime) -> f
     match sort:
         case "state":
             return -LEVELS.index(level)
-        case "offset":
-            return _magnitude(state.shown.offset_seconds)
-        case "clock":
-            offset = state.clock_offset(now)
-            return None if offset is None else abs(offset.seconds)
+        case "offset" if (reported := state.shown.offset_seconds) is not None:
+            return abs(reported)
+        case "clock" if (measured := state.clock_offset(now)) is not None:
+            return abs(measured.seconds)
         case "polled" if state.last_poll_unix is not None:
             return now.unix_seconds - state.last_poll_unix
     return None
-
-
-def _magnitude(seconds: float | None) -> float | None:
-    return None if seconds is None else abs(seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,11 +47,11 @@ class FleetQuery:
         """Parse the parameters of a URL; missing and empty ones are defaults. Raises `BadQuery`."""
         sort = parameters.get("sort") or "state"
         return cls(
-            _text(parameters.get("q", "")),
-            _state(parameters.get("state", "")),
-            _sort(sort.removeprefix("-")),
+            _parse_text(parameters.get("q", "")),
+            _parse_state(parameters.get("state", "")),
+            _parse_sort(sort.removeprefix("-")),
             sort.startswith("-"),
-            _page(parameters.get("page") or "1"),
+            _parse_page(parameters.get("page") or "1"),
         )
 
     @property
@@ -96,13 +96,13 @@ class FleetQuery:
         return replace(self, page=page)
 
 
-def _text(text: str) -> str:
+def _parse_text(text: str) -> str:
     if len(text) > MAX_FILTER_CHARACTERS:
         raise BadQuery(f"`q` is too long; use at most {MAX_FILTER_CHARACTERS} characters.")
     return text.strip()
 
 
-def _state(name: str) -> Level | None:
+def _parse_state(name: str) -> Level | None:
     for level in LEVELS:
         if name == level:
             return level
@@ -111,13 +111,13 @@ def _state(name: str) -> Level | None:
     return None
 
 
-def _sort(name: str) -> str:
+def _parse_sort(name: str) -> str:
     if name not in SORTS:
         raise BadQuery(f"Invalid `sort`; use {_alternatives(SORTS)}, with `-` in front to reverse.")
     return name
 
 
-def _page(number: str) -> int:
+def _parse_page(number: str) -> int:
     is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
     if not is_number or int(number) == 0:
         raise BadQuery("Invalid `page`; use a number from 1 on.")

@@ -22,13 +22,13 @@ _BCRYPT: Final = re.compile(
 )
 
 
-def _header_value(text: str) -> str:
+def _check_header_value(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         raise ValueError("must be one line of printable ASCII")
     return text
 
 
-def _bcrypt_hash(secret: Secret) -> Secret:
+def _check_bcrypt_hash(secret: Secret) -> Secret:
     text = secret.get_secret_value()
     match = _BCRYPT.fullmatch(text)
     if match is None and _BCRYPT.fullmatch(text.strip()):
@@ -42,19 +42,19 @@ def _bcrypt_hash(secret: Secret) -> Secret:
     return secret
 
 
-def _users(value: object) -> object:
+def _reject_null_users(value: object) -> object:
     if value is None:
         # A file that is truncated here must not admit everyone.
         raise ValueError("is empty; write {} to ask for no password")
     return value
 
 
-def _rate_limit(_value: object) -> None:
+def _reject_rate_limit(_value: object) -> None:
     raise ValueError("is not supported")
 
 
-HeaderValue = Annotated[str, AfterValidator(_header_value)]
-BcryptHash = Annotated[Secret, AfterValidator(_bcrypt_hash)]
+HeaderValue = Annotated[str, AfterValidator(_check_header_value)]
+BcryptHash = Annotated[Secret, AfterValidator(_check_bcrypt_hash)]
 
 
 class Headers(Section):
@@ -86,10 +86,10 @@ class WebConfig(NullIsUnset):
 
     tls_server_config: TlsServerConfig | None = None
     http_server_config: HttpServerConfig = HttpServerConfig()
-    basic_auth_users: Annotated[dict[Username, BcryptHash], BeforeValidator(_users)] = Field(
-        default_factory=dict
+    basic_auth_users: Annotated[dict[Username, BcryptHash], BeforeValidator(_reject_null_users)] = (
+        Field(default_factory=dict)
     )
-    rate_limit: Annotated[None, BeforeValidator(_rate_limit)] = None
+    rate_limit: Annotated[None, BeforeValidator(_reject_rate_limit)] = None
 
     def __str__(self) -> str:
         count = len(self.basic_auth_users)

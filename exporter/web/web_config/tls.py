@@ -77,7 +77,7 @@ _CURVES: Final = {
 }
 
 
-def _yaml_bool(value: object) -> object:
+def _check_yaml_bool(value: object) -> object:
     """Reject texts that are not a boolean in Prometheus's YAML; pydantic accepts more of them."""
     if isinstance(value, str) and not isinstance(value, Boolean):
         raise ValueError("must be true or false")  # noqa: TRY004 - as pydantic wants it
@@ -90,7 +90,7 @@ def _require_pem(file: Path, kind: str) -> Path:
     return file
 
 
-def _cipher(name: str) -> str:
+def _check_cipher(name: str) -> str:
     if name in _CIPHERS_WITHOUT_FORWARD_SECRECY:
         raise ValueError(
             f"{name} is not supported: no forward secrecy; use for example {min(_CIPHERS)}"
@@ -100,11 +100,11 @@ def _cipher(name: str) -> str:
     return name
 
 
-def _inline(_value: object, info: ValidationInfo) -> None:
+def _reject_inline(_value: object, info: ValidationInfo) -> None:
     raise ValueError(f"is not supported; write the PEM to a file and set {info.field_name}_file")
 
 
-def _client_auth_type(name: ClientAuthType) -> ClientAuthType:
+def _check_client_auth_type(name: ClientAuthType) -> ClientAuthType:
     if name not in _VERIFY_MODES:
         raise ValueError(
             f"{name} is not supported because it accepts certificates of any issuer; "
@@ -113,10 +113,10 @@ def _client_auth_type(name: ClientAuthType) -> ClientAuthType:
     return name
 
 
-YamlBool = Annotated[bool, BeforeValidator(_yaml_bool)]
+YamlBool = Annotated[bool, BeforeValidator(_check_yaml_bool)]
 CertificateFile = Annotated[ReadableFile, AfterValidator(partial(_require_pem, kind="certificate"))]
 KeyFile = Annotated[ReadableFile, AfterValidator(partial(_require_pem, kind="private key"))]
-InlinePem = Annotated[None, BeforeValidator(_inline)]
+InlinePem = Annotated[None, BeforeValidator(_reject_inline)]
 
 
 ClientRules = tuple[ssl.VerifyMode, bytes | None, tuple[str, ...] | None]
@@ -128,12 +128,14 @@ class TlsServerConfig(Section):
 
     cert_file: CertificateFile
     key_file: KeyFile
-    client_auth_type: Annotated[ClientAuthType, AfterValidator(_client_auth_type)] = "NoClientCert"
+    client_auth_type: Annotated[ClientAuthType, AfterValidator(_check_client_auth_type)] = (
+        "NoClientCert"
+    )
     client_ca_file: CertificateFile | None = None
     client_allowed_sans: tuple[Name, ...] | None = None
     min_version: TlsVersion = "TLS12"
     max_version: TlsVersion = "TLS13"
-    cipher_suites: tuple[Annotated[str, AfterValidator(_cipher)], ...] = ()
+    cipher_suites: tuple[Annotated[str, AfterValidator(_check_cipher)], ...] = ()
     prefer_server_cipher_suites: YamlBool = True
     curve_preferences: tuple[Literal["CurveP256", "CurveP384", "CurveP521", "X25519"], ...] = ()
     cert: InlinePem = None

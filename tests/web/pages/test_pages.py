@@ -188,7 +188,7 @@ async def test_the_page_of_a_failing_device_shows_the_error_and_what_to_do(serve
 async def test_a_device_that_was_never_polled_has_a_page(serve: Serve) -> None:
     shown = text((await get(await serve(device("new")), "/device/new"))[1])
     assert "not polled yet" in shown
-    assert "All of these polls" not in shown
+    assert "Poll details" not in shown
     assert "Last poll not yet" in shown
 
 
