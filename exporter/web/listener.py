@@ -79,7 +79,11 @@ async def _apply_web_config(
 async def run_application(
     app: web.Application, shutdown_seconds: float = _SHUTDOWN_SECONDS
 ) -> AsyncIterator[web.BaseRunner]:
-    """Start an application; yields a runner whose sites use `_Connection`."""
+    """Start an application; yields a runner whose connections are `_Connection`s.
+
+    aiohttp has no setting for the class of connections, so `_Server` takes over the request handler
+    from the server that `AppRunner` makes. Only public parts of aiohttp are used.
+    """
     app_runner = web.AppRunner(app)
     await app_runner.setup()
     server = app_runner.server
@@ -117,7 +121,7 @@ def _format_address(address: tuple[str, int]) -> str:
 
 
 class _Runner(web.ServerRunner):
-    """Runs `_Server`, and the application's shutdown handlers when `AppRunner` would."""
+    """Runs a server; calls the application's shutdown handlers when `AppRunner` would."""
 
     def __init__(
         self, app: web.Application, server: web.Server, *, shutdown_timeout: float

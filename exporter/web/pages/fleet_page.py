@@ -26,7 +26,7 @@ from exporter.web.pages.format import (
     level_of,
 )
 
-ROWS_ON_A_PAGE: Final = 100
+ROWS_PER_PAGE: Final = 100
 DEVICES_PER_STEP: Final = 250
 """How many devices are examined before polls get their turn: a few milliseconds of work."""
 
@@ -98,7 +98,7 @@ def _sort_value(state: DeviceState, level: Level, sort: str, now: HostTime) -> f
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DeviceRow:
     """A row of the table of devices."""
 
     name: str
@@ -113,13 +113,13 @@ class Row:
     last_poll: str
 
 
-def row_of(device: Device, now: HostTime) -> Row:
+def device_row(device: Device, now: HostTime) -> DeviceRow:
     """Return the row of a device."""
     state, target = device.state, device.target
     offset = state.clock_offset(now)
     issues = diagnose(state, offset)
     polled = state.last_poll_unix
-    return Row(
+    return DeviceRow(
         name=target.name,
         address=target.address,
         labels=tuple(f"{name}={value}" for name, value in target.labels.items()),
@@ -137,7 +137,7 @@ def row_of(device: Device, now: HostTime) -> Row:
 class FleetPage:
     """One page of the selected devices; `first` is the number of its first device, from 1."""
 
-    rows: tuple[Row, ...]
+    rows: tuple[DeviceRow, ...]
     first: int
     matching: int
     page: int
@@ -146,11 +146,11 @@ class FleetPage:
 
 def paginate(ordered: Sequence[SelectedDevice], page: int, now: HostTime) -> FleetPage:
     """Return a page, or the last one if the fleet has shrunk and the page no longer exists."""
-    pages = max(1, -(-len(ordered) // ROWS_ON_A_PAGE))
+    pages = max(1, -(-len(ordered) // ROWS_PER_PAGE))
     page = min(page, pages)
-    start = (page - 1) * ROWS_ON_A_PAGE
-    shown = ordered[start : start + ROWS_ON_A_PAGE]
-    rows = tuple(row_of(each.device, now) for each in shown)
+    start = (page - 1) * ROWS_PER_PAGE
+    shown = ordered[start : start + ROWS_PER_PAGE]
+    rows = tuple(device_row(each.device, now) for each in shown)
     return FleetPage(rows, start + 1, len(ordered), page, pages)
 
 

@@ -83,8 +83,8 @@ class Users:
         self._hashes = {name.encode(): hashed.encode() for name, hashed in hashes.items()}
         self._queue = queue
         self._key = secrets.token_bytes(32)
-        # By digest of name and password, oldest first. Only wrong ones are ever dropped, so that
-        # a flood of wrong passwords does not make known users wait.
+        # By digest of name and password, oldest first. Only wrong ones are dropped, so that a flood
+        # of wrong passwords does not make known users wait; right ones are about one per user.
         self._results: dict[bytes, bool] = {}
 
     async def admit(self, name: bytes, password: bytes, address: str) -> bool:

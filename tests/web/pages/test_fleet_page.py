@@ -11,12 +11,12 @@ from exporter.vapix.errors import PollTimeout, Unauthorized
 from exporter.vapix.reading import NtpClientReading
 from exporter.web.pages.fleet_page import (
     DEVICES_PER_STEP,
-    ROWS_ON_A_PAGE,
+    ROWS_PER_PAGE,
     Selection,
+    device_row,
     natural_key,
     paginate,
     render_fleet,
-    row_of,
 )
 from exporter.web.pages.fleet_query import FleetQuery
 from tests.support.turns import counting_turns
@@ -106,13 +106,13 @@ def test_names_sort_naturally() -> None:
 
 
 def test_a_row_shows_known_values_and_leaves_unknown_ones_empty() -> None:
-    row = row_of(fleet()[1], NOW)
+    row = device_row(fleet()[1], NOW)
     assert (row.reported_offset, row.servers, row.last_poll) == (
         "-50.000 ms",
         "192.0.2.1, 192.0.2.2",
         "20s ago",
     )
-    failed = row_of(fleet()[2], NOW)
+    failed = device_row(fleet()[2], NOW)
     assert (failed.reported_offset, failed.measured_offset, failed.servers) == ("", "", "")
     assert (failed.state, failed.error) == ("unauthorized 401", "HTTP 401: no")
 
@@ -137,7 +137,7 @@ def test_a_page_beyond_the_last_is_the_last(
 async def test_only_one_page_is_rendered_and_polls_run_between_the_steps() -> None:
     async with counting_turns() as turns:
         page = await render_fleet(Fleet(many(3000)), FleetQuery(), NOW, "/metrics")
-    assert page.count("data-row") == ROWS_ON_A_PAGE
+    assert page.count("data-row") == ROWS_PER_PAGE
     assert turns.count >= 3000 / DEVICES_PER_STEP
     assert DEVICES_PER_STEP <= 500
 
