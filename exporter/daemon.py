@@ -26,7 +26,7 @@ from exporter.system.process import freeze_existing_objects
 from exporter.system.signals import on_hangup, stop_signals
 from exporter.system.systemd import NO_SERVICE_MANAGER, ServiceManager
 from exporter.vapix.connection import open_session
-from exporter.web.listener import CannotServe, WebSettings, serving
+from exporter.web.listener import CannotServe, WebSettings, serve
 from exporter.web.routes import WebState, make_app
 
 SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
@@ -98,7 +98,7 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
             fleet, exposition, metrics.registry, host, reloader, poller, settings.web.telemetry_path
         )
         try:
-            urls = await stack.enter_async_context(serving(make_app(state), settings.web))
+            urls = await stack.enter_async_context(serve(make_app(state), settings.web))
         except CannotServe as error:
             raise StartFailed(str(error)) from error
         _log_start(fleet, settings.shard)

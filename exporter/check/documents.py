@@ -35,7 +35,10 @@ def _document(check: DeviceCheck) -> dict[str, Any]:
         "client": _client(state.client),
         "clock": None if offset is None else offset._asdict(),
         "mismatches": state.last.mismatches,
-        "troubles": [issue._asdict() for issue in check.issues],
+        "troubles": [
+            {"level": issue.level, "what": issue.what, "advice": issue.advice}
+            for issue in check.issues
+        ],
     }
 
 

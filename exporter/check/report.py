@@ -118,7 +118,7 @@ def _client_rows(client: NtpClientReading) -> Iterator[Row]:
 def _issue_rows(check: DeviceCheck, issue: Issue) -> Iterator[Row]:
     error = check.device.state.last.error
     message = f": {error}" if issue.level == "bad" and error is not None else ""
-    yield "problem", Span(escaped(f"{issue.what}{message}"), _STYLES[issue.level])
+    yield "problem", Span(escaped(f"{issue.text}{message}"), _STYLES[issue.level])
     yield "what to do", Span(issue.advice)
 
 

@@ -10,6 +10,7 @@ from typing import Final, Literal, NamedTuple
 
 from exporter.clock.offset import Offset
 from exporter.devices.state import DeviceState, ErrorKind
+from exporter.system.text import format_magnitude
 from exporter.vapix.errors import (
     CertificateNotTrusted,
     DeviceError,
@@ -30,12 +31,19 @@ SKEW_SECONDS: Final = 0.5
 class Issue(NamedTuple):
     """One problem of a device: `bad` if its NTP state is unknown, otherwise a `warning`.
 
-    `what` fits into a table's cell; `advice` is one sentence on what to do.
+    `what` is the same for all devices with this problem, so that they can be counted; `advice` is
+    one sentence on what to do; `detail` is `what` with the device's own numbers, if there are any.
     """
 
     level: Literal["bad", "warning"]
     what: str
     advice: str
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """The problem in words that fit into a table's cell."""
+        return self.detail or self.what
 
 
 def diagnose(state: DeviceState, offset: Offset | None) -> list[Issue]:
@@ -116,4 +124,6 @@ def _client_issues(client: NtpClientReading) -> Iterator[Issue]:
 def _clock_issues(offset: Offset | None) -> Iterator[Issue]:
     if offset is not None and abs(offset.seconds) - offset.uncertainty_seconds > SKEW_SECONDS:
         advice = "Compare its NTP servers with this host's: one of the two clocks is wrong."
-        yield Issue("warning", "its clock is off", advice)
+        direction = "ahead" if offset.seconds > 0 else "behind"
+        detail = f"its clock is {format_magnitude(offset.seconds)} {direction}"
+        yield Issue("warning", "its clock is off", advice, detail)

@@ -88,6 +88,14 @@ def format_offset(seconds: float | None) -> str:
     return f"{seconds / _DAY:+,.1f} days" if abs(seconds) >= _DAY else f"{seconds / _HOUR:+.2f} h"
 
 
+def format_magnitude(seconds: float) -> str:
+    """Format the size of an offset, roughly and without its sign: `3.0 s`, `1.5 h`, `12.0 days`."""
+    size = abs(seconds)
+    if size < _HOUR:
+        return f"{size:.1f} s"
+    return f"{size / _DAY:,.1f} days" if size >= _DAY else f"{size / _HOUR:.1f} h"
+
+
 def format_clock(offset: Offset | None) -> str:
     """Format a measured offset with its uncertainty: `-1.800 s ± 300.0 µs`, empty for `None`."""
     if offset is None:

@@ -1,1 +1,1 @@
-"""What the exporter shows over HTTP."""
+"""Everything the exporter serves over HTTP."""

@@ -1,21 +1,32 @@
-"""Listening: on which addresses, behind which web-config, and a clean end."""
+"""Serves the web application on its addresses, and answers requests that fail.
+
+For a malformed request, aiohttp logs an error with the raw bytes, which may hold a password, and
+repeats them in its response, without our headers. The connections made here do neither.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from pathlib import Path
 from ssl import SSLContext
-from typing import Final
+from typing import Any, Final
 
 import structlog
 from aiohttp import web
+from aiohttp.abc import AbstractStreamWriter
+from aiohttp.http import HttpProcessingError
 
 from exporter.config import ConfigError
 from exporter.system.background import in_background
-from exporter.web.connection import Runner
 from exporter.web.web_config.live import LiveWebConfig
+
+KEEPALIVE_SECONDS: Final = 120.0
+"""How long a connection may be idle or take to send a request's head; scrapes come more often."""
 
 _SHUTDOWN_SECONDS: Final = 0.5
 
@@ -23,14 +34,14 @@ _log = structlog.get_logger()
 
 
 class CannotServe(Exception):
-    """An address cannot be listened on, or the web-config not be used; `str()` says why."""
+    """An address or the web-config cannot be used; `str()` says why."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebSettings:
-    """Where the web side listens, as (host, port); an empty host is every interface.
+    """Addresses to listen on as (host, port), where an empty host means every interface.
 
-    `config_file` is a web-config: TLS, accounts, headers.
+    `config_file` is a web-config: TLS, users and headers.
     """
 
     listen: tuple[tuple[str, int], ...]
@@ -39,27 +50,19 @@ class WebSettings:
 
 
 @asynccontextmanager
-async def serving(app: web.Application, settings: WebSettings) -> AsyncIterator[list[str]]:
-    """Serve an application; the URLs that it listens on, as `http://host:port`.
-
-    Raises `CannotServe`.
-    """
-    async with _protected(app, settings.config_file) as tls:
-        runner = Runner(app, handle_signals=False, shutdown_timeout=_SHUTDOWN_SECONDS)
-        await runner.setup()
-        try:
-            for host, port in settings.listen:
-                await _listen(runner, host, port, tls)
-            yield _announced(runner.addresses, "http" if tls is None else "https")
-        finally:
-            await runner.cleanup()
+async def serve(app: web.Application, settings: WebSettings) -> AsyncIterator[list[str]]:
+    """Serve an application; yields its URLs as `http://host:port`. Raises `CannotServe`."""
+    async with _apply_web_config(app, settings.config_file) as tls, run_application(app) as runner:
+        for host, port in settings.listen:
+            await _listen(runner, host, port, tls)
+        yield _log_addresses(runner.addresses, "http" if tls is None else "https")
 
 
 @asynccontextmanager
-async def _protected(
+async def _apply_web_config(
     app: web.Application, config_file: Path | None
 ) -> AsyncIterator[SSLContext | None]:
-    """An application behind its web-config, if there is one; the TLS to listen with."""
+    """Protect an application with its web-config, if any; yields the TLS context to listen with."""
     if config_file is None:
         yield None
         return
@@ -68,26 +71,128 @@ async def _protected(
     except ConfigError as error:
         raise CannotServe(str(error)) from error
     live.protect(app)
-    async with in_background(live.follow()):
+    async with in_background(live.watch()):
         yield live.tls
 
 
-async def _listen(runner: web.AppRunner, host: str, port: int, tls: SSLContext | None) -> None:
+@asynccontextmanager
+async def run_application(
+    app: web.Application, shutdown_seconds: float = _SHUTDOWN_SECONDS
+) -> AsyncIterator[web.BaseRunner]:
+    """Start an application; yields a runner whose connections are `_Connection`s.
+
+    aiohttp has no setting for the class of connections, so `_Server` takes over the request handler
+    from the server that `AppRunner` makes. Only public parts of aiohttp are used.
+    """
+    app_runner = web.AppRunner(app)
+    await app_runner.setup()
+    server = app_runner.server
+    assert server is not None  # noqa: S101 - set by setup()
+    runner = _Runner(app, _Server(app, server), shutdown_timeout=shutdown_seconds)
+    await runner.setup()
+    try:
+        yield runner
+    finally:
+        await runner.cleanup()
+        await app.cleanup()
+
+
+async def _listen(runner: web.BaseRunner, host: str, port: int, tls: SSLContext | None) -> None:
     try:
         await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
     except (OSError, UnicodeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
-        raise CannotServe(f"cannot listen on {_spelled((host, port))}: {reason}") from problem
+        raise CannotServe(
+            f"cannot listen on {_format_address((host, port))}: {reason}"
+        ) from problem
 
 
-def _announced(addresses: list[tuple[str, int]], scheme: str) -> list[str]:
-    """The URLs that are listened on, told in the log."""
-    spelled = [_spelled(address) for address in addresses]
-    for address in spelled:
+def _log_addresses(addresses: list[tuple[str, int]], scheme: str) -> list[str]:
+    """Log the addresses that are listened on, and return their URLs."""
+    formatted = [_format_address(address) for address in addresses]
+    for address in formatted:
         _log.info("web.listening", address=address, scheme=scheme)
-    return [f"{scheme}://{address}" for address in spelled]
+    return [f"{scheme}://{address}" for address in formatted]
 
 
-def _spelled(address: tuple[str, int]) -> str:
+def _format_address(address: tuple[str, int]) -> str:
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+class _Runner(web.ServerRunner):
+    """Runs a server; calls the application's shutdown handlers when `AppRunner` would."""
+
+    def __init__(
+        self, app: web.Application, server: web.Server, *, shutdown_timeout: float
+    ) -> None:
+        super().__init__(server, shutdown_timeout=shutdown_timeout)
+        self._app = app
+
+    async def shutdown(self) -> None:
+        await self._app.shutdown()
+
+
+class _Server(web.Server):
+    """Handles requests as aiohttp's server of the application does, on `_Connection`s."""
+
+    def __init__(self, app: web.Application, server: web.Server) -> None:
+        super().__init__(server.request_handler, request_factory=server.request_factory)
+        self._app = app
+
+    def __call__(self) -> web.RequestHandler:
+        return _Connection(self._app, self)
+
+
+class _Connection(web.RequestHandler):
+    """A connection. aiohttp calls both methods when something has failed."""
+
+    def __init__(self, app: web.Application, server: web.Server) -> None:
+        settings: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEPALIVE_SECONDS}
+        super().__init__(server, loop=asyncio.get_running_loop(), **settings)
+        self._app = app
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = HTTPStatus.INTERNAL_SERVER_ERROR,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - quotes the request
+    ) -> web.StreamResponse:
+        """Return the response to a malformed request (400) or after a handler failed (500)."""
+        _log_failure(exc or sys.exception(), address=request.remote, path=request.path)
+        if request.writer.output_size > 0:
+            # Makes aiohttp close the connection: a second response cannot follow a partial one.
+            raise ConnectionError("a response has already been started")
+        is_malformed = status == HTTPStatus.BAD_REQUEST
+        return _ErrorResponse(self._app, HTTPStatus(400 if is_malformed else 500))
+
+    def log_exception(self, *_args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as in logging
+        """Log a body that ends too early, or an error of ours during a response."""
+        _log_failure(kwargs.get("exc_info"))
+
+
+def _log_failure(problem: BaseException | None, **where: str | None) -> None:
+    """Log a client's mistake at debug level by its type, an error of ours with its traceback."""
+    if isinstance(problem, ConnectionError):
+        _log.debug("web.client_disconnected", **where)
+    elif isinstance(problem, HttpProcessingError | web.RequestPayloadError):
+        # Not its text: it quotes what the client sent.
+        _log.debug("web.malformed_request", **where, problem=type(problem).__name__)
+    else:
+        _log.error("web.internal_error", **where, exc_info=problem)
+
+
+class _ErrorResponse(web.Response):
+    """A status and its phrase, with our usual headers; the connection closes after it."""
+
+    def __init__(self, app: web.Application, status: HTTPStatus) -> None:
+        super().__init__(status=status, text=f"{status.phrase}\n")
+        self.force_close()
+        self._app = app
+
+    async def prepare(self, request: web.BaseRequest) -> AbstractStreamWriter | None:
+        """Add our headers first: aiohttp sends this signal only for requests that were routed."""
+        if isinstance(request, web.Request):
+            await self._app.on_response_prepare.send(request, self)
+        return await super().prepare(request)

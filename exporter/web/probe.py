@@ -1,4 +1,4 @@
-"""The multi-target door: Prometheus finds devices at /discover and scrapes each at /probe."""
+"""Multi-target scraping: Prometheus finds devices at /discover and scrapes each at /probe."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from exporter.web.metrics_endpoint import Encoder, Pieces
 
 SCRAPE_TIMEOUT_HEADER: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 RESERVE_SECONDS: Final = 0.5
-"""What is kept of Prometheus's timeout for the way of the answer."""
+"""The part of Prometheus's scrape timeout that is reserved for sending the response."""
 
 
 def target_groups(devices: Sequence[Device]) -> list[dict[str, Any]]:
-    """The devices in the format of HTTP discovery; the target is what /probe takes.
+    """Return the devices in the format of Prometheus HTTP SD, with targets that /probe accepts.
 
-    That is the address, or the name where several devices have one address.
+    A target is the device's address, or its name if several devices share the address.
     """
     addresses = Counter(device.target.address for device in devices)
     return [_group(device, shared=addresses[device.target.address] > 1) for device in devices]
@@ -36,23 +36,25 @@ def target_groups(devices: Sequence[Device]) -> list[dict[str, Any]]:
 
 def _group(device: Device, *, shared: bool) -> dict[str, Any]:
     target = device.target
-    at = target.name if shared else target.address
-    return {"targets": [at], "labels": {**target.labels, "device": target.name}}
+    address = target.name if shared else target.address
+    return {"targets": [address], "labels": {**target.labels, "device": target.name}}
 
 
-async def probed(request: web.Request, fleet: Fleet, poller: Poller, host: HostClock) -> Pieces:
-    """The series of the device that is asked for, polled now unless that was done lately.
+async def probe_device(
+    request: web.Request, fleet: Fleet, poller: Poller, host: HostClock
+) -> Pieces:
+    """Return the series of the requested device; poll it first if its last poll is too old.
 
     Raises `HTTPBadRequest` without a target, `HTTPNotFound` for one that is not configured.
     """
-    wanted = request.query.getall("target", [])
-    if len(wanted) != 1 or not wanted[0]:
-        raise web.HTTPBadRequest(text="Say which device: /probe?target=NAME_OR_ADDRESS\n")
-    device = fleet.find(wanted[0])
+    targets = request.query.getall("target", [])
+    if len(targets) != 1 or not targets[0]:
+        raise web.HTTPBadRequest(text="Name one target: /probe?target=NAME_OR_ADDRESS\n")
+    device = fleet.find(targets[0])
     if device is None:
-        raise web.HTTPNotFound(text="There is no device of that name or address.\n")
+        raise web.HTTPNotFound(text="No device with this name or address is configured.\n")
     if not _is_fresh(device, host):
-        device = await _polled(device, poller, _seconds_left(request, device))
+        device = await _poll(device, poller, _poll_timeout_seconds(request, device))
     return partial(_pieces, device, host)
 
 
@@ -61,21 +63,21 @@ def _is_fresh(device: Device, host: HostClock) -> bool:
     return last is not None and host.now().unix_seconds - last < device.target.interval_seconds
 
 
-def _seconds_left(request: web.Request, device: Device) -> float:
-    said = request.headers.get(SCRAPE_TIMEOUT_HEADER)
-    if said is None:
+def _poll_timeout_seconds(request: web.Request, device: Device) -> float:
+    text = request.headers.get(SCRAPE_TIMEOUT_HEADER)
+    if text is None:
         return device.target.timeout_seconds + RESERVE_SECONDS
     with suppress(ValueError):
-        seconds = float(said)
+        seconds = float(text)
         if math.isfinite(seconds) and seconds > 0:
             return max(seconds - RESERVE_SECONDS, seconds / 2)
-    raise web.HTTPBadRequest(text=f"{SCRAPE_TIMEOUT_HEADER} is no time in seconds\n")
+    raise web.HTTPBadRequest(text=f"{SCRAPE_TIMEOUT_HEADER} must be a positive number of seconds\n")
 
 
-async def _polled(device: Device, poller: Poller, seconds: float) -> Device:
-    """The device after a poll; as one that does not answer, if that takes longer."""
+async def _poll(device: Device, poller: Poller, timeout_seconds: float) -> Device:
+    """Poll a device and return it; after a timeout, return a copy whose state says so."""
     try:
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(timeout_seconds):
             await poller.poll_now(device)
     except TimeoutError:
         return replace(device, state=device.state.as_unanswered())

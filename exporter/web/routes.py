@@ -1,4 +1,4 @@
-"""The routes: what is asked for by path. Reads the fleet's state, changes nothing."""
+"""The HTTP routes. They read the state of the fleet and change nothing but the config (reload)."""
 
 from __future__ import annotations
 
@@ -19,12 +19,11 @@ from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition, Form, T
 from exporter.polling.poller import Poller
 from exporter.web.metrics_endpoint import Encoder, stream_series
-from exporter.web.pages.assets import render_problem
+from exporter.web.pages.assets import render_problem, serve_asset
 from exporter.web.pages.device_page import render_device
 from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery
-from exporter.web.pages.static_files import serve_asset
-from exporter.web.probe import probed, target_groups
+from exporter.web.probe import probe_device, target_groups
 
 _HEADERS: Final = {
     "Server": "axis-ntp-exporter",
@@ -39,7 +38,7 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """What the pages show: the fleet, its series and the exporter's own, this host's time."""
+    """What the request handlers read; `own_series` are the exporter's own metrics."""
 
     fleet: Fleet
     exposition: Exposition
@@ -54,7 +53,7 @@ STATE: Final = web.AppKey("state", WebState)
 
 
 def make_app(state: WebState) -> web.Application:
-    """The web application of the daemon."""
+    """Return the daemon's web application."""
     app = web.Application()
     app[STATE] = state
     app.on_response_prepare.append(_add_headers)
@@ -89,44 +88,43 @@ async def _ready(request: web.Request) -> web.Response:
     state = request.app[STATE]
     if state.reloader.has_all_devices and state.fleet.all_polled:
         return web.Response(text="axis-ntp-exporter is ready.\n")
-    return web.Response(status=503, text="Not every device was polled yet.\n")
+    return web.Response(status=503, text="Not all devices have been polled yet.\n")
 
 
 async def _reload(request: web.Request) -> web.Response:
     try:
         await request.app[STATE].reloader.reload()
     except ReloadFailed as failure:
-        return web.Response(status=500, text=f"The config was not loaded:\n{failure}\n")
-    return web.Response(text="The config was loaded.\n")
+        return web.Response(status=500, text=f"Config reload failed:\n{failure}\n")
+    return web.Response(text="Config reloaded.\n")
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:
-    """Every series."""
     return await stream_series(request, partial(_pieces, request.app[STATE]))
 
 
 def _pieces(state: WebState, encode: Encoder, *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
     yield from state.exposition.pieces(state.host.now(), openmetrics=openmetrics, form=form)
-    # Last, for it ends with the `# EOF` of OpenMetrics.
+    # Last, because it ends with OpenMetrics' `# EOF`.
     yield form(encode(state.own_series))
 
 
 async def _probe(request: web.Request) -> web.StreamResponse:
-    """One configured device; no address that is not configured is ever spoken to."""
+    """Serve the series of one configured device; no other address is ever contacted."""
     state = request.app[STATE]
-    pieces = await probed(request, state.fleet, state.poller, state.host)
+    pieces = await probe_device(request, state.fleet, state.poller, state.host)
     return await stream_series(request, pieces)
 
 
 async def _discover(request: web.Request) -> web.Response:
     devices = list(request.app[STATE].fleet)
-    # In a thread, as ten thousand devices are 30 ms' work.
+    # In a thread: 10,000 devices take 30 ms.
     text = await asyncio.to_thread(lambda: json.dumps(target_groups(devices)))
     return web.json_response(text=text)
 
 
 async def _config(request: web.Request) -> web.Response:
-    # Of ten thousand devices half a second's work.
+    # In a thread: 10,000 devices take half a second.
     text = await asyncio.to_thread(dump_redacted, request.app[STATE].reloader.config)
     return web.Response(text=text)
 
@@ -136,18 +134,18 @@ async def _status_page(request: web.Request) -> web.Response:
     try:
         query = FleetQuery.parse(request.query)
     except BadQuery as problem:
-        return _html(render_problem("That cannot be shown", f"In the address, {problem}."), 400)
+        return _html(render_problem("Invalid request", str(problem)), 400)
     now = state.host.now()
     return _html(await render_fleet(state.fleet, query, now, state.telemetry_path))
 
 
 async def _device_page(request: web.Request) -> web.Response:
-    """A device by its name in the path; in the query where a path cannot hold it."""
+    """Serve a device's page; its name is in the path, or in the query if a path cannot hold it."""
     state = request.app[STATE]
     name = request.match_info.get("name", request.query.get("name", ""))
     if name not in state.fleet:
-        problem = f"No device is called {name}. It may have been removed from the config."
-        return _html(render_problem("There is no such device", problem), 404)
+        problem = f"No device is named {name}. It may have been removed from the config."
+        return _html(render_problem("Device not found", problem), 404)
     return _html(render_device(state.fleet[name], state.host.now()))
 
 

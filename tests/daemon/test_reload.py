@@ -28,7 +28,7 @@ from tests.daemon.series import FAILURES, POLLS, UP
 async def test_a_reload_adds_and_removes_devices_and_logs_it(tmp_path: Path, method: str) -> None:
     async with reloaded_site(tmp_path) as site:
         last = site.config["devices"].pop()
-        assert await site.reload(method) == (200, "The config was loaded.\n")
+        assert await site.reload(method) == (200, "Config reloaded.\n")
         found = await site.running.scrape()
         assert set(found.by_device(UP)) == {name_of(1), name_of(2)}
         assert not [labels for _, labels, _ in found.samples if labels.get("device") == name_of(3)]
@@ -57,7 +57,7 @@ async def test_an_invalid_config_changes_nothing_and_is_reported(tmp_path: Path)
         assert found.all(SUCCESSFUL) == [({}, 0)]
         assert found.all(LOADED_AT) == before.all(LOADED_AT)
         assert set(found.by_device(UP)) == {name_of(1), name_of(2), name_of(3)}
-        assert await site.reload() == (200, "The config was loaded.\n")
+        assert await site.reload() == (200, "Config reloaded.\n")
         found = await site.running.scrape()
         assert found.all(SUCCESSFUL) == [({}, 1)]
         assert found.all(LOADED_AT)[0][1] > before.all(LOADED_AT)[0][1]

@@ -136,7 +136,8 @@ def lines(file: Path, folder: Path) -> list[str]:
         "No such file or directory",
         f"{file}: tls_server_config.min_version: "
         "must be one of 'TLS10', 'TLS11', 'TLS12' or 'TLS13'",
-        f"{file}: basic_auth_users.alice: is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one",
+        f"{file}: basic_auth_users.alice: is not a bcrypt hash; "
+        "create one with `htpasswd -nBC 10 NAME`",
     ]
 
 

@@ -36,7 +36,7 @@ def lobby() -> Device:
     return device("lobby", site="<hq>")
 
 
-class StubKeeper:
+class StubReloader:
     has_all_devices = True
 
 
@@ -47,12 +47,12 @@ async def client(lobby: Device) -> AsyncIterator[Client]:
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
-    reloader: Any = StubKeeper()
+    reloader: Any = StubReloader()
     nobody: Any = None
     app = make_app(
         WebState(fleet, exposition, CollectorRegistry(), host, reloader, nobody, "/metrics")
     )
-    # auto_decompress off: the tests look at what really travels.
+    # auto_decompress off: the tests need the bytes that were sent.
     async with TestClient(TestServer(app), auto_decompress=False) as client:
         yield client
 
@@ -74,7 +74,7 @@ async def test_healthy_is_200_while_alive(client: Client) -> None:
     assert response.status == 200
 
 
-async def test_ready_is_503_until_every_device_was_polled_well_or_not(
+async def test_ready_is_503_until_every_device_was_polled_with_or_without_success(
     client: Client, lobby: Device
 ) -> None:
     assert (await get(client, "/-/ready"))[0].status == 503
@@ -93,7 +93,7 @@ async def test_metrics_are_text_by_default(client: Client) -> None:
     assert b'axis_ntp_polls_total{device="lobby",site="<hq>"} 0.0\n' in body
 
 
-async def test_metrics_are_openmetrics_where_that_is_accepted(client: Client) -> None:
+async def test_metrics_are_openmetrics_if_the_client_accepts_it(client: Client) -> None:
     accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5"
     response, body = await get(client, "/metrics", accept)
     assert response.headers["Content-Type"].startswith(
@@ -104,7 +104,7 @@ async def test_metrics_are_openmetrics_where_that_is_accepted(client: Client) ->
     assert "axis_ntp_polls" in families
 
 
-async def test_metrics_are_gzipped_where_that_is_accepted(client: Client) -> None:
+async def test_metrics_are_gzipped_if_the_client_accepts_it(client: Client) -> None:
     response, body = await get(client, "/metrics", encoding="gzip")
     assert response.headers["Content-Encoding"] == "gzip"
     assert b"axis_ntp_polls_total" in gzip.decompress(body)
@@ -114,12 +114,12 @@ async def test_metrics_are_gzipped_where_that_is_accepted(client: Client) -> Non
     "accept",
     ["", "x", "*/*;q=x", "text/html", "\xff", "a;;=,;", "application/openmetrics-text;version=x"],
 )
-async def test_an_odd_accept_header_gets_text(client: Client, accept: str) -> None:
+async def test_an_invalid_accept_header_gets_text(client: Client, accept: str) -> None:
     response, _ = await get(client, "/metrics", accept)
     assert response.headers["Content-Type"].startswith("text/plain; version=0.0.4")
 
 
-async def test_the_status_page_escapes_what_files_and_devices_say(
+async def test_the_status_page_escapes_texts_from_files_and_devices(
     client: Client, lobby: Device
 ) -> None:
     poll(lobby, Unauthorized("HTTP 401: <img src=x>", 401))
@@ -133,7 +133,7 @@ async def test_the_status_page_escapes_what_files_and_devices_say(
     assert "site=&lt;hq&gt;" in page
 
 
-async def test_the_status_page_tells_state_offset_and_servers(
+async def test_the_status_page_shows_state_offset_and_servers(
     client: Client, lobby: Device
 ) -> None:
     reading = ntp_client(
@@ -154,7 +154,7 @@ async def test_an_unknown_path_is_not_found(client: Client, path: str) -> None:
     assert (await get(client, path))[0].status == 404
 
 
-async def test_pages_may_load_nothing_from_elsewhere(client: Client) -> None:
+async def test_pages_may_load_nothing_from_other_hosts(client: Client) -> None:
     response, _ = await get(client, "/")
     policy = response.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'none'; script-src 'self';")
@@ -162,20 +162,20 @@ async def test_pages_may_load_nothing_from_elsewhere(client: Client) -> None:
     assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
-async def test_a_clock_that_is_off_is_told_whatever_the_device_says(
+async def test_a_wrong_clock_is_shown_even_if_the_device_reports_synchronized(
     client: Client, lobby: Device
 ) -> None:
     reading = Reading("1.0", ntp_client(enabled=True, synced=True), server_present=False)
-    # The page's host has 0 on its steady clock at 2000 s Unix; the device is 30 s ahead.
+    # The exporter host's steady clock is 0 at 2000 s Unix time; the device is 30 s ahead.
     sighting = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:33:50 GMT")
     lobby.state.record(outcome(NOW, 0.5, reading, responses=(sighting,)))
     page = (await get(client, "/"))[1].decode()
-    assert "synchronized, but its clock is off" in page
+    assert "synchronized, but its clock is 30.5 s ahead" in page
     assert "+30.500 s ± 500.000 ms" in page
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/"])
-async def test_who_asks_for_the_head_gets_no_body(path: str, client: Client) -> None:
+async def test_a_head_request_gets_no_body(path: str, client: Client) -> None:
     reader, writer = await asyncio.open_connection(client.host, client.port)
     writer.write(f"HEAD {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     writer.write(b"GET /-/healthy HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")

@@ -1,31 +1,63 @@
-"""How a page is made of a template, and what pages refer to."""
+"""Page templates, the static files that pages load, and the URLs that pages link to."""
 
 from __future__ import annotations
 
+import hashlib
+from importlib.resources import files
 from typing import Final
 from urllib.parse import quote, urlencode
 
+from aiohttp import hdrs, web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
 from exporter.web.pages.format import format_count, format_time
-from exporter.web.pages.static_files import asset_url
+
+_CONTENT_TYPES: Final = {
+    "status.css": "text/css",
+    "status.js": "text/javascript",
+    "icon.svg": "image/svg+xml",
+}
+_FILES: Final = {
+    name: files("exporter.web.pages").joinpath("static", name).read_bytes()
+    for name in _CONTENT_TYPES
+}
+_VERSIONS: Final = {name: hashlib.sha256(body).hexdigest()[:12] for name, body in _FILES.items()}
+_CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
+
+
+def asset_url(name: str) -> str:
+    """Return the URL of a static file; it changes with the contents, so browsers may cache it."""
+    return f"/static/{_VERSIONS[name]}/{name}"
+
+
+async def serve_asset(request: web.Request) -> web.Response:
+    """Serve a static file. Raises `HTTPNotFound` for an unknown name or an outdated version."""
+    name = request.match_info["name"]
+    if _VERSIONS.get(name) != request.match_info["version"]:
+        raise web.HTTPNotFound
+    return web.Response(
+        body=_FILES[name],
+        content_type=_CONTENT_TYPES[name],
+        charset="utf-8",
+        headers={hdrs.CACHE_CONTROL: _CACHE_FOREVER},
+    )
 
 
 def device_url(name: str) -> str:
-    """Where a device's page is."""
+    """Return the URL of a device's page."""
     if name in (".", ".."):
-        # However they are encoded, browsers take these for steps in the path.
+        # Browsers resolve these as path segments, however they are encoded.
         return f"/device?{urlencode({'name': name})}"
     return f"/device/{quote(name, safe='')}"
 
 
 def probe_url(name: str) -> str:
-    """Where a device's series are, in the multi-target form."""
+    """Return the URL of a device's series for multi-target scraping."""
     return f"/probe?{urlencode({'target': name})}"
 
 
-# Autoescape: names, addresses and errors are whatever a file or a device says.
+# Autoescape: names, addresses and errors come from config files and devices.
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("exporter.web.pages"),
     autoescape=True,
@@ -38,10 +70,10 @@ _TEMPLATES.filters |= {"count": format_count, "utc": format_time}
 
 
 def render(template: str, **values: object) -> str:
-    """The page that a template makes of values."""
+    """Return the page that a template makes from these values."""
     return _TEMPLATES.get_template(template).render(values)
 
 
 def render_problem(title: str, problem: str) -> str:
-    """The page for what cannot be shown, with a way back."""
+    """Return an error page with a link back to the fleet."""
     return render("problem.html", title=title, problem=problem)

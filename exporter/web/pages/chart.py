@@ -1,6 +1,7 @@
-"""The last polls as shapes: how long each took, which failed, where the clock was. Pure.
+"""The chart of a device's last polls: duration, failures and measured offset, as shapes. Pure.
 
-Sizes are in the drawing's own units; it is stretched to whatever width there is, so it has no text.
+Sizes are in units of the SVG's view box. The SVG is stretched to the page's width, so it holds no
+text.
 """
 
 from __future__ import annotations
@@ -11,37 +12,37 @@ from typing import Final
 
 from exporter.devices.history import Poll
 from exporter.system.text import format_offset
-from exporter.web.pages.format import format_time, format_took
+from exporter.web.pages.format import format_elapsed, format_time
 
 SLOT: Final = 6
-"""What a poll takes of the width."""
+"""The width of one poll."""
 
 HEIGHT: Final = 100.0
-FEWEST_SLOTS: Final = 30
-"""The first polls of a device are no broader than that leaves them."""
+MIN_SLOTS: Final = 30
+"""The chart has room for at least so many polls, so that a device's first polls are not wide."""
 
 _GAP: Final = 1.0
-_LEAST_HEIGHT: Final = 2.0
+_MIN_HEIGHT: Final = 2.0
 _MARGIN: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A poll; the y axis points down, as in SVG. `words` are for whoever points at it."""
+    """A poll; the y axis points down, as in SVG. `title` is its tooltip."""
 
     x: float
     y: float
     width: float
     height: float
     failed: bool
-    words: str
+    title: str
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """The clock offset over the polls as an SVG path, gaps where it was unknown.
+    """The measured offset over the polls as an SVG path, with gaps where it is unknown.
 
-    `zero_y` is where it would be right; `highest` and `lowest` say what the ends mean.
+    `zero_y` is the height of offset 0; `highest` and `lowest` are the labels of the axis.
     """
 
     path: str
@@ -52,7 +53,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is drawn: the newest poll at the right. `line` is `None` if no offset was ever known."""
+    """The shapes, newest poll on the right. `line` is `None` if no poll has a measured offset."""
 
     width: int
     failed: int
@@ -63,17 +64,17 @@ class Chart:
 
 
 def draw(polls: Sequence[Poll]) -> Chart | None:
-    """The chart of some polls, oldest first; `None` for none."""
+    """Return the chart of these polls, oldest first; `None` if there are none."""
     if not polls:
         return None
     longest = max(poll.duration_seconds for poll in polls)
-    slots = max(len(polls), FEWEST_SLOTS)
+    slots = max(len(polls), MIN_SLOTS)
     placed = list(enumerate(polls, slots - len(polls)))
     return Chart(
         width=slots * SLOT,
         failed=sum(poll.reason is not None for poll in polls),
         bars=tuple(_bar(slot, poll, longest) for slot, poll in placed),
-        longest=format_took(longest),
+        longest=format_elapsed(longest),
         line=_line([(slot, poll.clock_offset_seconds) for slot, poll in placed]),
         summary=_summary(polls, longest),
     )
@@ -81,15 +82,15 @@ def draw(polls: Sequence[Poll]) -> Chart | None:
 
 def _bar(slot: int, poll: Poll, longest: float) -> Bar:
     share = poll.duration_seconds / longest if longest else 0.0
-    height = max(_LEAST_HEIGHT, share * HEIGHT)
+    height = max(_MIN_HEIGHT, share * HEIGHT)
     x, y = slot * SLOT + _GAP / 2, HEIGHT - height
-    took = format_took(poll.duration_seconds)
-    words = f"{format_time(poll.ended_unix)}: {in_words(poll)}, {took}"
-    return Bar(x, round(y, 1), SLOT - _GAP, round(height, 1), poll.reason is not None, words)
+    elapsed = format_elapsed(poll.duration_seconds)
+    title = f"{format_time(poll.ended_unix)}: {format_result(poll)}, {elapsed}"
+    return Bar(x, round(y, 1), SLOT - _GAP, round(height, 1), poll.reason is not None, title)
 
 
-def in_words(poll: Poll) -> str:
-    """How a poll ended: `answered`, or the reason with its code."""
+def format_result(poll: Poll) -> str:
+    """Return how a poll ended: `answered`, or the reason of its failure with the code."""
     if poll.reason is None:
         return "answered"
     return poll.reason if poll.code is None else f"{poll.reason} {poll.code}"
@@ -107,16 +108,16 @@ def _line(offsets: Sequence[tuple[int, float | None]]) -> Line | None:
         return round(_MARGIN + (highest - offset) * per_second, 1)
 
     points = ((slot, None if offset is None else y(offset)) for slot, offset in offsets)
-    path = "".join(_strokes(points))
-    return Line(path, y(0.0), _end(highest), _end(lowest))
+    path = "".join(_path_commands(points))
+    return Line(path, y(0.0), _axis_label(highest), _axis_label(lowest))
 
 
-def _end(seconds: float) -> str:
+def _axis_label(seconds: float) -> str:
     return format_offset(seconds) if seconds else "0"
 
 
-def _strokes(points: Iterable[tuple[int, float | None]]) -> Iterator[str]:
-    """A path's commands; a point between gaps is a stroke of no length, which shows as a dot."""
+def _path_commands(points: Iterable[tuple[int, float | None]]) -> Iterator[str]:
+    """Yield the commands of an SVG path; a point between two gaps becomes a dot."""
     is_open = False
     for slot, y in points:
         x = slot * SLOT + SLOT / 2
@@ -130,5 +131,5 @@ def _summary(polls: Sequence[Poll], longest: float) -> str:
     since, until = format_time(polls[0].ended_unix), format_time(polls[-1].ended_unix)
     return (
         f"{len(polls)} polls from {since} to {until} UTC. {failed or 'None'} of them failed; "
-        f"the longest took {format_took(longest)}. The table below has each of them."
+        f"the longest took {format_elapsed(longest)}. The table below lists each poll."
     )

@@ -1,4 +1,4 @@
-"""One device: how it stands and what to do, everything that is known of it, its last polls."""
+"""The page of one device: its state and what to do, all that is known of it, its last polls."""
 
 from __future__ import annotations
 
@@ -15,43 +15,43 @@ from exporter.vapix.ntp_info import NtpSettings
 from exporter.web.pages import chart
 from exporter.web.pages.assets import probe_url, render
 from exporter.web.pages.format import (
+    describe_state,
     format_ago,
     format_ahead,
-    format_took,
-    in_words,
+    format_elapsed,
     level_of,
 )
 
 Fact = tuple[str, str]
-"""What it is about, and what is known of it; empty for what is not."""
+"""A name and its value; the value is empty if it is unknown."""
 
 _YES_NO = {True: "yes", False: "no", None: ""}
 
 
 @dataclass(frozen=True, slots=True)
 class PollRow:
-    """A poll as a person reads it."""
+    """A row of the table of polls."""
 
     ended_unix: int
     ago: str
-    took: str
+    elapsed: str
     result: str
     failed: bool
-    clock: str
+    offset: str
 
 
 def render_device(device: Device, now: HostTime) -> str:
-    """The page of a device at that moment."""
+    """Return the page of a device."""
     state = device.state
-    found = diagnose(state, state.clock_offset(now))
+    issues = diagnose(state, state.clock_offset(now))
     polls = list(state.history)
     return render(
         "device.html",
         target=device.target,
         state=state,
-        level=level_of(state, found),
-        words=in_words(state, found),
-        troubles=found,
+        level=level_of(state, issues),
+        description=describe_state(state, issues),
+        issues=issues,
         polling=list(polling_facts(device, now)),
         clock=list(clock_facts(state, now)),
         client=list(client_facts(state)),
@@ -63,57 +63,55 @@ def render_device(device: Device, now: HostTime) -> str:
 
 
 def polling_facts(device: Device, now: HostTime) -> Iterator[Fact]:
-    """How the device is polled, and how that went."""
+    """Yield how the device is polled, and with what success."""
     state, target = device.state, device.target
-    yield "Every", format_duration(target.interval_seconds)
+    yield "Interval", format_duration(target.interval_seconds)
     yield "Timeout", format_duration(target.timeout_seconds)
     yield "Last poll", _since(state.last_poll_unix, now)
-    yield "It took", format_took(state.last_poll_seconds)
-    yield "Last good poll", _since(state.last_success_unix, now)
+    yield "Poll duration", format_elapsed(state.last_poll_seconds)
+    yield "Last success", _since(state.last_success_unix, now)
     yield "Next poll", _until(state.next_poll_unix, now)
     yield "Polls", f"{state.polls:,}"
     yield "Failed", f"{state.failures:,}"
     if state.last.consecutive_failures:
-        yield "Failed in a row", f"{state.last.consecutive_failures:,}"
+        yield "Consecutive failures", f"{state.last.consecutive_failures:,}"
 
 
 def clock_facts(state: DeviceState, now: HostTime) -> Iterator[Fact]:
-    """What is seen of the device's clock from outside."""
-    yield "Minus this host's", format_clock(state.clock_offset(now))
-    yield "Steps seen", f"{state.clock.steps:,}"
+    """Yield what was measured of the device's clock."""
+    yield "against the exporter host", format_clock(state.clock_offset(now))
+    yield "Clock steps", f"{state.clock.steps:,}"
 
 
 def client_facts(state: DeviceState) -> Iterator[Fact]:
-    """What the device says of its NTP client; nothing without one."""
+    """Yield what the device reports about its NTP client; nothing without one."""
     if state.client is None or state.last.reading is None:
         return
     settings, status = state.client
     yield "Enabled", _YES_NO[settings.enabled]
     yield "Synchronized", _YES_NO[status.synced]
-    yield "Offset to its server", format_offset(status.reported_offset_seconds)
-    yield "Next synchronization", _after_poll(status.time_to_next_sync_seconds)
-    yield "Its poll interval", _interval(settings)
-    yield "Source of the servers", settings.servers_source or ""
+    yield "Reported offset", format_offset(status.reported_offset_seconds)
+    until_sync = status.time_to_next_sync_seconds
+    after = "" if until_sync is None else f"{format_duration(until_sync)} after the last poll"
+    yield "Next synchronization", after
+    yield "NTP poll interval", _ntp_interval(settings)
+    yield "Server source", settings.servers_source or ""
     yield "Network Time Security", _YES_NO[settings.nts_enabled]
-    yield "As expected", _as_expected(state)
+    yield "Matches `expect`", _compliance(state)
     yield "API version", state.last.reading.api_version or ""
 
 
-def _as_expected(state: DeviceState) -> str:
+def _compliance(state: DeviceState) -> str:
     if state.last.mismatches is None:
-        return "nothing is expected of it"
+        return "no `expect` configured"
     return f"no: {', '.join(state.last.mismatches)}" if state.last.mismatches else "yes"
 
 
-def _interval(settings: NtpSettings) -> str:
+def _ntp_interval(settings: NtpSettings) -> str:
     shortest, longest = settings.poll_interval_min_seconds, settings.poll_interval_max_seconds
     if shortest is None or longest is None:
         return ""
     return f"{format_duration(shortest)} to {format_duration(longest)}"
-
-
-def _after_poll(seconds: float | None) -> str:
-    return "" if seconds is None else f"{format_duration(seconds)} after the last poll"
 
 
 def _since(unix_seconds: float | None, now: HostTime) -> str:
@@ -128,8 +126,8 @@ def _poll_row(poll: Poll, now: HostTime) -> PollRow:
     return PollRow(
         poll.ended_unix,
         format_ago(now.unix_seconds - poll.ended_unix),
-        format_took(poll.duration_seconds),
-        chart.in_words(poll),
+        format_elapsed(poll.duration_seconds),
+        chart.format_result(poll),
         poll.reason is not None,
         format_offset(poll.clock_offset_seconds),
     )

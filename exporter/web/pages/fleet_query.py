@@ -1,16 +1,16 @@
-"""What of the fleet is asked for: the parameters of the fleet page's URL. Pure."""
+"""The parameters of the fleet page's URL: filter, sort order, page. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Self
 from urllib.parse import urlencode
 
 from exporter.web.pages.format import LEVELS, Level
 
-LONGEST_FILTER: Final = 200
-"""Characters; each word is looked for in every device."""
+MAX_FILTER_CHARACTERS: Final = 200
+"""Bounded because every device is searched for each word."""
 
 SORTS: Final = {
     "state": "descending",
@@ -19,60 +19,60 @@ SORTS: Final = {
     "clock": "descending",
     "polled": "descending",
 }
-"""What can be sorted by, and the direction that comes first: what is worst, or wants a look."""
+"""The sort keys and their first direction, which shows what needs attention first."""
 
-_OTHER: Final = {"ascending": "descending", "descending": "ascending"}
-_MOST_DIGITS: Final = 9
+_OPPOSITE: Final = {"ascending": "descending", "descending": "ascending"}
+_MAX_DIGITS: Final = 9
 
 
 class BadQuery(Exception):
-    """A parameter has no meaning; `str()` says which and what it may be."""
+    """A parameter is invalid; `str()` names it and the valid values."""
 
 
 @dataclass(frozen=True, slots=True)
 class FleetQuery:
-    """Which devices, in which order, which page of them, the first being 1.
+    """Which devices are shown, in which order, and which page of them, counted from 1.
 
-    `text` is what is looked for; `state` `None` for all; `turned` for the other direction.
+    `text` filters by words, `state` by level (`None`: all). `reverse` inverts the sort order.
     """
 
     text: str = ""
     state: Level | None = None
     sort: str = "state"
-    turned: bool = False
+    reverse: bool = False
     page: int = 1
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> Self:
-        """The query of a URL; what it leaves out or empty is the default. Raises `BadQuery`."""
+        """Parse the parameters of a URL; missing and empty ones are defaults. Raises `BadQuery`."""
         sort = parameters.get("sort") or "state"
         return cls(
-            _text(parameters.get("q", "")),
-            _state(parameters.get("state", "")),
-            _sort(sort.removeprefix("-")),
+            _parse_text(parameters.get("q", "")),
+            _parse_state(parameters.get("state", "")),
+            _parse_sort(sort.removeprefix("-")),
             sort.startswith("-"),
-            _page(parameters.get("page") or "1"),
+            _parse_page(parameters.get("page") or "1"),
         )
 
     @property
     def direction(self) -> str:
-        """`ascending` or `descending`, as the column shows it."""
+        """The direction of the sorted column: `ascending` or `descending`."""
         first = SORTS[self.sort]
-        return _OTHER[first] if self.turned else first
+        return _OPPOSITE[first] if self.reverse else first
 
     @property
     def words(self) -> tuple[str, ...]:
-        """What every device has to have in it, in lower case."""
+        """The words that a device must contain, case-folded."""
         return tuple(self.text.casefold().split())
 
     @property
     def sort_parameter(self) -> str:
-        """The order as the URL has it; empty for the default."""
-        return "-" * self.turned + self.sort if self.turned or self.sort != "state" else ""
+        """The `sort` parameter of the URL; empty for the default."""
+        return "-" * self.reverse + self.sort if self.reverse or self.sort != "state" else ""
 
     @property
     def url(self) -> str:
-        """Where this is shown, defaults left out."""
+        """The URL of the page that shows this, without default values."""
         page = str(self.page) if self.page > 1 else ""
         parameters = {
             "q": self.text,
@@ -80,46 +80,50 @@ class FleetQuery:
             "sort": self.sort_parameter,
             "page": page,
         }
-        said = urlencode({name: value for name, value in parameters.items() if value})
-        return f"/?{said}" if said else "/"
+        query = urlencode({name: value for name, value in parameters.items() if value})
+        return f"/?{query}" if query else "/"
 
     def sorted_by(self, sort: str) -> FleetQuery:
-        """The same devices by another column, or by this one the other way round."""
-        return replace(self, sort=sort, turned=sort == self.sort and not self.turned, page=1)
+        """Return this query sorted by another column, or reversed if it is this one."""
+        return replace(self, sort=sort, reverse=sort == self.sort and not self.reverse, page=1)
 
     def of_state(self, state: Level | None) -> FleetQuery:
-        """Those that stand so."""
+        """Return this query for devices of one level, or of all."""
         return replace(self, state=state, page=1)
 
     def at_page(self, page: int) -> FleetQuery:
-        """Another page."""
+        """Return this query for another page."""
         return replace(self, page=page)
 
 
-def _text(text: str) -> str:
-    if len(text) > LONGEST_FILTER:
-        raise BadQuery(f"q is too long: at most {LONGEST_FILTER} characters are looked for")
+def _parse_text(text: str) -> str:
+    if len(text) > MAX_FILTER_CHARACTERS:
+        raise BadQuery(f"`q` is too long; use at most {MAX_FILTER_CHARACTERS} characters.")
     return text.strip()
 
 
-def _state(name: str) -> Level | None:
+def _parse_state(name: str) -> Level | None:
     for level in LEVELS:
         if name == level:
             return level
     if name:
-        raise BadQuery(f"state is none of {', '.join(LEVELS)}")
+        raise BadQuery(f"Invalid `state`; use {_alternatives(LEVELS)}.")
     return None
 
 
-def _sort(name: str) -> str:
+def _parse_sort(name: str) -> str:
     if name not in SORTS:
-        raise BadQuery(f"sort is none of {', '.join(SORTS)}, nor one of them after a minus sign")
+        raise BadQuery(f"Invalid `sort`; use {_alternatives(SORTS)}, with `-` in front to reverse.")
     return name
 
 
-def _page(number: str) -> int:
-    if not (number.isascii() and number.isdigit() and len(number) <= _MOST_DIGITS):
-        raise BadQuery("page is no number")
-    if int(number) == 0:
-        raise BadQuery("page is 0: the first is 1")
+def _parse_page(number: str) -> int:
+    is_number = number.isascii() and number.isdigit() and len(number) <= _MAX_DIGITS
+    if not is_number or int(number) == 0:
+        raise BadQuery("Invalid `page`; use a number from 1 on.")
     return int(number)
+
+
+def _alternatives(values: Iterable[str]) -> str:
+    *others, last = values
+    return f"{', '.join(others)} or {last}"

@@ -1,4 +1,4 @@
-"""Numbers, times and states as a person reads them. Values in, texts out."""
+"""Numbers, times and states as text for people. Pure."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ from exporter.system.text import format_duration
 Level = Literal["bad", "warning", "waiting", "good"]
 
 LEVELS: Final[tuple[Level, ...]] = ("bad", "warning", "waiting", "good")
-"""How a device stands, the gravest first; `waiting` for its first poll."""
+"""Most severe first: last poll failed, has problems, not polled yet, no problems."""
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
 
 
-def level_of(state: DeviceState, found: Sequence[Issue]) -> Level:
-    """How a device stands; `found` is everything that is wrong with it, the gravest first."""
+def level_of(state: DeviceState, issues: Sequence[Issue]) -> Level:
+    """Return a device's level; `issues` are all its problems, most severe first."""
     if state.last_poll_unix is None:
         return "waiting"
-    return found[0].level if found else "good"
+    return issues[0].level if issues else "good"
 
 
-def in_words(state: DeviceState, found: Sequence[Issue]) -> str:
-    """How a device stands: `synchronized, but its clock is off`."""
+def describe_state(state: DeviceState, issues: Sequence[Issue]) -> str:
+    """Return a device's state and problems: `synchronized, but its clock is 3.0 s ahead`."""
     if state.last_poll_unix is None:
         return "not polled yet"
-    wrong = ", ".join(trouble.what for trouble in found)
+    problems = ", ".join(issue.text for issue in issues)
     if not (state.last.client.settings.enabled and state.last.client.status.synced):
-        return wrong
-    return f"synchronized, but {wrong}" if wrong else "synchronized"
+        return problems
+    return f"synchronized, but {problems}" if problems else "synchronized"
 
 
-def format_took(seconds: float | None) -> str:
-    """How long something took, three digits: `12.3 ms`, `10.0 s`."""
+def format_elapsed(seconds: float | None) -> str:
+    """Return how long something took, with three digits: `12.3 ms`, `10.0 s`."""
     if seconds is None:
         return ""
     unit, size = ("s", 1.0) if seconds >= 0.9995 else ("ms", 1e-3)  # noqa: PLR2004 - 999.5 ms
@@ -48,12 +48,12 @@ def format_took(seconds: float | None) -> str:
 
 
 def format_ago(seconds: float) -> str:
-    """How long ago, no more exactly than anybody asks: `12s ago`, `3h5m ago`, `2d4h ago`."""
+    """Return how long ago something was, roughly: `12s ago`, `3h5m ago`, `2d4h ago`."""
     return f"{_coarse(max(0.0, seconds))} ago"
 
 
 def format_ahead(seconds: float) -> str:
-    """How far ahead: `in 12s`, or `now`."""
+    """Return how far ahead something is: `in 12s`, or `now`."""
     return f"in {_coarse(seconds)}" if seconds >= 1 else "now"
 
 
@@ -65,10 +65,10 @@ def _coarse(seconds: float) -> str:
 
 
 def format_time(unix_seconds: float) -> str:
-    """A moment in UTC: `2026-03-01 12:00:05`."""
+    """Return a time in UTC: `2026-03-01 12:00:05`."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(unix_seconds))
 
 
 def format_count(count: int, thing: str) -> str:
-    """So many of a thing: `1 device`, `10,000 devices`."""
+    """Return a count with its noun: `1 device`, `10,000 devices`."""
     return f"{count:,} {thing}{'' if count == 1 else 's'}"

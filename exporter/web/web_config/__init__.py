@@ -1,1 +1,1 @@
-"""Prometheus's web-config: TLS and basic auth for the web side."""
+"""The web-config file of Prometheus exporters: TLS, response headers and basic authentication."""

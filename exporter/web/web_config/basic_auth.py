@@ -1,135 +1,171 @@
-"""Passwords of the web side: checked with bcrypt off the event loop, and what came of it kept."""
+"""Basic authentication (RFC 7617) with bcrypt hashes, for every path but the health checks."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
+import binascii
 import hashlib
 import secrets
-from collections import Counter, OrderedDict
-from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Final
 
 import bcrypt
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Middleware
 
-MOST_WAITING: Final = 64
-MOST_WAITING_OF_ONE_ADDRESS: Final = 4
-MOST_WRONG: Final = 1000
-"""Wrong passwords that are remembered."""
+PUBLIC_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
+"""Paths that need no password: health checkers and load balancers have none."""
 
-_LONGEST_PASSWORD_BYTES: Final = 72
-"""bcrypt looks at no more; its Python binding refuses what is longer."""
+MAX_WAITING: Final = 64
+MAX_WAITING_PER_ADDRESS: Final = 4
+MAX_WRONG: Final = 1000
+"""How many wrong passwords are remembered."""
+
+_MAX_PASSWORD_BYTES: Final = 72
+"""bcrypt uses no more than these; its Python binding rejects longer passwords."""
+
+_CHALLENGE: Final = 'Basic realm="axis-ntp-exporter", charset="UTF-8"'
+_RETRY_AFTER_SECONDS: Final = 1
+_DIGEST_OF_NOTHING: Final = b"." * 31
 
 
 class TooManyChecks(Exception):
-    """Too many passwords wait to be checked, in all or from one address."""
+    """Too many passwords are waiting to be checked, in total or from one address."""
 
 
-class Checker:
-    """Compares passwords with bcrypt hashes: one at a time, in a thread of its own.
+class CheckQueue:
+    """Checks passwords against bcrypt hashes: one at a time, in a thread.
 
-    bcrypt is slow on purpose. Who floods us with wrong passwords gets one thread at most and a
-    few places in the queue: polls go on, and others get their turn.
+    bcrypt is slow on purpose. A flood of wrong passwords gets one thread and a few places in this
+    queue, so that polls go on and other clients get their turn.
     """
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1, "bcrypt")
-        self._one_at_a_time = asyncio.Lock()
+        self._lock = asyncio.Lock()
         self._waiting: Counter[str] = Counter()
         self._closed = False
 
     @asynccontextmanager
     async def turn(self, address: str) -> AsyncIterator[None]:
-        """A turn of `matches` for a client at `address`. Raises `TooManyChecks`."""
-        if (
-            self._waiting.total() >= MOST_WAITING
-            or self._waiting[address] >= MOST_WAITING_OF_ONE_ADDRESS
-        ):
+        """Wait for the turn of a client at `address`. Raises `TooManyChecks`."""
+        in_total, from_address = self._waiting.total(), self._waiting[address]
+        if in_total >= MAX_WAITING or from_address >= MAX_WAITING_PER_ADDRESS:
             raise TooManyChecks
         self._waiting[address] += 1
         try:
-            async with self._one_at_a_time:
+            async with self._lock:
                 if self._closed:
                     raise TooManyChecks
                 yield
         finally:
             self._waiting[address] -= 1
-            # Without zeros, or every address that ever came would stay.
-            self._waiting = +self._waiting
+            self._waiting = +self._waiting  # drops addresses whose count is zero
 
     async def matches(self, password: bytes, hashed: bytes) -> bool:
-        """Whether a hash is that of a password, of at most 72 bytes."""
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, bcrypt.checkpw, password, hashed)
+        """Return whether a hash belongs to a password of at most 72 bytes."""
+        return await asyncio.to_thread(bcrypt.checkpw, password, hashed)
 
     def close(self) -> None:
-        """Check nothing more, whoever waits; a check that has begun ends by itself."""
+        """Turn away all who wait; a check that is running finishes by itself."""
         self._closed = True
-        self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-class Accounts:
-    """Who may come in: names with bcrypt hashes, and what is known already of passwords.
+class Users:
+    """User names with their bcrypt hashes, and the results of earlier checks.
 
-    A password is kept as a digest only, under a key that nobody else has and that dies with us.
+    Passwords are remembered only as digests under a random key that exists only in this object.
     """
 
-    def __init__(self, hashes: Mapping[str, str], checker: Checker) -> None:
+    def __init__(self, hashes: Mapping[str, str], queue: CheckQueue) -> None:
         self._hashes = {name.encode(): hashed.encode() for name, hashed in hashes.items()}
-        self._checker = checker
+        self._queue = queue
         self._key = secrets.token_bytes(32)
-        # As secret as the hashes, and after a restart the same.
-        self._decoy_key = hashlib.blake2b(b"".join(self._hashes.values())).digest()
-        # Of a name the last password that was right: no flood of wrong ones drives it out.
-        self._right: dict[bytes, bytes] = {}
-        self._wrong: OrderedDict[bytes, None] = OrderedDict()
+        # By digest of name and password, oldest first. Only wrong ones are dropped, so that a flood
+        # of wrong passwords does not make known users wait; right ones are about one per user.
+        self._results: dict[bytes, bool] = {}
 
     async def admit(self, name: bytes, password: bytes, address: str) -> bool:
-        """Whether that is the name and the password of an account. Raises `TooManyChecks`."""
-        password = password[:_LONGEST_PASSWORD_BYTES]
-        attempt = _digest(name + b":" + password, self._key)
-        if (known := self._known(name, attempt)) is not None:
-            return known
-        async with self._checker.turn(address):
-            # While we waited, the same password may have had its turn.
-            if (known := self._known(name, attempt)) is not None:
-                return known
-            right = await self._matches(name, password)
-        self._keep(name, attempt, right=right)
-        return right
+        """Return whether name and password belong to a user. Raises `TooManyChecks`."""
+        password = password[:_MAX_PASSWORD_BYTES]
+        attempt = hashlib.blake2b(name + b":" + password, key=self._key).digest()
+        if (result := self._results.get(attempt)) is not None:
+            return result
+        async with self._queue.turn(address):
+            # The same password may have been checked while this request was waiting.
+            if (result := self._results.get(attempt)) is not None:
+                return result
+            result = await self._check(name, password)
+            self._remember(attempt, admitted=result)
+        return result
 
-    def _known(self, name: bytes, attempt: bytes) -> bool | None:
-        if self._right.get(name) == attempt:
-            return True
-        if attempt in self._wrong:
-            self._wrong.move_to_end(attempt)
-            return False
-        return None
-
-    async def _matches(self, name: bytes, password: bytes) -> bool:
+    async def _check(self, name: bytes, password: bytes) -> bool:
+        """Check a password; for an unknown name this takes as long and returns `False`."""
         hashed = self._hashes.get(name)
-        # Always a check: a name that nobody has takes as long to refuse as a wrong password.
-        matches = await self._checker.matches(password, hashed or self._decoy(name))
+        matches = await self._queue.matches(password, hashed or self._decoy(name))
         return matches and hashed is not None
 
     def _decoy(self, name: bytes) -> bytes:
-        """A hash that is no password's, of the cost of an account's, always the same for a name."""
-        number = int.from_bytes(_digest(name, self._decoy_key))
-        like = list(self._hashes.values())[number % len(self._hashes)]
-        return like[: -len(_DIGEST_OF_NOTHING)] + _DIGEST_OF_NOTHING
+        """Return a hash that no password has, with the bcrypt cost of one of the users.
 
-    def _keep(self, name: bytes, attempt: bytes, *, right: bool) -> None:
-        if right:
-            self._right[name] = attempt
-            return
-        self._wrong[attempt] = None
-        if len(self._wrong) > MOST_WRONG:
-            self._wrong.popitem(last=False)
+        It is the same for a name after every restart, and cannot be predicted without the hashes.
+        """
+        hashes = list(self._hashes.values())
+        number = int.from_bytes(hashlib.sha256(b"".join([*hashes, name])).digest())
+        return hashes[number % len(hashes)][: -len(_DIGEST_OF_NOTHING)] + _DIGEST_OF_NOTHING
 
-
-_DIGEST_OF_NOTHING: Final = b"." * 31
+    def _remember(self, attempt: bytes, *, admitted: bool) -> None:
+        self._results[attempt] = admitted
+        wrong = [each for each, result in self._results.items() if not result]
+        if len(wrong) > MAX_WRONG:
+            del self._results[wrong[0]]
 
 
-def _digest(text: bytes, key: bytes) -> bytes:
-    return hashlib.blake2b(text, key=key, digest_size=32).digest()
+def require_password(users: Callable[[], Users | None]) -> Middleware:
+    """Return a middleware that admits `users()` only, or everyone while that is `None`."""
+
+    @web.middleware
+    async def authenticate(
+        request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        current = users()
+        if current is None or _is_public(request):
+            return await handler(request)
+        refusal = await _refuse(request, current)
+        return await handler(request) if refusal is None else refusal
+
+    return authenticate
+
+
+def _is_public(request: web.Request) -> bool:
+    # By route, not by path: a path can be spelled in several ways.
+    resource = request.match_info.route.resource
+    return resource is not None and resource.canonical in PUBLIC_PATHS
+
+
+async def _refuse(request: web.Request, users: Users) -> web.Response | None:
+    """Return the response that refuses a request; `None` if the request is admitted."""
+    credentials = parse_basic(request.headers.get(hdrs.AUTHORIZATION, ""))
+    try:
+        if credentials and await users.admit(*credentials, address=request.remote or ""):
+            return None
+    except TooManyChecks:
+        headers = {hdrs.RETRY_AFTER: str(_RETRY_AFTER_SECONDS)}
+        return web.Response(status=429, text="Too Many Requests\n", headers=headers)
+    headers = {hdrs.WWW_AUTHENTICATE: _CHALLENGE}
+    return web.Response(status=401, text="Unauthorized\n", headers=headers)
+
+
+def parse_basic(header: str) -> tuple[bytes, bytes] | None:
+    """Return name and password of an `Authorization` header; `None` if it is not valid Basic."""
+    scheme, _, encoded = header.partition(" ")
+    if scheme.lower() != "basic":
+        return None
+    try:
+        decoded = base64.b64decode(encoded.strip(" "), validate=True)
+    except (binascii.Error, ValueError):
+        return None
+    name, colon, password = decoded.partition(b":")
+    return (name, password) if colon else None

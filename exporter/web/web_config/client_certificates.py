@@ -1,4 +1,4 @@
-"""What a handshake makes of a client's certificate: which names will do, and what is told of it."""
+"""What a TLS handshake does with a client's certificate: alerts, and the names that are allowed."""
 
 from __future__ import annotations
 
@@ -8,48 +8,44 @@ from collections.abc import Iterable
 from typing import Any
 
 
-class TellingSSLObject(ssl.SSLObject):
-    """Lets a client know why its certificate is refused.
+class AlertSendingSSLObject(ssl.SSLObject):
+    """Sends the TLS alert that tells a client why its certificate was rejected.
 
-    An event loop drops the connection as soon as a handshake fails, and the alert with it: all
-    that Prometheus could say were "EOF". Asked to wait for more, it sends the alert first; then
-    the client hangs up, or the loop's limit on handshakes ends it.
+    An event loop closes the connection as soon as a handshake fails, before the alert is sent, and
+    Prometheus could only report "EOF". Asked to wait for more data, the loop sends the alert; then
+    the client closes the connection, or the loop's handshake timeout does.
     """
 
-    _refusal: ssl.SSLError | None = None
+    _rejection: ssl.SSLError | None = None
 
     def do_handshake(self) -> None:
-        """As `ssl.SSLObject`; a refusal comes up once the client can have been told."""
-        if self._refusal is not None:
-            raise self._refusal
+        """Continue the handshake; raise a rejection only after the alert could be sent."""
+        if self._rejection is not None:
+            raise self._rejection
         try:
             super().do_handshake()
         except ssl.SSLError as problem:
-            if not _is_refusal(problem):
+            is_missing = problem.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE"
+            if not is_missing and not isinstance(problem, ssl.SSLCertVerificationError):
                 raise
-            self._refusal = problem
+            self._rejection = problem
             raise ssl.SSLWantReadError from None
 
 
-def _is_refusal(problem: ssl.SSLError) -> bool:
-    missing = problem.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE"
-    return missing or isinstance(problem, ssl.SSLCertVerificationError)
+def ssl_object_class(allowed: frozenset[str]) -> type[ssl.SSLObject]:
+    """Return a class whose handshake fails unless the client's certificate has an allowed name."""
 
-
-def allowing(allowed: frozenset[str]) -> type[ssl.SSLObject]:
-    """An SSLObject whose handshake fails unless the client's certificate has one of these names."""
-
-    class NamedSSLObject(TellingSSLObject):
+    class AllowedNamesSSLObject(AlertSendingSSLObject):
         def do_handshake(self) -> None:
             super().do_handshake()
             if allowed.isdisjoint(_alternative_names(self.getpeercert() or {})):
                 raise ssl.SSLCertVerificationError("the client has none of the allowed names")
 
-    return NamedSSLObject
+    return AllowedNamesSSLObject
 
 
-def _alternative_names(certificate: Any) -> Iterable[str]:  # noqa: ANN401 - ssl's own odd shape
-    """Names, addresses and URIs of a certificate, spelled as Go spells them."""
+def _alternative_names(certificate: Any) -> Iterable[str]:  # noqa: ANN401 - ssl's own type
+    """Yield the names, addresses and URIs of a certificate, spelled as Go spells them."""
     for kind, name in certificate.get("subjectAltName", ()):
         if kind == "IP Address":
             yield str(ipaddress.ip_address(name))

@@ -1,9 +1,9 @@
-"""The web-config in force: read again when it or a file that it names changes."""
+"""The web-config of a running server: reloaded when it, or a file that it names, changes."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -12,97 +12,91 @@ from aiohttp import hdrs, web
 
 from exporter.config.errors import ConfigError
 from exporter.system.files import Digests, digests
-from exporter.web.web_config.authentication import ask_for_password
-from exporter.web.web_config.basic_auth import Accounts, Checker
-from exporter.web.web_config.cut_off import losses
-from exporter.web.web_config.hang_up import hang_up_on
+from exporter.web.web_config.basic_auth import CheckQueue, Users, require_password
+from exporter.web.web_config.reloadable_tls import ReloadableTls
 from exporter.web.web_config.schema import WebConfig, files_named_in, load_web_config
-from exporter.web.web_config.swappable_tls import SwappableTls
+from exporter.web.web_config.tls import TlsServerConfig
 
-LOOK_EVERY_SECONDS: Final = 1.0
+CHECK_INTERVAL_SECONDS: Final = 1.0
 
 _log = structlog.get_logger()
 
 
 class LiveWebConfig:
-    """What a web-config asks for, as it stands: TLS, headers, accounts.
+    """The TLS context, headers and users of a web-config file, kept up to date.
 
     Raises `ConfigError` if the file cannot be used at the start. Later a broken file changes
-    nothing, and the log tells it once.
+    nothing, and each of its errors is logged once.
     """
 
     def __init__(self, file: Path) -> None:
         self._file = file
-        self._checker = Checker()
+        self._queue = CheckQueue()
         self._seen = self._tried = checksums(file)
-        self._told: str | None = None
+        self._logged_error: str | None = None
         config = load_web_config(file)
         section = config.tls_server_config
-        self.tls = None if section is None else SwappableTls(section)
-        self.headers: Mapping[str, str] = {}
-        self.accounts: Accounts | None = None
+        self.tls = None if section is None else ReloadableTls(section)
+        self.users: Users | None = None
         self._hashes: Mapping[str, str] = {}
-        self._take(config)
+        self._apply(config)
 
     def protect(self, app: web.Application) -> None:
-        """Let an application answer as the web-config wants it."""
-        app.middlewares.insert(0, ask_for_password(lambda: self.accounts))
-        app.middlewares.insert(0, hang_up_on(self._is_shut_out))
+        """Make an application ask for passwords and send the headers of the web-config."""
+        app.middlewares.insert(0, require_password(lambda: self.users))
+        app.middlewares.insert(0, self._disconnect)
         app.on_response_prepare.append(self._prepare)
-        app.on_shutdown.append(self._stop_checking)
+        app.on_shutdown.append(self._close_queue)
 
-    async def follow(self) -> None:
-        """Look at the files again and again, until cancelled."""
+    async def watch(self) -> None:
+        """Check the files for changes until cancelled."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_SECONDS)
+            await asyncio.sleep(CHECK_INTERVAL_SECONDS)
             try:
-                await self.look()
-            except Exception:  # noqa: BLE001 - last resort: who stops looking serves what is old
+                await self.check_files()
+            except Exception:  # noqa: BLE001 - last resort: without it, no change is ever loaded
                 _log.exception("web_config.internal_error", file=str(self._file))
 
-    async def look(self) -> None:
-        """Take what has changed since, once it stands still from one look to the next."""
+    async def check_files(self) -> None:
+        """Load changed files once two checks in a row have found them the same."""
         now = await asyncio.to_thread(checksums, self._file)
-        stands_still, self._seen = now == self._seen, now
-        if not stands_still or now == self._tried:
+        is_stable, self._seen = now == self._seen, now
+        if not is_stable or now == self._tried:
             return
         self._tried = now
         try:
-            self._change_to(await asyncio.to_thread(load_web_config, self._file))
+            self._reload(await asyncio.to_thread(load_web_config, self._file))
         except ConfigError as error:
-            self._tell_once("; ".join(error.problems))
+            problem = "; ".join(error.problems)
+            if problem != self._logged_error:
+                self._logged_error = problem
+                _log.error("web_config.reload_failed", error=problem)
 
-    def _change_to(self, config: WebConfig) -> None:
-        if lost := list(losses(self._config, config)):
-            raise ConfigError([f"{self._file}: {each}" for each in lost])
-        had_accounts = self.accounts is not None
-        self._take(config)
-        self._told = None
+    def _reload(self, config: WebConfig) -> None:
+        if removed := list(_removed_protections(self._config, config)):
+            raise ConfigError([f"{self._file}: {problem}" for problem in removed])
+        had_users = self.users is not None
+        self._apply(config)
+        self._logged_error = None
         _log.info("web_config.loaded", file=str(self._file))
-        if had_accounts and self.accounts is None:
-            _log.warning("web_config.asks_no_password", file=str(self._file))
+        if had_users and self.users is None:
+            _log.warning("web_config.authentication_disabled", file=str(self._file))
 
-    def _take(self, config: WebConfig) -> None:
+    def _apply(self, config: WebConfig) -> None:
         self._config = config
         if self.tls is not None and config.tls_server_config is not None:
-            self.tls.swap(config.tls_server_config)
-        self.headers = config.http_server_config.headers.named()
+            self.tls.replace(config.tls_server_config)
+        self.headers = config.http_server_config.headers.by_name()
         hashes = {
             name: secret.get_secret_value() for name, secret in config.basic_auth_users.items()
         }
         if hashes != self._hashes:
-            # Anew, with nothing known of what was right or wrong before.
-            self.accounts = Accounts(hashes, self._checker) if hashes else None
+            self.users = Users(hashes, self._queue) if hashes else None
             self._hashes = hashes
 
-    def _tell_once(self, problem: str) -> None:
-        if problem != self._told:
-            self._told = problem
-            _log.error("web_config.reload_failed", error=problem)
-
-    async def _stop_checking(self, _app: web.Application) -> None:
-        # Else the end of the daemon waits for everybody whose password is yet to be checked.
-        self._checker.close()
+    async def _close_queue(self, _app: web.Application) -> None:
+        # Without this, the exporter could not stop until every waiting password is checked.
+        self._queue.close()
 
     async def _prepare(self, request: web.Request, response: web.StreamResponse) -> None:
         for name, value in self.headers.items():
@@ -111,14 +105,53 @@ class LiveWebConfig:
             else:
                 response.headers.popall(name, None)
         if self.tls is not None and self.tls.is_outdated(request.transport):
-            # Both: whether to close is settled before this is called, and so is what is said of it.
+            # aiohttp has already decided on keep-alive, so set both flag and header.
             response.force_close()
             response.headers[hdrs.CONNECTION] = "close"
 
-    def _is_shut_out(self, request: web.Request) -> bool:
-        return self.tls is not None and self.tls.shuts_out(request.transport)
+    @web.middleware
+    async def _disconnect(
+        self, request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    ) -> web.StreamResponse:
+        """Close the connection if its client was verified by rules that have been replaced.
+
+        A client that the new rules admit opens a new connection; Prometheus does so by itself.
+        """
+        if self.tls is None or not self.tls.has_outdated_client(request.transport):
+            return await handler(request)
+        request.protocol.force_close()
+        return web.Response(status=403)  # required by aiohttp, never sent
 
 
 def checksums(file: Path) -> Digests:
-    """The checksums of a web-config and of the files that it names."""
+    """Return the checksums of a web-config and of the files that it names."""
     return digests((file, *files_named_in(file)))
+
+
+def _removed_protections(before: WebConfig, after: WebConfig) -> Iterator[str]:
+    """Yield `path: problem` for each protection that the new config lacks without saying so.
+
+    A file that was truncated on its way must not weaken authentication.
+    """
+    old, new = before.tls_server_config, after.tls_server_config
+    if (old is None) != (new is None):
+        # In both directions: scrapers configured for the other scheme would break.
+        yield "tls_server_config: restart the exporter to turn TLS on or off"
+    if old is not None and new is not None:
+        yield from _removed_client_rules(old, new)
+    if before.basic_auth_users and "basic_auth_users" not in after.model_fields_set:
+        yield "basic_auth_users: is missing; write {} to remove all users"
+
+
+def _removed_client_rules(old: TlsServerConfig, new: TlsServerConfig) -> Iterator[str]:
+    if old.verifies_clients and "client_auth_type" not in new.model_fields_set:
+        yield (
+            "tls_server_config.client_auth_type: is missing; "
+            "write NoClientCert to stop asking for client certificates"
+        )
+    if not new.verifies_clients:
+        return
+    # Without the first, the system's CAs would be trusted; without the second, every name.
+    for key in ("client_ca_file", "client_allowed_sans"):
+        if getattr(old, key) is not None and getattr(new, key) is None:
+            yield f"tls_server_config.{key}: is missing; restart the exporter to remove it"

@@ -1,4 +1,4 @@
-"""The web-config file of Prometheus's exporters: TLS, headers and accounts of the web side."""
+"""The keys of a web-config file, and how it is loaded: TLS, headers and users."""
 
 from __future__ import annotations
 
@@ -12,54 +12,53 @@ from exporter.config.errors import ConfigError, as_lines, keys_of, validation_pr
 from exporter.config.loader import read_tree
 from exporter.config.schema import NullIsUnset, Section
 from exporter.config.types import Secret, Username
-from exporter.web.web_config.tls import FILE_KEYS, TlsServer, YamlBool
+from exporter.web.web_config.tls import FILE_KEYS, TlsServerConfig, YamlBool
 
-HIGHEST_COST: Final = 16
-"""bcrypt's cost: each step doubles the work, and 16 are seconds for every new password."""
+MAX_COST: Final = 16
+"""bcrypt's cost: each step doubles the work; with 16 a check takes seconds."""
 
 _BCRYPT: Final = re.compile(
     r"\$2[abxy]\$(?P<cost>0[4-9]|[12]\d|3[01])\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}"
 )
 
 
-def _header_value(text: str) -> str:
+def _check_header_value(text: str) -> str:
     if not (text.isascii() and text.isprintable()):
         raise ValueError("must be one line of printable ASCII")
     return text
 
 
-def _bcrypt_hash(secret: Secret) -> Secret:
+def _check_bcrypt_hash(secret: Secret) -> Secret:
     text = secret.get_secret_value()
     match = _BCRYPT.fullmatch(text)
     if match is None and _BCRYPT.fullmatch(text.strip()):
-        raise ValueError("has a space or a line break around its bcrypt hash")
+        raise ValueError("has whitespace before or after the bcrypt hash")
     if match is None:
-        raise ValueError("is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one")
-    if int(match["cost"]) > HIGHEST_COST:
+        raise ValueError("is not a bcrypt hash; create one with `htpasswd -nBC 10 NAME`")
+    if int(match["cost"]) > MAX_COST:
         raise ValueError(
-            f"its cost {match['cost']} is too much for a check with a scrape waiting: "
-            f"at most {HIGHEST_COST}"
+            f"bcrypt cost {match['cost']} is too slow for scrapes; use {MAX_COST} at most"
         )
     return secret
 
 
-def _accounts(value: object) -> object:
+def _reject_null_users(value: object) -> object:
     if value is None:
-        # What a file looks like that is cut off here would let in everybody.
-        raise ValueError("has nothing behind it; {} stands for no passwords")
+        # A file that is truncated here must not admit everyone.
+        raise ValueError("is empty; write {} to ask for no password")
     return value
 
 
-def _rate_limit(_value: object) -> None:
+def _reject_rate_limit(_value: object) -> None:
     raise ValueError("is not supported")
 
 
-HeaderValue = Annotated[str, AfterValidator(_header_value)]
-BcryptHash = Annotated[Secret, AfterValidator(_bcrypt_hash)]
+HeaderValue = Annotated[str, AfterValidator(_check_header_value)]
+BcryptHash = Annotated[Secret, AfterValidator(_check_bcrypt_hash)]
 
 
 class Headers(Section):
-    """`http_server_config.headers`: those that Prometheus allows. Only what is set counts."""
+    """`http_server_config.headers`: the ones that Prometheus allows. Only those set are sent."""
 
     content_security_policy: HeaderValue = Field("", alias="Content-Security-Policy")
     strict_transport_security: HeaderValue = Field("", alias="Strict-Transport-Security")
@@ -67,30 +66,30 @@ class Headers(Section):
     x_frame_options: Literal["deny", "sameorigin"] = Field("deny", alias="X-Frame-Options")
     x_xss_protection: HeaderValue = Field("", alias="X-XSS-Protection")
 
-    def named(self) -> dict[str, str]:
-        """What the file has, by the headers' names; an empty value wants the header away."""
-        named: dict[str, str] = self.model_dump(by_alias=True, exclude_unset=True)
-        return named
+    def by_name(self) -> dict[str, str]:
+        """Return the headers that the file sets; an empty value removes the header."""
+        headers: dict[str, str] = self.model_dump(by_alias=True, exclude_unset=True)
+        return headers
 
 
-class HttpServer(NullIsUnset):
-    """`http_server_config`. `http2` may be wished for: what is spoken is HTTP/1.1."""
+class HttpServerConfig(NullIsUnset):
+    """`http_server_config`. `http2` is accepted, but the server supports only HTTP/1.1."""
 
     http2: YamlBool = True
     headers: Headers = Headers()
 
 
 class WebConfig(NullIsUnset):
-    """The whole file."""
+    """The whole web-config file."""
 
     null_counts = frozenset({"basic_auth_users"})
 
-    tls_server_config: TlsServer | None = None
-    http_server_config: HttpServer = HttpServer()
-    basic_auth_users: Annotated[dict[Username, BcryptHash], BeforeValidator(_accounts)] = Field(
-        default_factory=dict
+    tls_server_config: TlsServerConfig | None = None
+    http_server_config: HttpServerConfig = HttpServerConfig()
+    basic_auth_users: Annotated[dict[Username, BcryptHash], BeforeValidator(_reject_null_users)] = (
+        Field(default_factory=dict)
     )
-    rate_limit: Annotated[None, BeforeValidator(_rate_limit)] = None
+    rate_limit: Annotated[None, BeforeValidator(_reject_rate_limit)] = None
 
     def __str__(self) -> str:
         count = len(self.basic_auth_users)
@@ -98,17 +97,17 @@ class WebConfig(NullIsUnset):
         return f"{tls}, {count} user{'' if count == 1 else 's'}"
 
 
-KNOWN_KEYS: Final = keys_of((WebConfig, TlsServer, HttpServer, Headers))
+KNOWN_KEYS: Final = keys_of((WebConfig, TlsServerConfig, HttpServerConfig, Headers))
 
 
 def load_web_config(file: Path) -> WebConfig:
-    """Read and check a web-config. Raises `ConfigError` with lines `file: path: problem`."""
+    """Read and validate a web-config. Raises `ConfigError` with lines `file: path: problem`."""
     tree = read_tree(file, verbatim=True)
     if tree is None:
-        # What a half-written file looks like must not open every door.
-        raise ConfigError([f"{file}: is empty; {{}} stands for neither TLS nor passwords"])
+        # A half-written file must not turn off TLS and passwords.
+        raise ConfigError([f"{file}: is empty; write {{}} for neither TLS nor passwords"])
     if not isinstance(tree, dict):
-        raise ConfigError([f"{file}: is no mapping"])
+        raise ConfigError([f"{file}: must be a mapping"])
     try:
         return WebConfig.model_validate(tree, context={"directory": file.parent})
     except ValidationError as invalid:
@@ -117,7 +116,7 @@ def load_web_config(file: Path) -> WebConfig:
 
 
 def files_named_in(file: Path) -> list[Path]:
-    """The files that a web-config names, be it right or wrong."""
+    """Return the files that a web-config names, even if the web-config is not valid."""
     try:
         tree = read_tree(file)
     except ConfigError:

@@ -1,22 +1,28 @@
-"""`tls_server_config` of the web-config: how we prove who we are, and who may connect."""
+"""`tls_server_config` of the web-config: our certificate, TLS versions, client verification."""
 
 from __future__ import annotations
 
 import re
 import ssl
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BeforeValidator, PrivateAttr, model_validator
+from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationInfo, model_validator
 
 from exporter.config.files import read_file
 from exporter.config.schema import Section
 from exporter.config.types import FilePath, Name
 from exporter.config.yaml_loader import Boolean
 from exporter.system.tls_versions import TLS_VERSIONS, TlsVersion, allow_from
-from exporter.web.web_config.client_certificates import TellingSSLObject, allowing
+from exporter.web.web_config.client_certificates import AlertSendingSSLObject, ssl_object_class
 
 FILE_KEYS: Final = ("cert_file", "key_file", "client_ca_file")
+
+_PEM_PATTERNS: Final = {
+    "certificate": rb"-----BEGIN CERTIFICATE-----",
+    "private key": rb"-----BEGIN [A-Z ]*PRIVATE KEY-----",
+}
 
 ClientAuthType = Literal[
     "NoClientCert",
@@ -29,7 +35,7 @@ ClientAuthType = Literal[
 
 _VERIFY_MODES: Final[dict[ClientAuthType, ssl.VerifyMode]] = {
     "NoClientCert": ssl.CERT_NONE,
-    # Whatever a client shows is let in and nobody looks at it: as well not asked for.
+    # Any certificate, or none, is accepted: the same as not asking for one.
     "RequestClientCert": ssl.CERT_NONE,
     "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
     "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
@@ -47,16 +53,16 @@ _CIPHERS: Final = {
     "TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-ECDSA-CHACHA20-POLY1305",
     "TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256": "ECDHE-RSA-CHACHA20-POLY1305",
 }
-"""Go's names of ciphers up to TLS 1.2, and OpenSSL's."""
+"""Cipher suites up to TLS 1.2: Go's names and OpenSSL's."""
 
-# As in Go: these may be written and are always on.
-_CIPHERS_OF_TLS13: Final = (
+# Accepted, and always enabled, as in Go.
+_TLS13_CIPHERS: Final = (
     "TLS_AES_128_GCM_SHA256",
     "TLS_AES_256_GCM_SHA384",
     "TLS_CHACHA20_POLY1305_SHA256",
 )
 
-# Go has them still. TLS 1.3 has none of their kind, nor have we.
+# Go still supports these; TLS 1.3 and this exporter do not.
 _CIPHERS_WITHOUT_FORWARD_SECRECY: Final = (
     "TLS_RSA_WITH_AES_128_CBC_SHA",
     "TLS_RSA_WITH_AES_256_CBC_SHA",
@@ -72,151 +78,141 @@ _CURVES: Final = {
 }
 
 
-def _yaml_bool(value: object) -> object:
-    """A text that Prometheus's YAML takes for true or false: pydantic takes more."""
+def _check_yaml_bool(value: object) -> object:
+    """Reject texts that are not a boolean in Prometheus's YAML; pydantic accepts more of them."""
     if isinstance(value, str) and not isinstance(value, Boolean):
         raise ValueError("must be true or false")  # noqa: TRY004 - as pydantic wants it
     return value
 
 
-def _certificate(file: Path) -> Path:
-    return _holding(file, rb"-----BEGIN CERTIFICATE-----", "certificate")
-
-
-def _private_key(file: Path) -> Path:
-    return _holding(file, rb"-----BEGIN [A-Z ]*PRIVATE KEY-----", "private key")
-
-
-def _holding(file: Path, pattern: bytes, thing: str) -> Path:
-    if not re.search(pattern, read_file(file)):
-        raise ValueError(f"{file} holds no {thing} in PEM")
+def _require_pem(file: Path, kind: str) -> Path:
+    if not re.search(_PEM_PATTERNS[kind], read_file(file)):
+        raise ValueError(f"{file} contains no PEM {kind}")
     return file
 
 
-def _cipher(name: str) -> str:
+def _check_cipher(name: str) -> str:
     if name in _CIPHERS_WITHOUT_FORWARD_SECRECY:
         raise ValueError(
-            f"{name} is not supported: it has no forward secrecy, {min(_CIPHERS)} say has"
+            f"{name} is not supported: no forward secrecy; use for example {min(_CIPHERS)}"
         )
-    if name not in _CIPHERS and name not in _CIPHERS_OF_TLS13:
-        raise ValueError(f"unknown cipher {name!r}: it is written as Go does, {min(_CIPHERS)} say")
+    if name not in _CIPHERS and name not in _TLS13_CIPHERS:
+        raise ValueError(f"unknown cipher {name!r}; use Go's names, for example {min(_CIPHERS)}")
     return name
 
 
-def _inline(_value: object) -> None:
-    raise ValueError("is not supported: write the PEM to a file, and name that")
+def _reject_inline(_value: object, info: ValidationInfo) -> None:
+    raise ValueError(f"is not supported; write the PEM to a file and set {info.field_name}_file")
 
 
-def _client_auth_type(name: ClientAuthType) -> ClientAuthType:
+def _check_client_auth_type(name: ClientAuthType) -> ClientAuthType:
     if name not in _VERIFY_MODES:
         raise ValueError(
-            f"{name} is not supported, it lets in any certificate, whoever made it: "
+            f"{name} is not supported because it accepts certificates of any issuer; "
             "use RequireAndVerifyClientCert with a client_ca_file"
         )
     return name
 
 
-YamlBool = Annotated[bool, BeforeValidator(_yaml_bool)]
-CertificateFile = Annotated[FilePath, AfterValidator(_certificate)]
-KeyFile = Annotated[FilePath, AfterValidator(_private_key)]
-Inline = Annotated[None, BeforeValidator(_inline)]
+YamlBool = Annotated[bool, BeforeValidator(_check_yaml_bool)]
+CertificateFile = Annotated[FilePath, AfterValidator(partial(_require_pem, kind="certificate"))]
+KeyFile = Annotated[FilePath, AfterValidator(partial(_require_pem, kind="private key"))]
+InlinePem = Annotated[None, BeforeValidator(_reject_inline)]
 
 
-Clients = tuple[ssl.VerifyMode, bytes | None, tuple[str, ...] | None]
-"""How a client is verified: how strictly, by which CA (the system's if none), by which names."""
+ClientRules = tuple[ssl.VerifyMode, bytes | None, tuple[str, ...] | None]
+"""How clients are verified: mode, CA certificates (`None`: the system's), allowed names."""
 
 
-class TlsServer(Section):
-    """`tls_server_config`, with the TLS context that it makes."""
+class TlsServerConfig(Section):
+    """`tls_server_config`, with the TLS context that is made from it."""
 
     cert_file: CertificateFile
     key_file: KeyFile
-    client_auth_type: Annotated[ClientAuthType, AfterValidator(_client_auth_type)] = "NoClientCert"
+    client_auth_type: Annotated[ClientAuthType, AfterValidator(_check_client_auth_type)] = (
+        "NoClientCert"
+    )
     client_ca_file: CertificateFile | None = None
     client_allowed_sans: tuple[Name, ...] | None = None
     min_version: TlsVersion = "TLS12"
     max_version: TlsVersion = "TLS13"
-    cipher_suites: tuple[Annotated[str, AfterValidator(_cipher)], ...] = ()
+    cipher_suites: tuple[Annotated[str, AfterValidator(_check_cipher)], ...] = ()
     prefer_server_cipher_suites: YamlBool = True
     curve_preferences: tuple[Literal["CurveP256", "CurveP384", "CurveP521", "X25519"], ...] = ()
-    cert: Inline = None
-    key: Inline = None
-    client_ca: Inline = None
+    cert: InlinePem = None
+    key: InlinePem = None
+    client_ca: InlinePem = None
 
     _context: ssl.SSLContext = PrivateAttr()
-    _clients: Clients = PrivateAttr()
+    _client_rules: ClientRules = PrivateAttr()
 
     @property
     def context(self) -> ssl.SSLContext:
-        """For new connections; made of the files as they were when this was loaded."""
+        """The context for new connections, made from the files as they were when loaded."""
         return self._context
 
     @property
-    def clients(self) -> Clients:
-        """Who may connect; equal where the same may."""
-        return self._clients
+    def client_rules(self) -> ClientRules:
+        """How clients are verified; equal if the same clients may connect."""
+        return self._client_rules
 
     @property
-    def asks_clients(self) -> bool:
-        """Whether a client's certificate makes a difference."""
+    def verifies_clients(self) -> bool:
+        """Whether clients are asked for certificates."""
         return _VERIFY_MODES[self.client_auth_type] != ssl.CERT_NONE
 
     @model_validator(mode="before")
     @classmethod
-    def _without_what_is_unset(cls, value: Any) -> Any:  # noqa: ANN401 - whatever stands in the file
+    def _drop_unset(cls, value: Any) -> Any:  # noqa: ANN401 - anything the file may contain
         if not isinstance(value, dict):
             return value
-        blank_is_unset = (*FILE_KEYS, "client_auth_type")
+        unset_if_blank = (*FILE_KEYS, "client_auth_type")
         return {
             key: setting
             for key, setting in value.items()
-            if setting is not None and not (setting == "" and key in blank_is_unset)
+            if setting is not None and not (setting == "" and key in unset_if_blank)
         }
 
     @model_validator(mode="after")
-    def _makes_a_context(self) -> Self:
+    def _build_context(self) -> Self:
         _check_clients(self)
         _check_protocol(self)
-        # Before the context reads the file: should it change in between, the next look sees it.
-        self._clients = _clients(self)
-        self._context = _make_context(self)
+        # Before the context reads the CA file: a change in between is then seen as one later.
+        ca = None if self.client_ca_file is None else self.client_ca_file.read_bytes()
+        self._client_rules = _VERIFY_MODES[self.client_auth_type], ca, self.client_allowed_sans
+        self._context = _build_context(self)
         return self
 
 
-def _clients(tls: TlsServer) -> Clients:
-    authority = tls.client_ca_file.read_bytes() if tls.client_ca_file is not None else None
-    return _VERIFY_MODES[tls.client_auth_type], authority, tls.client_allowed_sans
-
-
-def _check_clients(tls: TlsServer) -> None:
+def _check_clients(tls: TlsServerConfig) -> None:
     if tls.client_ca_file is not None and tls.client_auth_type == "NoClientCert":
-        raise ValueError("client_ca_file needs a client_auth_type, else nobody is asked")
+        raise ValueError("client_ca_file requires a client_auth_type other than NoClientCert")
     if tls.client_allowed_sans is None:
         return
     if tls.client_auth_type != "RequireAndVerifyClientCert":
-        raise ValueError("client_allowed_sans needs client_auth_type RequireAndVerifyClientCert")
+        raise ValueError("client_allowed_sans requires client_auth_type RequireAndVerifyClientCert")
     if not tls.client_allowed_sans:
-        raise ValueError("client_allowed_sans is empty: nobody could connect")
+        raise ValueError("client_allowed_sans is empty: no client could connect")
 
 
-def _check_protocol(tls: TlsServer) -> None:
+def _check_protocol(tls: TlsServerConfig) -> None:
     if TLS_VERSIONS[tls.min_version] > TLS_VERSIONS[tls.max_version]:
         raise ValueError(f"min_version {tls.min_version} exceeds max_version {tls.max_version}")
     if tls.cipher_suites and not set(tls.cipher_suites) & set(_CIPHERS):
         raise ValueError(
-            "cipher_suites names those of TLS 1.3 only, which are always on: "
-            "min_version: TLS13 switches the others off"
+            "cipher_suites lists only TLS 1.3 ciphers, which are always enabled; "
+            "set min_version: TLS13 to disable all others"
         )
     if len(tls.curve_preferences) > 1:
-        raise ValueError("curve_preferences is supported for one curve only, not for several")
+        raise ValueError("curve_preferences supports only one curve")
 
 
-def _make_context(tls: TlsServer) -> ssl.SSLContext:
-    """The context. Raises `ValueError` with a sentence for a person."""
+def _build_context(tls: TlsServerConfig) -> ssl.SSLContext:
+    """Return the context for these settings. Raises `ValueError` with a message for the user."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    # aiohttp's server speaks nothing newer, so `http2: true` is a wish that nobody hears.
+    # aiohttp's server supports nothing newer, so `http2: true` has no effect.
     context.set_alpn_protocols(["http/1.1"])
-    # OpenSSL 3 lets no client do so unasked; 1.1.1, which Python takes too, needs to be told.
+    # OpenSSL 3 refuses renegotiation by default; 1.1.1 must be told.
     context.options |= ssl.OP_NO_RENEGOTIATION
     _set_ciphers(context, tls)
     _load_certificate(context, tls)
@@ -224,7 +220,7 @@ def _make_context(tls: TlsServer) -> ssl.SSLContext:
     return context
 
 
-def _set_ciphers(context: ssl.SSLContext, tls: TlsServer) -> None:
+def _set_ciphers(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
     names = [_CIPHERS[name] for name in tls.cipher_suites if name in _CIPHERS]
     allow_from(context, tls.min_version, ":".join(names) or "DEFAULT")
     context.maximum_version = TLS_VERSIONS[tls.max_version]
@@ -234,7 +230,7 @@ def _set_ciphers(context: ssl.SSLContext, tls: TlsServer) -> None:
         context.set_ecdh_curve(_CURVES[curve])
 
 
-def _load_certificate(context: ssl.SSLContext, tls: TlsServer) -> None:
+def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
     try:
         context.load_cert_chain(tls.cert_file, tls.key_file, password=_no_passphrase)
     except OSError as problem:
@@ -242,32 +238,28 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsServer) -> None:
 
 
 def _no_passphrase() -> str:
-    # Left alone, OpenSSL would ask for it on the terminal, and wait.
-    raise ValueError("key_file is encrypted, and nobody is here to type its passphrase")
+    # By default, OpenSSL would ask for the passphrase on the terminal.
+    raise ValueError("key_file is encrypted; only keys without a passphrase are supported")
 
 
-def _set_client_verification(context: ssl.SSLContext, tls: TlsServer) -> None:
+def _set_client_verification(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
     context.verify_mode = _VERIFY_MODES[tls.client_auth_type]
-    context.sslobject_class = TellingSSLObject
-    # As in Go: what stands in client_ca_file is trusted, be it a root or not.
+    context.sslobject_class = AlertSendingSSLObject
+    # As in Go, every certificate in client_ca_file is trusted, not only root certificates.
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if tls.client_ca_file is not None:
-        _load_client_ca(context, tls.client_ca_file)
+        try:
+            context.load_verify_locations(tls.client_ca_file)
+        except OSError as problem:
+            raise ValueError(f"client_ca_file cannot be used: {_reason(problem)}") from None
     elif context.verify_mode != ssl.CERT_NONE:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     if tls.client_allowed_sans is not None:
-        context.sslobject_class = allowing(frozenset(tls.client_allowed_sans))
-
-
-def _load_client_ca(context: ssl.SSLContext, file: Path) -> None:
-    try:
-        context.load_verify_locations(file)
-    except OSError as problem:
-        raise ValueError(f"client_ca_file cannot be used: {_reason(problem)}") from None
+        context.sslobject_class = ssl_object_class(frozenset(tls.client_allowed_sans))
 
 
 def _reason(problem: OSError) -> str:
     reason = problem.reason if isinstance(problem, ssl.SSLError) else problem.strerror
     if reason == "KEY_VALUES_MISMATCH":
-        return "the key is another certificate's"
-    return reason or "not understood"
+        return "the key does not match the certificate"
+    return reason or "it cannot be parsed"

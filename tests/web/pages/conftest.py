@@ -1,4 +1,4 @@
-"""One browser for all tests of a worker; sites that are served until a test ends."""
+"""One browser for all tests of a worker; sites are served until a test ends."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 
 from exporter.devices.device import Device
 from exporter.vapix.errors import PollTimeout
-from exporter.web.listener import WebSettings, serving
+from exporter.web import listener
+from exporter.web.listener import WebSettings
 from tests.support.background import event_loop, in_background
 from tests.support.programs import LOOPBACK
 from tests.web.pages.browser import Browser, open_browser
@@ -21,36 +22,36 @@ Site = Callable[..., str]
 
 @pytest.fixture(scope="session")
 def window(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    """The browser itself; a start takes a second."""
+    """The browser, started once because that takes a second."""
     with open_browser(tmp_path_factory.mktemp("chromium")) as opened:
         yield opened
 
 
 @pytest.fixture
 def browser(window: Browser) -> Browser:
-    """The browser as if it had just been started."""
+    """The browser, reset as if it had just been started."""
     window.allow_scripts(allowed=True)
     window.prefer("light")
     window.size(1200, 900)
     window.open("about:blank")
-    window.complaints()
+    window.console_messages()
     return window
 
 
 @pytest.fixture(scope="module")
 def loop() -> Iterator[asyncio.AbstractEventLoop]:
-    """Serves beside the tests, which block."""
+    """A loop in another thread that serves while the tests block."""
     with event_loop() as running:
         yield running
 
 
 @pytest.fixture
 def serve(loop: asyncio.AbstractEventLoop) -> Iterator[Site]:
-    """Serves devices; gives the URL."""
+    """A function that serves devices and returns the URL."""
     with ExitStack() as stack:
 
         def start(*devices: Device) -> str:
-            site = serving(app_of(devices), WebSettings(((LOOPBACK, 0),)))
+            site = listener.serve(app_of(devices), WebSettings(((LOOPBACK, 0),)))
             return stack.enter_context(in_background(loop, site))[0]
 
         yield start

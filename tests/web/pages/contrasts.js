@@ -1,4 +1,4 @@
-// Every text of the page, with the contrast (WCAG 2.2) between its colour and what is below it.
+// Returns every text of the page with the contrast (WCAG 2.2) between its colour and its background.
 const channel = c => { c /= 255; return c <= .04045 ? c / 12.92 : ((c + .055) / 1.055) ** 2.4; };
 const rgba = text => [...text.match(/[\d.]+/g).map(Number), 1].slice(0, 4);
 const light = ([r, g, b]) => .2126 * channel(r) + .7152 * channel(g) + .0722 * channel(b);

@@ -1,4 +1,4 @@
-"""Photographs the status pages of a demo run for the docs: `make picture`."""
+"""Takes the screenshots of the status pages for the docs: `make picture`."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from tests.web.pages.browser import open_browser
 
 INTERVAL: Final = "5s"
 SECONDS: Final = 200.0
-"""So long the fleet is polled before: a chart wants some polls."""
+"""How long the fleet is polled first, so that the chart has enough polls."""
 
 
 @asynccontextmanager
 async def demo() -> AsyncIterator[str]:
-    """The demo, polled more often; its URL."""
+    """Run the demo with more frequent polls; yields its URL."""
     async with serve_fleet(build_fleet(20, "demo")) as served:
         text = yaml.safe_dump(served.exporter_config(interval=INTERVAL))
         config = parse_config(parse_yaml(text), {}, Path())
@@ -37,18 +37,18 @@ async def demo() -> AsyncIterator[str]:
 
 
 def take(url: str, profile: Path, folder: Path) -> None:
-    """The fleet in light, a device in dark."""
+    """Take the fleet in light and a device in dark."""
     with open_browser(profile) as browser:
         browser.size(1200, 800)
         browser.open(url)
-        browser.photograph(folder / "status.png", 2200)
+        browser.screenshot(folder / "status.png", 2200)
         browser.prefer("dark")
         browser.open(f"{url}/device/dock-4")
-        browser.photograph(folder / "device.png", 1500)
+        browser.screenshot(folder / "device.png", 1500)
 
 
 async def main(folder: Path) -> None:
-    """Take them once the fleet was polled for a while."""
+    """Take the screenshots once the fleet has been polled for a while."""
     with TemporaryDirectory() as profile:
         async with demo() as url:
             await asyncio.sleep(SECONDS)

@@ -1,4 +1,4 @@
-"""A fleet that stands as a test wants it, behind the daemon's own web application."""
+"""Devices in the states that tests need, behind the daemon's own web application."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HOST = HostClock(steady=lambda: NOW.steady_ns, unix=lambda: NOW.unix_ns)
 
 
 def device(name: str, address: str = "", **labels: str) -> Device:
-    """A device that was never polled."""
+    """Return a device that was never polled."""
     nobody: Any = None
     return Device(DeviceTarget(name, address or f"{name}.example", labels, 60, 10), nobody)
 
@@ -44,7 +44,7 @@ def polled(
     ago: float = 10.0,
     date: str = "",
 ) -> Device:
-    """The same device, polled once more; `date` is what its answer said of the time."""
+    """Record one more poll of a device and return it; `date` is the Date header of its response."""
     reading = (
         result if isinstance(result, DeviceError) else Reading("1.5", result, server_present=False)
     )
@@ -53,14 +53,14 @@ def polled(
     return subject
 
 
-def fleet(fine: int = 250) -> list[Device]:
-    """One device in trouble, one not polled yet, some fine ones."""
+def fleet(good: int = 250) -> list[Device]:
+    """Return one device whose poll failed, one not polled yet, and some without problems."""
     gate = polled(device("gate", site="hq"), Unauthorized("HTTP 401: no", 401))
-    return [gate, device("new"), *(polled(device(f"camera-{n}", site="port")) for n in range(fine))]
+    return [gate, device("new"), *(polled(device(f"camera-{n}", site="port")) for n in range(good))]
 
 
 def app_of(devices: Iterable[Device]) -> web.Application:
-    """The daemon's web application over these devices."""
+    """Return the daemon's web application over these devices."""
     fleet, nothing = Fleet(devices), Any
     reloader: Any = nothing
     poller: Any = nothing

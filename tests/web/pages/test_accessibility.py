@@ -1,4 +1,4 @@
-"""The status pages by keyboard and as a screen reader gets them."""
+"""The status pages by keyboard and for a screen reader."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.looks import active, find, of_role
+from tests.web.pages.page_queries import active, find, of_role
 from tests.web.pages.site import fleet
 
 pytestmark = pytest.mark.xdist_group("browser")
 
 
-def test_the_tab_key_reaches_every_control_in_order_and_shows_where_it_is(
+def test_the_tab_key_reaches_every_control_in_order_with_visible_focus(
     browser: Browser, serve: Site
 ) -> None:
     browser.open(serve(*fleet(3)))
@@ -47,7 +47,7 @@ def test_a_screen_reader_gets_landmarks_headings_and_names(
         assert len(of_role(browser, "main")) == 1
         assert len(of_role(browser, "banner")) == 1
         assert len(of_role(browser, "contentinfo")) == 1
-        spoken = (
+        roles = (
             "link",
             "button",
             "searchbox",
@@ -57,7 +57,7 @@ def test_a_screen_reader_gets_landmarks_headings_and_names(
             "image",
             "region",
         )
-        nameless = [n for n in of_role(browser, *spoken) if not n["name"]["value"].strip()]
+        nameless = [n for n in of_role(browser, *roles) if not n["name"]["value"].strip()]
         assert nameless == []
         levels = browser.script(
             "return [...document.querySelectorAll('h1, h2, h3')].map(h => Number(h.tagName[1]))"
@@ -68,7 +68,7 @@ def test_a_screen_reader_gets_landmarks_headings_and_names(
         assert browser.script("return document.documentElement.lang") == "en"
 
 
-def test_tables_tell_their_heads_and_how_they_are_sorted(
+def test_tables_have_headers_captions_and_their_sort_order(
     browser: Browser, pages: list[str], serve: Site
 ) -> None:
     browser.open(serve(*fleet(3)) + "/?sort=-offset")
@@ -76,7 +76,7 @@ def test_tables_tell_their_heads_and_how_they_are_sorted(
         "return [...document.querySelectorAll('[aria-sort]')]"
         ".map(th => [th.innerText.trim(), th.getAttribute('aria-sort')])"
     )
-    assert [[name.split()[0], how] for name, how in sorted_by] == [["NTP", "ascending"]]
+    assert [[name.split()[0], how] for name, how in sorted_by] == [["Reported", "ascending"]]
     for url in pages:
         browser.open(url)
         without = "return document.querySelectorAll('th:not([scope])').length"
@@ -85,17 +85,15 @@ def test_tables_tell_their_heads_and_how_they_are_sorted(
         assert browser.script(bare) == 0
 
 
-def test_the_chart_has_a_title_and_says_in_words_what_it_shows(
-    browser: Browser, pages: list[str]
-) -> None:
+def test_the_chart_has_a_title_and_a_description(browser: Browser, pages: list[str]) -> None:
     browser.open(pages[1])
     [chart] = of_role(browser, "image")
-    assert chart["name"]["value"].startswith("How long each poll took")
+    assert chart["name"]["value"].startswith("Duration of each poll")
     assert "4 polls from" in str(chart)
     assert "4 of them failed" in str(chart)
 
 
-def test_ids_are_given_once(browser: Browser, pages: list[str]) -> None:
+def test_ids_are_unique(browser: Browser, pages: list[str]) -> None:
     for url in pages:
         browser.open(url)
         ids = browser.script("return [...document.querySelectorAll('[id]')].map(e => e.id)")

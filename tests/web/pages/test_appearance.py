@@ -11,7 +11,7 @@ from exporter.vapix.errors import Unauthorized
 from exporter.web.pages.assets import device_url
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.looks import find, of_role
+from tests.web.pages.page_queries import find, of_role
 from tests.web.pages.site import device, fleet, polled
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -21,7 +21,7 @@ CONTRASTS = Path(__file__).with_name("contrasts.js").read_text()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_text_stands_out_in_light_and_dark(
+def test_every_text_has_enough_contrast_in_light_and_dark(
     browser: Browser, pages: list[str], scheme: Literal["light", "dark"]
 ) -> None:
     browser.prefer(scheme)
@@ -32,7 +32,7 @@ def test_every_text_stands_out_in_light_and_dark(
         assert [text for ratio, text in found if ratio < 4.5] == []
 
 
-def test_the_schemes_differ(browser: Browser, serve: Site) -> None:
+def test_light_and_dark_differ(browser: Browser, serve: Site) -> None:
     url, seen = serve(device("lobby")), set()
     for scheme in ("light", "dark"):
         browser.prefer(scheme)
@@ -42,7 +42,7 @@ def test_the_schemes_differ(browser: Browser, serve: Site) -> None:
 
 
 @pytest.mark.parametrize("width", [320, 768, 1280])
-def test_no_width_makes_a_page_scroll_sideways(
+def test_no_page_scrolls_horizontally_at_any_width(
     browser: Browser, pages: list[str], serve: Site, width: int
 ) -> None:
     long = polled(device("x" * 300, site="y" * 300), Unauthorized("z" * 200, 401))
@@ -52,7 +52,7 @@ def test_no_width_makes_a_page_scroll_sideways(
         assert browser.script("return document.documentElement.scrollWidth") <= width
 
 
-def test_a_narrow_page_is_read_aloud_as_the_same_table(browser: Browser, serve: Site) -> None:
+def test_a_narrow_page_stays_a_table_for_screen_readers(browser: Browser, serve: Site) -> None:
     browser.size(320, 800)
     browser.open(serve(*fleet(3)))
     assert len(of_role(browser, "table")) == 1

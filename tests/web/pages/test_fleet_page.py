@@ -1,4 +1,4 @@
-"""The fleet at a glance: who is shown, in which order, and at what cost."""
+"""The fleet page: which devices are shown, in which order, and at what cost."""
 
 import re
 from collections.abc import Iterable
@@ -9,13 +9,13 @@ from exporter.devices.device import Device
 from exporter.fleet.registry import Fleet
 from exporter.vapix.errors import PollTimeout, Unauthorized
 from exporter.web.pages.fleet_page import (
-    DEVICES_IN_A_PIECE,
-    ROWS_ON_A_PAGE,
-    Survey,
-    excerpt,
+    DEVICES_PER_STEP,
+    ROWS_PER_PAGE,
+    Selection,
+    device_row,
     natural_key,
+    paginate,
     render_fleet,
-    row_of,
 )
 from exporter.web.pages.fleet_query import FleetQuery
 from tests.support.readings import ntp_client, replace_fields
@@ -33,14 +33,14 @@ def fleet() -> list[Device]:
     ]
 
 
-def asked(query: FleetQuery, devices: Iterable[Device] | None = None) -> list[str]:
-    survey = Survey()
-    survey.take(fleet() if devices is None else devices, query, NOW)
-    return [match.device.target.name for match in survey.ordered(query)]
+def selected(query: FleetQuery, devices: Iterable[Device] | None = None) -> list[str]:
+    selection = Selection()
+    selection.add(fleet() if devices is None else devices, query, NOW)
+    return [each.device.target.name for each in selection.in_order(query)]
 
 
-def test_those_in_trouble_come_first_then_by_name() -> None:
-    assert asked(FleetQuery()) == ["gate", "Lobby", "new", "dock-2", "dock-10"]
+def test_devices_are_sorted_by_severity_then_by_name() -> None:
+    assert selected(FleetQuery()) == ["gate", "Lobby", "new", "dock-2", "dock-10"]
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_those_in_trouble_come_first_then_by_name() -> None:
         ("clock", ["dock-2", "dock-10", "gate", "Lobby", "new"]),
     ],
 )
-def test_columns_sort_and_the_unknown_come_last(sort: str, names: list[str]) -> None:
-    assert asked(FleetQuery(sort=sort)) == names
+def test_columns_sort_and_unknown_values_come_last(sort: str, names: list[str]) -> None:
+    assert selected(FleetQuery(sort=sort)) == names
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_columns_sort_and_the_unknown_come_last(sort: str, names: list[str]) -> 
         ("polled", ["gate", "dock-2", "dock-10", "Lobby", "new"]),
     ],
 )
-def test_turned_round_the_unknown_come_last_too(sort: str, names: list[str]) -> None:
-    assert asked(FleetQuery(sort=sort, turned=True)) == names
+def test_in_reverse_order_unknown_values_come_last_too(sort: str, names: list[str]) -> None:
+    assert selected(FleetQuery(sort=sort, reverse=True)) == names
 
 
-def test_clocks_sort_by_how_far_off_they_are_either_way() -> None:
+def test_measured_offsets_sort_by_their_magnitude() -> None:
     ahead = polled(device("ahead"), date="Sun, 09 Sep 2001 01:46:42 GMT")
     behind = polled(device("behind"), date="Sun, 09 Sep 2001 01:46:30 GMT")
-    assert asked(FleetQuery(sort="clock"), [ahead, behind]) == ["behind", "ahead"]
+    assert selected(FleetQuery(sort="clock"), [ahead, behind]) == ["behind", "ahead"]
 
 
 @pytest.mark.parametrize(
@@ -84,36 +84,36 @@ def test_clocks_sort_by_how_far_off_they_are_either_way() -> None:
         ("site=hq", ["gate", "Lobby", "new"]),
         ("hq not", ["Lobby", "new"]),
         ("unauthorized", ["gate"]),
-        ("nothing like it", []),
+        ("no such text", []),
     ],
 )
-def test_every_word_is_looked_for_in_name_address_labels_and_state(
+def test_every_word_is_searched_in_name_address_labels_and_state(
     text: str, names: list[str]
 ) -> None:
-    assert asked(FleetQuery(text)) == names
+    assert selected(FleetQuery(text)) == names
 
 
-def test_a_state_shows_those_that_stand_so_and_the_counts_stay_the_fleets() -> None:
-    survey, query = Survey(), FleetQuery(state="good")
-    survey.take(fleet(), query, NOW)
-    assert [match.device.target.name for match in survey.ordered(query)] == ["dock-2", "dock-10"]
-    assert survey.counts == {"bad": 1, "warning": 1, "waiting": 1, "good": 2}
+def test_a_state_filters_devices_while_the_counts_are_the_whole_fleets() -> None:
+    selection, query = Selection(), FleetQuery(state="good")
+    selection.add(fleet(), query, NOW)
+    assert [each.device.target.name for each in selection.in_order(query)] == ["dock-2", "dock-10"]
+    assert selection.counts == {"bad": 1, "warning": 1, "waiting": 1, "good": 2}
 
 
-def test_names_sort_as_people_do() -> None:
+def test_names_sort_naturally() -> None:
     names = ["b", "Camera 10", "camera 9", "a", "camera 9b"]
     assert sorted(names, key=natural_key) == ["a", "b", "camera 9", "camera 9b", "Camera 10"]
 
 
-def test_a_row_tells_what_is_known_and_leaves_out_what_is_not() -> None:
-    row = row_of(fleet()[1], NOW)
-    assert (row.offset, row.servers, row.last_poll) == (
+def test_a_row_shows_known_values_and_leaves_unknown_ones_empty() -> None:
+    row = device_row(fleet()[1], NOW)
+    assert (row.reported_offset, row.servers, row.last_poll) == (
         "-50.000 ms",
         "192.0.2.1, 192.0.2.2",
         "20s ago",
     )
-    failed = row_of(fleet()[2], NOW)
-    assert (failed.offset, failed.clock, failed.servers) == ("", "", "")
+    failed = device_row(fleet()[2], NOW)
+    assert (failed.reported_offset, failed.measured_offset, failed.servers) == ("", "", "")
     assert (failed.state, failed.error) == ("unauthorized 401", "HTTP 401: no")
 
 
@@ -128,31 +128,31 @@ def many(count: int) -> list[Device]:
 def test_a_page_beyond_the_last_is_the_last(
     count: int, page: int, shown: tuple[int, int, int]
 ) -> None:
-    survey, query = Survey(), FleetQuery(sort="device")
-    survey.take(many(count), query, NOW)
-    part = excerpt(survey.ordered(query), page, NOW)
+    selection, query = Selection(), FleetQuery(sort="device")
+    selection.add(many(count), query, NOW)
+    part = paginate(selection.in_order(query), page, NOW)
     assert (part.first, len(part.rows), part.pages) == shown
 
 
-async def test_only_a_page_is_put_in_words_and_polls_go_on_between_the_pieces() -> None:
+async def test_only_one_page_is_rendered_and_polls_run_between_the_steps() -> None:
     async with counting_turns() as turns:
         page = await render_fleet(Fleet(many(3000)), FleetQuery(), NOW, "/metrics")
-    assert page.count("data-row") == ROWS_ON_A_PAGE
-    assert turns.count >= 3000 / DEVICES_IN_A_PIECE
-    assert DEVICES_IN_A_PIECE <= 500
+    assert page.count("data-row") == ROWS_PER_PAGE
+    assert turns.count >= 3000 / DEVICES_PER_STEP
+    assert DEVICES_PER_STEP <= 500
 
 
-async def test_the_page_says_how_many_and_of_how_many() -> None:
+async def test_the_page_shows_counts_of_devices_and_pages() -> None:
     devices = [*many(250), polled(device("gate"), PollTimeout("late"))]
     page = await render_fleet(devices, FleetQuery("camera", page=2), NOW, "/metrics")
-    said = " ".join(re.sub(r"<[^>]+>", " ", page).split())
-    assert "251 devices" in said
-    assert "101 to 200 of 250 devices, out of 251" in said
-    assert "Page 2 of 3" in said
+    text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
+    assert "251 devices" in text
+    assert "101 to 200 of 250 devices, out of 251" in text
+    assert "Page 2 of 3" in text
 
 
-async def test_an_empty_fleet_and_a_filter_that_fits_nobody_are_said() -> None:
+async def test_an_empty_fleet_and_a_filter_without_matches_show_a_message() -> None:
     for devices in ([], many(2)):
         page = await render_fleet(devices, FleetQuery("zebra"), NOW, "/metrics")
-        assert "No device is like that." in page
+        assert "No matching devices." in page
         assert "<table" not in page

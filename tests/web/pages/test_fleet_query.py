@@ -1,4 +1,4 @@
-"""The parameters of the fleet page: what they mean, and where links lead."""
+"""The parameters of the fleet page, and the URLs of its links."""
 
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -25,40 +25,44 @@ def parsed(url: str) -> FleetQuery:
         st.integers(1, 999_999_999),
     )
 )
-def test_a_link_leads_to_what_it_was_made_of(query: FleetQuery) -> None:
+def test_a_url_parses_to_the_query_it_was_made_from(query: FleetQuery) -> None:
     assert parsed(query.url) == query
 
 
-def test_what_is_left_out_or_empty_is_the_default() -> None:
+def test_missing_and_empty_parameters_are_defaults() -> None:
     assert parsed("/") == parsed("/?q=&state=&sort=&page=") == FleetQuery()
     assert FleetQuery().url == "/"
 
 
-def test_what_is_unknown_is_let_be() -> None:
+def test_unknown_parameters_are_ignored() -> None:
     assert parsed("/?utm_source=mail") == FleetQuery()
 
 
 @pytest.mark.parametrize(
     ("url", "problem"),
     [
-        ("/?state=broken", "state is none of bad, warning, waiting, good"),
-        ("/?sort=colour", "sort is none of state, device, offset, clock, polled, "),
-        ("/?sort=--state", "sort is none of "),
-        ("/?page=0", "page is 0: the first is 1"),
-        ("/?page=-1", "page is no number"),
-        ("/?page=two", "page is no number"),
-        ("/?page=²", "page is no number"),
-        ("/?page=" + "9" * 5000, "page is no number"),
-        ("/?q=" + "x" * 201, "q is too long: at most 200 characters"),
+        ("/?state=broken", "Invalid `state`; use bad, warning, waiting or good."),
+        (
+            "/?sort=colour",
+            "Invalid `sort`; use state, device, offset, clock or polled, "
+            "with `-` in front to reverse.",
+        ),
+        ("/?sort=--state", "Invalid `sort`; use "),
+        ("/?page=0", "Invalid `page`; use a number from 1 on."),
+        ("/?page=-1", "Invalid `page`; use a number from 1 on."),
+        ("/?page=two", "Invalid `page`; use a number from 1 on."),
+        ("/?page=²", "Invalid `page`; use a number from 1 on."),
+        ("/?page=" + "9" * 5000, "Invalid `page`; use a number from 1 on."),
+        ("/?q=" + "x" * 201, "`q` is too long; use at most 200 characters."),
     ],
 )
-def test_what_has_no_meaning_is_told(url: str, problem: str) -> None:
-    with pytest.raises(BadQuery) as told:
+def test_invalid_parameters_are_reported(url: str, problem: str) -> None:
+    with pytest.raises(BadQuery) as raised:
         parsed(url)
-    assert str(told.value).startswith(problem)
+    assert str(raised.value).startswith(problem)
 
 
-def test_a_column_sorts_the_worst_first_and_then_the_other_way() -> None:
+def test_a_column_sorts_the_worst_first_and_is_reversed_the_second_time() -> None:
     by_offset = FleetQuery(page=3).sorted_by("offset")
     assert (by_offset.direction, by_offset.page) == ("descending", 1)
     assert by_offset.sorted_by("offset").direction == "ascending"
@@ -67,6 +71,6 @@ def test_a_column_sorts_the_worst_first_and_then_the_other_way() -> None:
 
 
 @pytest.mark.parametrize("change", [{"state": "bad"}, {"text": "a b"}, {"sort": "clock"}])
-def test_a_page_keeps_what_is_asked_for(change: dict[str, Any]) -> None:
+def test_another_page_keeps_the_other_parameters(change: dict[str, Any]) -> None:
     query = FleetQuery(**change).at_page(2)
     assert parsed(query.url) == FleetQuery(**change, page=2)

@@ -1,4 +1,4 @@
-"""Whatever a device or a file says runs nothing and breaks no link."""
+"""No text from a device or a file runs a script or breaks a link."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.programs import wait_until
 from tests.support.readings import replace_fields
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.looks import find, names, until_heading, until_shown
+from tests.web.pages.page_queries import find, names, until_heading, until_shown
 from tests.web.pages.site import SYNCED, device, polled
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -19,9 +19,9 @@ pytestmark = pytest.mark.xdist_group("browser")
 HOSTILE = '"><img src=x onerror=alert(1)><script>alert(2)</script>'
 
 
-def test_what_devices_and_files_say_runs_nothing(browser: Browser, serve: Site) -> None:
-    said = Unauthorized(f"HTTP 401: {HOSTILE}", 401)
-    subject = polled(device(HOSTILE, HOSTILE, site=HOSTILE), said)
+def test_texts_from_devices_and_files_run_no_script(browser: Browser, serve: Site) -> None:
+    error = Unauthorized(f"HTTP 401: {HOSTILE}", 401)
+    subject = polled(device(HOSTILE, HOSTILE, site=HOSTILE), error)
     client = replace_fields(SYNCED, static_servers=(HOSTILE,), servers_source=HOSTILE)
     other = polled(device("javascript:alert(3)"), client)
     base = serve(subject, other)
@@ -32,28 +32,29 @@ def test_what_devices_and_files_say_runs_nothing(browser: Browser, serve: Site) 
         device_url("javascript:alert(3)"),
     ):
         browser.open(base + path)
-        strange = "return document.querySelectorAll('main img, main script, [onerror]').length"
-        assert browser.script(strange) == 0
-        assert browser.complaints() == []
+        injected = "return document.querySelectorAll('main img, main script, [onerror]').length"
+        assert browser.script(injected) == 0
+        assert browser.console_messages() == []
     browser.open(base)
     find(browser, "#q").send_keys("<script>alert(2)</script>")
     until_shown(browser, "1 to 1 of 1 device,")
     assert names(browser) == [HOSTILE]
-    assert browser.complaints() == []
+    assert browser.console_messages() == []
 
 
-def test_the_policy_stops_a_script_that_got_into_the_page(browser: Browser, serve: Site) -> None:
+def test_the_policy_blocks_an_injected_script(browser: Browser, serve: Site) -> None:
     browser.open(serve(device("lobby")))
     browser.script("document.body.insertAdjacentHTML('beforeend', '<img src=/x onerror=alert(1)>')")
     wait_until(
-        lambda: any("Security Policy" in line for line in browser.complaints()), "it is told"
+        lambda: any("Security Policy" in line for line in browser.console_messages()),
+        "the violation is reported",
     )
 
 
 @pytest.mark.parametrize(
     "name", ["a/b", '"x"', "{y}", "%2F", "日本", "..", ".", "two words", "?", "#"]
 )
-def test_a_link_leads_to_the_device_whatever_its_name(
+def test_the_link_of_a_device_of_any_name_leads_to_its_page(
     browser: Browser, serve: Site, name: str
 ) -> None:
     browser.open(serve(device(name)))

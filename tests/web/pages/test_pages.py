@@ -1,4 +1,4 @@
-"""The status pages over HTTP: names in URLs, texts of others, what is not there."""
+"""The status pages over HTTP: names in URLs, foreign texts, contents, what is not found."""
 
 import html
 import re
@@ -49,7 +49,7 @@ NAMES = [
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Serves devices until the test ends."""
+    """A function that serves devices until the test ends."""
     async with AsyncExitStack() as stack:
 
         async def start(*devices: Device) -> Client:
@@ -59,7 +59,7 @@ async def serve() -> AsyncIterator[Serve]:
 
 
 async def get(client: Client, url: str) -> tuple[int, str]:
-    # Encoded: what a browser would send is sent as it is.
+    # `encoded`: sent unchanged, as a browser sends it.
     async with client.get(URL(url, encoded=True)) as response:
         assert response.content_type == "text/html"
         return response.status, await response.text()
@@ -81,14 +81,14 @@ async def test_a_device_of_any_name_is_linked_and_found(serve: Serve, name: str)
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
-def test_a_devices_url_stays_one_step_below_device(name: str) -> None:
+def test_a_devices_url_has_one_segment_below_device(name: str) -> None:
     url = device_url(name)
     assert url.isascii()
     if name not in (".", ".."):
         assert re.fullmatch(r"/device/[^/?#]+", url)
 
 
-async def test_a_slash_that_a_proxy_has_decoded_is_understood(serve: Serve) -> None:
+async def test_a_slash_decoded_by_a_proxy_is_part_of_the_name(serve: Serve) -> None:
     client = await serve(device("hall/north/1"))
     assert heading((await get(client, "/device/hall/north/1"))[1]) == "hall/north/1"
 
@@ -96,7 +96,7 @@ async def test_a_slash_that_a_proxy_has_decoded_is_understood(serve: Serve) -> N
 @pytest.mark.parametrize(
     "url", ["/device/nobody", "/device/%3Cb%3E", "/device?name=x", "/device", "/device/"]
 )
-async def test_a_device_that_is_not_there_is_not_found_and_there_is_a_way_back(
+async def test_an_unknown_device_is_not_found_and_the_page_links_to_the_fleet(
     serve: Serve, url: str
 ) -> None:
     status, page = await get(await serve(device("lobby")), url)
@@ -105,18 +105,18 @@ async def test_a_device_that_is_not_there_is_not_found_and_there_is_a_way_back(
     assert "<b>" not in page
 
 
-async def test_a_device_is_found_by_its_name_only(serve: Serve) -> None:
+async def test_a_device_is_found_only_by_its_name(serve: Serve) -> None:
     assert (await get(await serve(device("lobby", "192.0.2.1")), "/device/192.0.2.1"))[0] == 404
 
 
-async def test_a_parameter_without_a_meaning_is_a_bad_request_that_says_so(serve: Serve) -> None:
+async def test_an_invalid_parameter_is_a_bad_request_with_the_valid_values(serve: Serve) -> None:
     status, page = await get(await serve(), "/?sort=<b>")
     assert status == 400
-    assert "sort is none of state, device" in page
+    assert "Invalid `sort`; use state, device" in page
     assert '<a href="/">All devices</a>' in page
 
 
-async def test_pages_are_asked_for_anew_and_their_files_kept(serve: Serve) -> None:
+async def test_pages_are_revalidated_and_their_files_cached(serve: Serve) -> None:
     client = await serve(device("lobby"))
     async with client.get("/") as response:
         assert response.headers["Cache-Control"] == "no-cache"
@@ -131,13 +131,13 @@ async def test_pages_are_asked_for_anew_and_their_files_kept(serve: Serve) -> No
 
 
 @pytest.mark.parametrize("path", ["/static/0/status.css", "/static/0/..%2Fserver.py"])
-async def test_a_file_that_is_none_is_not_found(serve: Serve, path: str) -> None:
+async def test_an_unknown_static_file_is_not_found(serve: Serve, path: str) -> None:
     async with (await serve()).get(URL(path, encoded=True)) as response:
         assert response.status == 404
 
 
 @pytest.mark.parametrize("url", ["/", "/device/lobby", "/device/nobody", "/?page=0"])
-async def test_no_page_has_a_script_or_a_style_in_it(serve: Serve, url: str) -> None:
+async def test_no_page_has_an_inline_script_or_style(serve: Serve, url: str) -> None:
     _, page = await get(await serve(polled(device("lobby"))), url)
     assert re.findall(r"<script(.*?)>(.*?)</script>", page) == [
         (f' src="{re.search(r"/static/[^/]+/status.js", page)[0]}" defer', "")  # type: ignore[index]
@@ -150,47 +150,47 @@ def text(page: str) -> str:
     return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", page)).split())
 
 
-async def test_a_devices_page_tells_everything(serve: Serve) -> None:
+async def test_a_devices_page_shows_everything(serve: Serve) -> None:
     lobby = polled(device("lobby", "192.0.2.9", site="hq"), ApiError("API error 1000: x", 1000))
     lobby.state.expect = Expect(nts_enabled=True)
     polled(lobby, replace_fields(SYNCED, minpoll=6, maxpoll=10, nts_enabled=False))
     lobby.state.next_poll_unix = 1_000_000_042.0
-    said = text((await get(await serve(lobby), "/device/lobby"))[1])
+    shown = text((await get(await serve(lobby), "/device/lobby"))[1])
     for words in (
         "192.0.2.9 site=hq",
         "synchronized, but not as expected: nts_enabled",
-        "See the difference with `axis-ntp-exporter configure`",
-        "The last 2 polls",
-        "Every 1m Timeout 10s Last poll 10s ago It took 500 ms Last good poll 10s ago",
+        "Run `axis-ntp-exporter configure` to see the differences",
+        "Last 2 polls",
+        "Interval 1m Timeout 10s Last poll 10s ago Poll duration 500 ms Last success 10s ago",
         "Next poll in 42s Polls 2 Failed 1",
-        "Minus this host's unknown Steps seen 0",
-        "Offset to its server -12.300 ms",
-        "Its poll interval 1m4s to 17m4s",
-        "As expected no: nts_enabled",
-        "Next synchronization not said",
+        "Measured offset against the exporter host unknown Clock steps 0",
+        "Reported offset -12.300 ms",
+        "NTP poll interval 1m4s to 17m4s",
+        "Matches `expect` no: nts_enabled",
+        "Next synchronization not reported",
         "192.0.2.1 static yes 192.0.2.2 static yes",
         "Reason Code Polls api_error 1000 1",
         "2001-09-09 01:46:30 10s ago ✓ answered 500 ms",
         "2001-09-09 01:46:30 10s ago ✕ api_error 1000 500 ms",
     ):
-        assert words in said
+        assert words in shown
 
 
-async def test_a_device_that_fails_tells_what_happened_and_what_to_do(serve: Serve) -> None:
+async def test_the_page_of_a_failing_device_shows_the_error_and_what_to_do(serve: Serve) -> None:
     gate = polled(device("gate"), Unauthorized("HTTP 401: <i>no</i>", 401))
     _, page = await get(await serve(gate), "/device/gate")
-    said = text(page)
-    assert "unauthorized 401 HTTP 401: <i>no</i> Correct username and password" in said
-    assert "Failed in a row 1" in said
-    assert "NTP client, as it says" not in said
+    shown = text(page)
+    assert "unauthorized 401 HTTP 401: <i>no</i> Correct the username and password" in shown
+    assert "Consecutive failures 1" in shown
+    assert "NTP client (reported)" not in shown
     assert "<i>" not in page
 
 
 async def test_a_device_that_was_never_polled_has_a_page(serve: Serve) -> None:
-    said = text((await get(await serve(device("new")), "/device/new"))[1])
-    assert "not polled yet" in said
-    assert "Each poll" not in said
-    assert "Last poll not yet" in said
+    shown = text((await get(await serve(device("new")), "/device/new"))[1])
+    assert "not polled yet" in shown
+    assert "Poll details" not in shown
+    assert "Last poll not yet" in shown
 
 
 async def test_the_series_of_a_device_are_linked_by_its_name(serve: Serve) -> None:

@@ -12,7 +12,7 @@ from exporter.web.pages.assets import device_url
 from tests.support.programs import wait_until
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.looks import active, find, names, until_first, until_shown
+from tests.web.pages.page_queries import active, find, names, until_first, until_shown
 from tests.web.pages.site import fleet, polled
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -22,15 +22,13 @@ FAST = "const slow = setInterval; window.setInterval = (f, ms) => slow(f, ms / 4
 
 @pytest.fixture
 def hasty(browser: Browser) -> Iterator[Browser]:
-    """A browser in which the pages' own timer ticks forty times as fast."""
+    """A browser in which the pages' refresh timer runs forty times as fast."""
     added = browser.command("Page.addScriptToEvaluateOnNewDocument", source=FAST)
     yield browser
     browser.command("Page.removeScriptToEvaluateOnNewDocument", **added)
 
 
-def test_the_filter_works_while_one_types_and_the_address_follows(
-    browser: Browser, serve: Site
-) -> None:
+def test_the_filter_works_while_typing_and_updates_the_url(browser: Browser, serve: Site) -> None:
     browser.open(serve(*fleet()))
     find(browser, "#q").send_keys("camera-24")
     until_shown(browser, "1 to 11 of 11 devices, out of 252")
@@ -41,11 +39,9 @@ def test_the_filter_works_while_one_types_and_the_address_follows(
     assert browser.driver.current_url.endswith("/")
 
 
-def test_a_link_that_is_followed_while_one_types_keeps_what_was_typed(
-    browser: Browser, serve: Site
-) -> None:
+def test_a_link_followed_while_typing_keeps_the_typed_text(browser: Browser, serve: Site) -> None:
     browser.open(serve(*fleet()))
-    # In one step: a person who is faster than the pause that the script waits for.
+    # In one script: a user who clicks before the typing delay of the page has passed.
     browser.script(
         "const q = document.getElementById('q'); q.value = 'camera-24';"
         "q.dispatchEvent(new Event('input', {bubbles: true}));"
@@ -55,7 +51,7 @@ def test_a_link_that_is_followed_while_one_types_keeps_what_was_typed(
     assert find(browser, "#q").get_attribute("value") == "camera-24"
 
 
-def test_links_swap_the_list_and_the_way_back_leads_back(browser: Browser, serve: Site) -> None:
+def test_links_replace_the_list_and_the_back_button_works(browser: Browser, serve: Site) -> None:
     browser.open(serve(*fleet()))
     browser.script("window.same = true")
     find(browser, "#sort-device").click()
@@ -68,13 +64,11 @@ def test_links_swap_the_list_and_the_way_back_leads_back(browser: Browser, serve
     assert find(browser, "[name=sort]").get_attribute("value") == "device"
 
 
-def test_a_refresh_shows_what_is_new_and_keeps_focus_and_filter(
-    hasty: Browser, serve: Site
-) -> None:
+def test_a_refresh_shows_changes_and_keeps_focus_and_filter(hasty: Browser, serve: Site) -> None:
     devices = fleet()
     hasty.open(serve(*devices) + "/?q=camera-1")
     link = f"[href='{device_url('camera-11')}']"
-    # In one step: the link is another one after each refresh.
+    # In one script: each refresh replaces the link.
     hasty.script("document.querySelector(arguments[0]).focus()", link)
     polled(devices[2 + 12], PollTimeout("no complete answer"))
     until_first(hasty, "camera-12")
@@ -82,24 +76,26 @@ def test_a_refresh_shows_what_is_new_and_keeps_focus_and_filter(
     assert find(hasty, "#q").get_attribute("value") == "camera-1"
 
 
-def test_updates_can_be_paused_and_stay_so_on_the_next_page(hasty: Browser, serve: Site) -> None:
+def test_updates_can_be_paused_and_stay_paused_on_the_next_page(
+    hasty: Browser, serve: Site
+) -> None:
     devices = fleet(3)
     url = serve(*devices)
     hasty.open(url)
     find(hasty, "#pause").click()
     hasty.open(url)
     assert find(hasty, "#pause").get_attribute("aria-pressed") == "true"
-    hasty.script("window.asked = 0; window.fetch = () => { window.asked++; }")
+    hasty.script("window.requests = 0; window.fetch = () => { window.requests++; }")
     hasty.driver.set_script_timeout(5)
     hasty.driver.execute_async_script("slow(arguments[0], 1000)")
-    assert hasty.script("return window.asked") == 0
+    assert hasty.script("return window.requests") == 0
     hasty.open(url)
     polled(devices[0])
     find(hasty, "#pause").click()
     until_first(hasty, "new")
 
 
-def test_an_exporter_that_is_gone_is_told_and_what_was_known_stays(
+def test_an_unreachable_exporter_is_reported_and_the_last_state_stays(
     browser: Browser, serve: Site
 ) -> None:
     browser.open(serve(*fleet(3)))
@@ -107,6 +103,6 @@ def test_an_exporter_that_is_gone_is_told_and_what_was_known_stays(
     find(browser, "#q").send_keys("x")
     wait_until(
         lambda: "Not up to date" in str(browser.script("return document.body.textContent")),
-        "the page says it is outdated",
+        "the page warns that it is outdated",
     )
     assert len(names(browser)) == 5

@@ -1,4 +1,4 @@
-"""The status pages in Chromium with its scripts switched off."""
+"""The status pages in Chromium with scripts disabled."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.looks import find, names, until_first, until_heading, until_shown
+from tests.web.pages.page_queries import find, names, until_first, until_heading, until_shown
 from tests.web.pages.site import fleet
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -23,14 +23,12 @@ def test_without_scripts_the_form_filters(plain: Browser, serve: Site) -> None:
     find(plain, "#q").send_keys("camera-24")
     find(plain, "#filter button").click()
     until_shown(plain, "1 to 11 of 11 devices, out of 252")
-    find(plain, "#state").send_keys("in trouble")
+    find(plain, "#state").send_keys("failing")
     find(plain, "#filter button").click()
-    until_shown(plain, "No device is like that.")
+    until_shown(plain, "No matching devices.")
 
 
-def test_without_scripts_links_sort_turn_pages_and_choose_a_state(
-    plain: Browser, serve: Site
-) -> None:
+def test_without_scripts_links_sort_page_and_filter_by_state(plain: Browser, serve: Site) -> None:
     plain.open(serve(*fleet()))
     until_first(plain, "gate", "new", "camera-0")
     find(plain, "#sort-device").click()
@@ -44,7 +42,7 @@ def test_without_scripts_links_sort_turn_pages_and_choose_a_state(
     until_heading(plain, "gate")
 
 
-def test_without_scripts_nothing_is_offered_that_needs_them(plain: Browser, serve: Site) -> None:
+def test_without_scripts_no_control_is_shown_that_needs_them(plain: Browser, serve: Site) -> None:
     plain.open(serve(*fleet()))
     assert not find(plain, "#pause").is_displayed()
     assert find(plain, "#filter button").is_displayed()

@@ -1,4 +1,4 @@
-"""Web-configs and what is wrong with each."""
+"""Valid and invalid web-configs, with the errors of each."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ TLS = "cert_file: server.crt, key_file: server.key"
 
 @dataclass(frozen=True)
 class Case:
-    """A web-config, what is wrong with it, and whether promtool accepts it all the same.
+    """A web-config, its errors, and whether promtool accepts it nevertheless.
 
-    With `newer` it depends on promtool's version: Debian's does not know the key yet.
+    With `newer` that depends on promtool's version: Debian's does not know the key yet.
     """
 
     document: str
@@ -31,7 +31,7 @@ def header(line: str) -> str:
     return f"http_server_config: {{headers: {{{line}}}}}"
 
 
-FINE = [
+VALID = [
     Case("{}"),
     Case("tls_server_config:\nhttp_server_config:\n"),
     Case("basic_auth_users: {}"),
@@ -81,10 +81,10 @@ FINE = [
 ]
 
 
-WRONG = [
-    Case("", ("is empty; {} stands for neither TLS nor passwords",), promtool_accepts=True),
-    Case("[]", ("is no mapping",)),
-    Case("text", ("is no mapping",)),
+INVALID = [
+    Case("", ("is empty; write {} for neither TLS nor passwords",), promtool_accepts=True),
+    Case("[]", ("must be a mapping",)),
+    Case("text", ("must be a mapping",)),
     Case("a: [", ("line 2, column 1: did not find expected node content",)),
     Case("{}: 1", ("line 1, column 1: a key must be a string",), promtool_accepts=True),
     Case("~: 1", ("~: unknown key",)),
@@ -112,37 +112,37 @@ WRONG = [
     Case(
         "tls_server_config: {cert_file: server.key, key_file: server.crt}",
         (
-            "tls_server_config.cert_file: {folder}/server.key holds no certificate in PEM",
-            "tls_server_config.key_file: {folder}/server.crt holds no private key in PEM",
+            "tls_server_config.cert_file: {folder}/server.key contains no PEM certificate",
+            "tls_server_config.key_file: {folder}/server.crt contains no PEM private key",
         ),
     ),
     Case(
         "tls_server_config: {cert_file: server.crt, key_file: other.key}",
         (
             "tls_server_config: cert_file and key_file cannot be used: "
-            "the key is another certificate's",
+            "the key does not match the certificate",
         ),
     ),
     Case(
         "tls_server_config: {cert_file: server.crt, key_file: cut.key}",
-        ("tls_server_config: cert_file and key_file cannot be used: not understood",),
+        ("tls_server_config: cert_file and key_file cannot be used: it cannot be parsed",),
     ),
     Case(
         "tls_server_config: {cert_file: server.crt, key_file: encrypted.key}",
-        ("tls_server_config: key_file is encrypted, and nobody is here to type its passphrase",),
+        ("tls_server_config: key_file is encrypted; only keys without a passphrase are supported",),
     ),
     Case(
         tls("client_ca_file: ca.pem"),
-        ("tls_server_config: client_ca_file needs a client_auth_type, else nobody is asked",),
+        ("tls_server_config: client_ca_file requires a client_auth_type other than NoClientCert",),
     ),
     Case(
         tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: server.key"),
-        ("tls_server_config.client_ca_file: {folder}/server.key holds no certificate in PEM",),
+        ("tls_server_config.client_ca_file: {folder}/server.key contains no PEM certificate",),
         promtool_accepts=True,
     ),
     Case(
         tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: cut.pem"),
-        ("tls_server_config: client_ca_file cannot be used: not understood",),
+        ("tls_server_config: client_ca_file cannot be used: it cannot be parsed",),
         promtool_accepts=True,
     ),
     Case(
@@ -157,9 +157,8 @@ WRONG = [
         Case(
             tls(f"client_auth_type: {name}"),
             (
-                f"tls_server_config.client_auth_type: {name} is not supported, it lets in any "
-                "certificate, whoever made it: use RequireAndVerifyClientCert with a "
-                "client_ca_file",
+                f"tls_server_config.client_auth_type: {name} is not supported because it accepts "
+                "certificates of any issuer; use RequireAndVerifyClientCert with a client_ca_file",
             ),
             promtool_accepts=True,
         )
@@ -168,14 +167,14 @@ WRONG = [
     Case(
         tls("client_allowed_sans: [a]"),
         (
-            "tls_server_config: client_allowed_sans needs "
+            "tls_server_config: client_allowed_sans requires "
             "client_auth_type RequireAndVerifyClientCert",
         ),
         newer=True,
     ),
     Case(
         tls("client_auth_type: RequireAndVerifyClientCert, client_allowed_sans: []"),
-        ("tls_server_config: client_allowed_sans is empty: nobody could connect",),
+        ("tls_server_config: client_allowed_sans is empty: no client could connect",),
         newer=True,
     ),
     Case(
@@ -199,8 +198,8 @@ WRONG = [
         tls("cipher_suites: [TLS_RSA_WITH_AES_128_CBC_SHA256]"),
         (
             "tls_server_config.cipher_suites[0]: unknown cipher "
-            "'TLS_RSA_WITH_AES_128_CBC_SHA256': it is written as Go does, "
-            "TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA say",
+            "'TLS_RSA_WITH_AES_128_CBC_SHA256'; use Go's names, "
+            "for example TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
         ),
     ),
     *(
@@ -208,7 +207,7 @@ WRONG = [
             tls(f"cipher_suites: [{name}]"),
             (
                 f"tls_server_config.cipher_suites[0]: {name} is not supported: "
-                "it has no forward secrecy, TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA say has",
+                "no forward secrecy; use for example TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA",
             ),
             promtool_accepts=True,
         )
@@ -222,8 +221,8 @@ WRONG = [
     Case(
         tls("cipher_suites: [TLS_AES_128_GCM_SHA256]"),
         (
-            "tls_server_config: cipher_suites names those of TLS 1.3 only, which are always on: "
-            "min_version: TLS13 switches the others off",
+            "tls_server_config: cipher_suites lists only TLS 1.3 ciphers, "
+            "which are always enabled; set min_version: TLS13 to disable all others",
         ),
         promtool_accepts=True,
     ),
@@ -236,7 +235,7 @@ WRONG = [
     ),
     Case(
         tls("curve_preferences: [X25519, CurveP256]"),
-        ("tls_server_config: curve_preferences is supported for one curve only, not for several",),
+        ("tls_server_config: curve_preferences supports only one curve",),
         promtool_accepts=True,
     ),
     Case(
@@ -260,7 +259,7 @@ WRONG = [
     Case(
         tls("cert: PEM, key: s3cret, client_ca: PEM"),
         tuple(
-            f"tls_server_config.{key}: is not supported: write the PEM to a file, and name that"
+            f"tls_server_config.{key}: is not supported; write the PEM to a file and set {key}_file"
             for key in ("cert", "key", "client_ca")
         ),
         newer=True,
@@ -297,22 +296,25 @@ WRONG = [
     ),
     *(
         Case(
-            f"basic_auth_users: {nothing}",
-            ("basic_auth_users: has nothing behind it; {} stands for no passwords",),
+            f"basic_auth_users: {empty}",
+            ("basic_auth_users: is empty; write {} to ask for no password",),
             promtool_accepts=True,
         )
-        for nothing in ("", "~", "null")
+        for empty in ("", "~", "null")
     ),
     Case("basic_auth_users: [alice]", ("basic_auth_users: must be a mapping",)),
     Case("basic_auth_users: {alice: }", ("basic_auth_users.alice: must be a string",)),
     Case(
         "basic_auth_users: {alice: s3cret}",
-        ("basic_auth_users.alice: is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one",),
+        ("basic_auth_users.alice: is not a bcrypt hash; create one with `htpasswd -nBC 10 NAME`",),
     ),
     *(
         Case(
             f"basic_auth_users: {{alice: {wrong}}}",
-            ("basic_auth_users.alice: is not a bcrypt hash; `htpasswd -nBC 10 NAME` makes one",),
+            (
+                "basic_auth_users.alice: is not a bcrypt hash; "
+                "create one with `htpasswd -nBC 10 NAME`",
+            ),
             promtool_accepts=accepted,
         )
         for wrong, accepted in [
@@ -327,7 +329,7 @@ WRONG = [
     *(
         Case(
             document,
-            ("basic_auth_users.alice: has a space or a line break around its bcrypt hash",),
+            ("basic_auth_users.alice: has whitespace before or after the bcrypt hash",),
             promtool_accepts=accepted,
         )
         for document, accepted in [
@@ -338,10 +340,7 @@ WRONG = [
     ),
     Case(
         f"basic_auth_users: {{alice: {HASH.replace('$10$', '$17$')}}}",
-        (
-            "basic_auth_users.alice: its cost 17 is too much for a check with a scrape waiting: "
-            "at most 16",
-        ),
+        ("basic_auth_users.alice: bcrypt cost 17 is too slow for scrapes; use 16 at most",),
         promtool_accepts=True,
     ),
     Case(

@@ -1,4 +1,4 @@
-"""The event loops of these tests, the daemon's and Python's: they differ most in TLS."""
+"""Runs the TLS tests with both event loops, uvloop's and Python's: they differ most in TLS."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""A web side behind a web-config, on a real socket, and who visits it."""
+"""The web application behind a web-config, on a real socket."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from prometheus_client import CollectorRegistry
 from exporter.clock.host import HostClock
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
-from exporter.web.connection import Runner
+from exporter.web.listener import run_application
 from exporter.web.routes import WebState, make_app
 from exporter.web.web_config.live import LiveWebConfig
 from tests.support.programs import LOOPBACK
 from tests.support.web_config import write
 
 
-class StubKeeper:
+class StubReloader:
     has_all_devices = True
 
 
 def _empty_state() -> WebState:
-    reloader: Any = StubKeeper()
+    reloader: Any = StubReloader()
     poller: Any = None
     return WebState(
         fleet=Fleet([]),
@@ -44,37 +44,37 @@ def _empty_state() -> WebState:
 
 @dataclass
 class Site:
-    """A web side that listens; `live` looks at its files when it is told to."""
+    """A web application that listens; `live` checks its files only when a test calls it."""
 
     live: LiveWebConfig
     app: web.Application
     port: int
 
-    async def look_twice(self) -> None:
-        """Once to see a change, once to see that it stands still."""
-        await self.live.look()
-        await self.live.look()
+    async def check_files_twice(self) -> None:
+        """Check once to see a change, and again to see that the file is stable."""
+        await self.live.check_files()
+        await self.live.check_files()
 
     async def get(
         self, path: str = "/metrics", *, tls: ssl.SSLContext | None = None, **more: Any
     ) -> tuple[int, Mapping[str, str]]:
-        """Status and headers of one answer, over a connection of its own."""
-        async with aiohttp.ClientSession() as visitor:
+        """Return status and headers of a response, over a new connection."""
+        async with aiohttp.ClientSession() as session:
             url = f"{'https' if tls else 'http'}://{LOOPBACK}:{self.port}{path}"
-            async with visitor.get(url, ssl=tls or True, **more) as response:
+            async with session.get(url, ssl=tls or True, **more) as response:
                 await response.read()
                 return response.status, dict(response.headers)
 
-    async def say(self, *said: bytes) -> str:
-        """What comes back, to the end of the connection, when these bytes are sent in turn."""
+    async def send(self, *chunks: bytes) -> str:
+        """Send bytes one after the other; return what is received until the connection ends."""
         reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
-        for piece in said:
-            writer.write(piece)
+        for chunk in chunks:
+            writer.write(chunk)
             await asyncio.sleep(0)
-        answer = await reader.read()
+        response = await reader.read()
         writer.close()
         await writer.wait_closed()
-        return answer.decode()
+        return response.decode()
 
     async def served_certificate(self) -> str:
         return await asyncio.to_thread(ssl.get_server_certificate, (LOOPBACK, self.port))
@@ -84,15 +84,11 @@ class Site:
 async def site(
     folder: Path, config: Mapping[str, Any] | str, *more: web.RouteDef
 ) -> AsyncIterator[Site]:
-    """Serve an empty fleet, and what `more` there is, behind a web-config that lies in `folder`."""
+    """Serve an empty fleet and the routes `more` behind a web-config in `folder`."""
     live = LiveWebConfig(write(folder, config))
     app = make_app(_empty_state())
     app.add_routes(more)
     live.protect(app)
-    runner = Runner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    try:
+    async with run_application(app, shutdown_seconds=0.1) as runner:
         await web.TCPSite(runner, LOOPBACK, 0, ssl_context=live.tls).start()
         yield Site(live, app, runner.addresses[0][1])
-    finally:
-        await runner.cleanup()

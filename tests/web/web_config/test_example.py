@@ -1,4 +1,4 @@
-"""deploy/web-config.example.yml: what it says is so, by our word and Prometheus's."""
+"""deploy/web-config.example.yml is accepted by the exporter and by promtool."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EXAMPLE = Path(__file__).parents[3] / "deploy/web-config.example.yml"
 
 @pytest.fixture
 def example(tmp_path: Path) -> Path:
-    """The example with the files that it names."""
+    """The example next to the files that it names."""
     authority(tmp_path).file.rename(tmp_path / "client-ca.pem")
     return Path(shutil.copy(EXAMPLE, tmp_path))
 
@@ -30,6 +30,6 @@ def test_we_accept_the_example(example: Path) -> None:
     assert str(load_web_config(example)) == "TLS, 1 user"
 
 
-def test_the_examples_password_is_what_it_says(example: Path) -> None:
+def test_the_examples_password_is_the_one_it_names(example: Path) -> None:
     hashed = load_web_config(example).basic_auth_users["prometheus"].get_secret_value()
     assert bcrypt.checkpw(b"change me", hashed.encode())

@@ -1,4 +1,4 @@
-"""The web-config while it runs: what is taken, what is not, and what the log tells of it."""
+"""Changes of a web-config while the server runs: which are loaded, and what is logged."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ BROKEN = [
     "{tls_server_config: {}}",
     "{}",
     "http_server_config: {}",
-    # What a file looks like that is cut off on its way, its accounts last or first.
+    # Truncated files, with users last or first.
     f"{SERVED}",
     f"{SERVED}basic_auth_users:\n",
     f"{SERVED}basic_auth_users:\n  alice:\n",
@@ -49,42 +49,40 @@ BROKEN = [
 
 
 @pytest.mark.parametrize("broken", BROKEN, ids=range(len(BROKEN)))
-async def test_a_broken_file_changes_nothing_and_is_told_once(
+async def test_a_broken_file_changes_nothing_and_is_logged_once(
     broken: str, ours: Authority, log: list[EventDict]
 ) -> None:
-    async with site(ours.folder, ALICE | TLS) as visited:
+    async with site(ours.folder, ALICE | TLS) as served:
         file = write(ours.folder, broken)
         for _ in range(5):
-            await visited.look_twice()
+            await served.check_files_twice()
         tls = ours.client_context()
-        assert (await visited.get(tls=tls))[0] == 401
-        assert (await visited.get(tls=tls, headers=AS_ALICE))[0] == 200
+        assert (await served.get(tls=tls))[0] == 401
+        assert (await served.get(tls=tls, headers=AS_ALICE))[0] == 200
     [entry] = log
     assert (entry["event"], entry["log_level"]) == ("web_config.reload_failed", "error")
     assert entry["error"].startswith(f"{file}: ")
     assert "secret" not in entry["error"]
 
 
-async def test_another_trouble_of_a_broken_file_is_told_too(
+async def test_a_new_error_of_a_broken_file_is_logged_too(
     tmp_path: Path, log: list[EventDict]
 ) -> None:
-    async with site(tmp_path, ALICE) as visited:
+    async with site(tmp_path, ALICE) as served:
         for broken in ("a: 1", "a: 2", "b: 1"):
             write(tmp_path, broken)
-            await visited.look_twice()
+            await served.check_files_twice()
     assert [entry["error"].partition("web.yml: ")[2] for entry in log] == [
         "a: unknown key",
         "b: unknown key",
     ]
 
 
-async def test_a_file_that_is_mended_is_taken_and_told(
-    tmp_path: Path, log: list[EventDict]
-) -> None:
-    async with site(tmp_path, ALICE) as visited:
+async def test_a_repaired_file_is_loaded_and_logged(tmp_path: Path, log: list[EventDict]) -> None:
+    async with site(tmp_path, ALICE) as served:
         for document in ("a: 1", ALICE, "a: 1"):
             write(tmp_path, document)
-            await visited.look_twice()
+            await served.check_files_twice()
     assert [entry["event"] for entry in log] == [
         "web_config.reload_failed",
         "web_config.loaded",
@@ -92,82 +90,80 @@ async def test_a_file_that_is_mended_is_taken_and_told(
     ]
 
 
-async def test_a_file_that_does_not_change_is_not_told(
-    ours: Authority, log: list[EventDict]
-) -> None:
-    async with site(ours.folder, ALICE | TLS) as visited:
+async def test_an_unchanged_file_logs_nothing(ours: Authority, log: list[EventDict]) -> None:
+    async with site(ours.folder, ALICE | TLS) as served:
         write(ours.folder, ALICE | TLS)
         for _ in range(5):
-            await visited.live.look()
+            await served.live.check_files()
     assert log == []
 
 
-async def test_a_file_that_is_gone_changes_nothing(tmp_path: Path, log: list[EventDict]) -> None:
-    async with site(tmp_path, ALICE) as visited:
+async def test_a_deleted_file_changes_nothing(tmp_path: Path, log: list[EventDict]) -> None:
+    async with site(tmp_path, ALICE) as served:
         (tmp_path / "web.yml").unlink()
-        await visited.look_twice()
-        assert (await visited.get())[0] == 401
+        await served.check_files_twice()
+        assert (await served.get())[0] == 401
         write(tmp_path, ALICE)
-        await visited.look_twice()
-        assert (await visited.get())[0] == 401
+        await served.check_files_twice()
+        assert (await served.get())[0] == 401
     assert [entry["event"] for entry in log] == ["web_config.reload_failed", "web_config.loaded"]
 
 
-async def test_a_half_written_file_is_not_taken(tmp_path: Path, log: list[EventDict]) -> None:
-    async with site(tmp_path, ALICE) as visited:
+async def test_a_half_written_file_is_not_loaded(tmp_path: Path, log: list[EventDict]) -> None:
+    async with site(tmp_path, ALICE) as served:
         for half in ("http_server", "http_server_config:", "http_server_config: {http2: true}"):
             (tmp_path / "web.yml").write_text(half)
-            await visited.live.look()
+            await served.live.check_files()
         write(tmp_path, ALICE)
-        await visited.look_twice()
-        assert (await visited.get())[0] == 401
+        await served.check_files_twice()
+        assert (await served.get())[0] == 401
     assert log == []
 
 
-async def test_a_certificate_without_its_key_is_told_and_taken_once_the_key_has_come(
+async def test_a_certificate_without_its_key_is_logged_and_loaded_once_the_key_is_there(
     ours: Authority, log: list[EventDict]
 ) -> None:
-    async with site(ours.folder, TLS) as visited:
-        before = await visited.served_certificate()
+    async with site(ours.folder, TLS) as served:
+        before = await served.served_certificate()
         old_key = (ours.folder / "server.key").read_bytes()
         certificate, key = ours.issue("server")
         new_key = key.read_bytes()
         key.write_bytes(old_key)
-        await visited.look_twice()
-        assert await visited.served_certificate() == before
+        await served.check_files_twice()
+        assert await served.served_certificate() == before
         key.write_bytes(new_key)
-        await visited.look_twice()
-        assert await visited.served_certificate() in certificate.read_text()
-    assert log[0]["error"].endswith("cannot be used: the key is another certificate's")
+        await served.check_files_twice()
+        assert await served.served_certificate() in certificate.read_text()
+    assert log[0]["error"].endswith("cannot be used: the key does not match the certificate")
     assert [entry["event"] for entry in log] == ["web_config.reload_failed", "web_config.loaded"]
 
 
-async def test_a_file_that_a_broken_web_config_names_is_waited_for(
+async def test_files_named_in_a_broken_web_config_are_watched_too(
     ours: Authority, log: list[EventDict]
 ) -> None:
-    async with site(ours.folder, TLS) as visited:
+    async with site(ours.folder, TLS) as served:
         later = {"cert_file": "later.crt", "key_file": "later.key"}
         write(ours.folder, {"tls_server_config": later})
-        await visited.look_twice()
+        await served.check_files_twice()
         certificate, _ = ours.issue("later")
-        await visited.look_twice()
-        assert await visited.served_certificate() in certificate.read_text()
+        await served.check_files_twice()
+        assert await served.served_certificate() in certificate.read_text()
     assert [entry["event"] for entry in log] == ["web_config.reload_failed", "web_config.loaded"]
 
 
 @pytest.mark.parametrize(("first", "then"), [(TLS, ALICE), (ALICE, ALICE | TLS)])
-async def test_tls_is_neither_switched_on_nor_off_while_it_runs(
+async def test_tls_is_turned_neither_on_nor_off_while_it_runs(
     first: dict[str, object], then: dict[str, object], ours: Authority, log: list[EventDict]
 ) -> None:
-    async with site(ours.folder, first) as visited:
+    async with site(ours.folder, first) as served:
         write(ours.folder, then)
-        await visited.look_twice()
+        await served.check_files_twice()
         tls = ours.client_context() if "tls_server_config" in first else None
         expected = 401 if "basic_auth_users" in first else 200
-        assert (await visited.get(tls=tls))[0] == expected
+        assert (await served.get(tls=tls))[0] == expected
     [entry] = log
     assert entry["error"].endswith(
-        "web.yml: tls_server_config: TLS is switched on and off by a restart only"
+        "web.yml: tls_server_config: restart the exporter to turn TLS on or off"
     )
 
 
@@ -179,18 +175,18 @@ CLIENTS = f"""{SERVED}  client_auth_type: RequireAndVerifyClientCert
 
 
 @pytest.mark.parametrize("lines", range(1, CLIENTS.count("\n")))
-async def test_a_file_that_is_cut_off_anywhere_lets_in_nobody_without_the_certificate(
+async def test_a_truncated_file_admits_no_client_without_the_certificate(
     lines: int, ours: Authority, log: list[EventDict]
 ) -> None:
     ours.issue("client", "prometheus.example")
     ours.issue("other", "other.example")
-    async with site(ours.folder, CLIENTS) as visited:
+    async with site(ours.folder, CLIENTS) as served:
         write(ours.folder, "".join(CLIENTS.splitlines(keepends=True)[:lines]))
-        await visited.look_twice()
-        assert (await visited.get(tls=ours.client_context("client")))[0] == 200
+        await served.check_files_twice()
+        assert (await served.get(tls=ours.client_context("client")))[0] == 200
         for stranger in (None, "other"):
             with pytest.raises(aiohttp.ClientError):
-                await visited.get(tls=ours.client_context(stranger))
+                await served.get(tls=ours.client_context(stranger))
     assert [entry["event"] for entry in log] == ["web_config.reload_failed"]
 
 
@@ -200,104 +196,105 @@ async def test_a_file_that_is_cut_off_anywhere_lets_in_nobody_without_the_certif
         (
             ALICE,
             "{}",
-            ["basic_auth_users: is gone: {} takes the last one away, a missing key nobody"],
+            ["basic_auth_users: is missing; write {} to remove all users"],
         ),
         (
             CLIENTS,
             SERVED,
             [
-                "tls_server_config.client_auth_type: is gone: NoClientCert asks nobody, "
-                "a missing key changes nothing"
+                "tls_server_config.client_auth_type: is missing; "
+                "write NoClientCert to stop asking for client certificates"
             ],
         ),
         (
             CLIENTS,
             f"{SERVED}  client_auth_type: RequireAndVerifyClientCert\n",
             [
-                "tls_server_config.client_ca_file: is gone: a restart takes it away",
-                "tls_server_config.client_allowed_sans: is gone: a restart takes it away",
+                "tls_server_config.client_ca_file: is missing; restart the exporter to remove it",
+                "tls_server_config.client_allowed_sans: is missing; "
+                "restart the exporter to remove it",
             ],
         ),
     ],
 )
-async def test_what_is_missing_is_told_with_what_to_write_instead(
+async def test_a_missing_key_is_logged_with_what_to_write_instead(
     first: dict[str, object] | str,
     then: str,
     problems: list[str],
     ours: Authority,
     log: list[EventDict],
 ) -> None:
-    async with site(ours.folder, first) as visited:
+    async with site(ours.folder, first) as served:
         file = write(ours.folder, then)
-        await visited.look_twice()
+        await served.check_files_twice()
     assert [entry["error"] for entry in log] == ["; ".join(f"{file}: {each}" for each in problems)]
 
 
-async def test_accounts_and_client_certificates_go_when_the_file_says_so(
+async def test_users_and_client_certificates_are_removed_when_the_file_says_so(
     ours: Authority, log: list[EventDict]
 ) -> None:
-    async with site(ours.folder, CLIENTS) as visited:
+    async with site(ours.folder, CLIENTS) as served:
         file = write(ours.folder, f"{SERVED}  client_auth_type: NoClientCert\n")
-        await visited.look_twice()
-        assert (await visited.get(tls=ours.client_context()))[0] == 200
+        await served.check_files_twice()
+        assert (await served.get(tls=ours.client_context()))[0] == 200
         write(ours.folder, ALICE | TLS)
-        await visited.look_twice()
-        assert (await visited.get(tls=ours.client_context()))[0] == 401
+        await served.check_files_twice()
+        assert (await served.get(tls=ours.client_context()))[0] == 401
         write(ours.folder, TLS | {"basic_auth_users": {}})
-        await visited.look_twice()
-        assert (await visited.get(tls=ours.client_context()))[0] == 200
-    told = [(entry["event"], entry["log_level"]) for entry in log]
+        await served.check_files_twice()
+        assert (await served.get(tls=ours.client_context()))[0] == 200
+    logged = [(entry["event"], entry["log_level"]) for entry in log]
     loaded = ("web_config.loaded", "info")
-    assert told == [loaded, loaded, loaded, ("web_config.asks_no_password", "warning")]
+    assert logged == [loaded, loaded, loaded, ("web_config.authentication_disabled", "warning")]
     assert log[-1]["file"] == str(file)
 
 
-async def test_accounts_that_stay_keep_what_is_known_of_their_passwords(
+async def test_unchanged_users_keep_their_remembered_passwords(
     ours: Authority, log: list[EventDict]
 ) -> None:
-    async with site(ours.folder, ALICE | TLS) as visited:
-        accounts = visited.live.accounts
+    async with site(ours.folder, ALICE | TLS) as served:
+        users = served.live.users
         ours.issue("server")
-        await visited.look_twice()
-        assert visited.live.accounts is accounts
+        await served.check_files_twice()
+        assert served.live.users is users
     assert [entry["event"] for entry in log] == ["web_config.loaded"]
 
 
-async def test_a_fault_of_ours_does_not_end_the_looking(
+async def test_an_internal_error_does_not_stop_the_watching(
     tmp_path: Path, log: list[EventDict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("exporter.web.web_config.live.LOOK_EVERY_SECONDS", 0)
-    async with site(tmp_path, ALICE) as visited:
-        looks = 0
+    monkeypatch.setattr("exporter.web.web_config.live.CHECK_INTERVAL_SECONDS", 0)
+    async with site(tmp_path, ALICE) as served:
+        checks = 0
 
-        async def look() -> None:
-            nonlocal looks
-            looks += 1
-            if looks < 3:
+        async def check_files() -> None:
+            nonlocal checks
+            checks += 1
+            if checks < 3:
                 raise RuntimeError("no such luck")
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(visited.live, "look", look)
+        monkeypatch.setattr(served.live, "check_files", check_files)
         with pytest.raises(KeyboardInterrupt):
-            await visited.live.follow()
+            await served.live.watch()
     assert [entry["event"] for entry in log] == ["web_config.internal_error"] * 2
 
 
-def test_a_broken_file_at_the_start_is_an_error(tmp_path: Path) -> None:
+def test_a_broken_file_at_start_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=re.escape("web.yml: a: unknown key")):
         LiveWebConfig(write(tmp_path, "a: 1"))
 
 
-def test_every_file_that_is_named_is_looked_at(ours: Authority) -> None:
+def test_every_named_file_is_watched(ours: Authority) -> None:
     client_ca = {"client_ca_file": "ca.pem", "client_auth_type": "RequestClientCert"}
     file = write(ours.folder, {"tls_server_config": TLS["tls_server_config"] | client_ca})
     names = {"web.yml", "server.crt", "server.key", "ca.pem"}
     assert set(checksums(file)) == {ours.folder / name for name in names}
 
 
-async def test_no_secret_shows_in_what_is_at_hand(tmp_path: Path) -> None:
-    async with site(tmp_path, ALICE) as visited:
-        await visited.get(headers=AS_ALICE)
-        shown = f"{visited.live!r} {visited.live.accounts!r}"
+async def test_no_repr_shows_a_secret(tmp_path: Path) -> None:
+    async with site(tmp_path, ALICE) as served:
+        await served.get(headers=AS_ALICE)
+        shown = f"{served.live!r} {served.live.users!r}"
     assert PASSWORD not in shown
     assert HASH not in shown

@@ -1,4 +1,4 @@
-"""The web-config file: every error word for word, and Prometheus's own word on the same files."""
+"""The web-config file: every error word for word, compared with promtool on the same files."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from exporter.config import ConfigError
 from exporter.web.web_config.schema import KNOWN_KEYS, WebConfig, load_web_config
 from tests.support.certificates import authority, encrypt
 from tests.support.programs import find_program
-from tests.web.web_config.cases import FINE, HASH, TLS, WRONG, Case
+from tests.web.web_config.cases import HASH, INVALID, TLS, VALID, Case
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the certificates are that the cases name."""
+    """A folder with the certificates that the cases name."""
     folder = tmp_path_factory.mktemp("web-config")
     _, other_key = authority(folder).issue("other")
     encrypt(other_key, folder / "encrypted.key")
@@ -39,18 +39,18 @@ def promtool_accepts(file: Path) -> bool:
 
 
 def name(case: Case) -> str:
-    return case.document or "nothing"
+    return case.document or "empty"
 
 
-@pytest.mark.parametrize("case", FINE, ids=name)
-def test_what_we_accept_prometheus_accepts(case: Case, folder: Path) -> None:
+@pytest.mark.parametrize("case", VALID, ids=name)
+def test_prometheus_accepts_what_we_accept(case: Case, folder: Path) -> None:
     file = write(folder, case)
     assert isinstance(load_web_config(file), WebConfig)
     assert case.newer or promtool_accepts(file)
 
 
-@pytest.mark.parametrize("case", WRONG, ids=name)
-def test_every_error_is_told_with_its_path(case: Case, folder: Path) -> None:
+@pytest.mark.parametrize("case", INVALID, ids=name)
+def test_every_error_is_reported_with_its_path(case: Case, folder: Path) -> None:
     file = write(folder, case)
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
@@ -59,18 +59,18 @@ def test_every_error_is_told_with_its_path(case: Case, folder: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("case", [case for case in WRONG if not case.newer], ids=name)
-def test_where_we_are_stricter_than_prometheus_the_table_says_so(case: Case, folder: Path) -> None:
+@pytest.mark.parametrize("case", [case for case in INVALID if not case.newer], ids=name)
+def test_the_table_says_where_we_are_stricter_than_prometheus(case: Case, folder: Path) -> None:
     assert promtool_accepts(write(folder, case)) is case.promtool_accepts
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=re.escape("nowhere.yml: cannot be read: No such file")):
         load_web_config(tmp_path / "nowhere.yml")
 
 
 def test_no_error_shows_a_secret(folder: Path) -> None:
-    for case in WRONG:
+    for case in INVALID:
         with pytest.raises(ConfigError) as caught:
             load_web_config(write(folder, case))
         assert "s3cret" not in str(caught.value)
@@ -79,19 +79,19 @@ def test_no_error_shows_a_secret(folder: Path) -> None:
         assert caught.value.__suppress_context__ or caught.value.__context__ is None
 
 
-def test_no_hash_shows_in_a_repr(folder: Path) -> None:
+def test_no_repr_shows_a_hash(folder: Path) -> None:
     config = load_web_config(write(folder, Case(f"basic_auth_users: {{alice: {HASH}}}")))
     assert HASH[8:20] not in f"{config!r} {config} {config.model_dump()} {config.model_dump_json()}"
     assert str(config) == "no TLS, 1 user"
 
 
-def test_dollars_stand_for_themselves(folder: Path) -> None:
+def test_dollars_are_literal(folder: Path) -> None:
     config = load_web_config(write(folder, Case(f"basic_auth_users: {{alice: {HASH}}}")))
     assert config.basic_auth_users["alice"].get_secret_value() == HASH
 
 
-def test_openssl_is_told_that_no_client_may_negotiate_again(folder: Path) -> None:
-    # Looked at, not tried: OpenSSL 3 refuses it by itself, 1.1.1 has to be told.
+def test_clients_may_not_renegotiate(folder: Path) -> None:
+    # Inspected, not tried: OpenSSL 3 refuses renegotiation anyway, 1.1.1 only with this option.
     section = load_web_config(
         write(folder, Case(f"tls_server_config: {{{TLS}}}"))
     ).tls_server_config
@@ -99,6 +99,6 @@ def test_openssl_is_told_that_no_client_may_negotiate_again(folder: Path) -> Non
     assert section.context.options & ssl.OP_NO_RENEGOTIATION
 
 
-def test_the_docs_tell_every_key() -> None:
-    told = (Path(__file__).parents[3] / "docs/configuration.md").read_text()
-    assert [key for key in KNOWN_KEYS if f"`{key}`" not in told] == []
+def test_the_docs_describe_every_key() -> None:
+    text = (Path(__file__).parents[3] / "docs/configuration.md").read_text()
+    assert [key for key in KNOWN_KEYS if f"`{key}`" not in text] == []

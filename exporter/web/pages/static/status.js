@@ -1,5 +1,5 @@
-// Makes the status pages pleasant; without it they work by links and a form.
-// The server renders everything: this fetches the same page again and swaps the parts that change.
+// Filters while the user types and refreshes the pages; without it, links and the form do the same.
+// The server renders everything: this script fetches the page again and replaces what has changed.
 "use strict";
 
 const REFRESH_MS = 10_000;
@@ -8,30 +8,30 @@ const TYPING_MS = 200;
 const form = document.getElementById("filter");
 const pause = document.getElementById("pause");
 const shown = document.getElementById("shown");
-let asking = null;
+let pending = null;
 
-// Shows what the server says at a URL. The browser's history gets a new entry if `push` is true, its
-// present one is changed if that is false, and left alone if it is undefined.
+// Fetches a URL and shows it. Adds an entry to the browser's history if `push` is true, changes the
+// current entry if it is false, and leaves the history alone if it is undefined.
 async function show(url, push) {
-  asking?.abort();
-  const mine = (asking = new AbortController());
+  pending?.abort();
+  const own = (pending = new AbortController());
   try {
-    const answer = await fetch(url, { signal: mine.signal, cache: "no-store" });
-    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    if (!answer.ok || !page.getElementById("asof")) throw new Error(`HTTP ${answer.status}`);
-    if (mine !== asking) return;
-    swap(page);
+    const response = await fetch(url, { signal: own.signal, cache: "no-store" });
+    const page = new DOMParser().parseFromString(await response.text(), "text/html");
+    if (!response.ok || !page.getElementById("asof")) throw new Error(`HTTP ${response.status}`);
+    if (own !== pending) return;
+    replaceParts(page);
     if (push === true) history.pushState(null, "", url);
     if (push === false) history.replaceState(null, "", url);
     warn("");
   } catch (problem) {
     if (problem.name !== "AbortError") warn(`Not up to date: ${problem.message}. `);
   } finally {
-    if (mine === asking) asking = null;
+    if (own === pending) pending = null;
   }
 }
 
-function swap(page) {
+function replaceParts(page) {
   document.title = page.title;
   const focused = keyOf(document.activeElement);
   for (const part of document.querySelectorAll("[data-live]")) {
@@ -41,19 +41,19 @@ function swap(page) {
       part.replaceChildren(...fresh.childNodes);
     }
   }
-  // Said aloud by screen readers when it changes, so it changes only then.
-  const said = page.getElementById("shown");
-  if (shown && said && shown.textContent !== said.textContent) shown.textContent = said.textContent;
-  if (focused) restore(focused);
+  // Screen readers read it out whenever it is set, so set it only when it differs.
+  const fresh = page.getElementById("shown");
+  if (shown && fresh && shown.textContent !== fresh.textContent) shown.textContent = fresh.textContent;
+  if (focused) restoreFocus(focused);
 }
 
-// An element of the same meaning after the swap: by id, a device's row by its address.
+// A selector that finds the same element after the parts were replaced: by id, else by link.
 function keyOf(element) {
   if (!element?.closest("[data-live]")) return null;
   return element.id ? `#${CSS.escape(element.id)}` : `[href="${CSS.escape(element.getAttribute("href") ?? "")}"]`;
 }
 
-function restore(selector) {
+function restoreFocus(selector) {
   const again = document.querySelector(selector);
   if (again && again !== document.activeElement) again.focus({ preventScroll: true });
 }
@@ -70,16 +70,16 @@ function warn(text) {
 }
 
 function formUrl() {
-  const said = new URLSearchParams(new FormData(form));
-  for (const [name, value] of [...said]) if (!value) said.delete(name);
-  return said.size ? `/?${said}` : "/";
+  const params = new URLSearchParams(new FormData(form));
+  for (const [name, value] of [...params]) if (!value) params.delete(name);
+  return params.size ? `/?${params}` : "/";
 }
 
-// What the address says, where a link has led or the way back: the form follows.
+// Sets the form to what the URL says, after a link or the back button has changed it.
 function fillForm() {
   if (!form) return;
-  const said = new URLSearchParams(location.search);
-  for (const field of form.elements) if (field.name) field.value = said.get(field.name) ?? "";
+  const params = new URLSearchParams(location.search);
+  for (const field of form.elements) if (field.name) field.value = params.get(field.name) ?? "";
 }
 
 async function follow(url, push) {
@@ -109,7 +109,7 @@ if (form) {
     event.preventDefault();
     const to = new URL(link.href);
     if (typing) {
-      // What was typed has not been asked for yet: the link does not know of it.
+      // The typed text has not been sent yet, so the link does not contain it.
       clearTimeout(typing);
       typing = 0;
       const typed = new FormData(form).get("q");
@@ -120,7 +120,7 @@ if (form) {
   addEventListener("popstate", () => follow(location.href));
 }
 
-function isReading() {
+function hasSelection() {
   const selection = getSelection();
   return selection !== null && !selection.isCollapsed;
 }
@@ -129,27 +129,27 @@ function isPaused() {
   return pause.getAttribute("aria-pressed") === "true";
 }
 
-function keepPaused(paused) {
+function setPaused(paused) {
   pause.setAttribute("aria-pressed", String(paused));
   try {
     sessionStorage.setItem("paused", paused ? "yes" : "");
   } catch {
-    // Storage is forbidden: the choice lasts as long as the page.
+    // Storage is not allowed: the choice lasts as long as the page.
   }
 }
 
 if (document.getElementById("asof")) {
   document.getElementById("updates").hidden = false;
   try {
-    keepPaused(sessionStorage.getItem("paused") === "yes");
+    setPaused(sessionStorage.getItem("paused") === "yes");
   } catch {
-    keepPaused(false);
+    setPaused(false);
   }
   pause.addEventListener("click", () => {
-    keepPaused(!isPaused());
+    setPaused(!isPaused());
     if (!isPaused()) show(location.href);
   });
   setInterval(() => {
-    if (!isPaused() && !document.hidden && !isReading() && !asking) show(location.href);
+    if (!isPaused() && !document.hidden && !hasSelection() && !pending) show(location.href);
   }, REFRESH_MS);
 }

@@ -1,4 +1,4 @@
-"""Numbers, times and states as a person reads them."""
+"""Numbers, times and states as text for people."""
 
 import pytest
 
@@ -7,40 +7,46 @@ from exporter.devices.health import diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix.errors import Unauthorized
 from exporter.vapix.ntp_info import NtpClientReading
-from exporter.web.pages import format as wording
+from exporter.web.pages.format import (
+    describe_state,
+    format_ago,
+    format_ahead,
+    format_elapsed,
+    level_of,
+)
 from tests.support.readings import ntp_client, replace_fields
 from tests.web.pages.site import SYNCED, device, polled
 
 ADVANCED = Offset(3.0, 0.001)
 
 
-def words(state: DeviceState, offset: Offset | None = None) -> tuple[str, str]:
-    found = diagnose(state, offset)
-    return wording.level_of(state, found), wording.in_words(state, found)
+def described(state: DeviceState, offset: Offset | None = None) -> tuple[str, str]:
+    issues = diagnose(state, offset)
+    return level_of(state, issues), describe_state(state, issues)
 
 
-def test_a_device_that_was_never_polled_waits() -> None:
-    assert words(DeviceState()) == ("waiting", "not polled yet")
+def test_a_device_that_was_never_polled_is_waiting() -> None:
+    assert described(DeviceState()) == ("waiting", "not polled yet")
 
 
-def test_a_device_without_trouble_is_synchronized() -> None:
-    assert words(polled(device("a")).state) == ("good", "synchronized")
+def test_a_device_without_problems_is_synchronized() -> None:
+    assert described(polled(device("a")).state) == ("good", "synchronized")
 
 
-def test_what_is_wrong_beside_synchronization_is_told_after_it() -> None:
-    said = words(polled(device("a")).state, ADVANCED)
-    assert said == ("warning", "synchronized, but its clock is off")
+def test_problems_of_a_synchronized_device_follow_after_synchronized() -> None:
+    found = described(polled(device("a")).state, ADVANCED)
+    assert found == ("warning", "synchronized, but its clock is 3.0 s ahead")
 
 
-def test_several_troubles_are_told_and_the_gravest_counts() -> None:
+def test_all_problems_are_listed_and_the_most_severe_decides() -> None:
     state = polled(device("a"), Unauthorized("x", 401)).state
-    assert words(state, ADVANCED) == ("bad", "unauthorized 401, its clock is off")
+    assert described(state, ADVANCED) == ("bad", "unauthorized 401, its clock is 3.0 s ahead")
 
 
 @pytest.mark.parametrize("client", [ntp_client(synced=True), replace_fields(SYNCED, enabled=False)])
 def test_a_client_that_is_not_enabled_is_not_called_synchronized(client: NtpClientReading) -> None:
     state = polled(device("a"), client).state
-    assert words(state)[1].startswith("NTP client d")
+    assert described(state)[1].startswith("NTP client d")
 
 
 @pytest.mark.parametrize(
@@ -56,8 +62,8 @@ def test_a_client_that_is_not_enabled_is_not_called_synchronized(client: NtpClie
         (120.0, "120 s"),
     ],
 )
-def test_what_something_took_has_three_digits(seconds: float | None, text: str) -> None:
-    assert wording.format_took(seconds) == text
+def test_an_elapsed_time_has_three_digits(seconds: float | None, text: str) -> None:
+    assert format_elapsed(seconds) == text
 
 
 @pytest.mark.parametrize(
@@ -70,10 +76,10 @@ def test_what_something_took_has_three_digits(seconds: float | None, text: str) 
         (10_000 * 86_400.0, "10,000d ago"),
     ],
 )
-def test_what_is_long_ago_is_told_roughly(seconds: float, text: str) -> None:
-    assert wording.format_ago(seconds) == text
+def test_a_long_time_ago_is_rounded(seconds: float, text: str) -> None:
+    assert format_ago(seconds) == text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(-3.0, "now"), (0.4, "now"), (12.0, "in 12s")])
 def test_a_poll_that_is_due_is_now(seconds: float, text: str) -> None:
-    assert wording.format_ahead(seconds) == text
+    assert format_ahead(seconds) == text

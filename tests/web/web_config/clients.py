@@ -1,4 +1,4 @@
-"""Who visits a web side over TLS."""
+"""Clients of the web application over TLS."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def with_tls(**more: Any) -> dict[str, Any]:
 REQUIRED = with_tls(client_auth_type="RequireAndVerifyClientCert", client_ca_file="ca.pem")
 
 
-async def is_let_in(visited: Site, tls: ssl.SSLContext) -> bool:
+async def is_admitted(served: Site, tls: ssl.SSLContext) -> bool:
     try:
-        status, _ = await visited.get(tls=tls)
+        status, _ = await served.get(tls=tls)
     except aiohttp.ClientError:
         return False
     return status == 200

@@ -1,4 +1,4 @@
-"""What tests see of a page in the browser."""
+"""Queries of a page in the browser, and waiting for its contents."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def find(browser: Browser, selector: str) -> WebElement:
 
 
 def active(browser: Browser) -> WebElement:
-    """The element that has the focus."""
+    """Return the element that has the focus."""
     return browser.driver.switch_to.active_element
 
 
 def names(browser: Browser) -> list[str]:
-    """The devices that are shown."""
+    """Return the names of the devices that are shown."""
     shown: list[str] = browser.script(
         "return [...document.querySelectorAll('[data-row]')].map(link => link.textContent)"
     )
@@ -29,17 +29,17 @@ def names(browser: Browser) -> list[str]:
 
 
 def until_shown(browser: Browser, text: str) -> None:
-    """Wait until the page says of how many devices it shows that."""
+    """Wait until the line above the table, which counts the devices, contains a text."""
     _until_text(browser, "#shown", text)
 
 
 def until_heading(browser: Browser, text: str) -> None:
-    """Wait until it is the page with that heading."""
+    """Wait until the page's heading contains a text."""
     _until_text(browser, "h1", text)
 
 
 def until_first(browser: Browser, *wanted: str) -> None:
-    """Wait until these devices are shown first."""
+    """Wait until these devices are the first ones."""
     wait_until(
         lambda: names(browser)[: len(wanted)] == list(wanted),
         f"{wanted} come first",
@@ -48,13 +48,13 @@ def until_first(browser: Browser, *wanted: str) -> None:
 
 
 def _until_text(browser: Browser, selector: str, text: str) -> None:
-    def said() -> str:
-        # In one step: an element that is found may be gone with its page before it is read.
+    def found() -> str:
+        # In one script: the page may be replaced between finding an element and reading it.
         return str(browser.script(f"return document.querySelector('{selector}')?.textContent"))
 
-    wait_until(lambda: text in said(), f"the page says {text}", said)
+    wait_until(lambda: text in found(), f"the page shows {text}", found)
 
 
 def of_role(browser: Browser, *roles: str) -> list[dict[str, Any]]:
-    """What a screen reader takes for that."""
+    """Return the nodes of the accessibility tree with one of these roles."""
     return [node for node in browser.accessibility_tree() if node["role"]["value"] in roles]
