@@ -1,4 +1,4 @@
-"""The alert thresholds, at which colours change.
+"""Thresholds at which panel colours change: copies of those in `grafana/rules`, compared by a test.
 
 They equal those of `grafana/rules/axis-ntp.rules.yml`, which a test verifies.
 """
