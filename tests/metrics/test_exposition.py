@@ -51,7 +51,9 @@ from tests.support.readings import ntp_client, replace_fields
         ("axis_ntp_poll_duration_seconds", 0.25),
     ],
 )
-def test_a_good_poll_gives_the_sample_with_the_devices_labels(name: str, value: float) -> None:
+def test_a_successful_poll_exports_each_value_with_the_devices_labels(
+    name: str, value: float
+) -> None:
     found = samples(device(read(CLIENT), site="hq"))
     assert values(found, name) == [({"device": "lobby", "site": "hq"}, value)]
 
@@ -62,7 +64,7 @@ def test_servers_are_counted_by_source() -> None:
     assert counts == {"static": 1, "advertised": 2, "nts_ke": 0}
 
 
-def test_every_server_is_listed_with_whether_it_is_active() -> None:
+def test_each_server_has_a_sample_that_shows_whether_it_is_active() -> None:
     found = values(samples(device(read(CLIENT))), "axis_ntp_server_info")
     listed = {(label["server"], label["source"], label["active"]): value for label, value in found}
     assert listed == {
@@ -72,7 +74,7 @@ def test_every_server_is_listed_with_whether_it_is_active() -> None:
     }
 
 
-def test_the_client_is_described() -> None:
+def test_client_info_has_the_servers_source_and_the_api_version() -> None:
     found = values(samples(device(read(CLIENT))), "axis_ntp_client_info")
     assert found == [({"device": "lobby", "servers_source": "dhcp", "api_version": "1.5"}, 1)]
 
@@ -102,13 +104,13 @@ def test_a_value_that_the_device_did_not_report_has_no_sample() -> None:
     }
 
 
-def test_without_a_client_section_its_series_are_absent() -> None:
+def test_client_series_are_absent_without_a_client_section() -> None:
     found = samples(device(read(None)))
     assert values(found, "axis_ntp_client_present") == [({"device": "lobby"}, 0)]
     assert "axis_ntp_client_info" not in names(found)
 
 
-def test_after_a_failed_poll_the_series_of_the_reading_are_absent_and_those_of_polls_stay() -> None:
+def test_a_failed_poll_removes_the_reading_series_but_not_the_poll_series() -> None:
     found = samples(device(read(CLIENT), Unauthorized("HTTP 401", 401)))
     assert names(found) == {
         "axis_ntp_up",
@@ -155,7 +157,7 @@ def test_a_device_that_meets_its_expect_is_compliant_until_a_poll_fails() -> Non
     assert "axis_ntp_config_compliant" not in names(samples(subject))
 
 
-def test_without_an_expect_there_is_no_compliance() -> None:
+def test_compliance_is_absent_without_an_expect() -> None:
     assert "axis_ntp_config_compliant" not in names(samples(device(read(CLIENT))))
 
 
@@ -217,10 +219,10 @@ def test_a_scrape_after_changes_equals_a_first_scrape() -> None:
 
 
 @given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1))
-def test_the_fast_text_of_a_number_is_its_repr(values: list[float]) -> None:
+def test_shortest_texts_equal_repr(values: list[float]) -> None:
     assert shortest_texts(values) == [repr(value) for value in values]
 
 
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e-4, 9.9e-5, 1e-5, 1e15, 1e16, 123.0, 5e-324])
-def test_the_fast_text_of_a_number_at_the_edges_is_its_repr(value: float) -> None:
+def test_shortest_texts_equal_repr_at_the_edges(value: float) -> None:
     assert shortest_texts([value, -value]) == [repr(value), repr(-value)]

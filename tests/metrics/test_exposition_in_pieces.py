@@ -24,7 +24,7 @@ def test_a_fleet_of_many_pieces_has_each_family_once_and_every_device() -> None:
     assert text.count("\naxis_ntp_up{") == len(devices)
 
 
-def test_a_scrape_in_progress_shows_one_state_of_a_device() -> None:
+def test_a_poll_during_a_scrape_does_not_change_that_scrape() -> None:
     subject = device(read(CLIENT))
     exposition = Exposition()
     exposition.refresh(subject)
@@ -56,7 +56,7 @@ def test_each_of_many_devices_is_shown_as_it_was_at_one_moment() -> None:
     assert shown_down is not shown_clock
 
 
-def test_a_piece_is_a_thousand_devices_at_most() -> None:
+def test_a_piece_has_at_most_one_block_of_devices() -> None:
     exposition = Exposition()
     for number in range(MANY):
         exposition.refresh(device(read(CLIENT), name=f"d{number}"))
@@ -65,7 +65,7 @@ def test_a_piece_is_a_thousand_devices_at_most() -> None:
     assert len(pieces) > MANY / 1000 * len(DEVICE_METRICS) / 2
 
 
-def test_an_offset_and_its_uncertainty_are_of_one_moment_despite_polls_between_pieces() -> None:
+def test_offset_and_uncertainty_belong_together_even_with_polls_between_pieces() -> None:
     subject = device()
     seen = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:16:40 GMT")
     subject.state.record(outcome(1000.0, 0.25, read(CLIENT), responses=(seen,)))

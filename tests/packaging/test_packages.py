@@ -20,7 +20,7 @@ from tests.support.daemon_process import daemon
 
 ROOT: Final = Path(__file__).parents[2]
 NAME: Final = f"axis_ntp_exporter-{__version__}"
-MADE_BY_THE_BUILD: Final = {"PKG-INFO"}
+GENERATED_FILES: Final = {"PKG-INFO"}
 # One build for all tests, in one process.
 pytestmark = pytest.mark.xdist_group("packages")
 
@@ -54,13 +54,13 @@ def python(*words: str | Path, folder: Path, of: Path = Path(sys.executable)) ->
 NO_PYTHONPATH: Final = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
 
 
-def files_of_the_project(*options: str) -> set[str]:
+def git_files(*options: str) -> set[str]:
     """Return the files that git lists; skip the test outside a git checkout."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", *options], cwd=ROOT, capture_output=True, text=True, check=False
     )
     if listed.returncode:
-        pytest.skip("no git checkout")
+        pytest.skip("not a git checkout")
     return {name for name in listed.stdout.split("\0") if name and (ROOT / name).exists()}
 
 
@@ -101,10 +101,10 @@ def test_twine_accepts_the_descriptions(packages: Packages) -> None:
 
 
 def test_the_sdist_contains_exactly_the_project(packages: Packages) -> None:
-    contents = packages.in_sdist() - MADE_BY_THE_BUILD
-    assert files_of_the_project() - contents == set()
+    contents = packages.in_sdist() - GENERATED_FILES
+    assert git_files() - contents == set()
     # Untracked files may be included, ignored files must not.
-    assert contents - files_of_the_project("--cached", "--others", "--exclude-standard") == set()
+    assert contents - git_files("--cached", "--others", "--exclude-standard") == set()
 
 
 def test_the_wheel_contains_exactly_the_package(packages: Packages) -> None:

@@ -23,7 +23,7 @@ async def test_a_watcher_notices_content_that_changes_appears_or_vanishes(tmp_pa
     assert await watcher.has_changed()
 
 
-async def test_a_watcher_compares_with_the_content_from_before_it_was_made(tmp_path: Path) -> None:
+async def test_a_watcher_detects_a_change_made_before_it_was_created(tmp_path: Path) -> None:
     file = tmp_path / "a"
     file.write_text("x")
     before = digests([file])
@@ -31,7 +31,7 @@ async def test_a_watcher_compares_with_the_content_from_before_it_was_made(tmp_p
     assert await FileWatcher(lambda: [file], before).has_changed()
 
 
-async def test_a_file_that_is_listed_for_the_first_time_or_no_more_has_not_changed(
+async def test_adding_a_file_to_the_list_or_removing_it_is_not_a_change(
     tmp_path: Path,
 ) -> None:
     files = [tmp_path / "a"]

@@ -65,7 +65,7 @@ async def test_a_broken_file_changes_nothing_and_is_logged_once(
     assert "secret" not in entry["error"]
 
 
-async def test_a_new_error_of_a_broken_file_is_logged_too(
+async def test_a_different_error_in_a_broken_file_is_logged_too(
     tmp_path: Path, log: list[EventDict]
 ) -> None:
     async with site(tmp_path, ALICE) as served:
@@ -120,7 +120,7 @@ async def test_a_half_written_file_is_not_loaded(tmp_path: Path, log: list[Event
     assert log == []
 
 
-async def test_a_certificate_without_its_key_is_logged_and_loaded_once_the_key_is_there(
+async def test_a_new_certificate_is_loaded_only_once_its_key_matches(
     ours: Authority, log: list[EventDict]
 ) -> None:
     async with site(ours.folder, TLS) as served:
@@ -152,7 +152,7 @@ async def test_files_named_in_a_broken_web_config_are_watched_too(
 
 
 @pytest.mark.parametrize(("first", "then"), [(TLS, ALICE), (ALICE, ALICE | TLS)])
-async def test_tls_is_turned_neither_on_nor_off_while_it_runs(
+async def test_a_reload_cannot_turn_tls_on_or_off(
     first: dict[str, object], then: dict[str, object], ours: Authority, log: list[EventDict]
 ) -> None:
     async with site(ours.folder, first) as served:
@@ -175,7 +175,7 @@ CLIENTS = f"""{SERVED}  client_auth_type: RequireAndVerifyClientCert
 
 
 @pytest.mark.parametrize("lines", range(1, CLIENTS.count("\n")))
-async def test_a_truncated_file_admits_no_client_without_the_certificate(
+async def test_a_truncated_file_still_rejects_clients_without_an_allowed_certificate(
     lines: int, ours: Authority, log: list[EventDict]
 ) -> None:
     ours.issue("client", "prometheus.example")
@@ -217,7 +217,7 @@ async def test_a_truncated_file_admits_no_client_without_the_certificate(
         ),
     ],
 )
-async def test_a_missing_key_is_logged_with_what_to_write_instead(
+async def test_the_error_about_a_missing_key_says_what_to_write(
     first: dict[str, object] | str,
     then: str,
     problems: list[str],
@@ -230,7 +230,7 @@ async def test_a_missing_key_is_logged_with_what_to_write_instead(
     assert [entry["error"] for entry in log] == ["; ".join(f"{file}: {each}" for each in problems)]
 
 
-async def test_users_and_client_certificates_are_removed_when_the_file_says_so(
+async def test_users_and_client_certificates_can_be_removed_explicitly(
     ours: Authority, log: list[EventDict]
 ) -> None:
     async with site(ours.folder, CLIENTS) as served:
@@ -249,7 +249,7 @@ async def test_users_and_client_certificates_are_removed_when_the_file_says_so(
     assert log[-1]["file"] == str(file)
 
 
-async def test_unchanged_users_keep_their_remembered_passwords(
+async def test_unchanged_users_keep_their_cached_passwords(
     ours: Authority, log: list[EventDict]
 ) -> None:
     async with site(ours.folder, ALICE | TLS) as served:
@@ -260,7 +260,7 @@ async def test_unchanged_users_keep_their_remembered_passwords(
     assert [entry["event"] for entry in log] == ["web_config.loaded"]
 
 
-async def test_an_internal_error_does_not_stop_the_watching(
+async def test_an_internal_error_does_not_stop_watching(
     tmp_path: Path, log: list[EventDict], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("exporter.web.web_config.live.CHECK_INTERVAL_SECONDS", 0)

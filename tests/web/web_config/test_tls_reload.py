@@ -39,7 +39,7 @@ async def test_a_new_client_ca_rejects_clients_of_the_old_one(
         assert [await is_admitted(served, tls) for tls in (old, new)] == [False, True]
 
 
-async def test_an_open_connection_gets_one_more_response_after_a_reload(ours: Authority) -> None:
+async def test_after_a_reload_the_next_response_closes_an_open_connection(ours: Authority) -> None:
     tls = ours.client_context()
     async with site(ours.folder, TLS) as served, aiohttp.ClientSession() as session:
         url, kept = f"https://{LOOPBACK}:{served.port}/metrics", []
@@ -100,7 +100,9 @@ async def test_a_client_that_is_no_longer_admitted_gets_no_response_on_an_open_c
         await kept.close()
 
 
-async def test_a_new_file_with_the_same_client_ca_disconnects_no_client(ours: Authority) -> None:
+async def test_a_new_file_with_the_same_client_ca_does_not_disconnect_clients(
+    ours: Authority,
+) -> None:
     tls = ours.client_context("client")
     async with site(ours.folder, REQUIRED) as served:
         kept = KeptConnection(*await asyncio.open_connection(LOOPBACK, served.port, ssl=tls))
@@ -113,7 +115,7 @@ async def test_a_new_file_with_the_same_client_ca_disconnects_no_client(ours: Au
         await kept.close()
 
 
-async def test_a_client_that_is_still_admitted_does_not_notice_new_client_rules(
+async def test_an_allowed_client_is_still_served_after_new_client_rules(
     ours: Authority,
 ) -> None:
     tls = ours.client_context("client")
