@@ -1,7 +1,5 @@
 """The exporter's own series: its health, and whether it keeps its schedule."""
 
-from __future__ import annotations
-
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import accumulate

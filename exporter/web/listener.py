@@ -4,8 +4,6 @@ For a malformed request, aiohttp logs an error with the raw bytes, which may hol
 repeats them in its response, without our headers. The connections made here do neither.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import AsyncIterator

@@ -1,7 +1,5 @@
 """Series over HTTP: negotiates format and encoding, and sends them in pieces."""
 
-from __future__ import annotations
-
 import asyncio
 import zlib
 from collections.abc import Callable, Iterable, Iterator

@@ -1,7 +1,5 @@
 """Multi-target scraping: Prometheus finds devices at /discover and scrapes each at /probe."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections import Counter

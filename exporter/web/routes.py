@@ -1,7 +1,5 @@
 """The HTTP routes. They read the state of the fleet and change nothing but the config (reload)."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 from collections.abc import Iterator

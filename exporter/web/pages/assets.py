@@ -1,7 +1,5 @@
 """Page templates, the static files that pages load, and the URLs that pages link to."""
 
-from __future__ import annotations
-
 import hashlib
 from importlib.resources import files
 from typing import Final

@@ -1,7 +1,5 @@
 """The page of one device: its state and what to do, all that is known of it, its last polls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

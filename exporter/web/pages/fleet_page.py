@@ -1,7 +1,5 @@
 """The fleet page: all devices counted, filtered and sorted, and one page of them rendered."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections import Counter

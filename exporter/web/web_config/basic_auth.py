@@ -1,7 +1,5 @@
 """Basic authentication (RFC 7617) with bcrypt hashes, for every path but the health checks."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
 import binascii

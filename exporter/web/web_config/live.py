@@ -1,7 +1,5 @@
 """The web-config of a running server: reloaded when it, or a file that it names, changes."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path

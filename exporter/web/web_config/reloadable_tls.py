@@ -1,7 +1,5 @@
 """A server's TLS context whose settings change while the server listens."""
 
-from __future__ import annotations
-
 import ssl
 from asyncio import BaseTransport
 from typing import Any, Self
