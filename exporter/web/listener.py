@@ -9,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from ssl import SSLContext
@@ -77,22 +78,13 @@ async def _apply_web_config(
 async def run_application(
     app: web.Application, shutdown_seconds: float = _SHUTDOWN_SECONDS
 ) -> AsyncIterator[web.BaseRunner]:
-    """Start an application; yields a runner whose connections are `_Connection`s.
-
-    aiohttp has no setting for the class of connections, so `_Server` takes over the request handler
-    from the server that `AppRunner` makes. Only public parts of aiohttp are used.
-    """
-    app_runner = web.AppRunner(app)
-    await app_runner.setup()
-    server = app_runner.server
-    assert server is not None  # noqa: S101 - set by setup()
-    runner = _Runner(app, _Server(app, server), shutdown_timeout=shutdown_seconds)
+    """Start an application; yields a runner for the sites that listen."""
+    runner = _Runner(app, shutdown_timeout=shutdown_seconds)
     await runner.setup()
     try:
         yield runner
     finally:
         await runner.cleanup()
-        await app.cleanup()
 
 
 async def _listen(runner: web.BaseRunner, host: str, port: int, tls: SSLContext | None) -> None:
@@ -118,28 +110,16 @@ def _format_address(address: tuple[str, int]) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class _Runner(web.ServerRunner):
-    """Runs a server; calls the application's shutdown handlers when `AppRunner` would."""
+class _Runner(web.AppRunner):
+    """Runs an application on `_Connection`s.
 
-    def __init__(
-        self, app: web.Application, server: web.Server, *, shutdown_timeout: float
-    ) -> None:
-        super().__init__(server, shutdown_timeout=shutdown_timeout)
-        self._app = app
+    aiohttp has no setting for the class of connections, but a site calls `server` to make one.
+    """
 
-    async def shutdown(self) -> None:
-        await self._app.shutdown()
-
-
-class _Server(web.Server):
-    """Handles requests as aiohttp's server of the application does, on `_Connection`s."""
-
-    def __init__(self, app: web.Application, server: web.Server) -> None:
-        super().__init__(server.request_handler, request_factory=server.request_factory)
-        self._app = app
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self._app, self)
+    @property
+    def server(self) -> Any:  # noqa: ANN401 - the function that sites call, not aiohttp's `Server`
+        server = super().server
+        return None if server is None else partial(_Connection, self.app, server)
 
 
 class _Connection(web.RequestHandler):
