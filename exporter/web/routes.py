@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -14,9 +13,9 @@ from exporter.clock.host import HostClock
 from exporter.config import dump_redacted
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
-from exporter.metrics.exposition import Exposition, Form, T
+from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
-from exporter.web.metrics_endpoint import Encoder, stream_series
+from exporter.web.metrics_endpoint import stream_series
 from exporter.web.pages.assets import render_problem, serve_asset
 from exporter.web.pages.device_page import render_device
 from exporter.web.pages.fleet_page import render_fleet
@@ -98,13 +97,9 @@ async def _reload(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:
-    return await stream_series(request, partial(_pieces, request.app[STATE]))
-
-
-def _pieces(state: WebState, encode: Encoder, *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
-    yield from state.exposition.pieces(state.host.now(), openmetrics=openmetrics, form=form)
-    # Last, because it ends with OpenMetrics' `# EOF`.
-    yield form(encode(state.own_series))
+    state = request.app[STATE]
+    pieces = partial(state.exposition.pieces, state.host.now())
+    return await stream_series(request, pieces, state.own_series)
 
 
 async def _probe(request: web.Request) -> web.StreamResponse:
