@@ -16,7 +16,7 @@ from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
 from exporter.web.metrics_endpoint import stream_series
-from exporter.web.pages.assets import render_problem, serve_asset
+from exporter.web.pages.assets import render, serve_asset
 from exporter.web.pages.device_page import render_device
 from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery
@@ -127,7 +127,7 @@ async def _status_page(request: web.Request) -> web.Response:
     try:
         query = FleetQuery.parse(request.query)
     except BadQuery as problem:
-        return _html(render_problem("Invalid request", str(problem)), 400)
+        return _html(render("problem.html", title="Invalid request", problem=str(problem)), 400)
     now = state.host.now()
     return _html(await render_fleet(state.fleet, query, now, state.telemetry_path))
 
@@ -138,7 +138,7 @@ async def _device_page(request: web.Request) -> web.Response:
     name = request.match_info.get("name", request.query.get("name", ""))
     if name not in state.fleet:
         problem = f"No device is named {name}. It may have been removed from the config."
-        return _html(render_problem("Device not found", problem), 404)
+        return _html(render("problem.html", title="Device not found", problem=problem), 404)
     return _html(render_device(state.fleet[name], state.host.now()))
 
 
