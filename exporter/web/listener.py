@@ -50,11 +50,15 @@ class WebSettings:
 
 @asynccontextmanager
 async def serve(app: web.Application, settings: WebSettings) -> AsyncIterator[list[str]]:
-    """Serve an application; yields its URLs as `http://host:port`. Raises `CannotServe`."""
+    """Serve an application and log its addresses; yields its URLs. Raises `CannotServe`."""
     async with _apply_web_config(app, settings.config_file) as tls, run_application(app) as runner:
         for host, port in settings.listen:
             await _listen(runner, host, port, tls)
-        yield _log_addresses(runner.addresses, "http" if tls is None else "https")
+        scheme = "http" if tls is None else "https"
+        addresses = [_format_address(address) for address in runner.addresses]
+        for address in addresses:
+            _log.info("web.listening", address=address, scheme=scheme)
+        yield [f"{scheme}://{address}" for address in addresses]
 
 
 @asynccontextmanager
@@ -95,14 +99,6 @@ async def _listen(runner: web.BaseRunner, host: str, port: int, tls: SSLContext 
         raise CannotServe(
             f"cannot listen on {_format_address((host, port))}: {reason}"
         ) from problem
-
-
-def _log_addresses(addresses: list[tuple[str, int]], scheme: str) -> list[str]:
-    """Log the addresses that are listened on, and return their URLs."""
-    formatted = [_format_address(address) for address in addresses]
-    for address in formatted:
-        _log.info("web.listening", address=address, scheme=scheme)
-    return [f"{scheme}://{address}" for address in formatted]
 
 
 def _format_address(address: tuple[str, int]) -> str:
