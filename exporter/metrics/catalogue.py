@@ -3,8 +3,6 @@
 Tests compare the exposition, the docs, the dashboards and the rules with it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from operator import attrgetter

@@ -1,30 +1,26 @@
-"""The exporter's own series: its health, and whether it keeps its schedule."""
+"""The exporter's own series: its process, its health, and whether it keeps its schedule."""
 
-from __future__ import annotations
-
+import os
+import resource
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
+from pathlib import Path
 from typing import Final
 
-from prometheus_client import (
-    CollectorRegistry,
-    Counter,
-    Gauge,
-    Metric,
-    disable_created_metrics,
-)
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client import CollectorRegistry, Counter, Gauge, Metric, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.gc_collector import GCCollector
 from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.clock.host import kernel_says_synchronized
-from exporter.metrics.process import register_process_collector
 
 PREFIX: Final = "axis_ntp_exporter_"
 _BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_OPEN_FILES: Final = Path("/proc/self/fd")
 
 
 class ExporterMetrics:
@@ -123,11 +119,63 @@ class _HostClockCollector(Collector):
     """Asks the kernel at each scrape; no sample where it cannot say."""
 
     def collect(self) -> Iterator[Metric]:
-        family = GaugeMetricFamily(
-            f"{PREFIX}host_clock_synchronized",
-            "1 if this host's kernel reports its clock as synchronized (adjtimex), else 0.",
-        )
         synchronized = kernel_says_synchronized()
         if synchronized is not None:
-            family.add_metric([], float(synchronized))
-            yield family
+            yield GaugeMetricFamily(
+                f"{PREFIX}host_clock_synchronized",
+                "1 if this host's kernel reports its clock as synchronized (adjtimex), else 0.",
+                float(synchronized),
+            )
+
+
+def register_process_collector(registry: CollectorRegistry) -> None:
+    """Register `_LinuxProcessCollector`, or prometheus-client's on another or older system."""
+    if _OPEN_FILES.exists() and _OPEN_FILES.stat().st_size:
+        registry.register(_LinuxProcessCollector())
+    else:
+        ProcessCollector(registry=registry)
+
+
+class _LinuxProcessCollector(Collector):
+    """The series of prometheus-client's collector, without listing every open file at each scrape.
+
+    That is 11 ms' work with 10,000 connections open. Since Linux 6.2 the size of /proc/self/fd is
+    their number. The fields of proc_pid_stat(5) count from 3 here: the name before may have spaces.
+    """
+
+    def __init__(self) -> None:
+        self._ticks_per_second = float(os.sysconf("SC_CLK_TCK"))
+        statistics = Path("/proc/stat").read_text().splitlines()
+        [boot_line] = [line for line in statistics if line.startswith("btime ")]
+        self._boot_unix_seconds = float(boot_line.split()[1])
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the families, with prometheus-client's names and help."""
+        fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+        user, system, started = (
+            float(fields[place]) / self._ticks_per_second for place in (11, 12, 19)
+        )
+        yield GaugeMetricFamily(
+            "process_virtual_memory_bytes", "Virtual memory size in bytes.", float(fields[20])
+        )
+        resident = float(fields[21]) * resource.getpagesize()
+        yield GaugeMetricFamily(
+            "process_resident_memory_bytes", "Resident memory size in bytes.", resident
+        )
+        yield GaugeMetricFamily(
+            "process_start_time_seconds",
+            "Start time of the process since unix epoch in seconds.",
+            started + self._boot_unix_seconds,
+        )
+        yield CounterMetricFamily(
+            "process_cpu_seconds_total",
+            "Total user and system CPU time spent in seconds.",
+            user + system,
+        )
+        # And the one that prometheus-client opens to list them.
+        count = _OPEN_FILES.stat().st_size + 1
+        yield GaugeMetricFamily("process_open_fds", "Number of open file descriptors.", count)
+        limit = float(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+        yield GaugeMetricFamily(
+            "process_max_fds", "Maximum number of open file descriptors.", limit
+        )

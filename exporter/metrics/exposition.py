@@ -6,8 +6,6 @@ family are kept for the next scrape, except those that change all the time. Deci
 has the reasons and the numbers; the tests compare the result with prometheus-client's.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import compress
 from operator import add, attrgetter, is_not

@@ -4,13 +4,12 @@ For a malformed request, aiohttp logs an error with the raw bytes, which may hol
 repeats them in its response, without our headers. The connections made here do neither.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from ssl import SSLContext
@@ -51,11 +50,15 @@ class WebSettings:
 
 @asynccontextmanager
 async def serve(app: web.Application, settings: WebSettings) -> AsyncIterator[list[str]]:
-    """Serve an application; yields its URLs as `http://host:port`. Raises `CannotServe`."""
+    """Serve an application and log its addresses; yields its URLs. Raises `CannotServe`."""
     async with _apply_web_config(app, settings.config_file) as tls, run_application(app) as runner:
         for host, port in settings.listen:
             await _listen(runner, host, port, tls)
-        yield _log_addresses(runner.addresses, "http" if tls is None else "https")
+        scheme = "http" if tls is None else "https"
+        addresses = [_format_address(address) for address in runner.addresses]
+        for address in addresses:
+            _log.info("web.listening", address=address, scheme=scheme)
+        yield [f"{scheme}://{address}" for address in addresses]
 
 
 @asynccontextmanager
@@ -79,22 +82,13 @@ async def _apply_web_config(
 async def run_application(
     app: web.Application, shutdown_seconds: float = _SHUTDOWN_SECONDS
 ) -> AsyncIterator[web.BaseRunner]:
-    """Start an application; yields a runner whose connections are `_Connection`s.
-
-    aiohttp has no setting for the class of connections, so `_Server` takes over the request handler
-    from the server that `AppRunner` makes. Only public parts of aiohttp are used.
-    """
-    app_runner = web.AppRunner(app)
-    await app_runner.setup()
-    server = app_runner.server
-    assert server is not None  # noqa: S101 - set by setup()
-    runner = _Runner(app, _Server(app, server), shutdown_timeout=shutdown_seconds)
+    """Start an application; yields a runner for the sites that listen."""
+    runner = _Runner(app, shutdown_timeout=shutdown_seconds)
     await runner.setup()
     try:
         yield runner
     finally:
         await runner.cleanup()
-        await app.cleanup()
 
 
 async def _listen(runner: web.BaseRunner, host: str, port: int, tls: SSLContext | None) -> None:
@@ -107,41 +101,21 @@ async def _listen(runner: web.BaseRunner, host: str, port: int, tls: SSLContext 
         ) from problem
 
 
-def _log_addresses(addresses: list[tuple[str, int]], scheme: str) -> list[str]:
-    """Log the addresses that are listened on, and return their URLs."""
-    formatted = [_format_address(address) for address in addresses]
-    for address in formatted:
-        _log.info("web.listening", address=address, scheme=scheme)
-    return [f"{scheme}://{address}" for address in formatted]
-
-
 def _format_address(address: tuple[str, int]) -> str:
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-class _Runner(web.ServerRunner):
-    """Runs a server; calls the application's shutdown handlers when `AppRunner` would."""
+class _Runner(web.AppRunner):
+    """Runs an application on `_Connection`s.
 
-    def __init__(
-        self, app: web.Application, server: web.Server, *, shutdown_timeout: float
-    ) -> None:
-        super().__init__(server, shutdown_timeout=shutdown_timeout)
-        self._app = app
+    aiohttp has no setting for the class of connections, but a site calls `server` to make one.
+    """
 
-    async def shutdown(self) -> None:
-        await self._app.shutdown()
-
-
-class _Server(web.Server):
-    """Handles requests as aiohttp's server of the application does, on `_Connection`s."""
-
-    def __init__(self, app: web.Application, server: web.Server) -> None:
-        super().__init__(server.request_handler, request_factory=server.request_factory)
-        self._app = app
-
-    def __call__(self) -> web.RequestHandler:
-        return _Connection(self._app, self)
+    @property
+    def server(self) -> Any:  # noqa: ANN401 - the function that sites call, not aiohttp's `Server`
+        server = super().server
+        return None if server is None else partial(_Connection, self.app, server)
 
 
 class _Connection(web.RequestHandler):

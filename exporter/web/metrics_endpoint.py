@@ -1,34 +1,33 @@
 """Series over HTTP: negotiates format and encoding, and sends them in pieces."""
 
-from __future__ import annotations
-
 import asyncio
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple, Protocol
 
 from aiohttp import hdrs, web
+from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
 from exporter.metrics.exposition import Form, T
 
-Encoder = Callable[[Collector], bytes]
-"""prometheus-client's, for the exporter's own series; for OpenMetrics it ends with `# EOF`."""
-
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
 _GZIP_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
 _LAST_BLOCK: Final = b"\x03\0"
+_NO_SERIES: Final = CollectorRegistry()
 
 
 class Pieces(Protocol):
-    """Makes the series in pieces, each a few milliseconds' work at most."""
+    """Makes the series of devices in pieces, each a few milliseconds' work at most."""
 
-    def __call__(self, encode: Encoder, *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
+    def __call__(self, *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
         """Return the pieces, in the negotiated format and encoding."""
 
 
-async def stream_series(request: web.Request, pieces_of: Pieces) -> web.StreamResponse:
+async def stream_series(
+    request: web.Request, pieces_of: Pieces, own_series: Collector = _NO_SERIES
+) -> web.StreamResponse:
     """Respond with series, in pieces between which polls go on."""
     encode, content_type = _negotiate(request)
     headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
@@ -39,13 +38,13 @@ async def stream_series(request: web.Request, pieces_of: Pieces) -> web.StreamRe
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:
         return response
-    openmetrics = "openmetrics" in content_type
-    pieces = (
-        gzip_stream(pieces_of(encode, openmetrics=openmetrics, form=deflate))
-        if zipped
-        else pieces_of(encode, openmetrics=openmetrics, form=bytes)
-    )
-    for piece in pieces:
+
+    def body(form: Form[T]) -> Iterator[T]:
+        yield from pieces_of(openmetrics="openmetrics" in content_type, form=form)
+        # Last, because it ends with OpenMetrics' `# EOF`.
+        yield form(encode(own_series))
+
+    for piece in gzip_stream(body(deflate)) if zipped else body(bytes):
         await response.write(piece)
         await asyncio.sleep(0)
     await response.write_eof()
@@ -85,7 +84,7 @@ def gzip_stream(pieces: Iterable[Deflated]) -> Iterator[bytes]:
     yield _LAST_BLOCK + crc.to_bytes(4, "little") + (size % 2**32).to_bytes(4, "little")
 
 
-def _negotiate(request: web.Request) -> tuple[Encoder, str]:
+def _negotiate(request: web.Request) -> tuple[Callable[[Collector], bytes], str]:
     try:
         return choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
     except (TypeError, ValueError):

@@ -1,11 +1,9 @@
 """Multi-target scraping: Prometheus finds devices at /discover and scrapes each at /probe."""
 
-from __future__ import annotations
-
 import asyncio
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -16,9 +14,9 @@ from aiohttp import web
 from exporter.clock.host import HostClock
 from exporter.devices.device import Device
 from exporter.fleet.registry import Fleet
-from exporter.metrics.exposition import Form, T, device_pieces
+from exporter.metrics.exposition import device_pieces
 from exporter.polling.poller import Poller
-from exporter.web.metrics_endpoint import Encoder, Pieces
+from exporter.web.metrics_endpoint import Pieces
 
 SCRAPE_TIMEOUT_HEADER: Final = "X-Prometheus-Scrape-Timeout-Seconds"
 RESERVE_SECONDS: Final = 0.5
@@ -30,14 +28,15 @@ def target_groups(devices: Sequence[Device]) -> list[dict[str, Any]]:
 
     A target is the device's address, or its name if several devices share the address.
     """
-    addresses = Counter(device.target.address for device in devices)
-    return [_group(device, shared=addresses[device.target.address] > 1) for device in devices]
-
-
-def _group(device: Device, *, shared: bool) -> dict[str, Any]:
-    target = device.target
-    address = target.name if shared else target.address
-    return {"targets": [address], "labels": {**target.labels, "device": target.name}}
+    targets = [device.target for device in devices]
+    uses = Counter(target.address for target in targets)
+    return [
+        {
+            "targets": [target.address if uses[target.address] == 1 else target.name],
+            "labels": {**target.labels, "device": target.name},
+        }
+        for target in targets
+    ]
 
 
 async def probe_device(
@@ -53,14 +52,10 @@ async def probe_device(
     device = fleet.find(targets[0])
     if device is None:
         raise web.HTTPNotFound(text="No device with this name or address is configured.\n")
-    if not _is_fresh(device, host):
-        device = await _poll(device, poller, _poll_timeout_seconds(request, device))
-    return partial(_pieces, device, host)
-
-
-def _is_fresh(device: Device, host: HostClock) -> bool:
     last = device.state.last_poll_unix
-    return last is not None and host.now().unix_seconds - last < device.target.interval_seconds
+    if last is None or host.now().unix_seconds - last >= device.target.interval_seconds:
+        device = await _poll(device, poller, _poll_timeout_seconds(request, device))
+    return partial(device_pieces, device, host.now())
 
 
 def _poll_timeout_seconds(request: web.Request, device: Device) -> float:
@@ -82,11 +77,3 @@ async def _poll(device: Device, poller: Poller, timeout_seconds: float) -> Devic
     except TimeoutError:
         return replace(device, state=device.state.as_unanswered())
     return device
-
-
-def _pieces(
-    device: Device, host: HostClock, _encode: Encoder, *, openmetrics: bool, form: Form[T]
-) -> Iterator[T]:
-    yield from device_pieces(device, host.now(), openmetrics=openmetrics, form=form)
-    if openmetrics:
-        yield form(b"# EOF\n")

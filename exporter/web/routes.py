@@ -1,10 +1,7 @@
 """The HTTP routes. They read the state of the fleet and change nothing but the config (reload)."""
 
-from __future__ import annotations
-
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,10 +13,10 @@ from exporter.clock.host import HostClock
 from exporter.config import dump_redacted
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
-from exporter.metrics.exposition import Exposition, Form, T
+from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
-from exporter.web.metrics_endpoint import Encoder, stream_series
-from exporter.web.pages.assets import render_problem, serve_asset
+from exporter.web.metrics_endpoint import stream_series
+from exporter.web.pages.assets import render, serve_asset
 from exporter.web.pages.device_page import render_device
 from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery
@@ -100,13 +97,9 @@ async def _reload(request: web.Request) -> web.Response:
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:
-    return await stream_series(request, partial(_pieces, request.app[STATE]))
-
-
-def _pieces(state: WebState, encode: Encoder, *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
-    yield from state.exposition.pieces(state.host.now(), openmetrics=openmetrics, form=form)
-    # Last, because it ends with OpenMetrics' `# EOF`.
-    yield form(encode(state.own_series))
+    state = request.app[STATE]
+    pieces = partial(state.exposition.pieces, state.host.now())
+    return await stream_series(request, pieces, state.own_series)
 
 
 async def _probe(request: web.Request) -> web.StreamResponse:
@@ -134,7 +127,7 @@ async def _status_page(request: web.Request) -> web.Response:
     try:
         query = FleetQuery.parse(request.query)
     except BadQuery as problem:
-        return _html(render_problem("Invalid request", str(problem)), 400)
+        return _html(render("problem.html", title="Invalid request", problem=str(problem)), 400)
     now = state.host.now()
     return _html(await render_fleet(state.fleet, query, now, state.telemetry_path))
 
@@ -145,7 +138,7 @@ async def _device_page(request: web.Request) -> web.Response:
     name = request.match_info.get("name", request.query.get("name", ""))
     if name not in state.fleet:
         problem = f"No device is named {name}. It may have been removed from the config."
-        return _html(render_problem("Device not found", problem), 404)
+        return _html(render("problem.html", title="Device not found", problem=problem), 404)
     return _html(render_device(state.fleet[name], state.host.now()))
 
 

@@ -9,8 +9,7 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.process_collector import ProcessCollector
 
-from exporter.metrics.exporter import ExporterMetrics
-from exporter.metrics.process import register_process_collector
+from exporter.metrics.exporter import ExporterMetrics, register_process_collector
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 NAME = "axis_ntp_exporter_poll_latency_seconds"

@@ -3,7 +3,6 @@
 import gzip
 import zlib
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 from aiohttp import web
@@ -18,8 +17,8 @@ from tests.support.turns import counting_turns
 PIECES = 10
 
 
-def pieces(encode: Any, *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
-    del encode, openmetrics
+def pieces(*, openmetrics: bool, form: Form[T]) -> Iterator[T]:
+    del openmetrics
     yield from [form(b"piece\n")] * PIECES
 
 

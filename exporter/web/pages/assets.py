@@ -1,7 +1,5 @@
 """Page templates, the static files that pages load, and the URLs that pages link to."""
 
-from __future__ import annotations
-
 import hashlib
 from importlib.resources import files
 from typing import Final
@@ -11,7 +9,9 @@ from aiohttp import hdrs, web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
-from exporter.web.pages.format import format_count, format_time
+from exporter.system.text import format_offset
+from exporter.web.pages.chart import format_result
+from exporter.web.pages.format import format_ago, format_count, format_elapsed, format_time
 
 _CONTENT_TYPES: Final = {
     "status.css": "text/css",
@@ -66,14 +66,16 @@ _TEMPLATES: Final = Environment(
     lstrip_blocks=True,
 )
 _TEMPLATES.globals |= {"asset_url": asset_url, "device_url": device_url, "version": __version__}
-_TEMPLATES.filters |= {"count": format_count, "utc": format_time}
+_TEMPLATES.filters |= {
+    "ago": format_ago,
+    "count": format_count,
+    "elapsed": format_elapsed,
+    "offset": format_offset,
+    "result": format_result,
+    "utc": format_time,
+}
 
 
 def render(template: str, **values: object) -> str:
     """Return the page that a template makes from these values."""
     return _TEMPLATES.get_template(template).render(values)
-
-
-def render_problem(title: str, problem: str) -> str:
-    """Return an error page with a link back to the fleet."""
-    return render("problem.html", title=title, problem=problem)

@@ -4,8 +4,6 @@ Sizes are in units of the SVG's view box. The SVG is stretched to the page's wid
 text.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final

@@ -1,14 +1,10 @@
 """The page of one device: its state and what to do, all that is known of it, its last polls."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from exporter.clock.host import HostTime
 from exporter.devices.device import Device
 from exporter.devices.health import diagnose
-from exporter.devices.history import Poll
 from exporter.devices.state import DeviceState
 from exporter.system.text import format_clock, format_duration, format_offset
 from exporter.vapix.ntp_info import NtpSettings
@@ -28,18 +24,6 @@ Fact = tuple[str, str]
 _YES_NO = {True: "yes", False: "no", None: ""}
 
 
-@dataclass(frozen=True, slots=True)
-class PollRow:
-    """A row of the table of polls."""
-
-    ended_unix: int
-    ago: str
-    elapsed: str
-    result: str
-    failed: bool
-    offset: str
-
-
 def render_device(device: Device, now: HostTime) -> str:
     """Return the page of a device."""
     state = device.state
@@ -56,7 +40,7 @@ def render_device(device: Device, now: HostTime) -> str:
         clock=list(clock_facts(state, now)),
         client=list(client_facts(state)),
         chart=chart.draw(polls),
-        polls=[_poll_row(poll, now) for poll in reversed(polls)],
+        polls=polls[::-1],
         probe_url=probe_url(device.target.name),
         now_unix=now.unix_seconds,
     )
@@ -120,14 +104,3 @@ def _since(unix_seconds: float | None, now: HostTime) -> str:
 
 def _until(unix_seconds: float | None, now: HostTime) -> str:
     return "" if unix_seconds is None else format_ahead(unix_seconds - now.unix_seconds)
-
-
-def _poll_row(poll: Poll, now: HostTime) -> PollRow:
-    return PollRow(
-        poll.ended_unix,
-        format_ago(now.unix_seconds - poll.ended_unix),
-        format_elapsed(poll.duration_seconds),
-        chart.format_result(poll),
-        poll.reason is not None,
-        format_offset(poll.clock_offset_seconds),
-    )

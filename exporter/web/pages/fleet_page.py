@@ -1,7 +1,5 @@
 """The fleet page: all devices counted, filtered and sorted, and one page of them rendered."""
 
-from __future__ import annotations
-
 import asyncio
 import re
 from collections import Counter
@@ -18,13 +16,7 @@ from exporter.devices.state import DeviceState
 from exporter.system.text import format_clock, format_offset
 from exporter.web.pages.assets import render
 from exporter.web.pages.fleet_query import FleetQuery
-from exporter.web.pages.format import (
-    LEVELS,
-    Level,
-    describe_state,
-    format_ago,
-    level_of,
-)
+from exporter.web.pages.format import LEVELS, Level, describe_state, format_ago, level_of
 
 ROWS_PER_PAGE: Final = 100
 DEVICES_PER_STEP: Final = 250

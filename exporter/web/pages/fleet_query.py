@@ -1,7 +1,5 @@
 """The parameters of the fleet page's URL: filter, sort order, page. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Final, Self
@@ -83,15 +81,15 @@ class FleetQuery:
         query = urlencode({name: value for name, value in parameters.items() if value})
         return f"/?{query}" if query else "/"
 
-    def sorted_by(self, sort: str) -> FleetQuery:
+    def sorted_by(self, sort: str) -> Self:
         """Return this query sorted by another column, or reversed if it is this one."""
         return replace(self, sort=sort, reverse=sort == self.sort and not self.reverse, page=1)
 
-    def of_state(self, state: Level | None) -> FleetQuery:
+    def of_state(self, state: Level | None) -> Self:
         """Return this query for devices of one level, or of all."""
         return replace(self, state=state, page=1)
 
-    def at_page(self, page: int) -> FleetQuery:
+    def at_page(self, page: int) -> Self:
         """Return this query for another page."""
         return replace(self, page=page)
 

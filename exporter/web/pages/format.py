@@ -1,7 +1,5 @@
 """Numbers, times and states as text for people. Pure."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Sequence
 from typing import Final, Literal

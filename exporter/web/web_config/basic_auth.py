@@ -1,10 +1,7 @@
 """Basic authentication (RFC 7617) with bcrypt hashes, for every path but the health checks."""
 
-from __future__ import annotations
-
 import asyncio
 import base64
-import binascii
 import hashlib
 import secrets
 from collections import Counter
@@ -28,7 +25,6 @@ _MAX_PASSWORD_BYTES: Final = 72
 """bcrypt uses no more than these; its Python binding rejects longer passwords."""
 
 _CHALLENGE: Final = 'Basic realm="axis-ntp-exporter", charset="UTF-8"'
-_RETRY_AFTER_SECONDS: Final = 1
 _DIGEST_OF_NOTHING: Final = b"." * 31
 
 
@@ -91,15 +87,12 @@ class Users:
         """Return whether name and password belong to a user. Raises `TooManyChecks`."""
         password = password[:_MAX_PASSWORD_BYTES]
         attempt = hashlib.blake2b(name + b":" + password, key=self._key).digest()
-        if (result := self._results.get(attempt)) is not None:
-            return result
-        async with self._queue.turn(address):
-            # The same password may have been checked while this request was waiting.
-            if (result := self._results.get(attempt)) is not None:
-                return result
-            result = await self._check(name, password)
-            self._remember(attempt, admitted=result)
-        return result
+        if attempt not in self._results:
+            async with self._queue.turn(address):
+                # The same password may have been checked while this request was waiting.
+                if attempt not in self._results:
+                    self._remember(attempt, admitted=await self._check(name, password))
+        return self._results[attempt]
 
     async def _check(self, name: bytes, password: bytes) -> bool:
         """Check a password; for an unknown name this takes as long and returns `False`."""
@@ -152,7 +145,7 @@ async def _refuse(request: web.Request, users: Users) -> web.Response | None:
         if credentials and await users.admit(*credentials, address=request.remote or ""):
             return None
     except TooManyChecks:
-        headers = {hdrs.RETRY_AFTER: str(_RETRY_AFTER_SECONDS)}
+        headers = {hdrs.RETRY_AFTER: "1"}  # seconds
         return web.Response(status=429, text="Too Many Requests\n", headers=headers)
     headers = {hdrs.WWW_AUTHENTICATE: _CHALLENGE}
     return web.Response(status=401, text="Unauthorized\n", headers=headers)
@@ -165,7 +158,7 @@ def parse_basic(header: str) -> tuple[bytes, bytes] | None:
         return None
     try:
         decoded = base64.b64decode(encoded.strip(" "), validate=True)
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
     name, colon, password = decoded.partition(b":")
     return (name, password) if colon else None

@@ -1,7 +1,5 @@
 """What a TLS handshake does with a client's certificate: alerts, and the names that are allowed."""
 
-from __future__ import annotations
-
 import ipaddress
 import ssl
 from collections.abc import Iterable

@@ -1,11 +1,11 @@
 """The web-config of a running server: reloaded when it, or a file that it names, changes."""
 
-from __future__ import annotations
-
 import asyncio
+import ssl
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Self
+from weakref import WeakSet
 
 import structlog
 from aiohttp import hdrs, web
@@ -13,7 +13,6 @@ from aiohttp import hdrs, web
 from exporter.config.errors import ConfigError
 from exporter.system.files import Digests, digests
 from exporter.web.web_config.basic_auth import CheckQueue, Users, require_password
-from exporter.web.web_config.reloadable_tls import ReloadableTls
 from exporter.web.web_config.schema import WebConfig, files_named_in, load_web_config
 from exporter.web.web_config.tls import TlsServerConfig
 
@@ -155,3 +154,47 @@ def _removed_client_rules(old: TlsServerConfig, new: TlsServerConfig) -> Iterato
     for key in ("client_ca_file", "client_allowed_sans"):
         if getattr(old, key) is not None and getattr(new, key) is None:
             yield f"tls_server_config.{key}: is missing; restart the exporter to remove it"
+
+
+class ReloadableTls(ssl.SSLContext):
+    """The context that a server listens with; each new connection uses the current one behind it.
+
+    The event loops, uvloop's and Python's, call `wrap_bio` for every connection that they accept.
+    This way all settings can change. `sni_callback` could not do that: client verification and
+    TLS versions are fixed before it is called.
+    """
+
+    def __new__(cls, _first: TlsServerConfig) -> Self:
+        """Create the context; `SSLContext` takes its protocol here and not in `__init__`."""
+        return super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+
+    def __init__(self, first: TlsServerConfig) -> None:
+        self._current = first
+        # The contexts that verify clients as the current one does.
+        self._same_client_rules = WeakSet([first.context])
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:  # noqa: ANN401 - passed on
+        """Start a connection's TLS with the current context."""
+        return self._current.context.wrap_bio(*args, **kwargs)
+
+    def replace(self, new: TlsServerConfig) -> None:
+        """Use other settings for all new connections."""
+        if new.client_rules != self._current.client_rules:
+            self._same_client_rules.clear()
+        self._current = new
+        self._same_client_rules.add(new.context)
+
+    def is_outdated(self, transport: asyncio.BaseTransport | None) -> bool:
+        """Return whether a connection was made before the last `replace`."""
+        context = _context_of(transport)
+        return context is not None and context is not self._current.context
+
+    def has_outdated_client(self, transport: asyncio.BaseTransport | None) -> bool:
+        """Return whether a connection's client was verified by other rules than the current."""
+        context = _context_of(transport)
+        return context is not None and context not in self._same_client_rules
+
+
+def _context_of(transport: asyncio.BaseTransport | None) -> ssl.SSLContext | None:
+    connection = None if transport is None else transport.get_extra_info("ssl_object")
+    return None if connection is None else connection.context

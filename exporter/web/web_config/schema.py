@@ -1,7 +1,5 @@
 """The keys of a web-config file, and how it is loaded: TLS, headers and users."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated, Final, Literal

@@ -1,7 +1,5 @@
 """`tls_server_config` of the web-config: our certificate, TLS versions, client verification."""
 
-from __future__ import annotations
-
 import re
 import ssl
 from functools import partial
