@@ -1,7 +1,5 @@
 """The composition root: creates the parts of the daemon, connects, starts and stops them."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The errors of a config file, each with the path of its key."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final

@@ -3,8 +3,6 @@
 Files are read where clients are made. `file_problems` explains why that failed.
 """
 
-from __future__ import annotations
-
 import ssl
 from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Loads a config file as a `Config`, or raises all of its errors, each with its path."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final

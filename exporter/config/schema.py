@@ -3,8 +3,6 @@
 Validation opens no file: `exporter.config.files` reads the files that a config names.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
@@ -180,7 +178,7 @@ class Expect(Section):
         """Returns the settings that are expected, by their keys."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
-    def laid_over(self, under: Expect) -> Expect:
+    def laid_over(self, under: "Expect") -> "Expect":
         """Returns these settings, and those of `under` for keys unset here.
 
         The result may have a `problem`.

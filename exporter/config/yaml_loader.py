@@ -5,8 +5,6 @@ schema converts it. A key without a value (`key:`, `~`,
 `null`) counts as absent.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple

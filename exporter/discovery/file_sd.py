@@ -1,7 +1,5 @@
 """File discovery: find files by pattern and read their target groups."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator

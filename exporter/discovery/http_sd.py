@@ -1,7 +1,5 @@
 """HTTP discovery: get target groups as JSON from a server."""
 
-from __future__ import annotations
-
 import asyncio
 from http import HTTPStatus
 from itertools import pairwise

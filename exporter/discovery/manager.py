@@ -1,7 +1,5 @@
 """Refresh the sources of targets periodically, and hand over the devices that are accepted."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Makes the clients of a module's devices, which share one account and one TLS context."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

@@ -3,8 +3,6 @@
 A device that stays the same is not touched: it keeps its state, connection, nonce and schedule.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 

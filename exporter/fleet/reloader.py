@@ -1,7 +1,5 @@
 """Apply the desired state: at the start, on a config reload, a changed file, or discovery."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress

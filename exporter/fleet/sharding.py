@@ -1,7 +1,5 @@
 """Sharding: several exporters divide the devices of one config."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final

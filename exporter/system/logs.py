@@ -1,7 +1,5 @@
 """Logging: one format for our events (structlog) and those of libraries (`logging`)."""
 
-from __future__ import annotations
-
 import logging
 import sys
 from typing import Any, Final, Literal, TextIO

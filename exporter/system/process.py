@@ -5,8 +5,6 @@ poll's CPU, and now and then walks through the state of all devices at once. Pol
 reference cycles, so it runs rarely here.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import resource

@@ -1,13 +1,11 @@
 """Signals from the operator: stop (SIGTERM, SIGINT) and reload (SIGHUP)."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -29,9 +27,9 @@ class StopEvents:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     abandon: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def without_delay(self) -> StopEvents:
+    def without_delay(self) -> Self:
         """Return events whose `stop` also abandons work in progress, for work that only reads."""
-        return StopEvents(self.stop, abandon=self.stop)
+        return replace(self, abandon=self.stop)
 
 
 @contextmanager

@@ -3,8 +3,6 @@
 systemd names a socket in `NOTIFY_SOCKET`; without it nothing is sent.
 """
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import time

@@ -3,8 +3,6 @@
 Nothing here interprets markup: texts from devices and configs are escaped by the callers.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import termios
@@ -80,13 +78,13 @@ def _as_lines(table: Table) -> Iterator[Line]:
         yield Span(f"  {name:<{NAME_WIDTH}}  "), span
 
 
-def _console(stream: TextIO) -> Console:
+def _console(stream: TextIO) -> "Console":
     from rich.console import Console  # noqa: PLC0415 - needed at a terminal only
 
     return Console(file=stream, force_terminal=True, highlight=False)
 
 
-def _text(*spans: Span) -> Text:
+def _text(*spans: Span) -> "Text":
     from rich.text import Text  # noqa: PLC0415 - needed at a terminal only
 
     return Text.assemble(*((span.text, span.style) for span in spans))

@@ -1,7 +1,5 @@
 """Short texts: durations, offsets, counts, and foreign strings made safe to print. Pure."""
 
-from __future__ import annotations
-
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -96,7 +94,7 @@ def format_magnitude(seconds: float) -> str:
     return f"{size / _DAY:,.1f} days" if size >= _DAY else f"{size / _HOUR:.1f} h"
 
 
-def format_clock(offset: Offset | None) -> str:
+def format_clock(offset: "Offset | None") -> str:
     """Format a measured offset with its uncertainty: `-1.800 s ± 300.0 µs`, empty for `None`."""
     if offset is None:
         return ""
