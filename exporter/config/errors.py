@@ -84,15 +84,11 @@ def _message(error: ErrorDetails, known_keys: Sequence[str]) -> str:
     if kind == "value_error":
         return str(error["ctx"]["error"])
     if kind == "extra_forbidden":
-        return f"unknown key{_suggestion(str(error['loc'][-1]), known_keys)}"
+        close = difflib.get_close_matches(str(error["loc"][-1]), known_keys, n=1)
+        return f"unknown key (did you mean {close[0]}?)" if close else "unknown key"
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
         return f"must be {'one of ' if ' or ' in expected else ''}{expected}"
     if (bound := _BOUNDS.get(kind)) is not None:
         return bound.format(**error["ctx"])
     return _WRONG_TYPE.get(kind, error["msg"])
-
-
-def _suggestion(key: str, known_keys: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key, known_keys, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""

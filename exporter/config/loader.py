@@ -5,40 +5,21 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from exporter.config.errors import ConfigError, Problem, as_lines, keys_of, validation_problems
 from exporter.config.files import check_files
 from exporter.config.schema import (
     DEFAULT_MODULE,
+    SECTIONS,
     AuthConfig,
     Config,
-    DeviceConfig,
-    Expect,
-    FileSdConfig,
-    GlobalConfig,
-    HttpSdConfig,
     ModuleConfig,
-    Servers,
     TlsConfig,
 )
 from exporter.config.yaml_loader import Tree, YamlError, expand_variables, parse_yaml
 
-_SECTIONS: Final[tuple[type[BaseModel], ...]] = (
-    Config,
-    GlobalConfig,
-    ModuleConfig,
-    AuthConfig,
-    TlsConfig,
-    DeviceConfig,
-    Expect,
-    Servers,
-    FileSdConfig,
-    HttpSdConfig,
-)
-KNOWN_KEYS: Final = keys_of(_SECTIONS)
-
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+KNOWN_KEYS: Final = keys_of(SECTIONS)
 
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:
@@ -140,5 +121,6 @@ def _files_in(section: Tree, directory: Path) -> dict[str, Any]:
 def dump_redacted(config: Config) -> str:
     """Returns the config as YAML, with its defaults and with `<secret>` for secrets."""
     document = config.model_dump(mode="json", by_alias=True, exclude_none=True)
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True)
     return text

@@ -7,14 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from annotated_types import Ge, Le, Len, MaxLen
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from exporter.config.types import (
     Address,
@@ -276,3 +269,7 @@ class Config(Section):
         """Returns the expected settings: the device's `expect` laid over its module's."""
         under = self.module(device.module).expect
         return device.expect.laid_over(under) if device.expect.named() else under
+
+
+SECTIONS: Final = tuple(Section.__subclasses__())
+"""Every section of a config. Those of web-configs and target lists are defined later."""

@@ -1,8 +1,7 @@
 """Reads a YAML document as a tree of mappings, lists and strings.
 
 Every scalar stays a string, exactly as written, such as a label `0123` or a password `1e5`: the
-schema converts it. A key without a value (`key:`, `~`,
-`null`) counts as absent.
+schema converts it. A key without a value (`key:`, `~`, `null`) counts as absent.
 """
 
 import re
@@ -184,8 +183,7 @@ class _Composer:
 
     def _text(self, event: yaml.ScalarEvent) -> str | None:
         value: str = event.value
-        is_quoted = not event.implicit[0]
-        if is_quoted:
+        if not event.implicit[0]:  # quoted
             return value
         if value in _NULLS:
             return None

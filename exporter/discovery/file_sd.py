@@ -9,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Final, Generic, TypeVar
 
-from exporter.config import FileSdConfig
+from exporter.config.schema import FileSdConfig
 from exporter.discovery.target_groups import (
     MAX_DOCUMENT_BYTES,
     RefreshFailed,

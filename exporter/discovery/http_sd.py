@@ -7,7 +7,7 @@ from typing import Final
 
 import aiohttp
 
-from exporter.config import HttpSdConfig
+from exporter.config.schema import HttpSdConfig
 from exporter.config.types import redact_url
 from exporter.discovery.target_groups import (
     MAX_DOCUMENT_BYTES,

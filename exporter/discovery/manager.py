@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from exporter.config import Config, DeviceConfig, FileSdConfig, HttpSdConfig
+from exporter.config.schema import Config, DeviceConfig, FileSdConfig, HttpSdConfig
 from exporter.discovery.file_sd import FileSD
 from exporter.discovery.http_sd import HTTPSD
 from exporter.discovery.target_groups import (

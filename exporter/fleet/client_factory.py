@@ -5,9 +5,9 @@ from typing import NamedTuple
 
 from yarl import URL
 
-from exporter.config import AuthConfig, ConfigError, ModuleConfig, TlsConfig
-from exporter.config.errors import as_lines
+from exporter.config.errors import ConfigError, as_lines
 from exporter.config.files import file_problems, read_credentials
+from exporter.config.schema import AuthConfig, ModuleConfig, TlsConfig
 from exporter.system.addresses import split_address
 from exporter.system.files import digest
 from exporter.vapix import ntp
