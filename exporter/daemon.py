@@ -2,9 +2,8 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -32,8 +31,7 @@ SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class AutoReload:
+class AutoReload(NamedTuple):
     """The config file to watch, how often, and its digest from before it was loaded."""
 
     file: Path
@@ -41,8 +39,7 @@ class AutoReload:
     loaded: Digests
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings of the command line. `load` reads the config and raises `ConfigError`."""
 
     web: WebSettings

@@ -57,18 +57,16 @@ def _start_thread(call: Callable[[], T]) -> Future[T]:
     future: Future[T] = Future()
     # Marks the future as running, so that cancelling the waiting task does not cancel it.
     future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting task
+            future.set_exception(error)
+
     # Not `asyncio.to_thread`: the process waits for those threads when it ends.
-    Thread(target=_run, args=(future, call), daemon=True, name="discovery").start()
+    Thread(target=run, daemon=True, name="discovery").start()
     return future
-
-
-def _run(future: Future[T], call: Callable[[], T]) -> None:
-    try:
-        result = call()
-    except BaseException as error:  # noqa: BLE001 - raised again in the waiting task
-        future.set_exception(error)
-    else:
-        future.set_result(result)
 
 
 class FileSD:

@@ -165,7 +165,7 @@ class ConfigReloader:
         factories = await asyncio.to_thread(
             build_client_factories, config.modules, self._state.factories
         )
-        return DesiredState(config, factories, self._discovery.accepted_devices(config))
+        return DesiredState(config, factories, self._discovery.accept(config).devices)
 
     async def _refused_config_is_valid_now(self) -> bool:
         """Whether a refused config would be accepted now, as a file that it names exists now.

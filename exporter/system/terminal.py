@@ -8,7 +8,6 @@ import sys
 import termios
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
 from exporter.system.signals import run_unless
@@ -20,8 +19,7 @@ if TYPE_CHECKING:
 Advance = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Part of a line, in one of rich's styles; `""` is plain."""
 
     text: str

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from exporter.clock.offset import Offset
 
+_HOUR: Final = 3_600
+_DAY: Final = 86_400
 _UNIT_SECONDS: Final = {
-    "y": 365 * 86_400,
-    "w": 7 * 86_400,
-    "d": 86_400,
-    "h": 3_600,
+    "y": 365 * _DAY,
+    "w": 7 * _DAY,
+    "d": _DAY,
+    "h": _HOUR,
     "m": 60,
     "s": 1,
     "ms": 0.001,
@@ -18,8 +20,6 @@ _UNIT_SECONDS: Final = {
 _DURATION: Final = re.compile(
     "".join(rf"(?:(\d{{1,12}}){unit})?" for unit in _UNIT_SECONDS), re.ASCII
 )
-_HOUR: Final = 3600
-_DAY: Final = 86_400
 _MOST_DIGITS: Final = 20
 """Enough for 64 bits; `int` refuses very long texts with an error of its own."""
 
