@@ -14,7 +14,6 @@ _Location = tuple[int | str, ...]
 
 _WRONG_TYPE: Final = {
     "model_type": "must be a mapping",
-    "model_attributes_type": "must be a mapping",
     "dict_type": "must be a mapping",
     "list_type": "must be a list",
     "tuple_type": "must be a list",

@@ -83,11 +83,8 @@ def _cross_problems(tree: dict[str, Any]) -> Iterator[Problem]:
         if isinstance(module, str) and module not in known_modules:
             yield f"devices[{index}].module", f"there is no module {module!r}"
         if isinstance(name, str) and first.setdefault(name, index) != index:
-            key = "name" if "name" in device else "address"
-            yield (
-                f"devices[{index}].{key}",
-                f"{name!r} is already the name of devices[{first[name]}]",
-            )
+            path = f"devices[{index}].{'name' if 'name' in device else 'address'}"
+            yield path, f"{name!r} is already the name of devices[{first[name]}]"
 
 
 def _overlay_problems(config: Config) -> Iterator[Problem]:

@@ -50,11 +50,7 @@ class NullIsUnset(Section):
     def _without_nulls(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file has
         if not isinstance(value, dict):
             return value
-        return {
-            key: setting
-            for key, setting in value.items()
-            if setting is not None or key in cls.null_counts
-        }
+        return {k: v for k, v in value.items() if v is not None or k in cls.null_counts}
 
 
 class GlobalConfig(Section):
@@ -172,10 +168,7 @@ class Expect(Section):
         return {name: getattr(self, name) for name in self.model_fields_set}
 
     def laid_over(self, under: "Expect") -> "Expect":
-        """Returns these settings, and those of `under` for keys unset here.
-
-        The result may have a `problem`.
-        """
+        """Returns these settings, else those of `under`. The result may have a `problem`."""
         return Expect.model_construct(**(under.named() | self.named()))
 
 
@@ -259,10 +252,7 @@ class Config(Section):
         return tuple(file for module in self.modules.values() for file in module.files.values())
 
     def module(self, name: str) -> ModuleConfig:
-        """Returns the module called `name`; `default` always exists.
-
-        Raises `KeyError` for a name that is not configured.
-        """
+        """Returns the module called `name`; `default` always exists. Raises `KeyError`."""
         return self.modules[name]
 
     def expect(self, device: DeviceConfig) -> Expect:

@@ -45,10 +45,7 @@ class Boolean(str):
 
 
 class YamlError(ValueError):
-    """A document that is not YAML, or that uses more of YAML than a config may.
-
-    `str()` says where and what, and quotes no value.
-    """
+    """Not YAML, or more of YAML than a config may use; `str()` says where, and quotes no value."""
 
     def __init__(self, problem: str, mark: _Mark | None = None) -> None:
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""

@@ -21,9 +21,6 @@ from exporter.system.files import open_regular
 
 READ_TIMEOUT_SECONDS: Final = 30.0
 
-_JSON_SUFFIXES: Final = (".json", ".JSON")
-_MISSING: Final = (FileNotFoundError, NotADirectoryError)
-
 T = TypeVar("T")
 
 
@@ -40,10 +37,7 @@ class HungCallGuard(Generic[T]):
         self._running: Future[T] | None = None
 
     async def result(self) -> T:
-        """Return the result of the call that still hangs, or of a new one.
-
-        Raises `TimeoutError`, and whatever the call raises.
-        """
+        """Return the result of the call that still hangs or a new one. Raises `TimeoutError`."""
         running = self._running = self._running or _start_thread(self._call)
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -80,7 +74,9 @@ class FileSD:
         self.configured_sources = tuple(map(_source, config.files))
         self._patterns = config.files
         self._timeout_seconds = timeout_seconds
-        self._guard = HungCallGuard(self._read_all, timeout_seconds)
+        self._guard = HungCallGuard(
+            lambda: [_read_source(file) for file in find_files(config.files)], timeout_seconds
+        )
 
     def covers(self, source: Source) -> bool:
         """Whether a pattern matches this file."""
@@ -100,9 +96,6 @@ class FileSD:
         except OSError as error:
             raise RefreshFailed(f"{error.filename}: {error.strerror}") from None
 
-    def _read_all(self) -> list[RefreshResult]:
-        return [_read_source(file) for file in find_files(self._patterns)]
-
 
 def _source(file: Path) -> Source:
     # A file name may be any bytes, but the label of a metric is UTF-8.
@@ -111,17 +104,14 @@ def _source(file: Path) -> Source:
 
 def _read_source(file: Path) -> RefreshResult:
     try:
-        targets = read_groups(read_text(file), is_json=file.suffix in _JSON_SUFFIXES)
+        targets = read_groups(read_text(file), is_json=file.suffix in (".json", ".JSON"))
     except ValueError as error:
         return RefreshResult(_source(file), None, (str(error),))
     return RefreshResult(_source(file), *targets)
 
 
 def find_files(patterns: Iterable[Path]) -> list[Path]:
-    """Return the files of all patterns, each once, in order.
-
-    Raises `OSError` if a folder cannot be listed.
-    """
+    """Return the files of all patterns, each once, in order. Raises `OSError`."""
     return list(dict.fromkeys(file for pattern in patterns for file in _files_of(pattern)))
 
 
@@ -139,7 +129,7 @@ def _files_of(pattern: Path) -> Iterator[Path]:
             yield from sorted(f for f in pattern.parent.iterdir() if matches(f, pattern))
         elif pattern.lstat():
             yield pattern
-    except _MISSING:
+    except (FileNotFoundError, NotADirectoryError):
         return  # as in Prometheus: a missing file or folder has no targets
 
 

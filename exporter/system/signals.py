@@ -85,19 +85,16 @@ def _on_signals(numbers: tuple[signal.Signals, ...], call: Callable[[], None]) -
 @contextmanager
 def on_hangup(act: Callable[[], Awaitable[None]]) -> Iterator[None]:
     """Run `act` in the background at each SIGHUP. Drops its exceptions: `act` logs them itself."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def act_once() -> None:
-        await asyncio.gather(act(), return_exceptions=True)
+    running: set[asyncio.Future[Any]] = set()
 
     def hangup() -> None:
-        task = asyncio.create_task(act_once())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        acting = asyncio.gather(act(), return_exceptions=True)
+        running.add(acting)
+        acting.add_done_callback(running.discard)
 
     with _on_signals((signal.SIGHUP,), hangup):
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            for acting in running:
+                acting.cancel()
