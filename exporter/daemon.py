@@ -1,12 +1,9 @@
 """The composition root: creates the parts of the daemon, connects, starts and stops them."""
 
-from __future__ import annotations
-
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import structlog
 
@@ -34,8 +31,7 @@ SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
 _log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class AutoReload:
+class AutoReload(NamedTuple):
     """The config file to watch, how often, and its digest from before it was loaded."""
 
     file: Path
@@ -43,8 +39,7 @@ class AutoReload:
     loaded: Digests
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings of the command line. `load` reads the config and raises `ConfigError`."""
 
     web: WebSettings

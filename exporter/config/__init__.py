@@ -2,27 +2,14 @@
 
 from exporter.config.errors import ConfigError
 from exporter.config.loader import dump_redacted, load_config, parse_config
-from exporter.config.schema import (
-    AuthConfig,
-    Config,
-    DeviceConfig,
-    Expect,
-    FileSdConfig,
-    HttpSdConfig,
-    ModuleConfig,
-    TlsConfig,
-)
+from exporter.config.schema import Config, DeviceConfig, Expect, ModuleConfig
 
 __all__ = [
-    "AuthConfig",
     "Config",
     "ConfigError",
     "DeviceConfig",
     "Expect",
-    "FileSdConfig",
-    "HttpSdConfig",
     "ModuleConfig",
-    "TlsConfig",
     "dump_redacted",
     "load_config",
     "parse_config",

@@ -1,7 +1,5 @@
 """The errors of a config file, each with the path of its key."""
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
@@ -16,7 +14,6 @@ _Location = tuple[int | str, ...]
 
 _WRONG_TYPE: Final = {
     "model_type": "must be a mapping",
-    "model_attributes_type": "must be a mapping",
     "dict_type": "must be a mapping",
     "list_type": "must be a list",
     "tuple_type": "must be a list",
@@ -86,15 +83,11 @@ def _message(error: ErrorDetails, known_keys: Sequence[str]) -> str:
     if kind == "value_error":
         return str(error["ctx"]["error"])
     if kind == "extra_forbidden":
-        return f"unknown key{_suggestion(str(error['loc'][-1]), known_keys)}"
+        close = difflib.get_close_matches(str(error["loc"][-1]), known_keys, n=1)
+        return f"unknown key (did you mean {close[0]}?)" if close else "unknown key"
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
         return f"must be {'one of ' if ' or ' in expected else ''}{expected}"
     if (bound := _BOUNDS.get(kind)) is not None:
         return bound.format(**error["ctx"])
     return _WRONG_TYPE.get(kind, error["msg"])
-
-
-def _suggestion(key: str, known_keys: Sequence[str]) -> str:
-    close = difflib.get_close_matches(key, known_keys, n=1)
-    return f" (did you mean {close[0]}?)" if close else ""

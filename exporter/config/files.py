@@ -3,8 +3,6 @@
 Files are read where clients are made. `file_problems` explains why that failed.
 """
 
-from __future__ import annotations
-
 import ssl
 from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
@@ -19,10 +17,7 @@ from exporter.vapix.tls import TlsSettings, make_ssl_context
 
 
 def read_credentials(auth: AuthConfig) -> DeviceCredentials | None:
-    """Returns the account, with its files as they are now; `None` if none is configured.
-
-    Raises `ValueError` for a file that cannot be used.
-    """
+    """Returns the account, its files read now, or `None` without one. Raises `ValueError`."""
     username = auth.username
     if auth.username_file is not None:
         username = read_username(auth.username_file)

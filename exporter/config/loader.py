@@ -1,46 +1,25 @@
 """Loads a config file as a `Config`, or raises all of its errors, each with its path."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from exporter.config.errors import ConfigError, Problem, as_lines, keys_of, validation_problems
 from exporter.config.files import check_files
 from exporter.config.schema import (
     DEFAULT_MODULE,
+    SECTIONS,
     AuthConfig,
     Config,
-    DeviceConfig,
-    Expect,
-    FileSdConfig,
-    GlobalConfig,
-    HttpSdConfig,
     ModuleConfig,
-    Servers,
     TlsConfig,
 )
 from exporter.config.yaml_loader import Tree, YamlError, expand_variables, parse_yaml
 
-_SECTIONS: Final[tuple[type[BaseModel], ...]] = (
-    Config,
-    GlobalConfig,
-    ModuleConfig,
-    AuthConfig,
-    TlsConfig,
-    DeviceConfig,
-    Expect,
-    Servers,
-    FileSdConfig,
-    HttpSdConfig,
-)
-KNOWN_KEYS: Final = keys_of(_SECTIONS)
-
-_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+KNOWN_KEYS: Final = keys_of(SECTIONS)
 
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:
@@ -104,11 +83,8 @@ def _cross_problems(tree: dict[str, Any]) -> Iterator[Problem]:
         if isinstance(module, str) and module not in known_modules:
             yield f"devices[{index}].module", f"there is no module {module!r}"
         if isinstance(name, str) and first.setdefault(name, index) != index:
-            key = "name" if "name" in device else "address"
-            yield (
-                f"devices[{index}].{key}",
-                f"{name!r} is already the name of devices[{first[name]}]",
-            )
+            path = f"devices[{index}].{'name' if 'name' in device else 'address'}"
+            yield path, f"{name!r} is already the name of devices[{first[name]}]"
 
 
 def _overlay_problems(config: Config) -> Iterator[Problem]:
@@ -142,5 +118,6 @@ def _files_in(section: Tree, directory: Path) -> dict[str, Any]:
 def dump_redacted(config: Config) -> str:
     """Returns the config as YAML, with its defaults and with `<secret>` for secrets."""
     document = config.model_dump(mode="json", by_alias=True, exclude_none=True)
-    text: str = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True)
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True)
     return text

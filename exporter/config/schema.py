@@ -3,20 +3,11 @@
 Validation opens no file: `exporter.config.files` reads the files that a config names.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from annotated_types import Ge, Le, Len, MaxLen
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 from exporter.config.types import (
     Address,
@@ -59,11 +50,7 @@ class NullIsUnset(Section):
     def _without_nulls(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file has
         if not isinstance(value, dict):
             return value
-        return {
-            key: setting
-            for key, setting in value.items()
-            if setting is not None or key in cls.null_counts
-        }
+        return {k: v for k, v in value.items() if v is not None or k in cls.null_counts}
 
 
 class GlobalConfig(Section):
@@ -180,11 +167,8 @@ class Expect(Section):
         """Returns the settings that are expected, by their keys."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
-    def laid_over(self, under: Expect) -> Expect:
-        """Returns these settings, and those of `under` for keys unset here.
-
-        The result may have a `problem`.
-        """
+    def laid_over(self, under: "Expect") -> "Expect":
+        """Returns these settings, else those of `under`. The result may have a `problem`."""
         return Expect.model_construct(**(under.named() | self.named()))
 
 
@@ -268,13 +252,14 @@ class Config(Section):
         return tuple(file for module in self.modules.values() for file in module.files.values())
 
     def module(self, name: str) -> ModuleConfig:
-        """Returns the module called `name`; `default` always exists.
-
-        Raises `KeyError` for a name that is not configured.
-        """
+        """Returns the module called `name`; `default` always exists. Raises `KeyError`."""
         return self.modules[name]
 
     def expect(self, device: DeviceConfig) -> Expect:
         """Returns the expected settings: the device's `expect` laid over its module's."""
         under = self.module(device.module).expect
         return device.expect.laid_over(under) if device.expect.named() else under
+
+
+SECTIONS: Final = tuple(Section.__subclasses__())
+"""Every section of a config. Those of web-configs and target lists are defined later."""

@@ -1,7 +1,5 @@
 """The types of single config values: how each is written, and its errors."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Annotated, Final

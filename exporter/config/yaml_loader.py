@@ -1,11 +1,8 @@
 """Reads a YAML document as a tree of mappings, lists and strings.
 
 Every scalar stays a string, exactly as written, such as a label `0123` or a password `1e5`: the
-schema converts it. A key without a value (`key:`, `~`,
-`null`) counts as absent.
+schema converts it. A key without a value (`key:`, `~`, `null`) counts as absent.
 """
-
-from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -48,10 +45,7 @@ class Boolean(str):
 
 
 class YamlError(ValueError):
-    """A document that is not YAML, or that uses more of YAML than a config may.
-
-    `str()` says where and what, and quotes no value.
-    """
+    """Not YAML, or more of YAML than a config may use; `str()` says where, and quotes no value."""
 
     def __init__(self, problem: str, mark: _Mark | None = None) -> None:
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
@@ -186,8 +180,7 @@ class _Composer:
 
     def _text(self, event: yaml.ScalarEvent) -> str | None:
         value: str = event.value
-        is_quoted = not event.implicit[0]
-        if is_quoted:
+        if not event.implicit[0]:  # quoted
             return value
         if value in _NULLS:
             return None

@@ -1,7 +1,5 @@
 """File discovery: find files by pattern and read their target groups."""
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +9,7 @@ from pathlib import Path
 from threading import Thread
 from typing import Final, Generic, TypeVar
 
-from exporter.config import FileSdConfig
+from exporter.config.schema import FileSdConfig
 from exporter.discovery.target_groups import (
     MAX_DOCUMENT_BYTES,
     RefreshFailed,
@@ -22,9 +20,6 @@ from exporter.discovery.target_groups import (
 from exporter.system.files import open_regular
 
 READ_TIMEOUT_SECONDS: Final = 30.0
-
-_JSON_SUFFIXES: Final = (".json", ".JSON")
-_MISSING: Final = (FileNotFoundError, NotADirectoryError)
 
 T = TypeVar("T")
 
@@ -42,10 +37,7 @@ class HungCallGuard(Generic[T]):
         self._running: Future[T] | None = None
 
     async def result(self) -> T:
-        """Return the result of the call that still hangs, or of a new one.
-
-        Raises `TimeoutError`, and whatever the call raises.
-        """
+        """Return the result of the call that still hangs or a new one. Raises `TimeoutError`."""
         running = self._running = self._running or _start_thread(self._call)
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -59,18 +51,16 @@ def _start_thread(call: Callable[[], T]) -> Future[T]:
     future: Future[T] = Future()
     # Marks the future as running, so that cancelling the waiting task does not cancel it.
     future.set_running_or_notify_cancel()
+
+    def run() -> None:
+        try:
+            future.set_result(call())
+        except BaseException as error:  # noqa: BLE001 - raised again in the waiting task
+            future.set_exception(error)
+
     # Not `asyncio.to_thread`: the process waits for those threads when it ends.
-    Thread(target=_run, args=(future, call), daemon=True, name="discovery").start()
+    Thread(target=run, daemon=True, name="discovery").start()
     return future
-
-
-def _run(future: Future[T], call: Callable[[], T]) -> None:
-    try:
-        result = call()
-    except BaseException as error:  # noqa: BLE001 - raised again in the waiting task
-        future.set_exception(error)
-    else:
-        future.set_result(result)
 
 
 class FileSD:
@@ -84,7 +74,9 @@ class FileSD:
         self.configured_sources = tuple(map(_source, config.files))
         self._patterns = config.files
         self._timeout_seconds = timeout_seconds
-        self._guard = HungCallGuard(self._read_all, timeout_seconds)
+        self._guard = HungCallGuard(
+            lambda: [_read_source(file) for file in find_files(config.files)], timeout_seconds
+        )
 
     def covers(self, source: Source) -> bool:
         """Whether a pattern matches this file."""
@@ -104,9 +96,6 @@ class FileSD:
         except OSError as error:
             raise RefreshFailed(f"{error.filename}: {error.strerror}") from None
 
-    def _read_all(self) -> list[RefreshResult]:
-        return [_read_source(file) for file in find_files(self._patterns)]
-
 
 def _source(file: Path) -> Source:
     # A file name may be any bytes, but the label of a metric is UTF-8.
@@ -115,17 +104,14 @@ def _source(file: Path) -> Source:
 
 def _read_source(file: Path) -> RefreshResult:
     try:
-        targets = read_groups(read_text(file), is_json=file.suffix in _JSON_SUFFIXES)
+        targets = read_groups(read_text(file), is_json=file.suffix in (".json", ".JSON"))
     except ValueError as error:
         return RefreshResult(_source(file), None, (str(error),))
     return RefreshResult(_source(file), *targets)
 
 
 def find_files(patterns: Iterable[Path]) -> list[Path]:
-    """Return the files of all patterns, each once, in order.
-
-    Raises `OSError` if a folder cannot be listed.
-    """
+    """Return the files of all patterns, each once, in order. Raises `OSError`."""
     return list(dict.fromkeys(file for pattern in patterns for file in _files_of(pattern)))
 
 
@@ -143,7 +129,7 @@ def _files_of(pattern: Path) -> Iterator[Path]:
             yield from sorted(f for f in pattern.parent.iterdir() if matches(f, pattern))
         elif pattern.lstat():
             yield pattern
-    except _MISSING:
+    except (FileNotFoundError, NotADirectoryError):
         return  # as in Prometheus: a missing file or folder has no targets
 
 

@@ -1,7 +1,5 @@
 """HTTP discovery: get target groups as JSON from a server."""
 
-from __future__ import annotations
-
 import asyncio
 from http import HTTPStatus
 from itertools import pairwise
@@ -9,7 +7,7 @@ from typing import Final
 
 import aiohttp
 
-from exporter.config import HttpSdConfig
+from exporter.config.schema import HttpSdConfig
 from exporter.config.types import redact_url
 from exporter.discovery.target_groups import (
     MAX_DOCUMENT_BYTES,

@@ -1,14 +1,12 @@
 """Refresh the sources of targets periodically, and hand over the devices that are accepted."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
 
-from exporter.config import Config, DeviceConfig, FileSdConfig, HttpSdConfig
+from exporter.config.schema import Config, DeviceConfig, FileSdConfig, HttpSdConfig
 from exporter.discovery.file_sd import FileSD
 from exporter.discovery.http_sd import HTTPSD
 from exporter.discovery.target_groups import (
@@ -36,6 +34,13 @@ class _Watch:
     has_refreshed: bool = False
     task: asyncio.Task[None] = field(init=False)
 
+    async def refresh(self) -> list[RefreshResult]:
+        """Return what every source lists now, or why it could not be read."""
+        try:
+            return await self.mechanism.refresh()
+        except RefreshFailed as failure:
+            return self.failures(str(failure))
+
     def failures(self, problem: str) -> list[RefreshResult]:
         """Return the result of a refresh in which every source failed."""
         sources = self.found or self.mechanism.configured_sources
@@ -50,9 +55,7 @@ class Discovery:
     """
 
     def __init__(
-        self,
-        metrics: ExporterMetrics,
-        apply_devices: Callable[[Sequence[DeviceConfig]], None],
+        self, metrics: ExporterMetrics, apply_devices: Callable[[Sequence[DeviceConfig]], None]
     ) -> None:
         self._metrics = metrics
         self._apply_devices = apply_devices
@@ -68,9 +71,12 @@ class Discovery:
         self._has_refreshed = self._has_refreshed or all(each.has_refreshed for each in watches)
         return self._has_refreshed
 
-    def accepted_devices(self, config: Config) -> tuple[DeviceConfig, ...]:
-        """Return the devices that `config` accepts of those that its sources listed last."""
-        return self._accept(config).devices
+    def accept(self, config: Config) -> AcceptedTargets:
+        """Return what `config` accepts and refuses of the devices that its sources listed last."""
+        found: dict[Source, tuple[DeviceConfig, ...]] = {}
+        for section in _sections(config):
+            found.update(self._last_found(section))
+        return accept_targets(config, found)
 
     def follow(self, config: Config) -> None:
         """Refresh the sources of `config` from now on. Sources that it keeps keep their devices."""
@@ -104,12 +110,6 @@ class Discovery:
         found = (pair for watch in self._watches.values() for pair in watch.found.items())
         return {source: devices for source, devices in found if mechanism.covers(source)}
 
-    def _accept(self, config: Config) -> AcceptedTargets:
-        found: dict[Source, tuple[DeviceConfig, ...]] = {}
-        for section in _sections(config):
-            found.update(self._last_found(section))
-        return accept_targets(config, found)
-
     async def _refresh_forever(self, watch: _Watch) -> None:
         while True:
             try:
@@ -119,10 +119,7 @@ class Discovery:
             await asyncio.sleep(watch.mechanism.interval_seconds)
 
     async def _refresh(self, watch: _Watch) -> None:
-        try:
-            results = await watch.mechanism.refresh()
-        except RefreshFailed as failure:
-            results = watch.failures(str(failure))
+        results = await watch.refresh()
         self._store(watch, results)
         refused = self._apply()
         for source, _devices, problems in results:
@@ -140,7 +137,7 @@ class Discovery:
 
     def _apply(self) -> Mapping[Source, tuple[str, ...]]:
         """Hand over the accepted devices, and return why targets were refused, by source."""
-        accepted = self._accept(self._config)
+        accepted = self.accept(self._config)
         try:
             self._apply_devices(accepted.devices)
         except TooManyConnections as error:
@@ -178,8 +175,8 @@ class Discovery:
 
 async def discover_once(config: Config) -> tuple[Config, list[str]]:
     """Return the config with the devices of its sources added, and all problems of discovery."""
-    mechanisms = map(_make_mechanism, dict.fromkeys(_sections(config)))
-    refreshes = await asyncio.gather(*map(_refresh_once, mechanisms))
+    watches = [_Watch(_make_mechanism(each), {}) for each in dict.fromkeys(_sections(config))]
+    refreshes = await asyncio.gather(*(watch.refresh() for watch in watches))
     results = [result for each in refreshes for result in each]
     accepted = accept_targets(config, {source: devices or () for source, devices, _ in results})
     problems = [(source, problem) for source, _, problems in results for problem in problems]
@@ -189,14 +186,6 @@ async def discover_once(config: Config) -> tuple[Config, list[str]]:
         config.model_copy(update={"devices": devices}),
         [f"{source.name}: {problem}" for source, problem in problems],
     )
-
-
-async def _refresh_once(mechanism: Mechanism) -> list[RefreshResult]:
-    try:
-        return await mechanism.refresh()
-    except RefreshFailed as failure:
-        problems = (str(failure),)
-        return [RefreshResult(source, None, problems) for source in mechanism.configured_sources]
 
 
 def _sections(config: Config) -> tuple[SdConfig, ...]:

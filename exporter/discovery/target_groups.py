@@ -1,7 +1,5 @@
 """Read Prometheus target groups as devices, and decide which of them are accepted. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Final, NamedTuple
 

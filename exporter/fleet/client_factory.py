@@ -1,15 +1,13 @@
 """Makes the clients of a module's devices, which share one account and one TLS context."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 
 from yarl import URL
 
-from exporter.config import AuthConfig, ConfigError, ModuleConfig, TlsConfig
-from exporter.config.errors import as_lines
+from exporter.config.errors import ConfigError, as_lines
 from exporter.config.files import file_problems, read_credentials
+from exporter.config.schema import AuthConfig, ModuleConfig, TlsConfig
 from exporter.system.addresses import split_address
 from exporter.system.files import digest
 from exporter.vapix import ntp
@@ -30,10 +28,7 @@ class ClientSettings(NamedTuple):
 
 
 def read_client_settings(module: ModuleConfig) -> ClientSettings:
-    """Returns the settings of a module, its files read now.
-
-    Raises `OSError` or `ValueError` for a file that cannot be used.
-    """
+    """Returns the settings of a module, its files read now. Raises `OSError` or `ValueError`."""
     tls = module.tls_config
     files = (tls.ca_file, tls.cert_file, tls.key_file)
     digests = tuple(digest(file) for file in files if file is not None)
@@ -41,10 +36,7 @@ def read_client_settings(module: ModuleConfig) -> ClientSettings:
 
 
 class ClientFactory:
-    """Makes clients with one account and one TLS context.
-
-    Raises `OSError` or `ValueError` for certificates that cannot be used.
-    """
+    """Makes clients with one account and one TLS context. Raises `OSError` or `ValueError`."""
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
@@ -82,7 +74,7 @@ def build_client_factories(
 
     Raises `ConfigError` with every file that cannot be used.
     """
-    factories, problems = _build(modules, existing)
+    factories, problems = rebuild_changed_factories(modules, existing)
     if problems:
         lines = [f"modules.{name}.{line}" for name in problems for line in problems[name]]
         raise ConfigError(lines)
@@ -91,27 +83,18 @@ def build_client_factories(
 
 def rebuild_changed_factories(
     modules: Mapping[str, ModuleConfig], existing: ClientFactories
-) -> tuple[ClientFactories, Mapping[str, str]]:
+) -> tuple[ClientFactories, Mapping[str, tuple[str, ...]]]:
     """Returns factories for the files as they are now, and the problems of files by module.
 
     A module whose files cannot be used keeps its factory; the other modules don't wait for it.
     """
-    factories, problems = _build(modules, existing)
-    return {**existing, **factories}, {name: "; ".join(problems[name]) for name in problems}
-
-
-def _build(
-    modules: Mapping[str, ModuleConfig], existing: ClientFactories
-) -> tuple[dict[str, ClientFactory], dict[str, list[str]]]:
-    factories: dict[str, ClientFactory] = {}
-    problems: dict[str, list[str]] = {}
+    factories = {name: factory for name, factory in existing.items() if name in modules}
+    problems: dict[str, tuple[str, ...]] = {}
     for name, module in modules.items():
         try:
             settings = read_client_settings(module)
-            factory = existing.get(name)
-            if factory is None or factory.settings != settings:
-                factory = ClientFactory(settings)
-            factories[name] = factory
+            if name not in existing or existing[name].settings != settings:
+                factories[name] = ClientFactory(settings)
         except (OSError, ValueError) as error:
-            problems[name] = as_lines(file_problems(module).items()) or [str(error)]
+            problems[name] = tuple(as_lines(file_problems(module).items())) or (str(error),)
     return factories, problems

@@ -3,8 +3,6 @@
 A device that stays the same is not touched: it keeps its state, connection, nonce and schedule.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
@@ -79,12 +77,8 @@ class Reconciler:
         self._exposition = exposition
         self._specs: dict[str, DeviceSpec] = {}
 
-    def set_concurrency(self, polls: int) -> None:
-        """Limit how many polls may be open at once."""
-        self._poller.concurrency = polls
-
-    def update(self, specs: Mapping[str, DeviceSpec]) -> Changes:
-        """Add, remove and change devices until they match `specs`. Raises nothing."""
+    def update(self, specs: Mapping[str, DeviceSpec], concurrency: int) -> Changes:
+        """Make the devices match `specs`, with at most `concurrency` open polls. Raises nothing."""
         before, self._specs = self._specs, dict(specs)
         # A device with another address is another device.
         kept = {
@@ -103,6 +97,7 @@ class Reconciler:
         reconnecting = [name for name in changed if before[name].factory is not specs[name].factory]
         for index, name in enumerate(reconnecting):
             self._replace_client(specs[name], delay_seconds=index / RETRIES_PER_SECOND)
+        self._poller.concurrency = concurrency
         readdressed = len(removed & set(added))
         return Changes(
             len(added) - readdressed, len(removed) - readdressed, len(changed) + readdressed

@@ -1,7 +1,5 @@
 """The registry of the devices that are polled."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 
 from exporter.devices.device import Device

@@ -1,7 +1,5 @@
 """Apply the desired state: at the start, on a config reload, a changed file, or discovery."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -120,16 +118,20 @@ class ConfigReloader:
         Compares the settings of the clients instead of watching the files, so that a change
         between loading and watching is not missed.
         """
-        logged: Mapping[str, str] = {}
+        logged: Mapping[str, tuple[str, ...]] = {}
         while True:
             await asyncio.sleep(MODULE_FILES_INTERVAL_SECONDS)
             problems = await self._rebuild_factories()
-            for module, problem in problems.items() - logged.items():
-                advice = "the previous content stays in use until the file is fixed"
-                _log.warning("config.file_unusable", module=module, error=problem, advice=advice)
+            for module, lines in problems.items() - logged.items():
+                _log.warning(
+                    "config.file_unusable",
+                    module=module,
+                    error="; ".join(lines),
+                    advice="the previous content stays in use until the file is fixed",
+                )
             logged = problems
 
-    async def _rebuild_factories(self) -> Mapping[str, str]:
+    async def _rebuild_factories(self) -> Mapping[str, tuple[str, ...]]:
         """Apply client factories whose files have changed. Returns problems by module."""
         async with self._lock:
             factories, problems = await asyncio.to_thread(
@@ -167,13 +169,10 @@ class ConfigReloader:
         factories = await asyncio.to_thread(
             build_client_factories, config.modules, self._state.factories
         )
-        return DesiredState(config, factories, self._discovery.accepted_devices(config))
+        return DesiredState(config, factories, self._discovery.accept(config).devices)
 
     async def _refused_config_is_valid_now(self) -> bool:
-        """Whether a refused config would be accepted now, as a file that it names exists now.
-
-        Logs nothing: the refusal is logged already.
-        """
+        """Whether a refused config would be accepted now, as a file that it names exists now."""
         if self._refusal is None:
             return False
         try:
@@ -196,8 +195,7 @@ class ConfigReloader:
         """
         specs = self._build_specs(desired)
         self._metrics.devices.set(len(specs))
-        changes = self._reconciler.update(specs)
+        changes = self._reconciler.update(specs, desired.config.global_.concurrency)
         self._state = desired
-        self._reconciler.set_concurrency(desired.config.global_.concurrency)
         self._discovery.follow(desired.config)
         return changes

@@ -1,7 +1,5 @@
 """Sharding: several exporters divide the devices of one config."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -25,8 +23,7 @@ class Shard:
     def owns(self, name: str) -> bool:
         """Whether this instance polls the device. Exactly one instance owns each name.
 
-        The hash is that of Prometheus's `hashmod`, so that relabelling divides devices the same
-        way.
+        The hash is that of Prometheus's `hashmod`, so that relabelling divides devices alike.
         """
         return stable_hash(name) % self.count == self.index
 

@@ -1,7 +1,5 @@
 """Hosts with an optional port: device addresses and listen addresses."""
 
-from __future__ import annotations
-
 import argparse
 import ipaddress
 import re

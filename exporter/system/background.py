@@ -1,7 +1,5 @@
 """Background work that ends with its context."""
 
-from __future__ import annotations
-
 import asyncio
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager

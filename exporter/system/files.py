@@ -1,7 +1,5 @@
 """Read regular files, and detect changes of files by their contents."""
 
-from __future__ import annotations
-
 import asyncio
 import errno
 import hashlib

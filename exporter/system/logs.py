@@ -1,23 +1,14 @@
 """Logging: one format for our events (structlog) and those of libraries (`logging`)."""
 
-from __future__ import annotations
-
 import logging
 import sys
-from typing import Any, Final, Literal, TextIO
+from typing import Any, Literal, TextIO
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 Level = Literal["debug", "info", "warn", "error"]
 Format = Literal["logfmt", "json"]
-
-_LEVELS: Final[dict[Level, int]] = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warn": logging.WARNING,
-    "error": logging.ERROR,
-}
 
 
 def configure_logging(level: Level, style: Format, stream: TextIO | None = None) -> None:
@@ -31,9 +22,10 @@ def configure_logging(level: Level, style: Format, stream: TextIO | None = None)
         # A traceback as text, without local variables: they may contain passwords.
         structlog.processors.format_exc_info,
     ]
+    minimum = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
-        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(minimum),
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
@@ -49,7 +41,7 @@ def configure_logging(level: Level, style: Format, stream: TextIO | None = None)
     )
     root = logging.getLogger()
     root.handlers = [handler]
-    root.setLevel(_LEVELS[level])
+    root.setLevel(minimum)
 
 
 def _renderers(style: Format) -> list[Processor]:

@@ -5,8 +5,6 @@ poll's CPU, and now and then walks through the state of all devices at once. Pol
 reference cycles, so it runs rarely here.
 """
 
-from __future__ import annotations
-
 import gc
 import os
 import resource
@@ -15,9 +13,6 @@ from typing import Final
 
 SPARE_FILES: Final = 128
 """Open files not used for devices: scrapes, name servers, logs, config and password files."""
-
-_GC_THRESHOLDS: Final = (20_000, 20, 100)
-_STREAM_MODES: Final = {"stdin": "r", "stdout": "w", "stderr": "w"}
 
 
 class TooManyConnections(Exception):
@@ -29,7 +24,7 @@ def open_closed_streams() -> None:
 
     Otherwise the next file or socket gets its number, and printed text goes there.
     """
-    for name, mode in _STREAM_MODES.items():
+    for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
         if getattr(sys, name) is None:
             # In the order 0, 1, 2: `open` returns the lowest free number.
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
@@ -54,7 +49,7 @@ def raise_file_limit(connections: int) -> None:
 
 def collect_rarely() -> None:
     """Run the garbage collector less often than Python does by default."""
-    gc.set_threshold(*_GC_THRESHOLDS)
+    gc.set_threshold(20_000, 20, 100)
 
 
 def freeze_existing_objects() -> None:

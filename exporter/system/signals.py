@@ -1,13 +1,11 @@
 """Signals from the operator: stop (SIGTERM, SIGINT) and reload (SIGHUP)."""
 
-from __future__ import annotations
-
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Final, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -29,9 +27,9 @@ class StopEvents:
     stop: asyncio.Event = field(default_factory=asyncio.Event)
     abandon: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def without_delay(self) -> StopEvents:
+    def without_delay(self) -> Self:
         """Return events whose `stop` also abandons work in progress, for work that only reads."""
-        return StopEvents(self.stop, abandon=self.stop)
+        return replace(self, abandon=self.stop)
 
 
 @contextmanager
@@ -87,19 +85,16 @@ def _on_signals(numbers: tuple[signal.Signals, ...], call: Callable[[], None]) -
 @contextmanager
 def on_hangup(act: Callable[[], Awaitable[None]]) -> Iterator[None]:
     """Run `act` in the background at each SIGHUP. Drops its exceptions: `act` logs them itself."""
-    tasks: set[asyncio.Task[None]] = set()
-
-    async def act_once() -> None:
-        await asyncio.gather(act(), return_exceptions=True)
+    running: set[asyncio.Future[Any]] = set()
 
     def hangup() -> None:
-        task = asyncio.create_task(act_once())
-        tasks.add(task)
-        task.add_done_callback(tasks.discard)
+        acting = asyncio.gather(act(), return_exceptions=True)
+        running.add(acting)
+        acting.add_done_callback(running.discard)
 
     with _on_signals((signal.SIGHUP,), hangup):
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            for acting in running:
+                acting.cancel()

@@ -3,8 +3,6 @@
 systemd names a socket in `NOTIFY_SOCKET`; without it nothing is sent.
 """
 
-from __future__ import annotations
-
 import asyncio
 import socket
 import time
@@ -18,7 +16,6 @@ from exporter.system.background import in_background
 from exporter.system.text import parse_digits
 
 _READY: Final = "READY=1"
-_LONGEST_WATCHDOG_USEC: Final = 2**64 - 1
 
 _log = structlog.get_logger()
 
@@ -92,7 +89,7 @@ def watchdog_seconds(environment: Mapping[str, str], process_id: int) -> float |
     """Return the watchdog's limit; `None` without one, or if it is for another process."""
     if environment.get("WATCHDOG_PID", str(process_id)) != str(process_id):
         return None
-    microseconds = parse_digits(environment.get("WATCHDOG_USEC", ""), _LONGEST_WATCHDOG_USEC)
+    microseconds = parse_digits(environment.get("WATCHDOG_USEC", ""), largest=2**64 - 1)
     return microseconds / 1e6 if microseconds else None
 
 

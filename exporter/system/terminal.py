@@ -3,14 +3,11 @@
 Nothing here interprets markup: texts from devices and configs are escaped by the callers.
 """
 
-from __future__ import annotations
-
 import asyncio
 import sys
 import termios
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
 from exporter.system.signals import run_unless
@@ -22,8 +19,7 @@ if TYPE_CHECKING:
 Advance = Callable[[], None]
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
+class Span(NamedTuple):
     """Part of a line, in one of rich's styles; `""` is plain."""
 
     text: str
@@ -80,13 +76,13 @@ def _as_lines(table: Table) -> Iterator[Line]:
         yield Span(f"  {name:<{NAME_WIDTH}}  "), span
 
 
-def _console(stream: TextIO) -> Console:
+def _console(stream: TextIO) -> "Console":
     from rich.console import Console  # noqa: PLC0415 - needed at a terminal only
 
     return Console(file=stream, force_terminal=True, highlight=False)
 
 
-def _text(*spans: Span) -> Text:
+def _text(*spans: Span) -> "Text":
     from rich.text import Text  # noqa: PLC0415 - needed at a terminal only
 
     return Text.assemble(*((span.text, span.style) for span in spans))

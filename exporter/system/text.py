@@ -1,18 +1,18 @@
 """Short texts: durations, offsets, counts, and foreign strings made safe to print. Pure."""
 
-from __future__ import annotations
-
 import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from exporter.clock.offset import Offset
 
+_HOUR: Final = 3_600
+_DAY: Final = 86_400
 _UNIT_SECONDS: Final = {
-    "y": 365 * 86_400,
-    "w": 7 * 86_400,
-    "d": 86_400,
-    "h": 3_600,
+    "y": 365 * _DAY,
+    "w": 7 * _DAY,
+    "d": _DAY,
+    "h": _HOUR,
     "m": 60,
     "s": 1,
     "ms": 0.001,
@@ -20,8 +20,6 @@ _UNIT_SECONDS: Final = {
 _DURATION: Final = re.compile(
     "".join(rf"(?:(\d{{1,12}}){unit})?" for unit in _UNIT_SECONDS), re.ASCII
 )
-_HOUR: Final = 3600
-_DAY: Final = 86_400
 _MOST_DIGITS: Final = 20
 """Enough for 64 bits; `int` refuses very long texts with an error of its own."""
 
@@ -96,7 +94,7 @@ def format_magnitude(seconds: float) -> str:
     return f"{size / _DAY:,.1f} days" if size >= _DAY else f"{size / _HOUR:.1f} h"
 
 
-def format_clock(offset: Offset | None) -> str:
+def format_clock(offset: "Offset | None") -> str:
     """Format a measured offset with its uncertainty: `-1.800 s ± 300.0 µs`, empty for `None`."""
     if offset is None:
         return ""

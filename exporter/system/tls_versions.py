@@ -1,7 +1,5 @@
 """TLS versions by their Prometheus names, for devices and the web server."""
 
-from __future__ import annotations
-
 import ssl
 import warnings
 from typing import Final, Literal

@@ -8,7 +8,7 @@ from threading import Event
 
 import pytest
 
-from exporter.config import FileSdConfig
+from exporter.config.schema import FileSdConfig
 from exporter.discovery.file_sd import (
     FileSD,
     HungCallGuard,

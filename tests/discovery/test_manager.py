@@ -125,7 +125,7 @@ async def test_a_refresh_that_fails_keeps_the_last_good_devices(tmp_path: Path) 
         loop.rename(folder)  # now a link to itself
         while not failures(metrics, str(file)):
             await asyncio.sleep(0.01)
-    devices = discovery.accepted_devices(config)
+    devices = discovery.accept(config).devices
     await discovery.stop()
     assert [device.address for device in devices] == ["10.0.0.1"]
 
