@@ -1,7 +1,5 @@
 """Estimate one device's clock from its responses, and decide when to sample it next. No I/O."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Final
 
@@ -33,16 +31,16 @@ LONGEST_RESERVE_NS: Final = 250_000_000
 class DeviceClock:
     """The estimate of one device's clock. All times are steady, in nanoseconds.
 
-    `steps` counts the steps of the device's clock. `last_step_seconds` is the step that the last
-    poll showed, `None` if it showed none.
+    `estimate` is `None` before the first response. `steps` counts the steps of the device's clock.
+    `last_step_seconds` is the step that the last poll showed, `None` if it showed none.
     """
 
     __slots__ = (
         "_connect_times_ns",
-        "_estimate",
         "_last_point_ns",
         "_phase_state",
         "_round_trip_ns",
+        "estimate",
         "last_step_seconds",
         "steps",
     )
@@ -50,16 +48,11 @@ class DeviceClock:
     def __init__(self) -> None:
         self.steps = 0
         self.last_step_seconds: float | None = None
-        self._estimate: Estimate | None = None
+        self.estimate: Estimate | None = None
         self._phase_state = PhaseState()
         self._last_point_ns: int | None = None
         self._round_trip_ns = 0
         self._connect_times_ns: tuple[int, ...] = ()
-
-    @property
-    def estimate(self) -> Estimate | None:
-        """The estimate of the device's clock; `None` before the first response."""
-        return self._estimate
 
     @property
     def lead_ns(self) -> int:
@@ -86,22 +79,18 @@ class DeviceClock:
             self._add(sample, in_phase=sample is samples[0])
 
     def _add(self, sample: ClockSample, *, in_phase: bool) -> None:
-        before = self._estimate
-        self._estimate, step_ns = intersect(before, sample)
+        before = self.estimate
+        self.estimate, step_ns = intersect(before, sample)
         if step_ns is not None:
-            self._record_step(step_ns)
+            self.steps += 1
+            self.last_step_seconds = step_ns / SECOND_NS
+            # A step invalidates the last precise sample.
+            self._phase_state, self._last_point_ns = PhaseState(), None
         elif in_phase and before is not None:
-            self._update_phase(self._estimate, sample)
+            self._update_phase(self.estimate, sample)
         if sample.is_point:
             self._last_point_ns = sample.at_ns
         self._round_trip_ns = sample.round_trip_ns
-
-    def _record_step(self, step_ns: int) -> None:
-        self.steps += 1
-        self.last_step_seconds = step_ns / SECOND_NS
-        self._phase_state = PhaseState()
-        # A step invalidates the last precise sample.
-        self._last_point_ns = None
 
     def _update_phase(self, after: Estimate, sample: ClockSample) -> None:
         last_ns = self._last_point_ns
@@ -115,18 +104,18 @@ class DeviceClock:
 
     def offset(self, now: HostTime) -> Offset | None:
         """Return the device's clock minus the host's, or `None` while unknown."""
-        return None if self._estimate is None else offset_at(self._estimate, now)
+        return None if self.estimate is None else offset_at(self.estimate, now)
 
     def rough_offset_seconds(self, now: HostTime) -> float | None:
         """Return `offset` without its uncertainty, to a microsecond; cheap, for every poll."""
-        estimate = self._estimate
+        estimate = self.estimate
         if estimate is None or now.steady_ns - estimate.at_ns > MAX_AGE_NS:
             return None
         return (estimate.low_ns + estimate.high_ns - 2 * now.unix_minus_steady_ns) / (2 * SECOND_NS)
 
     def shift_seconds(self, send_ns: int) -> float:
         """Return how much later than `send_ns` to send for the best sample: 0 to under 1 s."""
-        if self._estimate is None:
+        if self.estimate is None:
             return 0.0
-        expected = self._estimate.at(send_ns)
+        expected = self.estimate.at(send_ns)
         return shift_ns(self._phase_state.phase, expected, send_ns, self._round_trip_ns) / SECOND_NS

@@ -3,8 +3,6 @@
 Both are read together, so that a step of the wall clock is not mistaken for a device's.
 """
 
-from __future__ import annotations
-
 import ctypes
 import time
 from collections.abc import Callable
@@ -24,9 +22,9 @@ _STA_UNSYNC: Final = 0x0040
 _TIME_ERROR: Final = 5
 
 # Unlike CLOCK_MONOTONIC, CLOCK_BOOTTIME keeps running while the host sleeps.
-_STEADY_CLOCK: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-
-steady_ns: Final = partial(time.clock_gettime_ns, _STEADY_CLOCK)
+steady_ns: Final = partial(
+    time.clock_gettime_ns, getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+)
 """Return the nanoseconds of a clock that is never set, only slewed."""
 
 
@@ -59,12 +57,15 @@ class HostTime(NamedTuple):
 
 
 class HostClock:
-    """Reads both clocks together, and logs each step of the wall clock once."""
+    """Reads both clocks together, and logs each step of the wall clock once.
+
+    `steady_ns` reads the steady clock alone.
+    """
 
     def __init__(
         self, steady: Callable[[], int] = steady_ns, unix: Callable[[], int] = time.time_ns
     ) -> None:
-        self._steady = steady
+        self.steady_ns: Final = steady
         self._unix = unix
         self._unix_minus_steady_ns: int | None = None
 
@@ -75,16 +76,14 @@ class HostClock:
         while now.bracket_ns > _TIGHT_NS and tries < _TRIES:
             now = min(now, self._read(), key=lambda read: read.bracket_ns)
             tries += 1
-        self._log_step(now.unix_minus_steady_ns)
+        last, self._unix_minus_steady_ns = self._unix_minus_steady_ns, now.unix_minus_steady_ns
+        if last is not None and abs(step := now.unix_minus_steady_ns - last) > _STEP_NS:
+            _log.warning("host.clock_stepped", seconds=round(step / 1e9, 3))
         return now
-
-    def steady_ns(self) -> int:
-        """Return the steady clock alone, in nanoseconds."""
-        return self._steady()
 
     def steady_seconds(self) -> float:
         """Return the steady clock alone, in seconds."""
-        return self._steady() / 1e9
+        return self.steady_ns() / 1e9
 
     def unix_seconds_at(self, steady_seconds: float) -> float:
         """Convert a steady time to Unix seconds, by the difference of the clocks when last read."""
@@ -94,15 +93,10 @@ class HostClock:
         return steady_seconds + difference_ns / 1e9
 
     def _read(self) -> HostTime:
-        before = self._steady()
+        before = self.steady_ns()
         unix = self._unix()
-        after = self._steady()
+        after = self.steady_ns()
         return HostTime((before + after) // 2, unix, (after - before) // 2 + 1)
-
-    def _log_step(self, unix_minus_steady_ns: int) -> None:
-        last, self._unix_minus_steady_ns = self._unix_minus_steady_ns, unix_minus_steady_ns
-        if last is not None and abs(step := unix_minus_steady_ns - last) > _STEP_NS:
-            _log.warning("host.clock_stepped", seconds=round(step / 1e9, 3))
 
 
 class _Timex(ctypes.Structure):

@@ -4,8 +4,6 @@
 Axis devices run. Values in any other format are ignored.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import calendar
@@ -75,13 +73,12 @@ def clock_sample(response: ResponseTimes, this_year: int) -> ClockSample | None:
     round_trip_ns = response.received_ns - response.sent_ns
     for nonce in response.nonces:
         device_us = nonce_time_us(nonce)
-        if device_us is not None and _agrees(device_us * 1_000, second, round_trip_ns):
+        if device_us is None:
+            continue
+        since_date_ns = device_us * 1_000 - second * SECOND_NS
+        if -round_trip_ns <= since_date_ns < SECOND_NS + round_trip_ns:
             return ClockSample.point(device_us, response.sent_ns, response.received_ns)
     return ClockSample.window(second, response.sent_ns, response.received_ns)
-
-
-def _agrees(device_ns: int, second: int, tolerance_ns: int) -> bool:
-    return -tolerance_ns <= device_ns - second * SECOND_NS < SECOND_NS + tolerance_ns
 
 
 def nonce_time_us(nonce: str) -> int | None:

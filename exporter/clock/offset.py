@@ -6,10 +6,8 @@ host's wall clock is only used to export the offset, so setting it changes no in
 mathematics: docs/clock.md.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
 from exporter.clock.host import HostTime
 
@@ -44,19 +42,17 @@ class ClockSample(NamedTuple):
     is_point: bool
 
     @classmethod
-    def point(cls, device_us: int, sent_ns: int, received_ns: int) -> ClockSample:
+    def point(cls, device_us: int, sent_ns: int, received_ns: int) -> Self:
         """Return the sample of a time in Unix microseconds, read between two steady times."""
         return cls._from_time(device_us * 1_000, _TIME_RESOLUTION_NS, sent_ns, received_ns)
 
     @classmethod
-    def window(cls, device_second: int, sent_ns: int, received_ns: int) -> ClockSample:
+    def window(cls, device_second: int, sent_ns: int, received_ns: int) -> Self:
         """Return the sample of a time in whole Unix seconds, read between two steady times."""
         return cls._from_time(device_second * SECOND_NS, SECOND_NS, sent_ns, received_ns)
 
     @classmethod
-    def _from_time(
-        cls, device_ns: int, resolution_ns: int, sent_ns: int, received_ns: int
-    ) -> ClockSample:
+    def _from_time(cls, device_ns: int, resolution_ns: int, sent_ns: int, received_ns: int) -> Self:
         round_trip = received_ns - sent_ns
         drift = drift_ns(round_trip)
         low = device_ns - received_ns - drift
@@ -81,7 +77,7 @@ class Estimate(NamedTuple):
         """The interval's middle."""
         return (self.low_ns + self.high_ns) // 2
 
-    def at(self, steady_ns: int) -> Estimate:
+    def at(self, steady_ns: int) -> "Estimate":
         """Return the interval at another time, widened by the possible drift in between."""
         drift = drift_ns(steady_ns - self.at_ns)
         return Estimate(self.low_ns - drift, self.high_ns + drift, steady_ns)

@@ -6,8 +6,6 @@ answer is already known, halves nothing but detects a step: LOW one backward, HI
 docs/clock.md explains the order of the phases.
 """
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import Final, NamedTuple
 

@@ -1,7 +1,5 @@
 """Compare a device's NTP settings with the expected ones. Pure."""
 
-from __future__ import annotations
-
 from exporter.config.schema import Expect, Servers
 from exporter.vapix.ntp_info import NtpClientReading
 

@@ -1,7 +1,5 @@
 """A configured device: its target, its client, and what its polls have shown."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 

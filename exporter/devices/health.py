@@ -3,8 +3,6 @@
 `check` and the status page show it. The thresholds are those of the alerts' warnings.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 

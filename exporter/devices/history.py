@@ -1,6 +1,4 @@
-"""The last polls of a device, packed: twelve bytes each, for memory is counted by the device."""
-
-from __future__ import annotations
+"""The last polls of a device, packed into twelve bytes each to save memory."""
 
 import math
 import struct
@@ -10,29 +8,25 @@ from typing import Final, NamedTuple
 from exporter.vapix.errors import REASONS, DeviceError
 
 KEPT: Final = 100
-"""So many polls are remembered."""
+"""The number of polls that are kept."""
 
 HIGHEST_CODE: Final = 0xFFE
-"""An error's code beyond this is forgotten; the API's and HTTP's are below."""
+"""A higher error code is not kept; those of the API and of HTTP are lower."""
 
-# Unix seconds, how long it took (a half has three digits), clock offset, reason and code.
+# Unix seconds, duration in seconds (half precision), clock offset, reason and code.
 _POLL: Final = struct.Struct("<IefH")
 _SIZE: Final = _POLL.size
-_MOST_BYTES: Final = KEPT * _SIZE
-_BLANK: Final = bytes(_SIZE)
 _LONGEST_SECONDS: Final = 65_504.0
 _CODE_BITS: Final = 12
 _NO_CODE: Final = 0xFFF
-_UNKNOWN: Final = math.nan
-_SUCCESS: Final = 0
 _NUMBER_OF: Final = {reason: number << _CODE_BITS for number, reason in enumerate(REASONS, 1)}
 
 
 class Poll(NamedTuple):
-    """How a poll went; when it ended in whole Unix seconds, the rest in seconds.
+    """How a poll ended, and when in whole Unix seconds.
 
-    `reason` is `None` for a good one. `clock_offset_seconds` is the device's clock minus the
-    host's after it, `None` while unknown.
+    `reason` is `None` after a success. `clock_offset_seconds` is the measured offset after the
+    poll, `None` while unknown.
     """
 
     ended_unix: int
@@ -43,7 +37,7 @@ class Poll(NamedTuple):
 
 
 class History:
-    """The last polls, oldest first; takes memory as they come."""
+    """The last polls, oldest first; its memory grows with them."""
 
     __slots__ = ("_next", "_records")
 
@@ -58,19 +52,19 @@ class History:
         clock_offset_seconds: float | None,
         error: DeviceError | None,
     ) -> None:
-        """Take in a poll; the oldest goes once there are `KEPT`."""
+        """Add a poll; it replaces the oldest once there are `KEPT`."""
         records, at = self._records, self._next
         if at == len(records):
-            records += _BLANK
+            records += bytes(_SIZE)
         _POLL.pack_into(
             records,
             at,
             int(ended_unix) & 0xFFFFFFFF,
             min(duration_seconds, _LONGEST_SECONDS),
-            _UNKNOWN if clock_offset_seconds is None else clock_offset_seconds,
-            _SUCCESS if error is None else _failure(error),
+            math.nan if clock_offset_seconds is None else clock_offset_seconds,
+            0 if error is None else _failure(error),
         )
-        self._next = (at + _SIZE) % _MOST_BYTES
+        self._next = (at + _SIZE) % (KEPT * _SIZE)
 
     def __len__(self) -> int:
         return len(self._records) // _SIZE

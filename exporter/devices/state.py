@@ -1,9 +1,7 @@
 """What is known about one device: counters, and what its last poll showed."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Final, NamedTuple
+from typing import ClassVar, Final, NamedTuple, Self
 
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime
@@ -52,17 +50,16 @@ class ErrorKind(NamedTuple):
     code: str = ""
 
     @classmethod
-    def of(cls, error: DeviceError) -> ErrorKind:
+    def of(cls, error: DeviceError) -> Self:
         """Return the kind of a device's error."""
         return cls(error.reason, "" if error.code is None else str(error.code))
 
 
-@dataclass(frozen=True, slots=True)
-class NotPolled:
-    """There was no poll yet. What is not known is `None`, here and in `Success` and `Failure`."""
+class _WithoutReading:
+    """What is not known is `None`, as in `Success`."""
 
-    up: ClassVar[None] = None
-    answered: ClassVar[bool] = False
+    __slots__ = ()
+
     reading: ClassVar[None] = None
     client: ClassVar[NtpClientReading] = NtpClientReading()
     client_present: ClassVar[None] = None
@@ -70,6 +67,14 @@ class NotPolled:
     description: ClassVar[None] = None
     mismatches: ClassVar[None] = None
     compliant: ClassVar[None] = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotPolled(_WithoutReading):
+    """There was no poll yet."""
+
+    up: ClassVar[None] = None
+    answered: ClassVar[bool] = False
     error: ClassVar[None] = None
     kind: ClassVar[None] = None
     consecutive_failures: ClassVar[None] = None
@@ -100,7 +105,7 @@ class Success:
     consecutive_failures: ClassVar[int] = 0
 
     @classmethod
-    def of(cls, reading: Reading, expect: Expect) -> Success:
+    def of(cls, reading: Reading, expect: Expect) -> Self:
         """Compare a reading with what is expected."""
         client = reading.client
         mismatches = find_mismatches(expect, client) if expect.named() else None
@@ -119,7 +124,7 @@ class Success:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(_WithoutReading):
     """The last poll failed.
 
     `kind` may lack the error's code: see `MAX_ERROR_KINDS`. `answered` is whether the device sent
@@ -132,13 +137,6 @@ class Failure:
     consecutive_failures: int | None
 
     up: ClassVar[bool] = False
-    reading: ClassVar[None] = None
-    client: ClassVar[NtpClientReading] = NotPolled.client
-    client_present: ClassVar[None] = None
-    server_present: ClassVar[None] = None
-    description: ClassVar[None] = None
-    mismatches: ClassVar[None] = None
-    compliant: ClassVar[None] = None
 
 
 class Transition(NamedTuple):
@@ -178,7 +176,7 @@ class DeviceState:
         """Return the measured offset; `None` if unknown or if the last poll got no response."""
         return self.clock.offset(now) if self.last.answered else None
 
-    def as_unanswered(self) -> DeviceState:
+    def as_unanswered(self) -> Self:
         """Return a copy for a device that has not answered yet: no reading, the same counters."""
         error = PollTimeout("no response yet")
         count = self.last.consecutive_failures

@@ -1,7 +1,5 @@
 """The scrape loop: poll each device once per interval, and a limited number of them at once."""
 
-from __future__ import annotations
-
 import asyncio
 import contextvars
 from collections import deque
@@ -29,10 +27,6 @@ class PollObserver(Protocol):
         """A poll took this long."""
 
 
-StateListener = Callable[[Device], None]
-"""Called after a device's state has changed."""
-
-
 @dataclass(slots=True, eq=False)
 class _PolledDevice:
     """A polled device. It waits for its `timer`, then for a slot, then for its `task` to end."""
@@ -50,14 +44,15 @@ class Poller:
     """Polls devices from `start` to `stop`, on the running event loop.
 
     A poll that is due while `concurrency` others are in flight waits for a slot, first come, first
-    served. Times are seconds on the host's steady clock.
+    served. `notify` is called after a device's state has changed. Times are seconds on the host's
+    steady clock.
     """
 
     def __init__(
         self,
         concurrency: int,
         observer: PollObserver,
-        notify: StateListener,
+        notify: Callable[[Device], None],
         host: HostClock,
     ) -> None:
         self._loop = asyncio.get_running_loop()

@@ -4,8 +4,6 @@ A device has a turn in each interval. Within its turn, a poll may be shifted by 
 that its response shows as much as possible of the device's clock.
 """
 
-from __future__ import annotations
-
 import hashlib
 import math
 from typing import Final, NamedTuple

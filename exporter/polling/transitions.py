@@ -1,7 +1,5 @@
 """Log what changes about a device: each change once, never the present state."""
 
-from __future__ import annotations
-
 import logging
 
 import structlog
@@ -23,7 +21,10 @@ def log_transitions(device: Device, outcome: PollOutcome, transition: Transition
     if isinstance(outcome.result, DeviceError):
         _log_failure(device, outcome.result)
     else:
-        _log_recovery(device, transition)
+        if transition.down_seconds is not None:
+            down_seconds = round(transition.down_seconds, 3)
+            _bind(device).info("device.recovered", down_seconds=down_seconds)
+            device.logged_reasons = frozenset()
         _log_invalid_fields(device, outcome.result)
     if transition.step_seconds is not None:
         seconds = round(transition.step_seconds, 6)
@@ -46,12 +47,6 @@ def _log_failure(device: Device, error: DeviceError) -> None:
         device.logged_reasons |= {reason}
         fields = {"reason": reason, "error": str(error)} | ({"code": code} if code else {})
         _bind(device).warning("device.failed", **fields)
-
-
-def _log_recovery(device: Device, transition: Transition) -> None:
-    if transition.down_seconds is not None:
-        _bind(device).info("device.recovered", down_seconds=round(transition.down_seconds, 3))
-        device.logged_reasons = frozenset()
 
 
 def _log_invalid_fields(device: Device, reading: Reading) -> None:

@@ -4,8 +4,6 @@ If a release of aiohttp changes one of them, tests/vapix/test_aiohttp_internals.
 `constraints.txt` pins the release that the tests have run with; pyproject.toml excludes aiohttp 4.
 """
 
-from __future__ import annotations
-
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable

@@ -1,7 +1,5 @@
 """The NTP API of one device over HTTP: the only module that sends anything to a device."""
 
-from __future__ import annotations
-
 import asyncio
 import ssl
 from collections.abc import Coroutine
@@ -153,7 +151,7 @@ class NtpClient:
     ) -> ntp.NtpAnswer:
         """Call a method in a version that the device supports, negotiated after error 4001."""
         try:
-            return await self._call_once(ntp.encode_request(method, self._api_version, params))
+            return await self._call_once(method, self._api_version, params)
         except errors.Unsupported as refusal:
             if refusal.code != ntp.VERSION_NOT_SUPPORTED:
                 raise
@@ -161,20 +159,26 @@ class NtpClient:
             if version == self._api_version:
                 raise
         self._api_version = version
-        return await self._call_once(ntp.encode_request(method, version, params))
+        return await self._call_once(method, version, params)
 
     async def _get_supported_versions(self, refusal: errors.Unsupported) -> tuple[str, ...]:
         """Ask for the supported versions (reference, "getSupportedVersions").
 
         Raises `refusal`, the error that led here, if the device cannot name them.
         """
-        request = ntp.encode_request(ntp.GET_SUPPORTED_VERSIONS, None)
         try:
-            return ntp.decode_supported_versions(await self._call_once(request))
+            answer = await self._call_once(ntp.GET_SUPPORTED_VERSIONS, None)
+            return ntp.decode_supported_versions(answer)
         except (errors.Unsupported, errors.ApiError):
             raise refusal from None
 
-    async def _call_once(self, request: bytes) -> ntp.NtpAnswer:
+    async def _call_once(
+        self, method: str, api_version: str | None, params: dict[str, Any] | None = None
+    ) -> ntp.NtpAnswer:
+        if params is None:
+            request = ntp.encode_bare_request(method, api_version)
+        else:
+            request = ntp.encode_request(method, api_version, params)
         response = await self._send_authenticated(request)
         _raise_for_status(response)
         if response.body is None:

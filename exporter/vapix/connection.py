@@ -4,8 +4,6 @@ A device is assumed to be hostile. It may send bytes only while a request is ope
 limited number: docs/decisions/0005.
 """
 
-from __future__ import annotations
-
 import asyncio
 import fcntl
 import ssl

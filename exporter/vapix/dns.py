@@ -3,8 +3,6 @@
 aiohttp calls `CachingResolver` before it connects, which calls `AresDns`.
 """
 
-from __future__ import annotations
-
 import asyncio
 import ipaddress
 import re

@@ -3,8 +3,6 @@
 `reason` is a label of `axis_ntp_api_errors_total` and `axis_ntp_last_error`.
 """
 
-from __future__ import annotations
-
 from typing import ClassVar, Final
 
 from exporter.clock.http_time import CallTimes

@@ -4,8 +4,6 @@ RFC 9110 section 11 (challenges), RFC 7616 (Digest), RFC 7617 (Basic). Why not a
 middleware: docs/decisions/0003-own-digest.md.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import re
@@ -31,7 +29,7 @@ Policy = Literal["auto", "digest", "basic"]
 STALE_RETRIES: Final = 2
 """How often in one call a device may reject its own nonce as stale."""
 
-_HASHES: Final[dict[str, Callable[[bytes], hashlib._Hash]]] = {
+_HASHES: Final[dict[str, Callable[[bytes], "hashlib._Hash"]]] = {
     "sha-256": hashlib.sha256,
     # Without the flag, a host in FIPS mode would refuse MD5, which most devices use.
     "md5": partial(hashlib.md5, usedforsecurity=False),
@@ -146,7 +144,7 @@ class DigestAuth:
 
 
 @lru_cache(maxsize=16)  # the devices share one resource and two algorithms
-def _hash_a2(algorithm: Callable[[bytes], hashlib._Hash], method: str, uri: str) -> str:
+def _hash_a2(algorithm: Callable[[bytes], "hashlib._Hash"], method: str, uri: str) -> str:
     """Return H(A2) of RFC 7616 section 3.4.1."""
     return algorithm(f"{method}:{uri}".encode()).hexdigest()
 

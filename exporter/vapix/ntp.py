@@ -3,12 +3,10 @@
 `ntp_info.py` decodes what a device reports, `ntp_configuration.py` encodes what it is sent.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from functools import lru_cache
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json
 
@@ -36,11 +34,6 @@ class NtpAnswer(NamedTuple):
     data: dict[str, Any]
 
 
-@lru_cache(maxsize=64)
-def _encode_bare(method: str, api_version: str | None) -> bytes:
-    return json.dumps(_envelope(method, api_version)).encode()
-
-
 def encode_request(
     method: str, api_version: str | None, params: dict[str, Any] | None = None
 ) -> bytes:
@@ -48,13 +41,12 @@ def encode_request(
 
     Leaves out `context`: a connection has only one request at a time.
     """
-    if params is None:
-        return _encode_bare(method, api_version)
-    return json.dumps(_envelope(method, api_version) | {"params": params}).encode()
+    request = {"method": method, "apiVersion": api_version, "params": params}
+    return json.dumps({key: value for key, value in request.items() if value is not None}).encode()
 
 
-def _envelope(method: str, api_version: str | None) -> dict[str, Any]:
-    return {"method": method} | ({} if api_version is None else {"apiVersion": api_version})
+encode_bare_request: Final = lru_cache(maxsize=64)(encode_request)
+"""Return the cached request of a method without parameters."""
 
 
 def decode_answer(body: bytes) -> NtpAnswer:
@@ -74,17 +66,11 @@ def decode_answer(body: bytes) -> NtpAnswer:
 
 def decode_error(error: object) -> DeviceError:
     """Decode a response's `error` (reference, "Error responses")."""
-    code = error.get("code") if isinstance(error, dict) else None
-    if not isinstance(error, dict) or not _is_error_code(code):
+    if not isinstance(error, dict) or (code := _error_code(error.get("code"))) is None:
         return InvalidResponse("the response's error has no valid code")
-    details = error.get("details")
-    subcode = details.get("subCode") if isinstance(details, dict) else None
-    message = error.get("message")
-    return api_error(
-        cast("int", code),
-        message if isinstance(message, str) else None,
-        cast("int", subcode) if _is_error_code(subcode) else None,
-    )
+    details, message = error.get("details"), error.get("message")
+    subcode = _error_code(details.get("subCode")) if isinstance(details, dict) else None
+    return api_error(code, message if isinstance(message, str) else None, subcode)
 
 
 def find_error(body: bytes) -> DeviceError | None:
@@ -133,6 +119,8 @@ def _valid_version(value: object) -> str | None:
     return value if isinstance(value, str) and _API_VERSION.fullmatch(value) else None
 
 
-def _is_error_code(code: object) -> bool:
+def _error_code(value: object) -> int | None:
     # In Python bool is an int; in JSON it is not.
-    return type(code) is int and 0 <= code <= _LARGEST_ERROR_CODE
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    return value if 0 <= value <= _LARGEST_ERROR_CODE else None

@@ -3,8 +3,6 @@
 Separate from `ntp.py`, so that a test can check that the daemon never imports this module.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final

@@ -3,8 +3,6 @@
 Reference, "getNTPInfo". Only this module and `ntp_configuration.py` know the API's names.
 """
 
-from __future__ import annotations
-
 from functools import lru_cache
 from typing import Annotated, Any, Final, NamedTuple, TypeVar
 

@@ -1,7 +1,5 @@
 """TLS to a device: certificate verification, pinning, and the certificate that it showed."""
 
-from __future__ import annotations
-
 import hashlib
 import hmac
 import ssl
