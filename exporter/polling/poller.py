@@ -186,16 +186,17 @@ class Poller:
             self._schedule_next(polled)
         self._wake_waiters(polled)
         self._fill_slots()
+        if not polled.removed:
+            self._notify(polled.device)  # last: a listener that fails must not stop the others
 
     def _schedule_next(self, polled: _PolledDevice) -> None:
         device, now = polled.device, self._host.steady_seconds()
-        turn = following_turn(polled.plan.turn, device.target.interval_seconds, now)
-        self._set_timer(polled, self._plan(polled, turn, now))
         if polled.again:
             polled.again = False
-            self.poll_soon(device, delay_seconds=0)
-        else:
-            self._notify(device)
+            self._set_timer(polled, PlannedPoll(polled.plan.turn, now))
+            return
+        turn = following_turn(polled.plan.turn, device.target.interval_seconds, now)
+        self._set_timer(polled, self._plan(polled, turn, now))
 
     def _wake_waiters(self, polled: _PolledDevice) -> None:
         for waiter in polled.waiters:

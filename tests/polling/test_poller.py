@@ -7,6 +7,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from exporter.devices.device import Device
 from exporter.polling.poller import Poller
 from exporter.polling.schedule import first_wait
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
@@ -171,6 +172,27 @@ def test_a_listener_that_fails_costs_the_device_no_later_poll() -> None:
 
     run_in_fake_time(main)
     assert len(client.started) == 5
+
+
+def test_a_listener_that_fails_does_not_hold_up_polls_that_wait_for_a_slot() -> None:
+    clients = {name: StubClient() for name in ("faulty", "waiting")}
+    faulty, waiting = (device(client, name, interval=3600) for name, client in clients.items())
+
+    def fail_after_the_poll(subject: Device) -> None:
+        if subject is faulty and subject.state.polls:
+            raise ZeroDivisionError
+
+    async def main(loop: FakeTimeLoop) -> None:
+        loop.set_exception_handler(lambda *_: None)
+        poller = Poller(1, Observer(), fail_after_the_poll, host_clock(loop))
+        for each in (faulty, waiting):
+            poller.start(each)
+            poller.poll_soon(each, 0)
+        await asyncio.sleep(1)
+        await poller.stop()
+
+    run_in_fake_time(main)
+    assert len(clients["waiting"].started) == 1
 
 
 def test_stopping_begins_no_poll_that_waits_for_its_turn() -> None:
