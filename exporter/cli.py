@@ -1,7 +1,5 @@
 """The command line: run a subcommand and exit with its code (0 success, 1 failure, 2 usage)."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import signal

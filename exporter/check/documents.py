@@ -1,7 +1,5 @@
 """Checked devices as JSON objects. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any

@@ -1,7 +1,5 @@
 """Poll a device once, and keep the certificate that it showed."""
 
-from __future__ import annotations
-
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final

@@ -1,7 +1,5 @@
 """Checked devices for a person: a table per device, and a summary. Pure."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final

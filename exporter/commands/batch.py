@@ -1,7 +1,5 @@
 """What `check` and `configure` share: running once, on many devices, with an exit code."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import os

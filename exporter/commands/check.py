@@ -1,7 +1,5 @@
 """`axis-ntp-exporter check`: poll devices once and explain the results."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import signal

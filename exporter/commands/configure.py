@@ -1,7 +1,5 @@
 """`axis-ntp-exporter configure`: show or apply NTP settings that differ from `expect`."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import os

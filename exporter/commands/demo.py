@@ -1,7 +1,5 @@
 """`axis-ntp-exporter demo`: run the daemon on a simulated fleet."""
 
-from __future__ import annotations
-
 import argparse
 import errno
 import sys

@@ -3,8 +3,6 @@
 It runs at least twice a minute, so it imports nothing of the daemon: 0.06 s of CPU, not 0.6 s.
 """
 
-from __future__ import annotations
-
 import argparse
 import http.client
 import ssl

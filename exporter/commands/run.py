@@ -1,7 +1,5 @@
 """`axis-ntp-exporter run`: the daemon."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal

@@ -1,7 +1,5 @@
 """`axis-ntp-exporter simulate`: run simulated devices until a signal."""
 
-from __future__ import annotations
-
 import argparse
 
 import uvloop

@@ -1,7 +1,5 @@
 """Which devices a command works on: those of the config, or addresses on the command line."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import getpass

@@ -1,7 +1,5 @@
 """Read and change one device; commands run many of these at once."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, replace
 from typing import Final

@@ -1,7 +1,5 @@
 """The audit log: who changes what on which device, on disk before the change is sent."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

@@ -1,7 +1,5 @@
 """The result for one device, derived from its responses. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final

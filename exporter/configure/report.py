@@ -1,7 +1,5 @@
 """Results as lines for a person and as JSON objects. Pure."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
