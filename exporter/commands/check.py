@@ -8,19 +8,11 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from exporter.check.documents import documents
 from exporter.check.examine import DeviceCheck, examine, keep_certificate
-from exporter.check.report import summary, table
+from exporter.check.report import as_document, summary, table
 from exporter.clock.host import HostClock
 from exporter.commands.arguments import DEFAULT_CONFIG_FILE, add_config_file, positive_count
-from exporter.commands.batch import (
-    EXIT_OK,
-    EXIT_PROBLEM,
-    exit_incomplete,
-    open_devices,
-    run_command,
-    run_jobs,
-)
+from exporter.commands.batch import exit_code, open_devices, run_command, run_jobs
 from exporter.commands.targets import (
     SelectedDevices,
     UsageError,
@@ -67,9 +59,7 @@ async def _check(arguments: argparse.Namespace) -> int:
     # Printing may take long: from now on Ctrl-C ends the program at once.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _print(checks, arguments)
-    if not targets.complete:
-        return exit_incomplete("check")
-    return EXIT_OK if all(check.fine for check in checks) else EXIT_PROBLEM
+    return exit_code("check", targets, success=all(check.fine for check in checks))
 
 
 async def _find_targets(arguments: argparse.Namespace) -> SelectedDevices:
@@ -106,7 +96,7 @@ async def _examine(targets: SelectedDevices, concurrency: int | None) -> list[De
 def _print(checks: Sequence[DeviceCheck], arguments: argparse.Namespace) -> None:
     shown = [check for check in checks if not (arguments.only_problems and check.fine)]
     if arguments.json:
-        print(json.dumps(documents(shown), indent=2), flush=True)
+        print(json.dumps([as_document(check) for check in shown], indent=2), flush=True)
         return
     print_tables(map(table, shown), sys.stdout)
     print_lines(summary(checks), sys.stdout)

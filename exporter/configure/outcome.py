@@ -12,13 +12,7 @@ from exporter.configure.plan import (
     is_same_configuration,
     make_plan,
 )
-from exporter.vapix.errors import (
-    ApiError,
-    DeviceError,
-    Forbidden,
-    Unauthorized,
-    Unsupported,
-)
+from exporter.vapix.errors import ApiError, DeviceError, Forbidden, Unauthorized, Unsupported
 from exporter.vapix.ntp_configuration import NtpClientConfiguration, present_configuration
 from exporter.vapix.ntp_info import NtpClientReading, Reading
 
@@ -37,9 +31,7 @@ class ChangeStatus(StrEnum):
     UNCERTAIN = "uncertain"
 
 
-RIGHT: Final = frozenset(
-    {ChangeStatus.NOTHING_EXPECTED, ChangeStatus.ALREADY_RIGHT, ChangeStatus.SET}
-)
+RIGHT: Final = {ChangeStatus.NOTHING_EXPECTED, ChangeStatus.ALREADY_RIGHT, ChangeStatus.SET}
 """Results that need no further action."""
 
 _REFUSALS: Final = (ApiError, Forbidden, Unauthorized, Unsupported)
