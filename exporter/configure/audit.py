@@ -6,7 +6,7 @@ import os
 import pwd
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,31 +92,21 @@ class AuditLog:
 @contextmanager
 def open_audit_log(path: Path, who: Mapping[str, str], now: Clock) -> Iterator[AuditLog]:
     """Open the audit log in `path`, and create it if missing. Raises `AuditFailed`."""
-    try:
-        descriptor = _open(path)
-    except OSError as problem:
-        raise AuditFailed(f"{path}: cannot be opened: {problem.strerror}") from None
-    try:
+    # Non-blocking: opening a pipe without a reader would wait.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
+    with ExitStack() as stack:
+        try:
+            descriptor = os.open(path, flags, 0o640)
+            stack.callback(os.close, descriptor)
+            _prepare(descriptor, path)
+        except OSError as problem:
+            raise AuditFailed(f"{path}: cannot be opened: {problem.strerror}") from None
         yield AuditLog(descriptor, path, who, now)
-    finally:
-        os.close(descriptor)
 
 
 def utc_now() -> datetime:
     """Return the current time, for audit lines."""
     return datetime.now(UTC)
-
-
-def _open(path: Path) -> int:
-    # Non-blocking: opening a pipe without a reader would wait.
-    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-    descriptor = os.open(path, flags, 0o640)
-    try:
-        _prepare(descriptor, path)
-    except (OSError, AuditFailed):
-        os.close(descriptor)
-        raise
-    return descriptor
 
 
 def _prepare(descriptor: int, path: Path) -> None:

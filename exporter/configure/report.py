@@ -59,7 +59,12 @@ def device_lines(changes: Sequence[DeviceChange]) -> Iterator[Line]:
             Span(f": {escaped(result.reason)}" if result.reason else ""),
         )
         for difference in _known_differences(result):
-            yield _difference_line(difference)
+            yield (
+                Span(f"  {difference.parameter}: "),
+                Span(format_value(difference.now), "red"),
+                Span(" → "),
+                Span(format_value(difference.wanted), "green"),
+            )
         for warning in _warnings(result):
             yield (Span(f"  warning: {warning}", "yellow"),)
 
@@ -76,15 +81,6 @@ def _warnings(result: ChangeResult) -> tuple[str, ...]:
     """Return the warnings about a change that is not made yet."""
     is_planned = result.status is ChangeStatus.DIFFERENT
     return result.plan.warnings if result.plan and is_planned else ()
-
-
-def _difference_line(difference: Difference) -> Line:
-    return (
-        Span(f"  {difference.parameter}: "),
-        Span(format_value(difference.now), "red"),
-        Span(" → "),
-        Span(format_value(difference.wanted), "green"),
-    )
 
 
 def summary(changes: Sequence[DeviceChange]) -> str:
