@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from exporter.commands.arguments import add_config_file, positive_count
 from exporter.commands.batch import exit_code, open_devices, run_command, run_jobs
 from exporter.commands.targets import UsageError, add_selection, configured_targets
 from exporter.configure.apply import DeviceChange, apply_change, compare, mark_pending
-from exporter.configure.audit import AuditFailed, AuditLog, open_audit_log, operator, utc_now
+from exporter.configure.audit import AuditFailed, AuditLog, open_audit_log, operator
 from exporter.configure.outcome import RIGHT, ChangeStatus
 from exporter.configure.report import as_document, device_lines, next_step, summary
 from exporter.system.signals import StopEvents, handle_interrupts
@@ -57,22 +58,20 @@ def execute(arguments: argparse.Namespace) -> int:
 
 async def _configure(arguments: argparse.Namespace) -> int:
     targets = await configured_targets(arguments)
-    _require_consent(arguments)
-    with _audit_log(arguments) as audit, handle_interrupts(partial(warn, _INTERRUPTED)) as events:
-        async with open_devices(targets, arguments.concurrency) as devices:
-            run = _Run([DeviceChange(device) for device in devices], arguments, audit, events)
-            await run.compare()
-            if arguments.apply:
-                await run.apply()
-            run.report()
-    return exit_code("configure", targets, success=run.is_complete)
-
-
-def _require_consent(arguments: argparse.Namespace) -> None:
     # The question appears on stderr, the answer comes from stdin.
     has_terminal = all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
     if arguments.apply and not arguments.yes and not has_terminal:
         raise UsageError("--apply asks for confirmation, but there is no terminal: add --yes")
+    with _audit_log(arguments) as audit, handle_interrupts(partial(warn, _INTERRUPTED)) as events:
+        async with open_devices(targets, arguments.concurrency) as devices:
+            run = _Run([DeviceChange(device) for device in devices], arguments, audit, events)
+            # The first signal abandons this, because nothing is changed.
+            reading = events.without_delay()
+            await run_jobs("reading", run.changes, compare, arguments.concurrency, reading)
+            if arguments.apply:
+                await run.apply()
+            run.report()
+    return exit_code("configure", targets, success=run.is_complete)
 
 
 @contextmanager
@@ -81,7 +80,8 @@ def _audit_log(arguments: argparse.Namespace) -> Iterator[AuditLog | None]:
         yield None
         return
     try:
-        with open_audit_log(arguments.audit_log, operator(os.environ), utc_now) as audit:
+        now, who = partial(datetime.now, UTC), operator(os.environ)
+        with open_audit_log(arguments.audit_log, who, now) as audit:
             yield audit
     except AuditFailed as problem:
         raise UsageError(str(problem)) from None
@@ -106,11 +106,6 @@ class _Run:
         statuses = {change.result.status for change in self.changes}
         was_compared = statuses != {ChangeStatus.NOTHING_EXPECTED}
         return statuses <= RIGHT and was_compared and self.audit_failure is None
-
-    async def compare(self) -> None:
-        """Read every device; the first signal abandons this, because nothing is changed."""
-        concurrency, events = self.arguments.concurrency, self.events.without_delay()
-        await run_jobs("reading", self.changes, compare, concurrency, events)
 
     async def apply(self) -> None:
         """Show the differences, ask for confirmation, and change the devices."""
