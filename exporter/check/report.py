@@ -67,7 +67,9 @@ def _connection_rows(check: DeviceCheck) -> Iterator[Row]:
     elif check.certificate is not None:
         yield from _certificate_rows(check, check.certificate)
     if state.last.answered:
-        yield "login", _login(check)
+        refused = state.last.kind is not None and state.last.kind.reason == "unauthorized"
+        login = check.device.client.scheme or "not required"
+        yield "login", Span("refused", "red") if refused else Span(login)
 
 
 def _certificate_rows(check: DeviceCheck, certificate: Certificate) -> Iterator[Row]:
@@ -88,13 +90,6 @@ def _verify(check: DeviceCheck, certificate: Certificate) -> tuple[bool, str]:
     if tls.insecure_skip_verify:
         return False, "insecure_skip_verify accepts any certificate"
     return True, f"signed by a CA of {tls.ca_file or 'this system'}"
-
-
-def _login(check: DeviceCheck) -> Span:
-    error, scheme = check.device.state.last.kind, check.device.client.scheme
-    if error is not None and error.reason == "unauthorized":
-        return Span("refused", "red")
-    return Span(scheme or "not required")
 
 
 def _client_rows(client: NtpClientReading) -> Iterator[Row]:

@@ -7,6 +7,7 @@ import argparse
 import http.client
 import ssl
 import sys
+from contextlib import closing, suppress
 from typing import Final
 
 from exporter.system.addresses import DEFAULT_PORT, listen_address
@@ -47,13 +48,8 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _get_status(host: str, port: int) -> int:
     """Send a request over HTTP or, if the daemon uses TLS, over HTTPS."""
-    try:
+    with suppress(ConnectionResetError, http.client.BadStatusLine):
         return _get(http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS))
-    except (ConnectionResetError, http.client.BadStatusLine):
-        return _get_over_tls(host, port)
-
-
-def _get_over_tls(host: str, port: int) -> int:
     # It is our own daemon, its certificate may not contain this address, and we send no secret.
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     tls.check_hostname = False
@@ -68,8 +64,6 @@ def _get_over_tls(host: str, port: int) -> int:
 
 
 def _get(connection: http.client.HTTPConnection) -> int:
-    try:
+    with closing(connection):
         connection.request("GET", PATH)
         return connection.getresponse().status
-    finally:
-        connection.close()

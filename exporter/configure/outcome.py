@@ -66,9 +66,8 @@ def result_of_first_read(expect: Expect, answer: Reading | DeviceError) -> Chang
     plan = make_plan(expect, answer)
     if plan.problems:
         return ChangeResult(ChangeStatus.REFUSED, f"not sent: {'; '.join(plan.problems)}", plan)
-    return ChangeResult(
-        ChangeStatus.DIFFERENT if plan.differences else ChangeStatus.ALREADY_RIGHT, None, plan
-    )
+    status = ChangeStatus.DIFFERENT if plan.differences else ChangeStatus.ALREADY_RIGHT
+    return ChangeResult(status, None, plan)
 
 
 def result_of_second_read(shown: Plan, fresh: ChangeResult) -> ChangeResult:
