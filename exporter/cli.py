@@ -1,7 +1,5 @@
 """The command line: run a subcommand and exit with its code (0 success, 1 failure, 2 usage)."""
 
-from __future__ import annotations
-
 import argparse
 import importlib
 import signal
@@ -63,20 +61,16 @@ def run(argv: Sequence[str]) -> int:
 
 
 def make_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
-    """Return the parser of one subcommand."""
+    """Return the parser of one subcommand; the help of `run` lists all of them."""
+    rows = [f"  {each:<11} {summary}" for each, summary in COMMANDS.items()]
     parser = argparse.ArgumentParser(
         prog=PROGRAM if name == "run" else f"{PROGRAM} {name}",
         usage=f"{PROGRAM} [run] [flags]" if name == "run" else None,
         description=COMMANDS[name],
-        epilog=_commands_help() if name == "run" else None,
+        epilog="\n".join(["commands (each has its own --help):", *rows]) if name == "run" else None,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     module.add_arguments(parser)
     return parser
-
-
-def _commands_help() -> str:
-    rows = [f"  {name:<11} {summary}" for name, summary in COMMANDS.items()]
-    return "\n".join(["commands (each has its own --help):", *rows])

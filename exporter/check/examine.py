@@ -1,7 +1,5 @@
 """Poll a device once, and keep the certificate that it showed."""
 
-from __future__ import annotations
-
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
@@ -64,13 +62,12 @@ def _add_pin(issue: Issue, check: DeviceCheck) -> Issue:
     is_tls = issue.level == "bad" and error is not None and error.reason == "tls"
     if not is_tls or certificate is None or certificate.refusal is None:
         return issue
-    has_ca_file = check.module.tls_config.ca_file is not None
+    ca_file = "--ca-file" if check.by_flags else "ca_file"
+    instead = "" if check.module.tls_config.ca_file is None else f" instead of {ca_file}"
     pin = certificate.fingerprint_sha256
     advice = "If this is the device's own certificate, pin it: "
     if check.by_flags:
-        instead = " instead of --ca-file" if has_ca_file else ""
         return issue._replace(advice=f"{advice}add --fingerprint-sha256={pin}{instead}.")
-    instead = " instead of ca_file" if has_ca_file else ""
     advice += f"add fingerprint_sha256: {pin} to tls_config{instead}"
     if "mismatch" in certificate.refusal:  # OpenSSL's word for another name or address
         advice += "; if only the name differs, set server_name to the certificate's name"

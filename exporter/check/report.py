@@ -1,10 +1,9 @@
-"""Checked devices for a person: a table per device, and a summary. Pure."""
-
-from __future__ import annotations
+"""Checked devices as tables with a summary for a person, and as JSON objects. Pure."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final
+from dataclasses import asdict
+from typing import Any, Final
 
 from exporter.check.examine import DeviceCheck
 from exporter.devices.health import Issue
@@ -28,12 +27,9 @@ Row = tuple[str, Span]
 
 def table(check: DeviceCheck) -> Table:
     """Return everything that the check shows, and for each issue what to do."""
-    return Table(_title(check), tuple(_rows(check)) if check.checked else ())
-
-
-def _title(check: DeviceCheck) -> Line:
     target = check.device.target
-    return Span(display_name(target.name, target.address), "bold"), Span(": "), _outcome(check)
+    title = Span(display_name(target.name, target.address), "bold"), Span(": "), _outcome(check)
+    return Table(title, tuple(_rows(check)) if check.checked else ())
 
 
 def _outcome(check: DeviceCheck) -> Span:
@@ -71,18 +67,20 @@ def _connection_rows(check: DeviceCheck) -> Iterator[Row]:
     elif check.certificate is not None:
         yield from _certificate_rows(check, check.certificate)
     if state.last.answered:
-        yield "login", _login(check)
+        refused = state.last.kind is not None and state.last.kind.reason == "unauthorized"
+        login = check.device.client.scheme or "not required"
+        yield "login", Span("refused", "red") if refused else Span(login)
 
 
 def _certificate_rows(check: DeviceCheck, certificate: Certificate) -> Iterator[Row]:
-    verified, why = verify(check, certificate)
+    verified, why = _verify(check, certificate)
     shown = f"{'verified' if verified else 'not verified'}: {escaped(why)}"
     yield "TLS", Span(shown, "green" if verified else "yellow")
     yield "certificate", Span(certificate.subject)
     yield "fingerprint", Span(certificate.fingerprint_sha256)
 
 
-def verify(check: DeviceCheck, certificate: Certificate) -> tuple[bool, str]:
+def _verify(check: DeviceCheck, certificate: Certificate) -> tuple[bool, str]:
     """Return whether a certificate proves the device's identity, and why."""
     tls = check.module.tls_config
     if certificate.refusal is not None:
@@ -92,13 +90,6 @@ def verify(check: DeviceCheck, certificate: Certificate) -> tuple[bool, str]:
     if tls.insecure_skip_verify:
         return False, "insecure_skip_verify accepts any certificate"
     return True, f"signed by a CA of {tls.ca_file or 'this system'}"
-
-
-def _login(check: DeviceCheck) -> Span:
-    error, scheme = check.device.state.last.kind, check.device.client.scheme
-    if error is not None and error.reason == "unauthorized":
-        return Span("refused", "red")
-    return Span(scheme or "not required")
 
 
 def _client_rows(client: NtpClientReading) -> Iterator[Row]:
@@ -130,3 +121,58 @@ def summary(checks: Sequence[DeviceCheck]) -> Iterator[Line]:
     problems = Counter((issue.level, issue.what) for check in checks for issue in check.issues)
     for (level, what), count in problems.most_common() if total > 1 else ():
         yield Span(f"{count:>7} "), Span(escaped(what), _STYLES[level])
+
+
+def as_document(check: DeviceCheck) -> dict[str, Any]:
+    """Return the object that `--json` prints for a device; `None` means unknown."""
+    device, state, offset = check.device, check.device.state, check.offset
+    error, reading = state.last.error, state.last.reading
+    return {
+        "device": device.target.name,
+        "address": device.target.address,
+        "labels": dict(device.target.labels),
+        "checked": check.checked,
+        "fine": check.fine,
+        "scheme": check.module.scheme,
+        "answered": state.last.answered,
+        "seconds": state.last_poll_seconds,
+        "error": None
+        if error is None
+        else {"reason": error.reason, "code": error.code, "message": str(error)},
+        "tls": _tls_object(check),
+        "authentication": device.client.scheme,
+        "api_version": None if reading is None else reading.api_version,
+        "client": _client_object(state.client),
+        "clock": None if offset is None else offset._asdict(),
+        "mismatches": state.last.mismatches,
+        "troubles": [
+            {"level": issue.level, "what": issue.what, "advice": issue.advice}
+            for issue in check.issues
+        ],
+    }
+
+
+def _tls_object(check: DeviceCheck) -> dict[str, Any] | None:
+    certificate = check.certificate
+    if certificate is None:
+        return None
+    verified, why = _verify(check, certificate)
+    return {
+        "verified": verified,
+        "why": why,
+        "subject": certificate.subject,
+        "fingerprint_sha256": certificate.fingerprint_sha256,
+    }
+
+
+def _client_object(client: NtpClientReading | None) -> dict[str, Any] | None:
+    if client is None:
+        return None
+    settings, status = client
+    return {
+        **asdict(settings),
+        "synced": status.synced,
+        "time_to_next_sync_seconds": status.time_to_next_sync_seconds,
+        "offset_seconds": status.reported_offset_seconds,
+        "active_servers": settings.active_servers,
+    }

@@ -1,7 +1,5 @@
 """Flags that several subcommands share, and types for argparse."""
 
-from __future__ import annotations
-
 import argparse
 from pathlib import Path
 from typing import Final

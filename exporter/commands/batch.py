@@ -1,14 +1,12 @@
 """What `check` and `configure` share: running once, on many devices, with an exit code."""
 
-from __future__ import annotations
-
 import asyncio
 import io
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import structlog
 import uvloop
@@ -26,20 +24,11 @@ from exporter.system.terminal import progress, warn
 from exporter.vapix.connection import open_session
 from exporter.vapix.tls import Notice
 
-EXIT_OK: Final = 0
-EXIT_PROBLEM: Final = 1
-EXIT_USAGE: Final = 2
-
-DEFAULT_CONCURRENCY: Final = 16
-"""Devices asked at once, as in other fleet tools."""
-
 
 class DeviceJob(Protocol):
     """One device of a batch, and what the command knows about it."""
 
-    @property
-    def device(self) -> Device:
-        """The device to ask."""
+    device: Device
 
 
 T = TypeVar("T")
@@ -61,17 +50,18 @@ def run_command(name: str, command: Coroutine[Any, Any, int]) -> int:
         return uvloop.run(command)
     except (ConfigError, UsageError) as problem:
         print(f"{name}: {problem}", file=sys.stderr)
-        return EXIT_USAGE
+        return 2
     except BrokenPipeError:
         # Python flushes stdout at exit, which would fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_PROBLEM
+        return 1
 
 
-def exit_incomplete(name: str) -> int:
-    """Warn that a source of devices failed, and return the exit code for it."""
-    warn(f"{name}: some devices could not be discovered, see `discovery` above")
-    return EXIT_PROBLEM
+def exit_code(name: str, targets: SelectedDevices, *, success: bool) -> int:
+    """Return 0 for success; 1 otherwise, and with a warning if devices may be missing."""
+    if not targets.complete:
+        warn(f"{name}: some devices could not be discovered, see `discovery` above")
+    return 0 if success and targets.complete else 1
 
 
 @asynccontextmanager

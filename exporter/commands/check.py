@@ -1,7 +1,5 @@
 """`axis-ntp-exporter check`: poll devices once and explain the results."""
 
-from __future__ import annotations
-
 import argparse
 import json
 import signal
@@ -10,28 +8,12 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from exporter.check.documents import documents
 from exporter.check.examine import DeviceCheck, examine, keep_certificate
-from exporter.check.report import summary, table
+from exporter.check.report import as_document, summary, table
 from exporter.clock.host import HostClock
-from exporter.commands.arguments import DEFAULT_CONFIG_FILE, add_config_file, positive_count
-from exporter.commands.batch import (
-    EXIT_OK,
-    EXIT_PROBLEM,
-    exit_incomplete,
-    open_devices,
-    run_command,
-    run_jobs,
-)
-from exporter.commands.targets import (
-    SelectedDevices,
-    UsageError,
-    add_device_flags,
-    add_selection,
-    configured_targets,
-    has_device_flags,
-    targets_of_flags,
-)
+from exporter.commands.arguments import add_config_file, positive_count
+from exporter.commands.batch import exit_code, open_devices, run_command, run_jobs
+from exporter.commands.targets import SelectedDevices, add_device_flags, add_selection, find_targets
 from exporter.system.signals import handle_interrupts
 from exporter.system.terminal import print_lines, print_tables, warn
 
@@ -64,30 +46,12 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 async def _check(arguments: argparse.Namespace) -> int:
-    targets = await _find_targets(arguments)
+    targets = await find_targets(arguments)
     checks = await _examine(targets, arguments.concurrency)
     # Printing may take long: from now on Ctrl-C ends the program at once.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _print(checks, arguments)
-    if not targets.complete:
-        return exit_incomplete("check")
-    return EXIT_OK if all(check.fine for check in checks) else EXIT_PROBLEM
-
-
-async def _find_targets(arguments: argparse.Namespace) -> SelectedDevices:
-    """Find out which devices to check. Raises `ConfigError` and `UsageError`."""
-    file = arguments.config_file
-    if has_device_flags(arguments):
-        if file != DEFAULT_CONFIG_FILE:
-            raise UsageError("use either --config.file or flags such as --username, not both")
-        return targets_of_flags(arguments)
-    if file != DEFAULT_CONFIG_FILE or file.exists():
-        return await configured_targets(arguments)
-    if not arguments.devices:
-        example = "axis-ntp-exporter check 192.168.0.90 --username root"
-        raise UsageError(f"there is no {file}; to check a device without a config: {example}")
-    warn(f"check: there is no {file}, so each DEVICE is used as an address")
-    return targets_of_flags(arguments)
+    return exit_code("check", targets, success=all(check.fine for check in checks))
 
 
 async def _examine(targets: SelectedDevices, concurrency: int | None) -> list[DeviceCheck]:
@@ -108,7 +72,7 @@ async def _examine(targets: SelectedDevices, concurrency: int | None) -> list[De
 def _print(checks: Sequence[DeviceCheck], arguments: argparse.Namespace) -> None:
     shown = [check for check in checks if not (arguments.only_problems and check.fine)]
     if arguments.json:
-        print(json.dumps(documents(shown), indent=2), flush=True)
+        print(json.dumps([as_document(check) for check in shown], indent=2), flush=True)
         return
     print_tables(map(table, shown), sys.stdout)
     print_lines(summary(checks), sys.stdout)

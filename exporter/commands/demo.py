@@ -1,7 +1,5 @@
 """`axis-ntp-exporter demo`: run the daemon on a simulated fleet."""
 
-from __future__ import annotations
-
 import argparse
 import errno
 import sys
@@ -11,10 +9,10 @@ import uvloop
 import yaml
 
 from exporter.commands.arguments import add_log, add_web, device_count, web_settings
-from exporter.config import Config, parse_config
+from exporter.config import parse_config
 from exporter.config.yaml_loader import parse_yaml
 from exporter.daemon import Settings, StartFailed, running
-from exporter.simulator.fleet import FleetError, ServedFleet, build_fleet, serve_fleet
+from exporter.simulator.fleet import FleetError, build_fleet, serve_fleet
 from exporter.system.logs import configure_logging
 from exporter.system.signals import stop_signals
 from exporter.web.listener import WebSettings
@@ -64,16 +62,12 @@ def _hint(failure: BaseException) -> str:
 async def _demo(count: int, settings: WebSettings) -> None:
     with stop_signals() as stop:
         async with serve_fleet(build_fleet(count, "demo")) as served:
-            config = _make_config(served)
+            # As text, as from a file: this shows that such a config can be loaded.
+            document = yaml.safe_dump(served.exporter_config(interval=POLL_INTERVAL))
+            config = parse_config(parse_yaml(document), {}, Path())
             async with running(config, Settings(settings, load=lambda: config)) as urls:
                 print(_describe_urls(count, urls[0], settings.telemetry_path), flush=True)
                 await stop.wait()
-
-
-def _make_config(served: ServedFleet) -> Config:
-    # As text, as from a file: this shows that such a config can be loaded.
-    document = yaml.safe_dump(served.exporter_config(interval=POLL_INTERVAL))
-    return parse_config(parse_yaml(document), {}, Path())
 
 
 def _describe_urls(count: int, web: str, telemetry_path: str) -> str:

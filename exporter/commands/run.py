@@ -1,12 +1,9 @@
 """`axis-ntp-exporter run`: the daemon."""
 
-from __future__ import annotations
-
 import argparse
 import os
 import signal
 import sys
-from collections.abc import Coroutine
 from functools import partial
 
 import structlog
@@ -81,9 +78,13 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         config, web_config = _load(arguments)
         if not arguments.config_check:
-            return run_to_end(run_daemon(config, _settings(arguments, loaded)))
+            uvloop.run(run_daemon(config, _settings(arguments, loaded)))
+            return 0
     except ConfigError as error:
         print(error, file=sys.stderr)
+        return 1
+    except StartFailed as failure:
+        _log.error("exporter.start_failed", error=str(failure))
         return 1
     count = len(config.devices)
     print(f"{arguments.config_file}: valid, {count} {plural(count, 'device')}")
@@ -123,13 +124,3 @@ def _settings(arguments: argparse.Namespace, loaded: Digests) -> Settings:
         auto if arguments.auto_reload else None,
         ServiceManager(os.environ, os.getpid()),
     )
-
-
-def run_to_end(daemon: Coroutine[None, None, None]) -> int:
-    """Run the daemon on uvloop and return the exit code: 1 if it could not start."""
-    try:
-        uvloop.run(daemon)
-    except StartFailed as failure:
-        _log.error("exporter.start_failed", error=str(failure))
-        return 1
-    return 0

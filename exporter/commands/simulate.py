@@ -1,18 +1,13 @@
 """`axis-ntp-exporter simulate`: run simulated devices until a signal."""
 
-from __future__ import annotations
-
 import argparse
 
 import uvloop
 
-from exporter.simulator import command
+from exporter.simulator.command import add_arguments, run
 from exporter.system.signals import stop_signals
 
-
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the simulator's flags."""
-    command.add_arguments(parser)
+__all__ = ["add_arguments", "execute"]
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -22,4 +17,4 @@ def execute(arguments: argparse.Namespace) -> int:
 
 async def _simulate(arguments: argparse.Namespace) -> int:
     with stop_signals() as stop:
-        return await command.run(arguments, stop)
+        return await run(arguments, stop)

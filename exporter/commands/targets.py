@@ -1,7 +1,5 @@
 """Which devices a command works on: those of the config, or addresses on the command line."""
 
-from __future__ import annotations
-
 import argparse
 import difflib
 import getpass
@@ -9,12 +7,12 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
-from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
+from exporter.commands.arguments import DEFAULT_CONFIG_FILE
 from exporter.config import Config, load_config
 from exporter.config.errors import as_lines
 from exporter.config.files import check_files
@@ -30,13 +28,12 @@ _MOST_VALUES: Final = 8
 
 _TLS_FLAGS: Final = ("fingerprint_sha256", "ca_file", "insecure_skip_verify")
 _DEVICE_FLAGS: Final = ("username", "password_file", "scheme", *_TLS_FLAGS)
-_MODULE: Final = f"modules.{DEFAULT_MODULE}."
 _FLAG_OF_PATH: Final = {
-    f"{_MODULE}auth": "--password-file",
-    f"{_MODULE}auth.password_file": "--password-file",
-    f"{_MODULE}tls_config": "--ca-file",
-    f"{_MODULE}tls_config.ca_file": "--ca-file",
-    f"{_MODULE}tls_config.fingerprint_sha256": "--fingerprint-sha256",
+    "modules.default.auth": "--password-file",
+    "modules.default.auth.password_file": "--password-file",
+    "modules.default.tls_config": "--ca-file",
+    "modules.default.tls_config.ca_file": "--ca-file",
+    "modules.default.tls_config.fingerprint_sha256": "--fingerprint-sha256",
 }
 """The flag to name in an error message, by the path in a config."""
 
@@ -120,9 +117,20 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def has_device_flags(arguments: argparse.Namespace) -> bool:
-    """Return whether a flag of `add_device_flags` was given."""
-    return any(getattr(arguments, flag) is not None for flag in _DEVICE_FLAGS)
+async def find_targets(arguments: argparse.Namespace) -> SelectedDevices:
+    """Return the devices to check. Raises `ConfigError` and `UsageError`."""
+    file = arguments.config_file
+    if any(getattr(arguments, flag) is not None for flag in _DEVICE_FLAGS):
+        if file != DEFAULT_CONFIG_FILE:
+            raise UsageError("use either --config.file or flags such as --username, not both")
+        return _targets_of_flags(arguments)
+    if file != DEFAULT_CONFIG_FILE or file.exists():
+        return await configured_targets(arguments)
+    if not arguments.devices:
+        example = "axis-ntp-exporter check 192.168.0.90 --username root"
+        raise UsageError(f"there is no {file}; to check a device without a config: {example}")
+    warn(f"check: there is no {file}, so each DEVICE is used as an address")
+    return _targets_of_flags(arguments)
 
 
 async def configured_targets(arguments: argparse.Namespace) -> SelectedDevices:
@@ -188,11 +196,12 @@ def _known_values(config: Config, selectors: Sequence[Selector]) -> str:
     values = sorted({device.labels[name] for device in config.devices if name in device.labels})
     if not values:
         return f": no device has a label {escaped(name)!r}"
-    shown = [*islice(values, _MOST_VALUES), *(["…"] if len(values) > _MOST_VALUES else [])]
-    return f"; known values: {escaped(', '.join(shown))}"
+    if len(values) > _MOST_VALUES:
+        values[_MOST_VALUES:] = ["…"]
+    return f"; known values: {escaped(', '.join(values))}"
 
 
-def targets_of_flags(arguments: argparse.Namespace) -> SelectedDevices:
+def _targets_of_flags(arguments: argparse.Namespace) -> SelectedDevices:
     """Build a config from the command line's addresses; asks for the password of `--username`.
 
     Raises `UsageError`.

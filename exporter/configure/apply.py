@@ -1,7 +1,5 @@
 """Read and change one device; commands run many of these at once."""
 
-from __future__ import annotations
-
 import asyncio
 from dataclasses import dataclass, replace
 from typing import Final
@@ -24,7 +22,6 @@ from exporter.vapix.ntp_info import Reading
 READ_AGAIN_AFTER_SECONDS: Final = (1.0, 3.0)
 """Waits before reading back again: some devices confirm a change before they report it."""
 
-_NOTHING_EXPECTED: Final = ChangeResult(ChangeStatus.NOTHING_EXPECTED, "no `expect` configured")
 _NOT_READ: Final = ChangeResult(ChangeStatus.NOT_STARTED, "the device was not read")
 _UNCHANGED: Final = "no change was sent: the device has its old settings"
 _IN_PROGRESS: Final = "interrupted during the change: the device has its old or its new settings"
@@ -46,7 +43,7 @@ async def compare(change: DeviceChange) -> None:
 async def _compare(device: Device) -> ChangeResult:
     expect = device.state.expect
     if not expect.named():
-        return _NOTHING_EXPECTED
+        return ChangeResult(ChangeStatus.NOTHING_EXPECTED, "no `expect` configured")
     return result_of_first_read(expect, await _read(device))
 
 

@@ -1,22 +1,18 @@
 """The audit log: who changes what on which device, on disk before the change is sent."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
 import pwd
 import stat
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from exporter.devices.device import DeviceTarget
 from exporter.vapix.ntp_configuration import NtpClientConfiguration
-
-Clock = Callable[[], datetime]
 
 
 class AuditFailed(Exception):
@@ -40,7 +36,9 @@ class AuditLog:
     `who`, from `operator`, is part of every line; `now` returns the time in UTC.
     """
 
-    def __init__(self, descriptor: int, path: Path, who: Mapping[str, str], now: Clock) -> None:
+    def __init__(
+        self, descriptor: int, path: Path, who: Mapping[str, str], now: Callable[[], datetime]
+    ) -> None:
         self._descriptor = descriptor
         self._path = path
         self._who = dict(who)
@@ -74,51 +72,35 @@ class AuditLog:
 
     def _write(self, line: bytes) -> None:
         # Write nothing after a failure: it would be appended to an incomplete line.
-        if self._failure is None:
-            self._failure = self._try_write(line)
         if self._failure is not None:
             raise self._failure
-
-    def _try_write(self, line: bytes) -> AuditFailed | None:
         try:
             # A single write, so that the lines of two runs never mix.
             written = os.write(self._descriptor, line)
             os.fsync(self._descriptor)
-        except OSError as problem:
-            return AuditFailed(f"{self._path}: cannot be written: {problem.strerror}")
-        if written != len(line):
-            return AuditFailed(f"{self._path}: cannot be written: the disk is full")
-        return None
+            problem = None if written == len(line) else "the disk is full"
+        except OSError as error:
+            problem = str(error.strerror)
+        if problem is not None:
+            self._failure = AuditFailed(f"{self._path}: cannot be written: {problem}")
+            raise self._failure
 
 
 @contextmanager
-def open_audit_log(path: Path, who: Mapping[str, str], now: Clock) -> Iterator[AuditLog]:
+def open_audit_log(
+    path: Path, who: Mapping[str, str], now: Callable[[], datetime]
+) -> Iterator[AuditLog]:
     """Open the audit log in `path`, and create it if missing. Raises `AuditFailed`."""
-    try:
-        descriptor = _open(path)
-    except OSError as problem:
-        raise AuditFailed(f"{path}: cannot be opened: {problem.strerror}") from None
-    try:
-        yield AuditLog(descriptor, path, who, now)
-    finally:
-        os.close(descriptor)
-
-
-def utc_now() -> datetime:
-    """Return the current time, for audit lines."""
-    return datetime.now(UTC)
-
-
-def _open(path: Path) -> int:
     # Non-blocking: opening a pipe without a reader would wait.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
-    descriptor = os.open(path, flags, 0o640)
-    try:
-        _prepare(descriptor, path)
-    except (OSError, AuditFailed):
-        os.close(descriptor)
-        raise
-    return descriptor
+    with ExitStack() as stack:
+        try:
+            descriptor = os.open(path, flags, 0o640)
+            stack.callback(os.close, descriptor)
+            _prepare(descriptor, path)
+        except OSError as problem:
+            raise AuditFailed(f"{path}: cannot be opened: {problem.strerror}") from None
+        yield AuditLog(descriptor, path, who, now)
 
 
 def _prepare(descriptor: int, path: Path) -> None:

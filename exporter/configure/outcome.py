@@ -1,7 +1,5 @@
 """The result for one device, derived from its responses. Pure."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
@@ -14,13 +12,7 @@ from exporter.configure.plan import (
     is_same_configuration,
     make_plan,
 )
-from exporter.vapix.errors import (
-    ApiError,
-    DeviceError,
-    Forbidden,
-    Unauthorized,
-    Unsupported,
-)
+from exporter.vapix.errors import ApiError, DeviceError, Forbidden, Unauthorized, Unsupported
 from exporter.vapix.ntp_configuration import NtpClientConfiguration, present_configuration
 from exporter.vapix.ntp_info import NtpClientReading, Reading
 
@@ -39,9 +31,7 @@ class ChangeStatus(StrEnum):
     UNCERTAIN = "uncertain"
 
 
-RIGHT: Final = frozenset(
-    {ChangeStatus.NOTHING_EXPECTED, ChangeStatus.ALREADY_RIGHT, ChangeStatus.SET}
-)
+RIGHT: Final = {ChangeStatus.NOTHING_EXPECTED, ChangeStatus.ALREADY_RIGHT, ChangeStatus.SET}
 """Results that need no further action."""
 
 _REFUSALS: Final = (ApiError, Forbidden, Unauthorized, Unsupported)
@@ -76,9 +66,8 @@ def result_of_first_read(expect: Expect, answer: Reading | DeviceError) -> Chang
     plan = make_plan(expect, answer)
     if plan.problems:
         return ChangeResult(ChangeStatus.REFUSED, f"not sent: {'; '.join(plan.problems)}", plan)
-    return ChangeResult(
-        ChangeStatus.DIFFERENT if plan.differences else ChangeStatus.ALREADY_RIGHT, None, plan
-    )
+    status = ChangeStatus.DIFFERENT if plan.differences else ChangeStatus.ALREADY_RIGHT
+    return ChangeResult(status, None, plan)
 
 
 def result_of_second_read(shown: Plan, fresh: ChangeResult) -> ChangeResult:

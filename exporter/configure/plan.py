@@ -1,7 +1,5 @@
 """Plan what to change on a device, and check whether it may be sent. Pure."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Final

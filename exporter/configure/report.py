@@ -1,11 +1,10 @@
 """Results as lines for a person and as JSON objects. Pure."""
 
-from __future__ import annotations
-
 import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from typing import Any, Final
 
 from exporter.configure.apply import DeviceChange
@@ -21,8 +20,6 @@ _STYLES: Final = {
     ChangeStatus.DIFFERENT: "yellow",
     ChangeStatus.NOT_STARTED: "yellow",
 }
-_ALARMING: Final = "red"
-
 _NOTHING: Final = "none"
 _PLAIN_NAME: Final = re.compile(r"[\w.:\[\]%-]+")
 
@@ -58,11 +55,16 @@ def device_lines(changes: Sequence[DeviceChange]) -> Iterator[Line]:
         yield (
             Span(display_name(target.name, target.address), "bold"),
             Span(": "),
-            Span(_words(result.status), _STYLES.get(result.status, _ALARMING)),
+            Span(_words(result.status), _STYLES.get(result.status, "red")),
             Span(f": {escaped(result.reason)}" if result.reason else ""),
         )
         for difference in _known_differences(result):
-            yield _difference_line(difference)
+            yield (
+                Span(f"  {difference.parameter}: "),
+                Span(format_value(difference.now), "red"),
+                Span(" → "),
+                Span(format_value(difference.wanted), "green"),
+            )
         for warning in _warnings(result):
             yield (Span(f"  warning: {warning}", "yellow"),)
 
@@ -79,15 +81,6 @@ def _warnings(result: ChangeResult) -> tuple[str, ...]:
     """Return the warnings about a change that is not made yet."""
     is_planned = result.status is ChangeStatus.DIFFERENT
     return result.plan.warnings if result.plan and is_planned else ()
-
-
-def _difference_line(difference: Difference) -> Line:
-    return (
-        Span(f"  {difference.parameter}: "),
-        Span(format_value(difference.now), "red"),
-        Span(" → "),
-        Span(format_value(difference.wanted), "green"),
-    )
 
 
 def summary(changes: Sequence[DeviceChange]) -> str:
@@ -111,14 +104,10 @@ def next_step(changes: Sequence[DeviceChange], *, applying: bool) -> str:
     return "Not every device is as expected."
 
 
-def documents(changes: Sequence[DeviceChange]) -> list[dict[str, Any]]:
-    """Return the objects that `--json` prints, one per device."""
-    return [_document(change) for change in changes]
-
-
-def _document(change: DeviceChange) -> dict[str, Any]:
+def as_document(change: DeviceChange) -> dict[str, Any]:
+    """Return the object that `--json` prints for a device."""
     target, result = change.device.target, change.result
-    error = result.error
+    error, differences = result.error, result.plan.differences if result.plan else ()
     return {
         "device": target.name,
         "address": target.address,
@@ -126,14 +115,7 @@ def _document(change: DeviceChange) -> dict[str, Any]:
         "result": result.status.value,
         "reason": result.reason,
         "error": None if error is None else {"reason": error.reason, "code": error.code},
-        "differences": _as_objects(result.plan.differences if result.plan else ()),
-        "differences_left": _as_objects(result.remaining),
+        "differences": [asdict(each) for each in differences],
+        "differences_left": [asdict(each) for each in result.remaining],
         "warnings": list(_warnings(result)),
     }
-
-
-def _as_objects(differences: tuple[Difference, ...]) -> list[dict[str, Any]]:
-    return [
-        {"parameter": each.parameter, "now": each.now, "wanted": each.wanted}
-        for each in differences
-    ]

@@ -5,9 +5,8 @@ from typing import Any, cast
 
 import pytest
 
-from exporter.check.documents import documents
 from exporter.check.examine import DeviceCheck
-from exporter.check.report import summary, table
+from exporter.check.report import as_document, summary, table
 from exporter.clock.offset import Offset
 from exporter.config import ModuleConfig
 from exporter.devices.device import Device, DeviceTarget
@@ -127,7 +126,7 @@ def test_the_report_shows_whether_the_certificate_was_verified_and_why(
     made = make_check(reading(CLIENT), module={"tls_config": tls}, certificate=seen)
     rows = rows_of(made)
     assert (rows["TLS"], rows["certificate"], rows["fingerprint"]) == (words, "CN=x", "cd" * 32)
-    [document] = documents([made])
+    document = as_document(made)
     prefix = "verified: " if document["tls"]["verified"] else "not verified: "
     assert prefix + document["tls"]["why"] == words
 
@@ -155,7 +154,7 @@ def test_the_summary_counts_outcomes_and_problems() -> None:
 
 
 def test_unknown_values_are_null_in_json() -> None:
-    [document] = json.loads(json.dumps(documents([make_check(None)])))
+    document = json.loads(json.dumps(as_document(make_check(None))))
     unknown = {key for key, value in document.items() if value is None}
     assert unknown == {
         "seconds",
@@ -170,6 +169,6 @@ def test_unknown_values_are_null_in_json() -> None:
 
 
 def test_an_error_has_reason_code_and_message_in_json() -> None:
-    [document] = documents([make_check(errors.Forbidden("HTTP 403: no", 403))])
+    document = as_document(make_check(errors.Forbidden("HTTP 403: no", 403)))
     assert document["error"] == {"reason": "forbidden", "code": 403, "message": "HTTP 403: no"}
     assert [each["level"] for each in document["troubles"]] == ["bad"]

@@ -11,8 +11,8 @@ from exporter.configure.apply import DeviceChange
 from exporter.configure.outcome import ChangeResult, ChangeStatus, result_of_first_read
 from exporter.configure.plan import Difference
 from exporter.configure.report import (
+    as_document,
     device_lines,
-    documents,
     format_value,
     next_step,
     summary,
@@ -170,7 +170,7 @@ def test_the_last_line_says_what_to_do_next(
 
 def test_json_contains_everything_about_a_device() -> None:
     result = compared({"static_servers": ["b"], "maxpoll": 12}, static_servers=("a",), maxpoll=10)
-    assert json.loads(json.dumps(documents([made(result)]))) == [
+    assert json.loads(json.dumps([as_document(made(result))])) == [
         {
             "device": "lobby",
             "address": "192.0.2.1",
@@ -190,5 +190,5 @@ def test_json_contains_everything_about_a_device() -> None:
 
 def test_an_error_has_the_same_reason_in_json_as_in_the_metrics() -> None:
     error = PollTimeout("late")
-    [document] = documents([made(ChangeResult(ChangeStatus.UNREACHABLE, str(error), error=error))])
+    document = as_document(made(ChangeResult(ChangeStatus.UNREACHABLE, str(error), error=error)))
     assert document["error"] == {"reason": "timeout", "code": None}

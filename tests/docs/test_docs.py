@@ -15,14 +15,14 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import NormalizedName, canonicalize_name
 
-from exporter.check.documents import documents as checked_documents
 from exporter.check.examine import DeviceCheck
+from exporter.check.report import as_document as check_document
 from exporter.cli import COMMANDS, make_parser
 from exporter.config import ModuleConfig
 from exporter.config.loader import KNOWN_KEYS
 from exporter.configure.apply import DeviceChange
 from exporter.configure.outcome import ChangeResult, ChangeStatus
-from exporter.configure.report import documents
+from exporter.configure.report import as_document
 from exporter.devices.device import Device, DeviceTarget
 from exporter.fleet.client_factory import ClientFactory, read_client_settings
 from exporter.metrics.catalogue import DEVICE_METRICS
@@ -123,7 +123,7 @@ def test_the_docs_explain_every_result_of_configure() -> None:
 def test_the_docs_list_every_key_of_the_documents_of_configure() -> None:
     target = DeviceTarget("gate", "192.0.2.1", {}, 60.0, 10.0)
     client = cast("NtpClient", None)
-    [document] = documents([DeviceChange(Device(target, client), ChangeResult(ChangeStatus.SET))])
+    document = as_document(DeviceChange(Device(target, client), ChangeResult(ChangeStatus.SET)))
     example = json.loads(textwrap.dedent(EXAMPLE))
     assert [list(each) for each in example] == [list(document)]
 
@@ -132,7 +132,7 @@ def test_the_docs_list_every_key_of_the_documents_of_check() -> None:
     target = DeviceTarget("gate", "192.0.2.1", {}, 60.0, 10.0)
     door = ClientFactory(read_client_settings(ModuleConfig()))
     device = Device(target, door.client(target.address, cast("Session", None)))
-    [document] = checked_documents([DeviceCheck(device, ModuleConfig())])
+    document = check_document(DeviceCheck(device, ModuleConfig()))
     table = CHECK.partition("## For programs")[2]
     listed = [row.split(" | ")[0] for row in table.splitlines() if row.startswith("| `")]
     assert re.findall(r"`(\w+)`", " ".join(listed)) == list(document)
