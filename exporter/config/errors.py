@@ -37,18 +37,18 @@ class ConfigError(Exception):
 
 
 def keys_of(sections: Iterable[type[BaseModel]]) -> list[str]:
-    """Returns every key of these sections, as the file spells it."""
+    """Return every key of these sections, as the file spells it."""
     fields = (pair for section in sections for pair in section.model_fields.items())
     return sorted({field.alias or name for name, field in fields})
 
 
 def as_lines(problems: Iterable[Problem]) -> list[str]:
-    """Returns each problem as `path: problem`."""
+    """Return each problem as `path: problem`."""
     return [f"{path}: {problem}" if path else problem for path, problem in problems]
 
 
 def validation_problems(error: ValidationError, known_keys: Sequence[str]) -> Iterator[Problem]:
-    """Yields every problem that pydantic found; for an unknown key, suggests a known one."""
+    """Yield every problem that pydantic found; for an unknown key, suggests a known one."""
     details = error.errors(include_url=False)
     locations = [detail["loc"] for detail in details]
     for detail in details:
@@ -63,7 +63,7 @@ def _has_errors_inside(location: _Location, all_locations: Iterable[_Location]) 
 
 
 def _path(location: _Location) -> str:
-    """Returns `("devices", 3, "labels", "site")` as `devices[3].labels.site`."""
+    """Return `("devices", 3, "labels", "site")` as `devices[3].labels.site`."""
     # pydantic marks an invalid key (not its value) by a last part "[key]".
     parts = location[:-1] if location[-1:] == ("[key]",) else location
     texts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in parts)

@@ -17,7 +17,7 @@ from exporter.vapix.tls import TlsSettings, make_ssl_context
 
 
 def read_credentials(auth: AuthConfig) -> DeviceCredentials | None:
-    """Returns the account, its files read now, or `None` without one. Raises `ValueError`."""
+    """Return the account, its files read now, or `None` without one. Raises `ValueError`."""
     username = auth.username
     if auth.username_file is not None:
         username = read_username(auth.username_file)
@@ -28,7 +28,7 @@ def read_credentials(auth: AuthConfig) -> DeviceCredentials | None:
 
 
 def read_username(file: Path) -> str:
-    """Returns the username in a file. Raises `ValueError`."""
+    """Return the username in a file. Raises `ValueError`."""
     username = read_secret(file)
     try:
         return check_username(username)
@@ -37,7 +37,7 @@ def read_username(file: Path) -> str:
 
 
 def read_secret(file: Path) -> str:
-    """Returns the text of a file, less one newline at its end. Raises `ValueError`."""
+    """Return the text of a file, less one newline at its end. Raises `ValueError`."""
     try:
         text = read_file(file).decode()
     except UnicodeDecodeError:
@@ -49,7 +49,7 @@ def read_secret(file: Path) -> str:
 
 
 def read_file(file: Path) -> bytes:
-    """Returns the content of a regular file. Raises `ValueError`."""
+    """Return the content of a regular file. Raises `ValueError`."""
     try:
         return read_regular(file)
     except OSError as error:
@@ -57,7 +57,7 @@ def read_file(file: Path) -> bytes:
 
 
 def check_files(modules: Mapping[str, ModuleConfig]) -> list[Problem]:
-    """Returns a problem for each file of these modules that cannot be used."""
+    """Return a problem for each file of these modules that cannot be used."""
     return [
         (f"modules.{name}.{key}", problem)
         for name, module in modules.items()
@@ -72,7 +72,7 @@ _READERS: Final[Mapping[str, Callable[[Path], object]]] = {
 
 
 def file_problems(module: ModuleConfig) -> dict[str, str]:
-    """Returns why files of a module cannot be used, by the path of their key."""
+    """Return why files of a module cannot be used, by the path of their key."""
     problems: dict[str, str] = {}
     for key, file in module.files.items():
         try:
@@ -83,7 +83,7 @@ def file_problems(module: ModuleConfig) -> dict[str, str]:
 
 
 def _certificate_problems(tls: TlsConfig, unreadable: Container[str]) -> Iterator[Problem]:
-    """Yields why OpenSSL rejects readable files. Its errors name no file, so try each alone."""
+    """Yield why OpenSSL rejects readable files. Its errors name no file, so try each alone."""
     if tls.ca_file is not None and "tls_config.ca_file" not in unreadable:
         settings = TlsSettings(ca_file=tls.ca_file, insecure_skip_verify=tls.insecure_skip_verify)
         if reason := _rejection(settings):

@@ -31,7 +31,7 @@ def load_config(file: Path, environ: Mapping[str, str]) -> Config:
 
 
 def read_tree(file: Path, *, verbatim: bool = False) -> Tree:
-    """Returns the tree of a YAML file, as `parse_yaml` does. Raises `ConfigError`."""
+    """Return the tree of a YAML file, as `parse_yaml` does. Raises `ConfigError`."""
     try:
         return parse_yaml(file.read_text("utf-8"), verbatim=verbatim)
     except OSError as error:
@@ -67,12 +67,12 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
 
 
 def problems_of(error: ValidationError) -> list[str]:
-    """Returns every problem of a validation, as `path: problem`."""
+    """Return every problem of a validation, as `path: problem`."""
     return as_lines(validation_problems(error, KNOWN_KEYS))
 
 
 def _cross_problems(tree: dict[str, Any]) -> Iterator[Problem]:
-    """Yields problems across sections. Reads the tree: there is no `Config` if others exist."""
+    """Yield problems across sections. Reads the tree: there is no `Config` if others exist."""
     devices, modules = tree.get("devices"), tree.get("modules")
     known_modules = {DEFAULT_MODULE, *(modules if isinstance(modules, dict) else ())}
     first: dict[str, int] = {}
@@ -95,7 +95,7 @@ def _overlay_problems(config: Config) -> Iterator[Problem]:
 
 
 def _modules_with_files(tree: dict[str, Any], directory: Path) -> dict[str, ModuleConfig]:
-    """Returns the modules of an invalid config, with nothing but the files that they name."""
+    """Return the modules of an invalid config, with nothing but the files that they name."""
     modules = tree.get("modules")
     return {
         name: ModuleConfig.model_construct(
@@ -116,7 +116,7 @@ def _files_in(section: Tree, directory: Path) -> dict[str, Any]:
 
 
 def dump_redacted(config: Config) -> str:
-    """Returns the config as YAML, with its defaults and with `<secret>` for secrets."""
+    """Return the config as YAML, with its defaults and with `<secret>` for secrets."""
     document = config.model_dump(mode="json", by_alias=True, exclude_none=True)
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
     text: str = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True)

@@ -103,7 +103,7 @@ class TlsConfig(Section):
         return self
 
     def settings(self) -> TlsSettings:
-        """Returns what the TLS context is made from."""
+        """Return what the TLS context is made from."""
         return TlsSettings(
             ca_file=self.ca_file,
             cert_file=self.cert_file,
@@ -164,11 +164,11 @@ class Expect(Section):
         return self
 
     def named(self) -> dict[str, Any]:
-        """Returns the settings that are expected, by their keys."""
+        """Return the settings that are expected, by their keys."""
         return {name: getattr(self, name) for name in self.model_fields_set}
 
     def laid_over(self, under: "Expect") -> "Expect":
-        """Returns these settings, else those of `under`. The result may have a `problem`."""
+        """Return these settings, else those of `under`. The result may have a `problem`."""
         return Expect.model_construct(**(under.named() | self.named()))
 
 
@@ -252,11 +252,11 @@ class Config(Section):
         return tuple(file for module in self.modules.values() for file in module.files.values())
 
     def module(self, name: str) -> ModuleConfig:
-        """Returns the module called `name`; `default` always exists. Raises `KeyError`."""
+        """Return the module called `name`; `default` always exists. Raises `KeyError`."""
         return self.modules[name]
 
     def expect(self, device: DeviceConfig) -> Expect:
-        """Returns the expected settings: the device's `expect` laid over its module's."""
+        """Return the expected settings: the device's `expect` laid over its module's."""
         under = self.module(device.module).expect
         return device.expect.laid_over(under) if device.expect.named() else under
 

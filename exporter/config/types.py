@@ -47,7 +47,7 @@ def _seconds(value: object) -> object:
 
 
 def _absolute_path(path: Path, info: ValidationInfo) -> Path:
-    """Returns `path`, relative to the config file's folder."""
+    """Return `path`, relative to the config file's folder."""
     return Path(info.context["directory"], path) if info.context else path
 
 
@@ -58,7 +58,7 @@ _SD_PATTERN: Final = re.compile(r"[^*]*(\*[^/]*)?\.(json|yml|yaml|JSON|YML|YAML)
 
 
 def _file_pattern(pattern: Path, info: ValidationInfo) -> Path:
-    """Returns a pattern that Prometheus's file discovery accepts, as `_absolute_path` does."""
+    """Return a pattern that Prometheus's file discovery accepts, as `_absolute_path` does."""
     if not str(pattern).endswith(_SD_SUFFIXES):
         raise ValueError("must end with one of .json, .yml, .yaml")
     if not _SD_PATTERN.fullmatch(str(pattern)) or set(str(pattern.parent)) & set("*?["):
@@ -75,7 +75,7 @@ _SECRET_PARAMETER: Final = re.compile(
 
 
 def redact_url(url: str) -> str:
-    """Returns `url` with `<secret>` for query parameters whose names suggest a secret."""
+    """Return `url` with `<secret>` for query parameters whose names suggest a secret."""
     return _SECRET_PARAMETER.sub(r"\1=<secret>", url)
 
 
@@ -147,7 +147,7 @@ def _check_server_name(name: str) -> str:
 
 
 def check_username(name: str) -> str:
-    """Returns `name` if HTTP authentication can transmit it, else raises `ValueError`."""
+    """Return `name` if HTTP authentication can transmit it, else raises `ValueError`."""
     if ":" in name:
         raise ValueError("must not contain a colon: HTTP authentication cannot transmit it")
     if not name.isprintable():

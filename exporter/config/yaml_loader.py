@@ -53,7 +53,7 @@ class YamlError(ValueError):
 
 
 def parse_yaml(document: str, *, verbatim: bool = False) -> Tree:
-    """Returns the tree of a YAML (or JSON) document. Raises `YamlError`.
+    """Return the tree of a YAML (or JSON) document. Raises `YamlError`.
 
     With `verbatim`, a key without a value has `None` instead of being absent, and an unquoted
     `true` is a `Boolean`, unlike a quoted one.
@@ -96,7 +96,7 @@ class _Composer:
         self._deepest_level = 0
 
     def compose_document(self) -> Tree:
-        """Returns the tree. Raises `YamlError` or `yaml.YAMLError`."""
+        """Return the tree. Raises `YamlError` or `yaml.YAMLError`."""
         self._next_event()  # StreamStartEvent
         if type(self._next_event()) is yaml.StreamEndEvent:
             return None
@@ -109,7 +109,7 @@ class _Composer:
         return tree
 
     def _compose(self, event: _Event, level: int, to_text: _ToText) -> Tree:
-        """Returns the tree of the node that starts with `event`, within `level` collections."""
+        """Return the tree of the node that starts with `event`, within `level` collections."""
         if type(event) is yaml.AliasEvent:
             return self._repeat(event, level)
         if event.tag is not None:
@@ -200,7 +200,7 @@ def _key_text(event: yaml.ScalarEvent) -> str:
 
 
 def _merged(sources: Tree, start: yaml.MappingStartEvent) -> dict[str, Any]:
-    """Returns what `<<` adds: one mapping, or several of which the first to have a key wins."""
+    """Return what `<<` adds: one mapping, or several of which the first to have a key wins."""
     merged: dict[str, Any] = {}
     for source in sources if isinstance(sources, list) else [sources]:
         if not isinstance(source, dict):
@@ -212,7 +212,7 @@ def _merged(sources: Tree, start: yaml.MappingStartEvent) -> dict[str, Any]:
 def expand_variables(
     tree: Tree, environ: Mapping[str, str], problems: list[tuple[str, str]], path: str = ""
 ) -> Tree:
-    """Returns `tree` with `${NAME}` replaced from `environ` and `$$` by a dollar, everywhere.
+    """Return `tree` with `${NAME}` replaced from `environ` and `$$` by a dollar, everywhere.
 
     Appends what cannot be replaced to `problems`, as (path, problem).
     """

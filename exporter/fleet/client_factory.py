@@ -28,7 +28,7 @@ class ClientSettings(NamedTuple):
 
 
 def read_client_settings(module: ModuleConfig) -> ClientSettings:
-    """Returns the settings of a module, its files read now. Raises `OSError` or `ValueError`."""
+    """Return the settings of a module, its files read now. Raises `OSError` or `ValueError`."""
     tls = module.tls_config
     files = (tls.ca_file, tls.cert_file, tls.key_file)
     digests = tuple(digest(file) for file in files if file is not None)
@@ -52,7 +52,7 @@ class ClientFactory:
             notice_certificates(self._tls, notice)
 
     def client(self, address: str, session: Session) -> NtpClient:
-        """Returns a new client of one device, which has sent nothing yet."""
+        """Return a new client of one device, which has sent nothing yet."""
         settings = self.settings
         host, port = split_address(address)
         url = URL.build(scheme=settings.scheme, host=host, port=port, path=ntp.PATH)
@@ -70,7 +70,7 @@ ClientFactories = Mapping[str, ClientFactory]
 def build_client_factories(
     modules: Mapping[str, ModuleConfig], existing: ClientFactories
 ) -> ClientFactories:
-    """Returns a factory for each module: the existing one if its settings are unchanged.
+    """Return a factory for each module: the existing one if its settings are unchanged.
 
     Raises `ConfigError` with every file that cannot be used.
     """
@@ -84,7 +84,7 @@ def build_client_factories(
 def rebuild_changed_factories(
     modules: Mapping[str, ModuleConfig], existing: ClientFactories
 ) -> tuple[ClientFactories, Mapping[str, tuple[str, ...]]]:
-    """Returns factories for the files as they are now, and the problems of files by module.
+    """Return factories for the files as they are now, and the problems of files by module.
 
     A module whose files cannot be used keeps its factory; the other modules don't wait for it.
     """

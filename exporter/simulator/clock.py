@@ -7,7 +7,7 @@ NANOSECONDS = 1_000_000_000
 _PPM = 1_000_000
 
 HostNanoseconds = Callable[[], int]
-"""Returns the host's time in nanoseconds since the Unix epoch."""
+"""Return the host's time in nanoseconds since the Unix epoch."""
 
 
 class SimulatedClock:
