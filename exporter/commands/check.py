@@ -18,7 +18,7 @@ from exporter.system.signals import handle_interrupts
 from exporter.system.terminal import print_lines, print_tables, warn
 
 LARGEST_DEFAULT_CONCURRENCY: Final = 200
-"""More polls at once are not faster, and waiting for each other blurs the clocks."""
+"""More polls at once save no time, and waiting makes the clock measurements less precise."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -48,14 +48,14 @@ def execute(arguments: argparse.Namespace) -> int:
 async def _check(arguments: argparse.Namespace) -> int:
     targets = await find_targets(arguments)
     checks = await _examine(targets, arguments.concurrency)
-    # Printing may take long: from now on Ctrl-C ends the program at once.
+    # Printing may take a long time. From here on, Ctrl-C ends the program immediately.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _print(checks, arguments)
     return exit_code("check", targets, success=all(check.fine for check in checks))
 
 
 async def _examine(targets: SelectedDevices, concurrency: int | None) -> list[DeviceCheck]:
-    """Check each device, unless interrupted before. Raises `UsageError`."""
+    """Poll and diagnose the devices; an interrupt skips the others. Raises `UsageError`."""
     config, host = targets.config, HostClock()
     at_once = concurrency or min(config.global_.concurrency, LARGEST_DEFAULT_CONCURRENCY)
     with handle_interrupts(partial(warn, "check: interrupted")) as events:

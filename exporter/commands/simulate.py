@@ -1,4 +1,4 @@
-"""`axis-ntp-exporter simulate`: run simulated devices until a signal."""
+"""`axis-ntp-exporter simulate`: run simulated devices until SIGINT or SIGTERM."""
 
 import argparse
 

@@ -213,7 +213,7 @@ def _targets_of_flags(arguments: argparse.Namespace) -> SelectedDevices:
     tls = {flag: value for flag in _TLS_FLAGS if (value := getattr(arguments, flag)) is not None}
     module = {"scheme": arguments.scheme or "https", "tls_config": tls}
     devices = [{"address": address} for address in dict.fromkeys(arguments.devices)]
-    # Check the rest first, so that nobody types a password in vain.
+    # Validate everything else before asking for the password.
     _validate(module, devices)
     config = _validate({**module, "auth": _account(arguments)}, devices)
     return SelectedDevices(config, config.devices, by_flags=True)

@@ -1,6 +1,7 @@
-"""Reads the files that a config names: usernames, passwords and certificates.
+"""Read the files that a config names: usernames, passwords and certificates.
 
-Files are read where clients are made. `file_problems` explains why that failed.
+Client factories call `read_credentials`. If that fails, `file_problems` finds the files
+that cannot be used.
 """
 
 import ssl
@@ -37,7 +38,7 @@ def read_username(file: Path) -> str:
 
 
 def read_secret(file: Path) -> str:
-    """Return the text of a file, less one newline at its end. Raises `ValueError`."""
+    """Return the text of a file, without one trailing newline. Raises `ValueError`."""
     try:
         text = read_file(file).decode()
     except UnicodeDecodeError:
@@ -103,6 +104,6 @@ def _rejection(settings: TlsSettings) -> str | None:
         make_ssl_context(settings)
     except ssl.SSLError as error:
         return error.reason or "not valid PEM"
-    except OSError as error:  # gone since it was read
+    except OSError as error:  # removed after it was read
         return error.strerror
     return None

@@ -25,9 +25,9 @@ Kind = Literal["gauge", "counter"]
 
 @dataclass(frozen=True, slots=True)
 class ValueMetric:
-    """A family with one sample a device: the value at `path` in its `DeviceState`.
+    """A family with one sample per device: the value at `path` in its `DeviceState`.
 
-    There is no sample where that is `None`. `decimals` is how many the value is written with;
+    If it is `None`, there is no sample. `decimals` is the number of decimals that are written;
     `None` for the shortest text that reads back the same.
     """
 

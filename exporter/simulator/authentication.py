@@ -240,7 +240,7 @@ def _authentication_info(
 ) -> str | None:
     """Return the value of Authentication-Info (RFC 7616, section 3.5).
 
-    Without qop there is no rspauth. None: no header.
+    Without qop, rspauth is omitted. `None` means no header.
     """
     following = [f'nextnonce="{next_nonce}"'] if next_nonce else []
     if not credentials.qop:

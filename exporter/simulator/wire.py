@@ -18,7 +18,7 @@ _ENDLESS_BODY = b" " * (1 << 20)
 
 Headers = tuple[tuple[str, str], ...]
 
-# strftime is no use here: its names of days and months depend on the locale.
+# strftime is unsuitable: its names of days and months depend on the locale.
 _DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 

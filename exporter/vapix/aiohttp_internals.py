@@ -49,7 +49,7 @@ class LeanResponseHandler(ResponseHandler):
             self._buffer = deque()
 
     def fail(self, problem: aiohttp.ClientError) -> None:
-        """End the connection; whoever waits for the response gets `problem`."""
+        """End the connection and raise `problem` in the task that waits for the response."""
         self.set_exception(problem)
         if self._payload is not None:
             self._payload.set_exception(problem)

@@ -7,7 +7,7 @@ from typing import Any
 
 
 class AlertSendingSSLObject(ssl.SSLObject):
-    """Sends the TLS alert that tells a client why its certificate was rejected.
+    """Sends the client a TLS alert with the reason why its certificate was rejected.
 
     An event loop closes the connection as soon as a handshake fails, before the alert is sent, and
     Prometheus could only report "EOF". Asked to wait for more data, the loop sends the alert; then

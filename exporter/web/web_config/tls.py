@@ -210,7 +210,7 @@ def _build_context(tls: TlsServerConfig) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     # aiohttp's server supports nothing newer, so `http2: true` has no effect.
     context.set_alpn_protocols(["http/1.1"])
-    # OpenSSL 3 refuses renegotiation by default; 1.1.1 must be told.
+    # OpenSSL 3 refuses renegotiation by default; 1.1.1 needs this option.
     context.options |= ssl.OP_NO_RENEGOTIATION
     _set_ciphers(context, tls)
     _load_certificate(context, tls)
