@@ -5,6 +5,7 @@ import contextvars
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import structlog
@@ -164,30 +165,36 @@ class Poller:
 
     def _begin_poll(self, polled: _PolledDevice) -> None:
         task = self._loop.create_task(self._poll(polled), context=self._context.copy())
-        # Unlike a `finally` in the poll, a callback also runs if the task is cancelled before it
-        # has begun.
-        task.add_done_callback(lambda task: self._end_poll(polled, task), context=self._context)
+        task.add_done_callback(partial(self._clean_up, polled), context=self._context)
         polled.task = task
         self._in_flight.add(polled)
 
     async def _poll(self, polled: _PolledDevice) -> None:
         device, plan = polled.device, polled.plan
-        self._observer.poll_started(self._host.steady_seconds() - plan.due)
-        outcome = await device.poll(self._host, plan.send_at_ns)
-        self._observer.poll_ended(outcome.duration_seconds)
-        log_transitions(device, outcome, device.state.record(outcome))
+        try:
+            self._observer.poll_started(self._host.steady_seconds() - plan.due)
+            outcome = await device.poll(self._host, plan.send_at_ns)
+            self._observer.poll_ended(outcome.duration_seconds)
+            log_transitions(device, outcome, device.state.record(outcome))
+        finally:
+            # Without an await since `record`: no scrape sees a state that was not notified.
+            self._end_poll(polled)
 
-    def _end_poll(self, polled: _PolledDevice, task: asyncio.Task[None]) -> None:
+    def _end_poll(self, polled: _PolledDevice) -> None:
         self._in_flight.discard(polled)
         polled.task = None
-        if not task.cancelled() and (fault := task.exception()) is not None:
-            _log.error("poll.internal_error", device=polled.device.target.name, exc_info=fault)
         if not polled.removed:
             self._schedule_next(polled)
         self._wake_waiters(polled)
         self._fill_slots()
         if not polled.removed:
             self._notify(polled.device)  # last: a listener that fails must not stop the others
+
+    def _clean_up(self, polled: _PolledDevice, task: asyncio.Task[None]) -> None:
+        if polled.task is task:  # cancelled before it has begun
+            self._end_poll(polled)
+        if not task.cancelled() and (fault := task.exception()) is not None:
+            _log.error("poll.internal_error", device=polled.device.target.name, exc_info=fault)
 
     def _schedule_next(self, polled: _PolledDevice) -> None:
         device, now = polled.device, self._host.steady_seconds()

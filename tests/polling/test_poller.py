@@ -195,6 +195,30 @@ def test_a_listener_that_fails_does_not_hold_up_polls_that_wait_for_a_slot() -> 
     assert len(clients["waiting"].started) == 1
 
 
+def test_no_turn_of_the_loop_sees_a_poll_before_the_listener_is_notified(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    subject = device(StubClient())
+    notified = [0]
+    run_once = FakeTimeLoop._run_once  # type: ignore[attr-defined]
+
+    def check_then_run(loop: FakeTimeLoop) -> None:
+        assert subject.state.polls == notified[-1]
+        run_once(loop)
+
+    async def main(loop: FakeTimeLoop) -> None:
+        poller = Poller(
+            1, Observer(), lambda each: notified.append(each.state.polls), host_clock(loop)
+        )
+        poller.start(subject)
+        await asyncio.sleep(300)
+        await poller.stop()
+
+    monkeypatch.setattr(FakeTimeLoop, "_run_once", check_then_run)
+    run_in_fake_time(main)
+    assert notified[-1] == 5
+
+
 def test_stopping_begins_no_poll_that_waits_for_its_turn() -> None:
     clients = [StubClient(seconds=5) for _ in range(3)]
     devices = [device(client, name) for client, name in zip(clients, "abc", strict=True)]
