@@ -21,6 +21,7 @@ from exporter.clock.host import kernel_says_synchronized
 PREFIX: Final = "axis_ntp_exporter_"
 _BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _OPEN_FILES: Final = Path("/proc/self/fd")
+_STATISTICS: Final = Path("/proc/stat")
 
 
 class ExporterMetrics:
@@ -129,9 +130,16 @@ class _HostClockCollector(Collector):
 
 
 def register_process_collector(registry: CollectorRegistry) -> None:
-    """Register `_LinuxProcessCollector`, or prometheus-client's on another or older system."""
-    if _OPEN_FILES.exists() and _OPEN_FILES.stat().st_size:
-        registry.register(_LinuxProcessCollector())
+    """Register `_LinuxProcessCollector`, or prometheus-client's where that cannot work.
+
+    It cannot on another or older system, or where files of /proc are hidden (`ProcSubset=pid`).
+    """
+    try:
+        collector: Collector | None = _LinuxProcessCollector()
+    except (OSError, ValueError):
+        collector = None
+    if collector is not None and _OPEN_FILES.exists() and _OPEN_FILES.stat().st_size:
+        registry.register(collector)
     else:
         ProcessCollector(registry=registry)
 
@@ -145,7 +153,7 @@ class _LinuxProcessCollector(Collector):
 
     def __init__(self) -> None:
         self._ticks_per_second = float(os.sysconf("SC_CLK_TCK"))
-        statistics = Path("/proc/stat").read_text().splitlines()
+        statistics = _STATISTICS.read_text().splitlines()
         [boot_line] = [line for line in statistics if line.startswith("btime ")]
         self._boot_unix_seconds = float(boot_line.split()[1])
 

@@ -7,9 +7,11 @@ has the reasons and the numbers; the tests compare the result with prometheus-cl
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import compress
 from operator import add, attrgetter, is_not
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 from pydantic_core import to_json
 
@@ -29,7 +31,7 @@ from exporter.metrics.catalogue import (
 )
 
 BLOCK_DEVICES: Final = 1000
-"""How many devices a block has: a piece is one family of one block, under a millisecond's work."""
+"""Devices per block: a piece is one family of one block, at most some milliseconds of work."""
 
 T = TypeVar("T")
 
@@ -46,7 +48,6 @@ _read_live: Final[Callable[[DeviceState], tuple[Any, ...]]] = attrgetter(
     *(metric.path for metric in _LIVE)
 )
 
-_MOST_SHARED: Final = 1000
 _ZERO_AND_ONE: Final[dict[float, str]] = {0: "0.0", 1: "1.0"}
 """The texts that most series have, one object for all of them."""
 
@@ -72,7 +73,8 @@ _LABELS_TO_COME: Final = "{\n"
 """Stands for `{` and a device's labels in the lines of samples: no line ends within labels."""
 
 
-class _SettingsTexts(NamedTuple):
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
+class _SettingsTexts:
     """A device's settings, and by name the texts of the metrics that depend on them alone."""
 
     settings: object
@@ -80,8 +82,8 @@ class _SettingsTexts(NamedTuple):
 
 
 _NO_SETTINGS: Final = _SettingsTexts(None, {})
-_SharedTexts = dict[object, _SettingsTexts]
-"""By settings; most devices of a fleet have the same."""
+_SharedTexts = WeakValueDictionary[object, _SettingsTexts]
+"""By settings, while a device has them: most devices of a fleet have the same."""
 
 
 class DeviceTexts:
@@ -122,8 +124,6 @@ class DeviceTexts:
 def _settings_texts(state: DeviceState, shared: _SharedTexts) -> _SettingsTexts:
     settings = settings_of(state)
     if (found := shared.get(settings)) is None:
-        if len(shared) >= _MOST_SHARED:
-            shared.clear()
         texts = {metric.name: _text(metric, state) for metric in _SETTINGS}
         found = shared[settings] = _SettingsTexts(settings, texts)
     return found
@@ -215,7 +215,7 @@ class Exposition:
 
     def __init__(self) -> None:
         self._devices: dict[str, DeviceTexts] = {}
-        self._shared: _SharedTexts = {}
+        self._shared: _SharedTexts = WeakValueDictionary()
         self._kept: dict[tuple[str, ...], _Kept] = {}
 
     def refresh(self, device: Device) -> None:
@@ -231,7 +231,7 @@ class Exposition:
         self._devices.pop(device.target.name, None)
 
     def pieces(self, now: HostTime, *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
-        """Yield the families of all devices in pieces, each under a millisecond's work.
+        """Yield the families of all devices in pieces of a few milliseconds' work.
 
         Each device is shown as it was at one moment, though polls go on between pieces.
         """
@@ -253,7 +253,7 @@ def device_pieces(
     device: Device, now: HostTime, *, openmetrics: bool, form: Form[T]
 ) -> Iterator[T]:
     """Yield one device's families."""
-    texts = DeviceTexts(device, {})
+    texts = DeviceTexts(device, WeakValueDictionary())
     snapshot = _Snapshot([texts], (texts.labels,), {}, now)
     return _pieces([snapshot], openmetrics=openmetrics, form=form)
 

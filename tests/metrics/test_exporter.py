@@ -1,6 +1,7 @@
 """The exporter's own histograms and process series equal prometheus-client's."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -47,3 +48,12 @@ def test_the_process_series_are_the_same_as_prometheus_clients() -> None:
             assert our.samples[0].value == pytest.approx(their.samples[0].value, rel=0.1)
         else:
             assert our.samples == their.samples
+
+
+@pytest.mark.parametrize("missing", ["_STATISTICS", "_OPEN_FILES"])
+def test_hidden_files_of_proc_do_not_stop_the_exporter(
+    missing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(f"exporter.metrics.exporter.{missing}", tmp_path / "missing")
+    names = {metric.name for metric in ExporterMetrics().registry.collect()}
+    assert "axis_ntp_exporter_build_info" in names

@@ -226,3 +226,13 @@ def test_shortest_texts_equal_repr(values: list[float]) -> None:
 @pytest.mark.parametrize("value", [0.0, -0.0, 1e-4, 9.9e-5, 1e-5, 1e15, 1e16, 123.0, 5e-324])
 def test_shortest_texts_equal_repr_at_the_edges(value: float) -> None:
     assert shortest_texts([value, -value]) == [repr(value), repr(-value)]
+
+
+def test_texts_of_settings_that_no_device_has_any_more_are_dropped() -> None:
+    subject = device(read(CLIENT))
+    exposition = Exposition()
+    for number in range(50):
+        client = replace_fields(CLIENT, static_servers=(f"10.0.0.{number}",))
+        subject.state.record(outcome(2000.0 + number, 0.25, read(client)))
+        exposition.refresh(subject)
+    assert len(exposition._shared) == 1
