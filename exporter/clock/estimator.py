@@ -1,6 +1,7 @@
 """Estimate one device's clock from its responses, and decide when to sample it next. No I/O."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Final
 
 from exporter.clock.host import HostTime
@@ -28,6 +29,7 @@ LONGEST_RESERVE_NS: Final = 250_000_000
 """The most that a poll begins earlier because connection times vary."""
 
 
+@dataclass(slots=True, eq=False)
 class DeviceClock:
     """The estimate of one device's clock. All times are steady, in nanoseconds.
 
@@ -35,24 +37,13 @@ class DeviceClock:
     `last_step_seconds` is the step that the last poll showed, `None` if it showed none.
     """
 
-    __slots__ = (
-        "_connect_times_ns",
-        "_last_point_ns",
-        "_phase_state",
-        "_round_trip_ns",
-        "estimate",
-        "last_step_seconds",
-        "steps",
-    )
-
-    def __init__(self) -> None:
-        self.steps = 0
-        self.last_step_seconds: float | None = None
-        self.estimate: Estimate | None = None
-        self._phase_state = PhaseState()
-        self._last_point_ns: int | None = None
-        self._round_trip_ns = 0
-        self._connect_times_ns: tuple[int, ...] = ()
+    steps: int = 0
+    last_step_seconds: float | None = None
+    estimate: Estimate | None = None
+    _phase_state: PhaseState = field(default_factory=PhaseState)
+    _last_point_ns: int | None = None
+    _round_trip_ns: int = 0
+    _connect_times_ns: tuple[int, ...] = ()
 
     @property
     def lead_ns(self) -> int:

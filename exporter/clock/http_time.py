@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from exporter.clock.offset import SECOND_NS, ClockSample
+from exporter.clock.offset import MICROSECOND_NS, SECOND_NS, ClockSample
 
 _NONCE_TIME: Final = re.compile(r"[A-Za-z0-9+/]{11}=")
 _MONTHS: Final = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -77,8 +77,8 @@ def clock_sample(response: ResponseTimes, this_year: int) -> ClockSample | None:
             continue
         since_date_ns = device_us * 1_000 - second * SECOND_NS
         if -round_trip_ns <= since_date_ns < SECOND_NS + round_trip_ns:
-            return ClockSample.point(device_us, response.sent_ns, response.received_ns)
-    return ClockSample.window(second, response.sent_ns, response.received_ns)
+            return ClockSample.of(device_us * 1_000, MICROSECOND_NS, *response[:2])
+    return ClockSample.of(second * SECOND_NS, SECOND_NS, *response[:2])
 
 
 def nonce_time_us(nonce: str) -> int | None:

@@ -12,13 +12,13 @@ from typing import Final, NamedTuple, Self
 from exporter.clock.host import HostTime
 
 SECOND_NS: Final = 1_000_000_000
+MICROSECOND_NS: Final = 1_000
 DRIFT_ALLOWANCE_PPM: Final = 100
 """How fast a device's clock and ours may drift apart. A faster change counts as a step."""
 
 MAX_AGE_NS: Final = 4 * 3600 * SECOND_NS
 """An estimate is dropped after this time without a response."""
 
-_TIME_RESOLUTION_NS: Final = 1_000
 _FLOAT_ROUNDING: Final = 2**-52
 """The relative error of an offset that is exported as a float."""
 
@@ -42,17 +42,11 @@ class ClockSample(NamedTuple):
     is_point: bool
 
     @classmethod
-    def point(cls, device_us: int, sent_ns: int, received_ns: int) -> Self:
-        """Return the sample of a time in Unix microseconds, read between two steady times."""
-        return cls._from_time(device_us * 1_000, _TIME_RESOLUTION_NS, sent_ns, received_ns)
+    def of(cls, device_ns: int, resolution_ns: int, sent_ns: int, received_ns: int) -> Self:
+        """Return the sample of a Unix time, read between two steady times.
 
-    @classmethod
-    def window(cls, device_second: int, sent_ns: int, received_ns: int) -> Self:
-        """Return the sample of a time in whole Unix seconds, read between two steady times."""
-        return cls._from_time(device_second * SECOND_NS, SECOND_NS, sent_ns, received_ns)
-
-    @classmethod
-    def _from_time(cls, device_ns: int, resolution_ns: int, sent_ns: int, received_ns: int) -> Self:
+        The device has cut its time to `resolution_ns`: to a second, or to a microsecond.
+        """
         round_trip = received_ns - sent_ns
         drift = drift_ns(round_trip)
         low = device_ns - received_ns - drift

@@ -4,7 +4,6 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from exporter.fleet.sharding import Shard, parse_shard
 from exporter.system.addresses import DEFAULT_PORT, LARGEST_PORT, listen_address
 from exporter.system.text import parse_digits, parse_duration
 from exporter.web.listener import WebSettings
@@ -109,14 +108,6 @@ def duration_seconds(text: str) -> float:
     if seconds <= 0:
         raise argparse.ArgumentTypeError("must be longer than 0s")
     return seconds
-
-
-def shard(text: str) -> Shard:
-    """Parse `I/N`. Raises `argparse.ArgumentTypeError`."""
-    try:
-        return parse_shard(text)
-    except ValueError as problem:
-        raise argparse.ArgumentTypeError(str(problem)) from None
 
 
 def telemetry_path(text: str) -> str:

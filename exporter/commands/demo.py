@@ -1,7 +1,6 @@
 """`axis-ntp-exporter demo`: run the daemon on a simulated fleet."""
 
 import argparse
-import errno
 import sys
 from pathlib import Path
 
@@ -19,10 +18,6 @@ from exporter.web.listener import WebSettings
 
 LOOPBACK = "127.0.0.1"
 POLL_INTERVAL = "10s"
-PORT_IN_USE = """
-Another program uses this port. Choose another one:
-  make demo PORT=10124
-  axis-ntp-exporter demo --web.listen-address=127.0.0.1:10124"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,19 +39,9 @@ def execute(arguments: argparse.Namespace) -> int:
     try:
         uvloop.run(_demo(arguments.devices, web_settings(arguments, LOOPBACK)))
     except (StartFailed, FleetError, OSError) as failure:
-        print(f"demo: {failure}{_hint(failure)}", file=sys.stderr)
+        print(f"demo: {failure}", file=sys.stderr)
         return 1
     return 0
-
-
-def _hint(failure: BaseException) -> str:
-    """Return what to do if the port is taken, else an empty string."""
-    cause: BaseException | None = failure
-    while cause is not None:
-        if isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE:
-            return PORT_IN_USE
-        cause = cause.__cause__
-    return ""
 
 
 async def _demo(count: int, settings: WebSettings) -> None:

@@ -14,13 +14,13 @@ from exporter.commands.arguments import (
     add_log,
     add_web,
     duration_seconds,
-    shard,
     web_settings,
 )
 from exporter.config import Config, ConfigError, load_config
 from exporter.config.errors import as_lines
 from exporter.config.files import check_files
 from exporter.daemon import AutoReload, Settings, StartFailed, run_daemon
+from exporter.fleet.sharding import parse_shard
 from exporter.system.files import Digests, digests
 from exporter.system.logs import configure_logging
 from exporter.system.process import collect_rarely
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--poll.shard",
         dest="shard",
-        type=shard,
+        type=parse_shard,
         default="0/1",
         metavar="I/N",
         help="poll the devices whose hash mod N is I (default: %(default)s)",

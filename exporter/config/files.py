@@ -4,7 +4,6 @@ Client factories call `read_credentials`. If that fails, `file_problems` finds t
 that cannot be used.
 """
 
-import ssl
 from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -13,6 +12,7 @@ from exporter.config.errors import Problem
 from exporter.config.schema import AuthConfig, ModuleConfig, TlsConfig
 from exporter.config.types import check_username
 from exporter.system.files import read_regular
+from exporter.system.tls import describe_file_error
 from exporter.vapix.http_auth import DeviceCredentials
 from exporter.vapix.tls import TlsSettings, make_ssl_context
 
@@ -102,8 +102,6 @@ def _certificate_problems(tls: TlsConfig, unreadable: Container[str]) -> Iterato
 def _rejection(settings: TlsSettings) -> str | None:
     try:
         make_ssl_context(settings)
-    except ssl.SSLError as error:
-        return error.reason or "not valid PEM"
-    except OSError as error:  # removed after it was read
-        return error.strerror
+    except OSError as error:
+        return describe_file_error(error)
     return None

@@ -3,6 +3,7 @@
 Validation opens no file: `exporter.config.files` reads the files that a config names.
 """
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
@@ -23,8 +24,9 @@ from exporter.config.types import (
     ServerName,
     Username,
 )
-from exporter.system.tls_versions import TlsVersion
+from exporter.system.tls import TlsVersion
 from exporter.vapix.http_auth import Policy
+from exporter.vapix.ntp_info import NtpClientReading
 from exporter.vapix.tls import TlsSettings
 
 DEFAULT_MODULE: Final = "default"
@@ -104,14 +106,7 @@ class TlsConfig(Section):
 
     def settings(self) -> TlsSettings:
         """Return what the TLS context is made from."""
-        return TlsSettings(
-            ca_file=self.ca_file,
-            cert_file=self.cert_file,
-            key_file=self.key_file,
-            insecure_skip_verify=self.insecure_skip_verify,
-            min_version=self.min_version,
-            fingerprint_sha256=self.fingerprint_sha256,
-        )
+        return TlsSettings(**{each.name: getattr(self, each.name) for each in fields(TlsSettings)})
 
 
 def _lower(value: object) -> object:
@@ -126,6 +121,13 @@ class Servers(Section):
 
     servers: Annotated[tuple[ServerName, ...], MaxLen(MAX_SERVERS)]
     ordered: bool = False
+
+    def match(self, reported: tuple[str, ...] | None) -> bool:
+        """Return whether a device reports these servers; `None` never matches."""
+        # Host names are not case-sensitive, and a server that is listed twice counts once.
+        wanted = list(dict.fromkeys(server.lower() for server in self.servers))
+        found = None if reported is None else [server.lower() for server in reported]
+        return wanted == found if self.ordered or found is None else set(wanted) == set(found)
 
     @model_validator(mode="before")
     @classmethod
@@ -166,6 +168,20 @@ class Expect(Section):
     def named(self) -> dict[str, Any]:
         """Return the settings that are expected, by their keys."""
         return {name: getattr(self, name) for name in self.model_fields_set}
+
+    def find_mismatches(self, client: NtpClientReading | None) -> tuple[str, ...]:
+        """Return the keys of the settings that differ, in alphabetical order.
+
+        A setting that the device does not report differs; without a client section all do.
+        """
+
+        def differs(name: str, wanted: object) -> bool:
+            reported = None if client is None else getattr(client.settings, name)
+            if isinstance(wanted, Servers):
+                return not wanted.match(reported)
+            return client is None or wanted != reported
+
+        return tuple(name for name, wanted in sorted(self.named().items()) if differs(name, wanted))
 
     def laid_over(self, under: "Expect") -> "Expect":
         """Return these settings, else those of `under`. The result may have a `problem`."""

@@ -6,7 +6,6 @@ from typing import Any, Final
 
 from exporter.config import Expect
 from exporter.config.schema import Servers
-from exporter.devices.compliance import find_mismatches
 from exporter.vapix.ntp_configuration import (
     SPELLINGS,
     InvalidConfiguration,
@@ -59,7 +58,7 @@ def make_plan(expect: Expect, reading: Reading) -> Plan:
     current = (reading.client or NtpClientReading()).settings
     differences = tuple(
         Difference(name, getattr(current, name), _value(getattr(expect, name)))
-        for name in find_mismatches(expect, reading.client)
+        for name in expect.find_mismatches(reading.client)
     )
     before = present_configuration(current)
     after = replace(before, **{each.parameter: each.wanted for each in differences})
@@ -76,7 +75,7 @@ def differences_left(plan: Plan, client: NtpClientReading | None) -> tuple[Diffe
     sent = (name for name in SPELLINGS if getattr(plan.after, name) is not None)
     kept = (name for name in sent if name not in plan.expect.named())
     changed = (n for n in kept if not _is_same(getattr(plan.after, n), getattr(found, n)))
-    names = sorted({*find_mismatches(plan.expect, client), *changed})
+    names = sorted({*plan.expect.find_mismatches(client), *changed})
     return tuple(Difference(n, getattr(found, n), getattr(plan.after, n)) for n in names)
 
 

@@ -3,6 +3,7 @@
 import math
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from exporter.vapix.errors import REASONS, DeviceError
@@ -36,14 +37,12 @@ class Poll(NamedTuple):
     code: int | None
 
 
+@dataclass(slots=True, eq=False)
 class History:
     """The last polls, oldest first; its memory grows with them."""
 
-    __slots__ = ("_next", "_records")
-
-    def __init__(self) -> None:
-        self._records = bytearray()
-        self._next = 0
+    _records: bytearray = field(default_factory=bytearray)
+    _next: int = 0
 
     def add(
         self,

@@ -8,7 +8,6 @@ from exporter.clock.host import HostTime
 from exporter.clock.http_time import CallTimes, clock_samples
 from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect
-from exporter.devices.compliance import find_mismatches
 from exporter.devices.history import History
 from exporter.vapix.errors import REASONS, DeviceError, PollTimeout
 from exporter.vapix.ntp_info import NtpClientReading, Reading
@@ -108,7 +107,7 @@ class Success:
     def of(cls, reading: Reading, expect: Expect) -> Self:
         """Compare a reading with what is expected."""
         client = reading.client
-        mismatches = find_mismatches(expect, client) if expect.named() else None
+        mismatches = expect.find_mismatches(client) if expect.named() else None
         description = None
         if client is not None:
             description = (client.settings.servers_source or "", reading.api_version or "")

@@ -92,15 +92,13 @@ def _read_targets(groups: tuple[TargetGroup, ...]) -> Targets:
             except ValidationError as invalid:
                 invalid_targets += 1
                 if invalid_targets <= _MAX_INVALID_TARGETS:
-                    problems.extend(f"{_shown(target)}: {each}" for each in problems_of(invalid))
+                    # An address with a user name usually has a password, too.
+                    quoted = f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
+                    shown = "a target" if "@" in target else quoted
+                    problems.extend(f"{shown}: {each}" for each in problems_of(invalid))
     if invalid_targets > _MAX_INVALID_TARGETS:
         problems.append(f"{invalid_targets - _MAX_INVALID_TARGETS} more targets are invalid")
     return Targets(tuple(devices), tuple(problems))
-
-
-def _shown(target: str) -> str:
-    # An address with a user name usually has a password, too.
-    return "a target" if "@" in target else f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
 
 
 def _device_keys(target: str, labels: dict[str, str]) -> dict[str, Any]:

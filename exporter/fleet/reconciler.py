@@ -97,7 +97,7 @@ class Reconciler:
         reconnecting = [name for name in changed if before[name].factory is not specs[name].factory]
         for index, name in enumerate(reconnecting):
             self._replace_client(specs[name], delay_seconds=index / RETRIES_PER_SECOND)
-        self._poller.concurrency = concurrency
+        self._poller.set_concurrency(concurrency)
         readdressed = len(removed & set(added))
         return Changes(
             len(added) - readdressed, len(removed) - readdressed, len(changed) + readdressed

@@ -1,5 +1,6 @@
 """Sharding: several exporters divide the devices of one config."""
 
+import argparse
 import re
 from dataclasses import dataclass
 from typing import Final
@@ -33,9 +34,10 @@ ALL_DEVICES: Final = Shard(0, 1)
 
 
 def parse_shard(text: str) -> Shard:
-    """Parse `I/N`. Raises `ValueError`."""
+    """Parse `I/N`. Raises `argparse.ArgumentTypeError`."""
     found = _PATTERN.fullmatch(text)
     shard = Shard(int(found[1]), int(found[2])) if found else None
     if shard is None or not shard.index < shard.count:
-        raise ValueError(f"{text!r} is not a shard: use I/N with I from 0 to N-1, such as 0/3")
+        hint = "use I/N with I from 0 to N-1, such as 0/3"
+        raise argparse.ArgumentTypeError(f"{text!r} is not a shard: {hint}")
     return shard

@@ -222,7 +222,7 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ),
     ClockMetric(
         "axis_ntp_clock_offset_uncertainty_seconds",
-        "The measured offset is off by this much at most.",
+        "Largest possible error of the measured offset.",
         "uncertainty_seconds",
     ),
     ValueMetric(

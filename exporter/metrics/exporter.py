@@ -135,10 +135,11 @@ def register_process_collector(registry: CollectorRegistry) -> None:
     It cannot on another or older system, or where files of /proc are hidden (`ProcSubset=pid`).
     """
     try:
-        collector: Collector | None = _LinuxProcessCollector()
+        collector = _LinuxProcessCollector()
+        counts_open_files = _OPEN_FILES.stat().st_size > 0
     except (OSError, ValueError):
-        collector = None
-    if collector is not None and _OPEN_FILES.exists() and _OPEN_FILES.stat().st_size:
+        counts_open_files = False
+    if counts_open_files:
         registry.register(collector)
     else:
         ProcessCollector(registry=registry)

@@ -6,26 +6,16 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Protocol
 
 import structlog
 
 from exporter.clock.host import HostClock
 from exporter.devices.device import Device
+from exporter.metrics.exporter import ExporterMetrics
 from exporter.polling.schedule import PlannedPoll, first_wait, following_turn, plan_poll
 from exporter.polling.transitions import log_transitions
 
 _log = structlog.get_logger()
-
-
-class PollObserver(Protocol):
-    """Observes the loop's own health, in seconds."""
-
-    def poll_started(self, lateness_seconds: float) -> None:
-        """A poll began this long after it was due."""
-
-    def poll_ended(self, latency_seconds: float) -> None:
-        """A poll took this long."""
 
 
 @dataclass(slots=True, eq=False)
@@ -52,13 +42,13 @@ class Poller:
     def __init__(
         self,
         concurrency: int,
-        observer: PollObserver,
+        metrics: ExporterMetrics,
         notify: Callable[[Device], None],
         host: HostClock,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._concurrency = concurrency
-        self._observer = observer
+        self._metrics = metrics
         self._notify = notify
         self._host = host
         self._polled: dict[Device, _PolledDevice] = {}
@@ -72,13 +62,8 @@ class Poller:
         """The number of polls in flight."""
         return len(self._in_flight)
 
-    @property
-    def concurrency(self) -> int:
-        """The most polls in flight at once."""
-        return self._concurrency
-
-    @concurrency.setter
-    def concurrency(self, polls: int) -> None:
+    def set_concurrency(self, polls: int) -> None:
+        """Limit the polls in flight; those beyond a lower limit still end by themselves."""
         self._concurrency = polls
         self._fill_slots()
 
@@ -93,8 +78,11 @@ class Poller:
 
     def restart(self, device: Device) -> None:
         """Apply a new interval; a device with a poll in flight or due applies it afterwards."""
-        if self._cancel_timer(self._polled[device]):
+        polled = self._polled[device]
+        if self._cancel_timer(polled):
             self.start(device)
+            if polled.waiters:
+                self.poll_soon(device, delay_seconds=0)
 
     def poll_soon(self, device: Device, delay_seconds: float) -> None:
         """Poll a device once more before its next turn, which stays where it is.
@@ -172,9 +160,9 @@ class Poller:
     async def _poll(self, polled: _PolledDevice) -> None:
         device, plan = polled.device, polled.plan
         try:
-            self._observer.poll_started(self._host.steady_seconds() - plan.due)
+            self._metrics.poll_started(self._host.steady_seconds() - plan.due)
             outcome = await device.poll(self._host, plan.send_at_ns)
-            self._observer.poll_ended(outcome.duration_seconds)
+            self._metrics.poll_ended(outcome.duration_seconds)
             log_transitions(device, outcome, device.state.record(outcome))
         finally:
             # Without an await since `record`: no scrape sees a state that was not notified.

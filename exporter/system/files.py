@@ -14,17 +14,14 @@ Digests = Mapping[Path, bytes | None]
 
 
 def open_regular(file: Path) -> BinaryIO:
-    """Open a regular file for reading. Raises `OSError`, also if it is not a regular file."""
-    opened = open(file, "rb", opener=_open_without_waiting)  # noqa: SIM115 - the caller closes it
+    """Open a regular file for reading; the caller closes it. Raises `OSError`, also for a pipe."""
+    # Opening a pipe would wait for its writer. A check before opening could see another file.
+    extra = os.O_NONBLOCK | os.O_NOCTTY
+    opened = open(file, "rb", opener=lambda name, flags: os.open(name, flags | extra))  # noqa: SIM115
     if not stat.S_ISREG(os.fstat(opened.fileno()).st_mode):
         opened.close()
         raise OSError(errno.EINVAL, "not a regular file", str(file))
     return opened
-
-
-def _open_without_waiting(file: str, flags: int) -> int:
-    # Opening a pipe would wait for its writer. A check before opening could see another file.
-    return os.open(file, flags | os.O_NONBLOCK | os.O_NOCTTY)
 
 
 def read_regular(file: Path) -> bytes:

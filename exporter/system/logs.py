@@ -22,6 +22,10 @@ def configure_logging(level: Level, style: Format, stream: TextIO | None = None)
         # A traceback as text, without local variables: they may contain passwords.
         structlog.processors.format_exc_info,
     ]
+    renderers: list[Processor] = [structlog.processors.JSONRenderer(default=str)]
+    if style == "logfmt":
+        first = ["time", "level", "event"]
+        renderers = [_escape, structlog.processors.LogfmtRenderer(key_order=first)]
     minimum = logging.getLevelNamesMapping()[level.upper()]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -34,7 +38,7 @@ def configure_logging(level: Level, style: Format, stream: TextIO | None = None)
         structlog.stdlib.ProcessorFormatter(
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                *_renderers(style),
+                *renderers,
             ],
             foreign_pre_chain=shared,
         )
@@ -42,12 +46,6 @@ def configure_logging(level: Level, style: Format, stream: TextIO | None = None)
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(minimum)
-
-
-def _renderers(style: Format) -> list[Processor]:
-    if style == "json":
-        return [structlog.processors.JSONRenderer(default=str)]
-    return [_escape, structlog.processors.LogfmtRenderer(key_order=["time", "level", "event"])]
 
 
 def _escape(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

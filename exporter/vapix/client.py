@@ -12,7 +12,6 @@ import structlog
 from multidict import CIMultiDictProxy
 from yarl import URL
 
-from exporter.clock.host import steady_ns
 from exporter.clock.http_time import CallTimes, ResponseTimes
 from exporter.system.text import escaped
 from exporter.vapix import errors, ntp
@@ -90,11 +89,6 @@ class NtpClient:
         """The authentication scheme in use, `digest` or `basic`; `None` before any."""
         return self._authenticator.scheme
 
-    @property
-    def stage(self) -> str:
-        """The progress of the present call, or of the last one, in words."""
-        return self._call.stage
-
     def close(self) -> None:
         """Close the kept connection for good; a call in progress still gets its response."""
         self._closed = True
@@ -128,11 +122,11 @@ class NtpClient:
         self, steps: Coroutine[Any, Any, T], timeout_seconds: float, send_at_ns: int = 0
     ) -> Timed[T]:
         """Do the steps of one call within its deadline, and collect its times."""
-        call = self._call = NtpCall(send_at_ns)
-        planned_wait_seconds = max(0, send_at_ns - steady_ns()) / 1e9 if send_at_ns else 0.0
+        call = self._call
         error: errors.DeviceError
         try:
-            async with asyncio.timeout(timeout_seconds + planned_wait_seconds):
+            async with asyncio.timeout(timeout_seconds) as deadline:
+                call.begin(send_at_ns, deadline)
                 return Timed(await steps, call.times)
         except errors.DeviceError as failure:
             error = failure

@@ -11,6 +11,7 @@ import struct
 import termios
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import aiohttp
@@ -110,20 +111,40 @@ class GuardedConnection(LeanResponseHandler):
             self.fail(ResponseTooLong("the device sent more than a response needs"))
 
 
+@dataclass(slots=True, eq=False)
 class NtpCall:
-    """One call of the API: when to send its first request, and what its responses showed.
+    """A client's call of the API: when to send its first request, and what its responses showed.
 
     A request that has its connection before `send_at_ns` (steady) waits until then; `held_ns` is
-    how long it waited. `stage` describes the progress, for the message of a timeout.
+    how long it waited. `stage` describes the progress, for the message of a timeout. A client has
+    one for all its calls: an idle connection keeps it alive.
     """
 
-    __slots__ = ("held_ns", "responses", "send_at_ns", "stage")
+    send_at_ns: int = 0
+    held_ns: int = 0
+    responses: tuple[ResponseTimes, ...] = ()
+    stage: str = ""
+    deadline: asyncio.Timeout | None = None
 
-    def __init__(self, send_at_ns: int = 0) -> None:
+    def begin(self, send_at_ns: int, deadline: asyncio.Timeout) -> None:
+        """Begin another call."""
         self.send_at_ns = send_at_ns
         self.held_ns = 0
-        self.responses: tuple[ResponseTimes, ...] = ()
+        self.responses = ()
         self.stage = "connecting"
+        self.deadline = deadline
+
+    async def hold(self) -> None:
+        """Wait until it is time to send; the wait does not count against the deadline."""
+        ready_ns = steady_ns()
+        wait_ns = hold_ns(self.send_at_ns, ready_ns)
+        if not wait_ns:
+            return
+        if self.deadline is not None and (due := self.deadline.when()) is not None:
+            self.deadline.reschedule(due + wait_ns / 1e9)
+        self.stage = "connected, waiting for the time to send"
+        await asyncio.sleep(wait_ns / 1e9)
+        self.held_ns += steady_ns() - ready_ns
 
     @property
     def times(self) -> CallTimes:
@@ -131,6 +152,7 @@ class NtpCall:
         return CallTimes(self.responses, self.held_ns)
 
 
+@dataclass(slots=True, eq=False)
 class Exchange:
     """One HTTP request of a call and its response. Times are steady nanoseconds, 0 until known.
 
@@ -138,15 +160,12 @@ class Exchange:
     complete. `reused`: the connection had served a request before.
     """
 
-    __slots__ = ("_call", "_connection", "_number", "received_ns", "reused", "sent_ns")
-
-    def __init__(self, call: NtpCall) -> None:
-        self._call = call
-        self._connection: GuardedConnection | None = None
-        self._number = 0
-        self.reused = False
-        self.sent_ns = 0
-        self.received_ns = 0
+    _call: NtpCall
+    _connection: GuardedConnection | None = None
+    _number: int = 0
+    reused: bool = False
+    sent_ns: int = 0
+    received_ns: int = 0
 
     async def begin(self, connection: ResponseHandler) -> None:
         """Wait until it is time to send, then open the connection's budget.
@@ -155,7 +174,7 @@ class Exchange:
         """
         if not isinstance(connection, GuardedConnection):
             return
-        await self._hold()
+        await self._call.hold()
         self._connection = connection
         self.reused = connection.requests > 0
         if self.reused and not connection.is_quiet():
@@ -165,13 +184,6 @@ class Exchange:
         connection.allow(HEAD_BYTES)
         self._call.stage = "waiting for the response"
         self.sent_ns = steady_ns()
-
-    async def _hold(self) -> None:
-        ready_ns = steady_ns()
-        if wait_ns := hold_ns(self._call.send_at_ns, ready_ns):
-            self._call.stage = "connected, waiting for the time to send"
-            await asyncio.sleep(wait_ns / 1e9)
-            self._call.held_ns += steady_ns() - ready_ns
 
     async def find_tls_refusal(self) -> ssl.SSLError | None:
         """Return the TLS error that ended the connection, if one did.

@@ -181,7 +181,11 @@ class CachingResolver(AbstractResolver):
         await self._dns.close()
 
     def _add_entry(self, host: str, family: int) -> _CacheEntry:
-        _check_name(host)
+        """Raise `LookupFailed`, without a lookup, for text that cannot be a DNS name."""
+        # aiohttp passes names in their ASCII form (`xn--`); c-ares would cut them at a NUL.
+        name = host.removesuffix(".")
+        if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, name.split("."))):
+            raise LookupFailed(f"not a DNS name: {printable(host)}")
         if len(self._cache) >= self._prune_at:
             self._prune()
         return self._cache.setdefault((host, family), _CacheEntry())
@@ -264,13 +268,3 @@ def _parse_address(host: str, family: int) -> tuple[Address, ...]:
     if family not in {socket.AF_UNSPEC, own}:
         raise LookupFailed(f"{host} is not an address of the requested family")
     return ((host, own),)
-
-
-def _check_name(host: str) -> None:
-    """Raise `LookupFailed` for text that cannot be a DNS name, without a lookup.
-
-    aiohttp passes names in their ASCII form (`xn--`); c-ares would cut them at a NUL.
-    """
-    name = host.removesuffix(".")
-    if len(name) > _LONGEST_NAME or not all(map(_LABEL.fullmatch, name.split("."))):
-        raise LookupFailed(f"not a DNS name: {printable(host)}")

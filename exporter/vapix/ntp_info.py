@@ -22,10 +22,6 @@ from pydantic_core import PydanticCustomError
 from exporter.vapix.errors import InvalidResponse, printable
 from exporter.vapix.ntp import NtpAnswer, json_kind
 
-SOURCE_STATIC: Final = "static"
-SOURCE_ADVERTISED: Final = "advertised"
-SOURCE_NTS_KE: Final = "nts_ke"
-
 _LONGEST_LIST: Final = 32
 _LONGEST_NAME: Final = 255
 _LARGEST_SECONDS: Final = 2**25  # twice the longest possible poll interval
@@ -118,11 +114,11 @@ class NtpSettings:
         servers if the lease named none.
         """
         if self.nts_enabled:
-            return SOURCE_NTS_KE
+            return "nts_ke"
         if self.servers_source == "static":
-            return SOURCE_STATIC
+            return "static"
         if self.servers_source == "dhcp" and self.advertised_servers is not None:
-            return SOURCE_ADVERTISED if self.advertised_servers else SOURCE_STATIC
+            return "advertised" if self.advertised_servers else "static"
         return None
 
     @property
@@ -140,9 +136,9 @@ class NtpSettings:
         """Return the lists that the device reported, the static one first."""
         active = self.active_source
         lists = (
-            (SOURCE_STATIC, self.static_servers),
-            (SOURCE_ADVERTISED, self.advertised_servers),
-            (SOURCE_NTS_KE, self.nts_ke_servers),
+            ("static", self.static_servers),
+            ("advertised", self.advertised_servers),
+            ("nts_ke", self.nts_ke_servers),
         )
         return [
             ServerList(source, servers, source == active)

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from exporter.system.tls_versions import TlsVersion, allow_from
+from exporter.system.tls import TlsVersion, allow_from
 from exporter.vapix.errors import printable
-
-NOT_PINNED: Final = "its fingerprint is not the pinned one"
-"""Why a certificate is not trusted if another one is pinned."""
 
 _NAME_MISMATCH: Final = {62, 64}
 """OpenSSL's codes for a certificate of another host name, and of another IP address."""
@@ -98,7 +95,7 @@ def _verifying_class(pin: bytes | None) -> type[ssl.SSLObject]:
             if pin is not None:
                 fingerprint = _fingerprint(self) or ""
                 if not hmac.compare_digest(fingerprint, pin.hex()):
-                    raise _not_trusted(NOT_PINNED, fingerprint)
+                    raise _not_trusted("its fingerprint is not the pinned one", fingerprint)
 
     return VerifyingSSLObject
 

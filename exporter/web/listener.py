@@ -96,9 +96,9 @@ async def _listen(runner: web.BaseRunner, host: str, port: int, tls: SSLContext 
         await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
     except (OSError, UnicodeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
-        raise CannotServe(
-            f"cannot listen on {_format_address((host, port))}: {reason}"
-        ) from problem
+        hint = "choose another address with --web.listen-address"
+        message = f"cannot listen on {_format_address((host, port))}: {reason}; {hint}"
+        raise CannotServe(message) from problem
 
 
 def _format_address(address: tuple[str, int]) -> str:

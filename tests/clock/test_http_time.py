@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clock.http_time import ResponseTimes, clock_sample, nonce_time_us, parse_date
-from exporter.clock.offset import SECOND_NS, ClockSample
+from exporter.clock.offset import MICROSECOND_NS, SECOND_NS, ClockSample
 
 THIS_YEAR = 2026
 NOON = calendar.timegm((2026, 11, 22, 12, 0, 0))
@@ -100,7 +100,7 @@ def test_parsing_a_nonce_never_raises(text: str) -> None:
 
 def test_a_nonce_that_agrees_with_the_date_is_a_point() -> None:
     seen = clock_sample(response(DATE, nonce(NOON * 1_000_000 + 654_321)), THIS_YEAR)
-    assert seen == ClockSample.point(NOON * 1_000_000 + 654_321, SENT, RECEIVED)
+    assert seen == ClockSample.of(NOON * SECOND_NS + 654_321_000, MICROSECOND_NS, SENT, RECEIVED)
 
 
 @pytest.mark.parametrize("off_us", [-20_000, 1_019_999])
@@ -113,13 +113,13 @@ def test_a_nonce_agrees_within_the_dates_second_and_the_round_trip(off_us: int) 
 @pytest.mark.parametrize("off_us", [-20_001, 1_020_001, 3_600_000_000, -(2**62), 2**62])
 def test_a_nonce_that_disagrees_with_the_date_is_ignored(off_us: int) -> None:
     seen = clock_sample(response(DATE, nonce(NOON * 1_000_000 + off_us)), THIS_YEAR)
-    assert seen == ClockSample.window(NOON, SENT, RECEIVED)
+    assert seen == ClockSample.of(NOON * SECOND_NS, SECOND_NS, SENT, RECEIVED)
 
 
 def test_of_several_nonces_the_one_that_agrees_is_used() -> None:
     good = nonce(NOON * 1_000_000 + 1)
     seen = clock_sample(response(DATE, "x", nonce(0), good), THIS_YEAR)
-    assert seen == ClockSample.point(NOON * 1_000_000 + 1, SENT, RECEIVED)
+    assert seen == ClockSample.of(NOON * SECOND_NS + 1_000, MICROSECOND_NS, SENT, RECEIVED)
 
 
 @pytest.mark.parametrize("date", [None, "nonsense"])

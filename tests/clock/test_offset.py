@@ -11,6 +11,7 @@ from exporter.clock.host import HostTime
 from exporter.clock.offset import (
     DRIFT_ALLOWANCE_PPM,
     MAX_AGE_NS,
+    MICROSECOND_NS,
     SECOND_NS,
     ClockSample,
     Estimate,
@@ -24,14 +25,14 @@ seconds = st.floats(min_value=-1e9, max_value=1e9)
 
 
 def test_a_point_is_as_wide_as_its_round_trip() -> None:
-    seen = ClockSample.point(device_us=5_000_000, sent_ns=1 * SECOND_NS, received_ns=1_010 * MS)
+    seen = ClockSample.of(5 * SECOND_NS, MICROSECOND_NS, sent_ns=SECOND_NS, received_ns=1_010 * MS)
     assert seen.low_ns == pytest.approx(5 * SECOND_NS - 1_010 * MS, abs=2000)
     assert seen.high_ns == pytest.approx(4 * SECOND_NS, abs=3000)
     assert seen.is_point
 
 
 def test_a_window_is_one_second_wider_than_its_round_trip() -> None:
-    seen = ClockSample.window(device_second=5, sent_ns=1 * SECOND_NS, received_ns=1_010 * MS)
+    seen = ClockSample.of(5 * SECOND_NS, SECOND_NS, sent_ns=SECOND_NS, received_ns=1_010 * MS)
     assert seen.low_ns == pytest.approx(5 * SECOND_NS - 1_010 * MS, abs=2000)
     assert seen.high_ns == pytest.approx(5 * SECOND_NS, abs=3000)
     assert not seen.is_point
@@ -99,7 +100,7 @@ def test_the_time_between_reading_the_hosts_two_clocks_adds_to_the_uncertainty()
 @pytest.mark.parametrize("device_year_seconds", [0, 4_294_967_295, 253_402_300_799])
 def test_a_device_in_another_century_is_measured_too(device_year_seconds: int) -> None:
     unix_ns = 1_790_000_000 * SECOND_NS
-    seen = ClockSample.window(device_year_seconds, sent_ns=0, received_ns=MS)
+    seen = ClockSample.of(device_year_seconds * SECOND_NS, SECOND_NS, sent_ns=0, received_ns=MS)
     offset = offset_at(intersect(None, seen)[0], HostTime(MS, unix_ns))
     assert offset is not None
     truth = device_year_seconds + 0.5 - 1_790_000_000

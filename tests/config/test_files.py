@@ -81,8 +81,8 @@ def test_a_pipe_is_an_error_and_not_waited_for(section: str, key: str, tmp_path:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("no certificate", "NO_CERTIFICATE_OR_CRL_FOUND"),
-        ("-----BEGIN CERTIFICATE-----\nAAAA\n", "not valid PEM"),
+        ("no certificate", "it contains no PEM certificate"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n", "it is not valid PEM"),
     ],
 )
 def test_a_broken_ca_file_is_an_error(
@@ -103,7 +103,7 @@ def test_a_key_of_another_certificate_is_an_error(tmp_path: Path) -> None:
     tls = "{cert_file: client.pem, key_file: client.key}"
     assert problems(f"modules: {{m: {{tls_config: {tls}}}}}", tmp_path) == [
         f"modules.m.tls_config.cert_file: cannot use {cert_file} with the key in {key_file}: "
-        "KEY_VALUES_MISMATCH"
+        "the key does not match the certificate"
     ]
 
 
@@ -128,11 +128,11 @@ def unusable_files(tmp_path: Path) -> list[str]:
     return [
         f"modules.a.auth.password_file: {missing}",
         f"modules.a.tls_config.key_file: {missing}",
-        f"modules.a.tls_config.ca_file: cannot use {broken}: NO_CERTIFICATE_OR_CRL_FOUND",
+        f"modules.a.tls_config.ca_file: cannot use {broken}: it contains no PEM certificate",
         f"modules.b.auth.username_file: {tmp_path / 'empty'} is empty",
         f"modules.b.auth.password_file: {tmp_path / 'empty'} is empty",
         f"modules.b.tls_config.cert_file: cannot use {broken} with the key in {broken}: "
-        "not valid PEM",
+        "it is not valid PEM",
     ]
 
 

@@ -56,6 +56,7 @@ async def test_an_address_in_use_is_an_error_with_exit_code_1(tmp_path: Path) ->
         )
     assert code == 1
     assert f"cannot listen on {address}: " in output
+    assert "; choose another address with --web.listen-address" in output
     assert "Traceback" not in output
 
 
@@ -106,7 +107,7 @@ async def test_the_demo_on_a_port_in_use_says_how_to_choose_another() -> None:
         code, output = await run_to_end(str(COMMAND), *flags)
     assert code == 1
     assert f"demo: cannot listen on {address}: " in output
-    assert "make demo PORT=10124" in output
+    assert "; choose another address with --web.listen-address" in output
     assert "Traceback" not in output
 
 

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.commands.arguments import shard
 from exporter.fleet.sharding import ALL_DEVICES, Shard, parse_shard
 from exporter.polling.schedule import stable_hash
 
@@ -48,4 +47,4 @@ def test_a_shard_is_written_as_index_and_count() -> None:
 )
 def test_anything_else_is_refused_with_an_example(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match=r"is not a shard: use I/N .* such as 0/3"):
-        shard(text)
+        parse_shard(text)

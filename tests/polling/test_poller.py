@@ -113,6 +113,20 @@ def test_a_device_that_is_removed_before_its_poll_has_begun_leaves_its_slot_to_o
     assert len(clients["stays"].started) == 1
 
 
+def test_a_new_interval_does_not_delay_a_poll_that_somebody_waits_for() -> None:
+    subject = device(StubClient(), interval=3600)
+
+    async def restart_between(poller: Poller) -> None:
+        waiting = asyncio.create_task(poller.poll_now(subject))
+        await asyncio.sleep(0)
+        poller.restart(subject)
+        async with asyncio.timeout(1):
+            await waiting
+
+    poll_for(0, [subject], then=restart_between)
+    assert subject.state.polls == 1
+
+
 def test_the_listener_is_notified_at_the_start_and_after_each_poll() -> None:
     subject = device(StubClient())
     observer = poll_for(300, [subject])

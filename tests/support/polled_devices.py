@@ -10,6 +10,7 @@ from exporter.clock.http_time import CallTimes, ResponseTimes
 from exporter.clock.offset import SECOND_NS
 from exporter.clock.phase import hold_ns
 from exporter.devices.device import Device
+from exporter.metrics.exporter import ExporterMetrics
 from exporter.polling.poller import Poller
 from exporter.vapix.client import Timed
 from exporter.vapix.errors import PollTimeout
@@ -57,8 +58,9 @@ class StubClient:
         return Timed(self.result, CallTimes())
 
 
-class Observer:
+class Observer(ExporterMetrics):
     def __init__(self) -> None:
+        super().__init__()
         self.lateness: list[float] = []
         self.latency: list[float] = []
         self.changes: list[Device] = []

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime
-from exporter.clock.offset import SECOND_NS, ClockSample, Offset
+from exporter.clock.offset import MICROSECOND_NS, SECOND_NS, ClockSample, Offset
 from exporter.clock.phase import hold_ns
 
 
@@ -41,11 +41,11 @@ class Look:
 
 
 def see_date(device_ns: int, sent_ns: int, received_ns: int) -> ClockSample:
-    return ClockSample.window(device_ns // SECOND_NS, sent_ns, received_ns)
+    return ClockSample.of(device_ns // SECOND_NS * SECOND_NS, SECOND_NS, sent_ns, received_ns)
 
 
 def see_nonce(device_ns: int, sent_ns: int, received_ns: int) -> ClockSample:
-    return ClockSample.point(device_ns // 1_000, sent_ns, received_ns)
+    return ClockSample.of(device_ns // 1_000 * 1_000, MICROSECOND_NS, sent_ns, received_ns)
 
 
 @dataclass

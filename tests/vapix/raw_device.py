@@ -1,6 +1,7 @@
 """Devices of a few lines on real sockets, byte by byte as a test wants them."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -28,7 +29,11 @@ async def read_request(reader: asyncio.StreamReader) -> None:
 
 
 @asynccontextmanager
-async def client_of(handler: Handler) -> AsyncIterator[NtpClient]:
+async def client_of(
+    handler: Handler, tls: ssl.SSLContext | None = None
+) -> AsyncIterator[NtpClient]:
+    """A client of a device that does not speak TLS, whatever the client wants."""
+
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await handler(reader, writer)
@@ -39,10 +44,10 @@ async def client_of(handler: Handler) -> AsyncIterator[NtpClient]:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    url = URL(f"http://127.0.0.1:{port}/axis-cgi/ntp.cgi")
+    url = URL(f"{'http' if tls is None else 'https'}://127.0.0.1:{port}/axis-cgi/ntp.cgi")
     authenticator = Authenticator("auto", DeviceCredentials("root", "pass"), secure=False)
     async with server, open_session() as session:
-        yield NtpClient(session, Endpoint(url), authenticator)
+        yield NtpClient(session, Endpoint(url, tls), authenticator)
 
 
 async def servers_max(client: NtpClient) -> int | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exporter.system.tls_versions import TlsVersion
+from exporter.system.tls import TlsVersion
 from exporter.vapix.tls import TlsSettings
 from tests.vapix.tls_device import (
     LOBBY,

@@ -124,18 +124,15 @@ def require_password(users: Callable[[], Users | None]) -> Middleware:
         request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     ) -> web.StreamResponse:
         current = users()
-        if current is None or _is_public(request):
+        # By route, not by path: a path can be spelled in several ways.
+        resource = request.match_info.route.resource
+        is_public = resource is not None and resource.canonical in PUBLIC_PATHS
+        if current is None or is_public:
             return await handler(request)
         refusal = await _refuse(request, current)
         return await handler(request) if refusal is None else refusal
 
     return authenticate
-
-
-def _is_public(request: web.Request) -> bool:
-    # By route, not by path: a path can be spelled in several ways.
-    resource = request.match_info.route.resource
-    return resource is not None and resource.canonical in PUBLIC_PATHS
 
 
 async def _refuse(request: web.Request, users: Users) -> web.Response | None:

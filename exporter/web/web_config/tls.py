@@ -12,7 +12,7 @@ from exporter.config.files import read_file
 from exporter.config.schema import Section
 from exporter.config.types import FilePath, Name
 from exporter.config.yaml_loader import Boolean
-from exporter.system.tls_versions import TLS_VERSIONS, TlsVersion, allow_from
+from exporter.system.tls import TLS_VERSIONS, TlsVersion, allow_from, describe_file_error
 from exporter.web.web_config.client_certificates import AlertSendingSSLObject, ssl_object_class
 
 FILE_KEYS: Final = ("cert_file", "key_file", "client_ca_file")
@@ -232,7 +232,9 @@ def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
     try:
         context.load_cert_chain(tls.cert_file, tls.key_file, password=_no_passphrase)
     except OSError as problem:
-        raise ValueError(f"cert_file and key_file cannot be used: {_reason(problem)}") from None
+        raise ValueError(
+            f"cert_file and key_file cannot be used: {describe_file_error(problem)}"
+        ) from None
 
 
 def _no_passphrase() -> str:
@@ -249,15 +251,10 @@ def _set_client_verification(context: ssl.SSLContext, tls: TlsServerConfig) -> N
         try:
             context.load_verify_locations(tls.client_ca_file)
         except OSError as problem:
-            raise ValueError(f"client_ca_file cannot be used: {_reason(problem)}") from None
+            raise ValueError(
+                f"client_ca_file cannot be used: {describe_file_error(problem)}"
+            ) from None
     elif context.verify_mode != ssl.CERT_NONE:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
     if tls.client_allowed_sans is not None:
         context.sslobject_class = ssl_object_class(frozenset(tls.client_allowed_sans))
-
-
-def _reason(problem: OSError) -> str:
-    reason = problem.reason if isinstance(problem, ssl.SSLError) else problem.strerror
-    if reason == "KEY_VALUES_MISMATCH":
-        return "the key does not match the certificate"
-    return reason or "it cannot be parsed"

@@ -125,7 +125,7 @@ INVALID = [
     ),
     Case(
         "tls_server_config: {cert_file: server.crt, key_file: cut.key}",
-        ("tls_server_config: cert_file and key_file cannot be used: it cannot be parsed",),
+        ("tls_server_config: cert_file and key_file cannot be used: it is not valid PEM",),
     ),
     Case(
         "tls_server_config: {cert_file: server.crt, key_file: encrypted.key}",
@@ -142,7 +142,7 @@ INVALID = [
     ),
     Case(
         tls("client_auth_type: RequireAndVerifyClientCert, client_ca_file: cut.pem"),
-        ("tls_server_config: client_ca_file cannot be used: it cannot be parsed",),
+        ("tls_server_config: client_ca_file cannot be used: it is not valid PEM",),
         promtool_accepts=True,
     ),
     Case(

@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 
 from exporter.config import Expect
-from exporter.devices.compliance import find_mismatches
 from exporter.vapix.ntp_info import NtpClientReading
 from tests.support.readings import ntp_client
 
@@ -21,7 +20,7 @@ CLIENT = ntp_client(
 
 
 def deviating(client: NtpClientReading | None = CLIENT, **expected: Any) -> tuple[str, ...]:
-    return find_mismatches(Expect.model_validate(expected), client)
+    return Expect.model_validate(expected).find_mismatches(client)
 
 
 @pytest.mark.parametrize(
@@ -41,8 +40,8 @@ def deviating(client: NtpClientReading | None = CLIENT, **expected: Any) -> tupl
 def test_a_parameter_deviates_if_it_is_not_as_expected(
     parameter: str, right: object, wrong: object
 ) -> None:
-    assert find_mismatches(Expect.model_validate({parameter: right}), CLIENT) == ()
-    assert find_mismatches(Expect.model_validate({parameter: wrong}), CLIENT) == (parameter,)
+    assert Expect.model_validate({parameter: right}).find_mismatches(CLIENT) == ()
+    assert Expect.model_validate({parameter: wrong}).find_mismatches(CLIENT) == (parameter,)
 
 
 def test_an_order_matters_only_if_it_is_asked_for() -> None:

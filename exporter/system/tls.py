@@ -1,4 +1,4 @@
-"""TLS versions by their Prometheus names, for devices and the web server."""
+"""TLS for devices and the web server: versions by their Prometheus names, errors in words."""
 
 import ssl
 import warnings
@@ -26,3 +26,17 @@ def allow_from(context: ssl.SSLContext, oldest: TlsVersion, ciphers: str = "DEFA
         context.minimum_version = TLS_VERSIONS[oldest]
     if old or ciphers != "DEFAULT":
         context.set_ciphers(f"{ciphers}:@SECLEVEL=0" if old else ciphers)
+
+
+_FILE_ERRORS: Final = {
+    "KEY_VALUES_MISMATCH": "the key does not match the certificate",
+    "NO_CERTIFICATE_OR_CRL_FOUND": "it contains no PEM certificate",
+}
+"""OpenSSL's names of frequent errors."""
+
+
+def describe_file_error(error: OSError) -> str:
+    """Return why OpenSSL cannot use a certificate or key file."""
+    if not isinstance(error, ssl.SSLError):
+        return str(error.strerror)
+    return _FILE_ERRORS.get(error.reason) or error.reason or "it is not valid PEM"
