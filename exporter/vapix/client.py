@@ -16,8 +16,9 @@ from exporter.clock.http_time import CallTimes, ResponseTimes
 from exporter.system.text import escaped
 from exporter.vapix import errors, ntp
 from exporter.vapix.aiohttp_internals import before_send
+from exporter.vapix.challenges import find_nonces
 from exporter.vapix.connection import Exchange, NtpCall, ResponseTooLong, Session
-from exporter.vapix.http_auth import Authenticator, find_nonces
+from exporter.vapix.http_auth import Authenticator
 from exporter.vapix.ntp_info import Reading, decode_info
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0

@@ -1,20 +1,17 @@
-"""HTTP authentication: parse a device's challenges and answer the strongest one. No I/O.
+"""HTTP authentication: answer the strongest of a device's challenges. No I/O.
 
-RFC 9110 section 11 (challenges), RFC 7616 (Digest), RFC 7617 (Basic). Why not aiohttp's
-middleware: docs/decisions/0003-own-digest.md.
+RFC 7616 (Digest), RFC 7617 (Basic). Why not aiohttp's middleware: docs/decisions/0003.
 """
 
 import base64
 import hashlib
-import re
 import secrets
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
 from typing import Final, Literal
 
-from multidict import CIMultiDictProxy
-
+from exporter.vapix.challenges import Challenge, find_next_nonces, parse_challenges
 from exporter.vapix.errors import (
     NoAccount,
     NoCommonScheme,
@@ -36,13 +33,6 @@ _HASHES: Final[dict[str, Callable[[bytes], "hashlib._Hash"]]] = {
 }
 """The supported Digest algorithms, strongest first. Each has a `-sess` variant."""
 
-_TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"  # noqa: S105 - a grammar rule, not a secret
-_BETWEEN_COMMAS: Final = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*"?)+')
-_PARAM: Final = re.compile(
-    rf'\s*(?:({_TOKEN})\s+)?({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s"]+))\s*'
-)
-_BARE_SCHEME: Final = re.compile(rf"\s*({_TOKEN})(?:\s+\S+)?\s*")
-
 
 @dataclass(frozen=True, slots=True)
 class DeviceCredentials:
@@ -50,51 +40,6 @@ class DeviceCredentials:
 
     username: str = field(repr=False)
     password: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Challenge:
-    """One challenge of a 401 response; `scheme` and the names in `params` are in lower case."""
-
-    scheme: str
-    params: Mapping[str, str]
-
-
-def parse_challenges(headers: Iterable[str]) -> list[Challenge]:
-    """Return the challenges of all `WWW-Authenticate` headers (RFC 9110 section 11.6.1).
-
-    One header may hold several challenges. Parts that are not valid are skipped.
-    """
-    challenges: list[tuple[str, dict[str, str]]] = []
-    for element in (e for header in headers for e in _BETWEEN_COMMAS.findall(header)):
-        if param := _PARAM.fullmatch(element):
-            scheme, name, quoted, plain = param.groups()
-            if scheme is not None:
-                challenges.append((scheme.lower(), {}))
-            if challenges:
-                value = plain if quoted is None else re.sub(r"\\(.)", r"\1", quoted)
-                challenges[-1][1].setdefault(name.lower(), value)
-        elif bare := _BARE_SCHEME.fullmatch(element):
-            challenges.append((bare[1].lower(), {}))
-    return [Challenge(scheme, params) for scheme, params in challenges]
-
-
-def find_nonces(headers: CIMultiDictProxy[str]) -> tuple[str, ...]:
-    """Return the nonces in a response: those of its challenges, or else the next nonce."""
-    if "WWW-Authenticate" in headers:
-        challenges = parse_challenges(headers.getall("WWW-Authenticate"))
-        return tuple(c.params["nonce"] for c in challenges if "nonce" in c.params)
-    return _next_nonces(headers.get("Authentication-Info"))
-
-
-@lru_cache(maxsize=64)  # `find_nonces` and `handle_success` parse the same header
-def _next_nonces(authentication_info: str | None) -> tuple[str, ...]:
-    """Return the `nextnonce` of an `Authentication-Info` header (RFC 7616 section 3.5), if any."""
-    if authentication_info is None or "nextnonce" not in authentication_info.lower():
-        return ()
-    # The header has a challenge's parameters, but no scheme.
-    infos = parse_challenges([f"Info {authentication_info}"])
-    return tuple(info.params["nextnonce"] for info in infos if "nextnonce" in info.params)
 
 
 class DigestAuth:
@@ -116,7 +61,8 @@ class DigestAuth:
         self._nonce = params["nonce"]
         self._nonce_count = 0
         self._cnonce = cnonce or secrets.token_hex(8)
-        self._has_qop = "qop" in params
+        # Browsers answer `qop=""` as if there were none.
+        self._has_qop = bool(params.get("qop"))
         self._fixed_fields = _fixed_fields(credentials, params)
         self._ha1 = self._h(f"{credentials.username}:{params['realm']}:{credentials.password}")
         if params.get("algorithm", "").lower().endswith("-sess"):
@@ -217,7 +163,7 @@ class Authenticator:
 
     def handle_success(self, authentication_info: str | None) -> None:
         """Use the next nonce, if the response's `Authentication-Info` header announces one."""
-        for nonce in _next_nonces(authentication_info):
+        for nonce in find_next_nonces(authentication_info):
             if isinstance(self._auth, DigestAuth) and nonce and _is_sendable(nonce):
                 self._auth.use_nonce(nonce)
 
@@ -235,6 +181,12 @@ class Authenticator:
             raise NoAccount("HTTP 401: the device asks for a password, but none is configured", 401)
         challenges = parse_challenges(www_authenticate)
         chosen = _choose(challenges, self._policy, secure=self._secure)
+        if chosen is None:
+            why = _why_none(challenges, self._policy, secure=self._secure)
+            header = (
+                f" (WWW-Authenticate: {', '.join(www_authenticate)})" if www_authenticate else ""
+            )
+            raise NoCommonScheme(f"HTTP 401: {why}{printable(header)}", 401)
         is_stale = chosen.params.get("stale", "").lower() == "true"
         if is_stale and refusals > STALE_RETRIES:
             message = "the device accepts the password but keeps rejecting its own nonce"
@@ -247,14 +199,12 @@ class Authenticator:
             self._auth = BasicAuth(self._credentials)
 
 
-def _choose(challenges: list[Challenge], policy: Policy, *, secure: bool) -> Challenge:
-    """Return the strongest challenge that we can answer. Raises `NoCommonScheme` without one."""
+def _choose(challenges: Sequence[Challenge], policy: Policy, *, secure: bool) -> Challenge | None:
+    """Return the strongest challenge that we can answer, if there is one."""
     digests = [c for c in challenges if policy != "basic" and _is_answerable_digest(c)]
     digests.sort(key=lambda c: list(_HASHES).index(_algorithm(c.params)))
     basics = [c for c in challenges if policy != "digest" and secure and c.scheme == "basic"]
-    if not (candidates := digests + basics):
-        raise NoCommonScheme(f"HTTP 401: {_why_none(challenges, policy, secure=secure)}", 401)
-    return candidates[0]
+    return next(iter(digests + basics), None)
 
 
 def _is_answerable_digest(challenge: Challenge) -> bool:
@@ -264,8 +214,8 @@ def _is_answerable_digest(challenge: Challenge) -> bool:
         and "realm" in params
         and bool(params.get("nonce"))
         and _algorithm(params) in _HASHES
-        and "auth" in (qop.strip().lower() for qop in params.get("qop", "auth").split(","))
-        and all(_is_sendable(value) for value in params.values())
+        and "auth" in (qop.strip().lower() for qop in (params.get("qop") or "auth").split(","))
+        and all(_is_sendable(params.get(name, "")) for name in ("realm", "nonce", "opaque"))
     )
 
 
@@ -278,7 +228,7 @@ def _is_sendable(text: str) -> bool:
     return text.isprintable()
 
 
-def _why_none(challenges: list[Challenge], policy: Policy, *, secure: bool) -> str:
+def _why_none(challenges: Sequence[Challenge], policy: Policy, *, secure: bool) -> str:
     offered = {challenge.scheme for challenge in challenges}
     if not offered:
         return "the device offered no login method"

@@ -9,10 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from exporter.vapix.errors import Unauthorized
+from exporter.vapix.challenges import (
+    MAX_CHALLENGES,
+    MAX_CHARACTERS,
+    Challenge,
+    parse_challenges,
+)
+from exporter.vapix.errors import NoCommonScheme, Unauthorized
 from exporter.vapix.http_auth import (
     Authenticator,
-    Challenge,
     DeviceCredentials,
     DigestAuth,
     Policy,
@@ -130,6 +135,12 @@ def test_a_response_without_a_usable_next_nonce_keeps_the_nonce(info: str | None
         ['Digest realm = "AXIS" , nonce\t="bm9uY2U=" ,qop= auth'],
         [f"  {DIGEST} ,"],
         ['Digest realm="a, b=\\"c\\", Basic realm=d", nonce="bm9uY2U=", qop="auth-int,auth"'],
+        ['Digest realm="AXIS" nonce="bm9uY2U=" qop="auth"'],
+        ["Digest realm=IP Camera, nonce=bm9uY2U=, qop=auth"],
+        ["Digest realm=IP Camera nonce=bm9uY2U="],
+        ['Digest realm="AXIS", nonce="bm9uY2U=", qop=""'],
+        ['Digest realm="AXIS", nonce="bm9uY2U=", domain="\udcff"'],
+        ['Basic realm="H\udcf6he"', DIGEST],
     ],
 )
 def test_a_digest_challenge_is_found_at_any_position(headers: list[str]) -> None:
@@ -173,6 +184,41 @@ def test_basic_is_answered_over_tls() -> None:
     device.handle_unauthorized([BASIC], 1)
     expected = base64.b64encode(b"root:correct horse").decode()
     assert device.authorization("POST", "/") == f"Basic {expected}"
+
+
+@pytest.mark.parametrize(
+    "realm", ["'Sandstorm API'", "IP Camera", '"H\udcf6he"', "\udcf6", '"a', "", '""']
+)
+def test_basic_is_answered_whatever_its_realm_is(realm: str) -> None:
+    device = authenticator(secure=True)
+    device.handle_unauthorized([f"Basic realm={realm}"], 1)
+    assert device.scheme == "basic"
+
+
+def test_an_empty_qop_is_answered_as_if_there_were_none() -> None:
+    device = authenticator()
+    device.handle_unauthorized([DIGEST.replace('qop="auth"', 'qop=""')], 1)
+    assert "qop" not in fields(device.authorization("POST", "/"))
+
+
+@pytest.mark.parametrize(
+    ("header", "quoted"),
+    [
+        ("", r"offered no login method \(WWW-Authenticate: \)"),
+        ('Digest realm="r\udcff", nonce="n"', r"""Digest realm="r\\udcff", nonce="n"\)"""),
+        ("Bearer " + "x" * 300, r"\(WWW-Authenticate: Bearer x{150,}…"),
+    ],
+)
+def test_the_error_quotes_a_header_that_cannot_be_answered(header: str, quoted: str) -> None:
+    with pytest.raises(NoCommonScheme, match=quoted):
+        authenticator().handle_unauthorized([header], 1)
+
+
+def test_challenges_beyond_the_limits_are_ignored() -> None:
+    first = [f"Scheme{n} a=b" for n in range(MAX_CHALLENGES)]
+    assert len(parse_challenges([*first, BASIC])) == MAX_CHALLENGES
+    long = f'Digest realm="{"r" * MAX_CHARACTERS}", nonce="n"'
+    assert parse_challenges([BASIC, long, DIGEST]) == parse_challenges([BASIC])
 
 
 def test_digest_is_preferred_to_basic_even_over_tls() -> None:

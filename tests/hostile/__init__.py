@@ -1,0 +1,1 @@
+"""Hostile devices, visitors and files: none of them stops the rest."""

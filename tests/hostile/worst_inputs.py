@@ -1,0 +1,183 @@
+"""The worst inputs within their limits, and what each costs.
+
+`python -m tests.hostile.worst_inputs` prints the table.
+
+Everything that the event loop parses from outside has a row. A row's input is as long as the limit
+allows, or longer if the parser itself has to refuse it.
+"""
+
+import contextlib
+import json
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Final, NamedTuple
+
+from exporter.clock.http_time import nonce_time_us, parse_date
+from exporter.system.addresses import split_address
+from exporter.system.text import parse_duration
+from exporter.vapix import ntp
+from exporter.vapix.challenges import MAX_CHARACTERS, _parse, find_next_nonces
+from exporter.vapix.connection import HEAD_BYTES
+from exporter.vapix.errors import DeviceError
+from exporter.vapix.http_auth import Authenticator, DeviceCredentials
+from exporter.vapix.ntp_info import decode_info
+from exporter.web.pages.fleet_query import BadQuery, FleetQuery
+from exporter.web.web_config.basic_auth import parse_basic
+
+LIMIT_MS: Final = 100.0
+"""No input may hold up the event loop for longer."""
+
+HEADER_CHARACTERS: Final = 8190
+"""aiohttp's limit for one header."""
+
+_BODY: Final = ntp.LARGEST_BODY_BYTES
+_ROUNDS: Final = 3
+
+Work = Callable[[], object]
+
+
+class WorstInput(NamedTuple):
+    """What is parsed, the limit of its input, and the work to measure."""
+
+    what: str
+    limit: str
+    work: Work
+
+
+def _repeat(text: str, length: int) -> str:
+    return (text * (length // len(text) + 1))[:length]
+
+
+def _login(headers: list[str]) -> Work:
+    def log_in() -> None:
+        with contextlib.suppress(DeviceError):
+            account = DeviceCredentials("root", "pass")
+            Authenticator("auto", account, secure=False).handle_unauthorized(headers, 1)
+
+    return log_in
+
+
+def _answer(body: bytes) -> Work:
+    def decode() -> None:
+        with contextlib.suppress(DeviceError):
+            decode_info(ntp.decode_answer(body))
+
+    return decode
+
+
+def _query(**parameters: str) -> Work:
+    def parse() -> None:
+        with contextlib.suppress(BadQuery):
+            FleetQuery.parse(parameters)
+
+    return parse
+
+
+def _refused(parse: Callable[[str], object], text: str) -> Work:
+    def refuse() -> None:
+        with contextlib.suppress(ValueError):
+            parse(text)
+
+    return refuse
+
+
+CHALLENGES: Final = ("a,", "a=b,", "a=b ", "a= b", 'a="b",', 'a="', '"', " ", "a", "a ", "\\", "=")
+
+
+def _challenge_rows() -> Iterator[WorstInput]:
+    many = ["a," * (HEADER_CHARACTERS // 2)] * (HEAD_BYTES // HEADER_CHARACTERS)
+    yield WorstInput("60 headers of `a,a,a,…`", f"{HEAD_BYTES:,} bytes a head", _login(many))
+    for part in CHALLENGES:
+        header = _repeat(part, MAX_CHARACTERS - len("Digest "))
+        limit = f"{MAX_CHARACTERS:,} characters"
+        yield WorstInput(f"challenge `Digest {part}…`", limit, _login([f"Digest {header}"]))
+    info = _repeat('nextnonce="', HEADER_CHARACTERS)
+    limit = f"{HEADER_CHARACTERS:,} characters"
+    yield WorstInput("`Authentication-Info`", limit, lambda: find_next_nonces(info))
+
+
+def _clock_rows() -> Iterator[WorstInput]:
+    limit = f"{HEADER_CHARACTERS:,} characters"
+    for part in ("Sun, 22 Nov 2026 12:00:00 GM", "0", " "):
+        date = _repeat(part, HEADER_CHARACTERS)
+        yield WorstInput(f"`Date: {part}…`", limit, partial(parse_date, date, 2026))
+    nonce = _repeat("A", HEADER_CHARACTERS)
+    yield WorstInput("nonce", limit, lambda: nonce_time_us(nonce))
+
+
+def _body_rows() -> Iterator[WorstInput]:
+    servers = '{"data":{"client":{"staticServers":[%s]}}}'
+    texts = {
+        "deep lists": "[" * _BODY,
+        "deep objects": '{"a":' * (_BODY // 5),
+        "many keys": json.dumps({f"{n}": 0 for n in range(_BODY // 12)}),
+        "a long number": '{"data":%s}' % ("1" * (_BODY - 10)),
+        "a list of wrong types": servers % ("1," * ((_BODY - 60) // 2) + "1"),
+        "a list of objects": servers % ("{}," * ((_BODY - 60) // 3) + "{}"),
+        "a list of short names": servers % ('"a",' * ((_BODY - 60) // 4) + '"a"'),
+        "a long name": servers % json.dumps("a" * (_BODY - 60)),
+        "a name of control characters": servers % json.dumps("\x01" * ((_BODY - 60) // 6)),
+        "an error with a long message": json.dumps(
+            {"error": {"code": 1, "message": "\x01" * ((_BODY - 60) // 6)}}
+        ),
+        "many unknown keys": json.dumps(
+            {"data": {"client": {f"{n}": "x" for n in range(_BODY // 14)}}}
+        ),
+    }
+    for what, text in texts.items():
+        body = text.encode()[:_BODY]
+        yield WorstInput(f"response body: {what}", f"{_BODY:,} bytes", _answer(body))
+
+
+def _web_rows() -> Iterator[WorstInput]:
+    limit = f"{HEADER_CHARACTERS:,} characters"
+    for part in ("A", " ", "="):
+        header = _repeat(part, HEADER_CHARACTERS - 6)
+        work = partial(parse_basic, f"Basic {header}")
+        yield WorstInput(f"`Authorization: Basic {part}…`", limit, work)
+    long = _repeat("a ", HEADER_CHARACTERS)
+    for name in ("q", "state", "sort", "page"):
+        yield WorstInput(f"page query `{name}`", limit, _query(**{name: long}))
+    yield WorstInput("page query `page=111…`", limit, _query(page=_repeat("1", HEADER_CHARACTERS)))
+
+
+def _config_rows() -> Iterator[WorstInput]:
+    limit = "1,000,000 characters"
+    for part in ("1", "1m", "1s1"):
+        text = _repeat(part, 1_000_000)
+        yield WorstInput(f"duration `{part}…`", limit, _refused(parse_duration, text))
+    for part in ("a", "a.", ":", "[", "1"):
+        text = _repeat(part, 500)
+        yield WorstInput(f"address `{part}…`", "500 bytes", _refused(split_address, text))
+
+
+def worst_inputs() -> Iterable[WorstInput]:
+    """Return every row."""
+    yield from _challenge_rows()
+    yield from _clock_rows()
+    yield from _body_rows()
+    yield from _web_rows()
+    yield from _config_rows()
+
+
+def cpu_ms(work: Work) -> float:
+    """Return the CPU milliseconds of one call, the best of three: others use the machine, too.
+
+    The caches are cold in the first call only, so each call clears them before.
+    """
+    best = float("inf")
+    for _ in range(_ROUNDS):
+        _parse.cache_clear()
+        parse_date.cache_clear()
+        began = time.thread_time()
+        work()
+        best = min(best, time.thread_time() - began)
+    return best * 1e3
+
+
+if __name__ == "__main__":
+    sys.stdout.write("| input | limit | ms |\n| --- | --- | --- |\n")
+    for row in worst_inputs():
+        sys.stdout.write(f"| {row.what} | {row.limit} | {cpu_ms(row.work):.2g} |\n")
