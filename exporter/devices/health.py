@@ -10,12 +10,15 @@ from exporter.clock.offset import Offset
 from exporter.devices.state import DeviceState, ErrorKind
 from exporter.system.text import format_magnitude
 from exporter.vapix.errors import (
+    Busy,
     CertificateNotTrusted,
     DeviceError,
     FactoryNew,
+    NewerApi,
     NoAccount,
     NoCommonScheme,
     NonceAlwaysStale,
+    RedirectToHttps,
 )
 from exporter.vapix.ntp_info import NtpClientReading
 
@@ -63,7 +66,10 @@ _ADVICE: Final = {
     "timeout": "Check device load and firewall, or raise the timeout.",
     "disconnected": "Check whether http and https are mixed up, or restart the device.",
     "unauthorized": "Correct the username and password, or the account on the device.",
-    "forbidden": "Give the account administrator rights on the device.",
+    "forbidden": (
+        "Give the account administrator rights, or wait: the device also blocks an address for "
+        "some seconds after wrong logins, perhaps of another client."
+    ),
     "unsupported": "Update the device's firmware: the NTP API needs AXIS OS 9.10 or newer.",
     "http_status": "Check that the address is that of an Axis device, and not of a proxy.",
     "invalid_response": "Check that the address is that of an Axis device; if so, update it.",
@@ -78,6 +84,9 @@ _ADVICE_ON: Final[dict[type[DeviceError], str]] = {
     NoAccount: "Set the username and password of an administrator account on the device.",
     NoCommonScheme: "Use https, or enable Digest on the device and set `auth.scheme: auto`.",
     NonceAlwaysStale: "Restart the device; if that does not help, update its firmware.",
+    NewerApi: "Update this exporter: the device's API is newer.",
+    RedirectToHttps: "Set `scheme: https` for this device's module.",
+    Busy: "Wait: the device is busy or starting, and is polled again.",
     FactoryNew: "Set the device's first password in its web interface.",
 }
 """Advice on errors whose reason alone is not specific enough."""

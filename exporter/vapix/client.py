@@ -1,6 +1,7 @@
 """The NTP API of one device over HTTP: the only module that sends anything to a device."""
 
 import asyncio
+import re
 import ssl
 from collections.abc import Coroutine
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ _log = structlog.get_logger()
 _OK: Final = HTTPStatus.OK
 _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _REDIRECTS: Final = range(300, 400)
+_BUSY: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,11 +177,36 @@ class NtpClient:
         else:
             request = ntp.encode_request(method, api_version, params)
         response = await self._send_authenticated(request)
-        _raise_for_status(response)
+        self._raise_for_status(response)
         if response.body is None:
             limit = ntp.LARGEST_BODY_BYTES
             raise errors.InvalidResponse(f"the response is larger than {limit} bytes")
         return ntp.decode_answer(response.body)
+
+    def _raise_for_status(self, response: HttpResponse) -> None:
+        status = response.status
+        if status == _OK:
+            return
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            error = ntp.find_error(response.body or b"")
+            if error is not None:
+                raise error
+        if status == HTTPStatus.FORBIDDEN:
+            raise errors.Forbidden("HTTP 403: the account may not use the NTP API", status)
+        if status == HTTPStatus.NOT_FOUND:
+            raise errors.Unsupported("HTTP 404: the device has no NTP API (ntp.cgi)", status)
+        if status in _BUSY:
+            raise errors.Busy(f"HTTP {status}: the device is busy or starting", status)
+        if status in _REDIRECTS:
+            raise self._redirect_error(status, response.headers.get("Location", "nowhere"))
+        raise errors.UnexpectedStatus(f"HTTP {status}", status)
+
+    def _redirect_error(self, status: int, location: str) -> errors.DeviceError:
+        target = errors.printable(self._authenticator.redact(location))
+        if self._endpoint.tls is None and location.startswith("https:"):
+            message = f"HTTP {status}: the device redirects to https: {target}"
+            return errors.RedirectToHttps(message, status)
+        return errors.UnexpectedStatus(f"HTTP {status}: redirect to {target} not followed", status)
 
     async def _send_authenticated(self, request: bytes) -> HttpResponse:
         """Send a request until the device accepts the credentials, or finally rejects them."""
@@ -246,6 +273,8 @@ class NtpClient:
             self._call.responses += (seen,)
         body = await _read_body(response)
         exchange.end()
+        if body is not None:
+            body = self._authenticator.redact_body(body)
         return HttpResponse(response.status, headers, body)
 
 
@@ -260,24 +289,6 @@ async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:
             return None
         chunks.append(chunk)
     return b"".join(chunks)
-
-
-def _raise_for_status(response: HttpResponse) -> None:
-    status = response.status
-    if status == _OK:
-        return
-    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-        error = ntp.find_error(response.body or b"")
-        if error is not None:
-            raise error
-    if status == HTTPStatus.FORBIDDEN:
-        raise errors.Forbidden("HTTP 403: the account may not use the NTP API", status)
-    if status == HTTPStatus.NOT_FOUND:
-        raise errors.Unsupported("HTTP 404: the device has no NTP API (ntp.cgi)", status)
-    if status in _REDIRECTS:
-        location = errors.printable(response.headers.get("Location", "nowhere"))
-        raise errors.UnexpectedStatus(f"HTTP {status}: redirect to {location} not followed", status)
-    raise errors.UnexpectedStatus(f"HTTP {status}", status)
 
 
 def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
@@ -300,7 +311,8 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
             message = "the device closed the connection before its response was complete"
             error = errors.Disconnected(message)
         case aiohttp.ClientResponseError():
-            what = errors.printable(problem.message)
+            # The rest quotes the device, with a drawing.
+            what = re.split(r"[:'\"\n]", problem.message)[0].strip()
             error = errors.InvalidResponse(f"the response is not HTTP: {what}")
         case _:
             raise problem

@@ -141,10 +141,22 @@ class Unsupported(DeviceError):
     reason = "unsupported"
 
 
+class NewerApi(Unsupported):
+    """The device has no API version 1.x any more. Update the exporter."""
+
+
 class UnexpectedStatus(DeviceError):
     """Another HTTP status, redirects included. Check the device, or a proxy in front of it."""
 
     reason = "http_status"
+
+
+class RedirectToHttps(UnexpectedStatus):
+    """The device serves its API over TLS only. The operator must set `scheme: https`."""
+
+
+class Busy(UnexpectedStatus):
+    """HTTP 429 or 503: the device is overloaded or starting. The next poll may succeed."""
 
 
 class InvalidResponse(DeviceError):

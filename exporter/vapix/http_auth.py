@@ -5,11 +5,15 @@ RFC 7616 (Digest), RFC 7617 (Basic). Why not aiohttp's middleware: docs/decision
 
 import base64
 import hashlib
+import json
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache, partial
+from html import escape
 from typing import Final, Literal
+from urllib.parse import quote, quote_plus
 
 from exporter.vapix.challenges import Challenge, find_next_nonces, parse_challenges
 from exporter.vapix.errors import (
@@ -40,6 +44,30 @@ class DeviceCredentials:
 
     username: str = field(repr=False)
     password: str = field(repr=False)
+    _spellings: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        plain = self.password
+        in_json = (json.dumps(plain, ensure_ascii=each)[1:-1] for each in (True, False))
+        spellings = {plain, *in_json, quote(plain), quote_plus(plain), escape(plain)}
+        longest_first = sorted({*spellings, self.basic_token}, key=len, reverse=True)
+        object.__setattr__(self, "_spellings", tuple(each.encode() for each in longest_first))
+
+    @property
+    def basic_token(self) -> str:
+        """The `user-pass` of Basic authentication (RFC 7617 section 2), in UTF-8."""
+        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+
+    def redact(self, body: bytes) -> bytes:
+        """Return a device's text with `<secret>` for the password, however it is spelled.
+
+        Spellings: plain, escaped as in JSON, a URL or HTML, and as Basic authentication sends it. A
+        password within a longer word is not replaced: `pass` stays in `password`.
+        """
+        if not any(spelling in body for spelling in self._spellings):  # the usual case, and fast
+            return body
+        any_spelling = b"|".join(map(re.escape, self._spellings))
+        return re.sub(rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % any_spelling, b"<secret>", body)
 
 
 class DigestAuth:
@@ -120,8 +148,7 @@ class BasicAuth:
     __slots__ = ("_authorization",)
 
     def __init__(self, credentials: DeviceCredentials) -> None:
-        pair = f"{credentials.username}:{credentials.password}"
-        self._authorization = f"Basic {base64.b64encode(pair.encode()).decode()}"
+        self._authorization = f"Basic {credentials.basic_token}"
 
     def authorization(self, _method: str, _uri: str) -> str:
         """Return the `Authorization` header, the same for every request."""
@@ -161,6 +188,14 @@ class Authenticator:
         """Return the `Authorization` header of the next request; `None` before a challenge."""
         return None if self._auth is None else self._auth.authorization(method, uri)
 
+    def redact(self, text: str) -> str:
+        """Return the text of a device's header without our secrets; some devices repeat them."""
+        return self.redact_body(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+
+    def redact_body(self, body: bytes) -> bytes:
+        """Return the body of a device's response without our secrets."""
+        return body if self._credentials is None else self._credentials.redact(body)
+
     def handle_success(self, authentication_info: str | None) -> None:
         """Use the next nonce, if the response's `Authentication-Info` header announces one."""
         for nonce in find_next_nonces(authentication_info):
@@ -186,7 +221,7 @@ class Authenticator:
             header = (
                 f" (WWW-Authenticate: {', '.join(www_authenticate)})" if www_authenticate else ""
             )
-            raise NoCommonScheme(f"HTTP 401: {why}{printable(header)}", 401)
+            raise NoCommonScheme(f"HTTP 401: {why}{printable(self.redact(header))}", 401)
         is_stale = chosen.params.get("stale", "").lower() == "true"
         if is_stale and refusals > STALE_RETRIES:
             message = "the device accepts the password but keeps rejecting its own nonce"

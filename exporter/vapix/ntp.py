@@ -5,12 +5,13 @@
 
 import json
 import re
+from codecs import BOM_UTF8
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json
 
-from exporter.vapix.errors import DeviceError, InvalidResponse, Unsupported, api_error
+from exporter.vapix.errors import DeviceError, InvalidResponse, NewerApi, Unsupported, api_error
 
 PATH: Final = "/axis-cgi/ntp.cgi"
 GET_INFO: Final = "getNTPInfo"
@@ -23,6 +24,14 @@ VERSION_NOT_SUPPORTED: Final = 4001
 
 LARGEST_BODY_BYTES: Final = 64 * 1024
 _MOST_VERSIONS: Final = 32
+_OTHER_KINDS: Final = {
+    "HTML, perhaps a login page, not JSON": re.compile(rb"\s*<"),
+    "compressed with gzip, which was not asked for": re.compile(rb"\x1f\x8b"),
+    "UTF-16 text, not UTF-8": re.compile(rb"\xff\xfe|\xfe\xff"),
+    "empty": re.compile(rb"\s*$"),
+}
+"""What a response may be instead of JSON, by how it starts."""
+
 _LARGEST_ERROR_CODE: Final = 99_999
 _API_VERSION: Final = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
 
@@ -95,7 +104,8 @@ def choose_version(supported: tuple[str, ...]) -> str:
     ours = [version for version in supported if version.startswith("1.")]
     if not ours:
         listed = ", ".join(supported) or "none"
-        raise Unsupported(f"the device supports no API version 1.x, only: {listed}", 4001)
+        kind = NewerApi if supported else Unsupported
+        raise kind(f"the device supports no API version 1.x, only: {listed}", 4001)
     return max(ours, key=lambda version: int(version.partition(".")[2]))
 
 
@@ -107,9 +117,11 @@ def json_kind(value: object) -> str:
 
 def _decode_object(body: bytes) -> dict[str, Any]:
     try:
-        document = from_json(body, allow_inf_nan=False)
+        # A byte order mark may be ignored (RFC 8259 section 8.1).
+        document = from_json(body.removeprefix(BOM_UTF8), allow_inf_nan=False)
     except ValueError as problem:
-        raise InvalidResponse(f"the response is not JSON: {problem}") from None
+        kind = next((name for name, start in _OTHER_KINDS.items() if start.match(body)), None)
+        raise InvalidResponse(f"the response is {kind or f'not JSON: {problem}'}") from None
     if not isinstance(document, dict):
         raise InvalidResponse(f"the response is {json_kind(document)}, not an object")
     return document

@@ -19,7 +19,7 @@ from pydantic import (
 from pydantic.dataclasses import dataclass
 from pydantic_core import PydanticCustomError
 
-from exporter.vapix.errors import InvalidResponse, printable
+from exporter.vapix.errors import InvalidResponse, NewerApi, printable
 from exporter.vapix.ntp import NtpAnswer, json_kind
 
 _LONGEST_LIST: Final = 32
@@ -201,11 +201,11 @@ class Reading(NamedTuple):
 def decode_info(answer: NtpAnswer) -> Reading:
     """Decode the data of getNTPInfo; ignore fields of the wrong type or out of range.
 
-    Raises `InvalidResponse` if the API version's major number is not 1, or if the `client`
-    section is not an object.
+    Raises `NewerApi` if the API version's major number is not 1, and `InvalidResponse` if the
+    `client` section is not an object.
     """
     if answer.api_version is not None and not answer.api_version.startswith("1."):
-        raise InvalidResponse(f"the response has API version {answer.api_version}, not 1.x")
+        raise NewerApi(f"the response has API version {answer.api_version}, not 1.x")
     section = answer.data.get("client", {})
     if not isinstance(section, dict):
         raise InvalidResponse(

@@ -94,6 +94,9 @@ def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
         (errors.NoCommonScheme("x", 401), "Use https, or enable Digest on the device"),
         (errors.NonceAlwaysStale("x", 401), "Restart the device"),
         (errors.FactoryNew("x", 401), "Set the device's first password"),
+        (errors.NewerApi("x", 4001), "Update this exporter"),
+        (errors.RedirectToHttps("x", 301), "Set `scheme: https`"),
+        (errors.Busy("x", 503), "Wait: the device is busy or starting"),
         (errors.CertificateNotTrusted("x"), "Set ca_file or fingerprint_sha256 in tls_config"),
     ],
 )

@@ -14,6 +14,8 @@ from exporter.vapix.connection import open_session
 from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.ntp_info import Reading
 
+ROOT = DeviceCredentials("root", "pass")
+
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -30,7 +32,9 @@ async def read_request(reader: asyncio.StreamReader) -> None:
 
 @asynccontextmanager
 async def client_of(
-    handler: Handler, tls: ssl.SSLContext | None = None
+    handler: Handler,
+    tls: ssl.SSLContext | None = None,
+    credentials: DeviceCredentials = ROOT,
 ) -> AsyncIterator[NtpClient]:
     """A client of a device that does not speak TLS, whatever the client wants."""
 
@@ -45,7 +49,7 @@ async def client_of(
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     url = URL(f"{'http' if tls is None else 'https'}://127.0.0.1:{port}/axis-cgi/ntp.cgi")
-    authenticator = Authenticator("auto", DeviceCredentials("root", "pass"), secure=False)
+    authenticator = Authenticator("auto", credentials, secure=tls is not None)
     async with server, open_session() as session:
         yield NtpClient(session, Endpoint(url, tls), authenticator)
 

@@ -125,6 +125,63 @@ async def test_a_redirect_is_not_followed_but_named(
 
 
 @pytest.mark.parametrize(
+    ("status", "headers", "kind", "message"),
+    [
+        (
+            301,
+            {"Location": "https://camera.example/axis-cgi/ntp.cgi"},
+            errors.RedirectToHttps,
+            "HTTP 301: the device redirects to https: https://camera.example/axis-cgi/ntp.cgi",
+        ),
+        (302, {}, errors.UnexpectedStatus, "HTTP 302: redirect to nowhere not followed"),
+        (429, {}, errors.Busy, "HTTP 429: the device is busy or starting"),
+        (503, {}, errors.Busy, "HTTP 503: the device is busy or starting"),
+    ],
+)
+async def test_a_status_has_an_error_of_its_own(
+    device: MockedDevice,
+    client: NtpClient,
+    status: int,
+    headers: dict[str, str],
+    kind: type[errors.DeviceError],
+    message: str,
+) -> None:
+    device.answers(status=status, headers=headers)
+    error = await fails(client)
+    assert (type(error), str(error)) == (kind, message)
+
+
+@pytest.mark.parametrize(
+    ("body", "what"),
+    [
+        ("<html>", "HTML, perhaps a login page, not JSON"),
+        (" \r\n<!DOCTYPE html>", "HTML, perhaps a login page, not JSON"),
+        (b"\x1f\x8b\x08", "compressed with gzip, which was not asked for"),
+        (GOOD.encode("utf-16"), "UTF-16 text, not UTF-8"),
+        ("", "empty"),
+        ("OK", "not JSON: expected value at line 1 column 1"),
+    ],
+)
+async def test_a_body_that_is_not_json_is_named_as_what_it_is(
+    device: MockedDevice, client: NtpClient, body: str | bytes, what: str
+) -> None:
+    device.answers(body=body)
+    assert str(await fails(client)) == f"the response is {what}"
+
+
+async def test_a_byte_order_mark_is_ignored(device: MockedDevice, client: NtpClient) -> None:
+    device.answers(body=b"\xef\xbb\xbf" + GOOD.encode())
+    assert (await client.get_info()).value.client is not None
+
+
+async def test_an_api_that_is_newer_than_the_exporter_is_named(
+    device: MockedDevice, client: NtpClient
+) -> None:
+    device.answers(body=GOOD.replace("1.0", "2.0"))
+    assert type(await fails(client)) is errors.NewerApi
+
+
+@pytest.mark.parametrize(
     "content_type",
     ["application/json; charset=utf-8", "application/json;charset=utf8", "text/plain", "\xff"],
 )

@@ -1,0 +1,77 @@
+"""Some devices repeat the credentials that they were sent: nothing of ours shows them."""
+
+import asyncio
+import base64
+import json
+from typing import Final
+
+import pytest
+
+from exporter.vapix.http_auth import DeviceCredentials
+from tests.vapix.raw_device import Handler, client_of, error_of, read_request
+
+PASSWORD: Final = 'geh"eim é/+ 123'
+CREDENTIALS: Final = DeviceCredentials("root", PASSWORD)
+TOKEN: Final = base64.b64encode(f"root:{PASSWORD}".encode()).decode()
+
+SPELLINGS: Final = [
+    PASSWORD,
+    json.dumps(PASSWORD)[1:-1],
+    json.dumps(PASSWORD, ensure_ascii=False)[1:-1],
+    "geh%22eim%20%C3%A9/%2B%20123",
+    "geh%22eim+%C3%A9%2F%2B+123",
+    "geh&quot;eim é/+ 123",
+    TOKEN,
+]
+
+
+def responding(head: str, body: str = "") -> Handler:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        length = f"Content-Length: {len(body.encode())}\r\n\r\n"
+        writer.write(f"HTTP/1.1 {head}\r\n{length}{body}".encode())
+        await writer.drain()
+        await reader.read()
+
+    return respond
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_every_spelling_of_the_password_is_replaced(spelling: str) -> None:
+    text = f"login root:{spelling} refused".encode()
+    assert CREDENTIALS.redact(text) in (
+        b"login root:<secret> refused",
+        b"login <secret> refused",
+    )
+
+
+def test_a_word_that_contains_the_password_stays() -> None:
+    assert DeviceCredentials("root", "pass").redact(b"wrong password") == b"wrong password"
+
+
+@pytest.mark.parametrize("spelling", [each for each in SPELLINGS if each.isascii()])
+async def test_no_error_quotes_the_password_from_a_header(spelling: str) -> None:
+    for head in (
+        f"302 Found\r\nLocation: http://elsewhere.example/?login={spelling}",
+        f"401 Unauthorized\r\nWWW-Authenticate: Bearer hint={spelling}",
+    ):
+        async with client_of(responding(head), credentials=CREDENTIALS) as client:
+            message = str(await error_of(client))
+        assert "<secret>" in message
+        assert spelling not in message
+
+
+async def test_no_error_quotes_the_password_from_a_body() -> None:
+    body = json.dumps({"error": {"code": 1234, "message": f"not {PASSWORD}"}})
+    async with client_of(responding("200 OK", body), credentials=CREDENTIALS) as client:
+        assert str(await error_of(client)) == "API error 1234: not <secret>"
+
+
+async def test_no_reading_contains_the_password() -> None:
+    client_section = {"staticServers": [PASSWORD, f"{TOKEN}.example"], "minpoll": PASSWORD}
+    body = json.dumps({"data": {"client": client_section}})
+    async with client_of(responding("200 OK", body), credentials=CREDENTIALS) as client:
+        reading = (await client.get_info()).value
+    assert reading.client is not None
+    assert reading.client.settings.static_servers == ("<secret>", "<secret>.example")
+    assert "geh" not in repr(reading)
