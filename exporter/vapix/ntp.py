@@ -117,8 +117,9 @@ def json_kind(value: object) -> str:
 
 def _decode_object(body: bytes) -> dict[str, Any]:
     try:
-        # A byte order mark may be ignored (RFC 8259 section 8.1).
-        document = from_json(body.removeprefix(BOM_UTF8), allow_inf_nan=False)
+        # A byte order mark may be ignored (RFC 8259 section 8.1). C programs may send the NUL at
+        # the end of a string.
+        document = from_json(body.removeprefix(BOM_UTF8).rstrip(b"\0"), allow_inf_nan=False)
     except ValueError as problem:
         kind = next((name for name, start in _OTHER_KINDS.items() if start.match(body)), None)
         raise InvalidResponse(f"the response is {kind or f'not JSON: {problem}'}") from None

@@ -169,8 +169,10 @@ async def test_a_body_that_is_not_json_is_named_as_what_it_is(
     assert str(await fails(client)) == f"the response is {what}"
 
 
-async def test_a_byte_order_mark_is_ignored(device: MockedDevice, client: NtpClient) -> None:
-    device.answers(body=b"\xef\xbb\xbf" + GOOD.encode())
+async def test_a_byte_order_mark_and_a_nul_at_the_end_are_ignored(
+    device: MockedDevice, client: NtpClient
+) -> None:
+    device.answers(body=b"\xef\xbb\xbf" + GOOD.encode() + b"\0")
     assert (await client.get_info()).value.client is not None
 
 
