@@ -14,6 +14,7 @@ from exporter.vapix.errors import (
     CertificateNotTrusted,
     DeviceError,
     FactoryNew,
+    HttpForbidden,
     NewerApi,
     NoAccount,
     NoCommonScheme,
@@ -66,10 +67,7 @@ _ADVICE: Final = {
     "timeout": "Check device load and firewall, or raise the timeout.",
     "disconnected": "Check whether http and https are mixed up, or restart the device.",
     "unauthorized": "Correct the username and password, or the account on the device.",
-    "forbidden": (
-        "Give the account administrator rights, or wait: the device also blocks an address for "
-        "some seconds after wrong logins, perhaps of another client."
-    ),
+    "forbidden": "Give the account administrator rights on the device.",
     "unsupported": "Update the device's firmware: the NTP API needs AXIS OS 9.10 or newer.",
     "http_status": "Check that the address is that of an Axis device, and not of a proxy.",
     "invalid_response": "Check that the address is that of an Axis device; if so, update it.",
@@ -85,6 +83,10 @@ _ADVICE_ON: Final[dict[type[DeviceError], str]] = {
     NoCommonScheme: "Use https, or enable Digest on the device and set `auth.scheme: auto`.",
     NonceAlwaysStale: "Restart the device; if that does not help, update its firmware.",
     NewerApi: "Update this exporter: the device's API is newer.",
+    HttpForbidden: (
+        "Give the account administrator rights, or wait: the device also blocks an address for "
+        "some seconds after wrong logins, perhaps of another client."
+    ),
     RedirectToHttps: "Set `scheme: https` for this device's module.",
     Busy: "Wait: the device is busy or starting, and is polled again.",
     FactoryNew: "Set the device's first password in its web interface.",

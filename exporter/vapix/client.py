@@ -192,7 +192,7 @@ class NtpClient:
             if error is not None:
                 raise error
         if status == HTTPStatus.FORBIDDEN:
-            raise errors.Forbidden("HTTP 403: the account may not use the NTP API", status)
+            raise errors.HttpForbidden("HTTP 403: the account may not use the NTP API", status)
         if status == HTTPStatus.NOT_FOUND:
             raise errors.Unsupported("HTTP 404: the device has no NTP API (ntp.cgi)", status)
         if status in _BUSY:

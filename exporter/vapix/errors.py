@@ -135,6 +135,10 @@ class Forbidden(DeviceError):
     reason = "forbidden"
 
 
+class HttpForbidden(Forbidden):
+    """HTTP 403: no administrator, or an address that the device blocks after wrong logins."""
+
+
 class Unsupported(DeviceError):
     """The firmware has no usable NTP API: HTTP 404, or API error 4000 or 4001. Update it."""
 

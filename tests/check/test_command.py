@@ -40,7 +40,8 @@ PROBLEMS = {
     ),
     "wrong_role_403": (
         "forbidden 403",
-        "Give the account administrator rights on the device.",
+        "Give the account administrator rights, or wait: the device also blocks an address for some"
+        " seconds after wrong logins, perhaps of another client.",
     ),
     "factory_new": ("unauthorized 401", "Set the device's first password in its web interface."),
     "not_found": (
@@ -49,7 +50,7 @@ PROBLEMS = {
     ),
     "http_503": (
         "http_status 503",
-        "Check that the address is that of an Axis device, and not of a proxy.",
+        "Wait: the device is busy or starting, and is polled again.",
     ),
     "not_json": (
         "invalid_response",
