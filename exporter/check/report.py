@@ -10,7 +10,7 @@ from exporter.devices.health import Issue
 from exporter.system.terminal import Line, Span, Table
 from exporter.system.text import display_name, escaped, format_clock, format_offset, plural
 from exporter.vapix.errors import printable
-from exporter.vapix.ntp_info import NtpClientReading
+from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading
 from exporter.vapix.tls import Certificate
 
 _STYLES: Final = {"bad": "red", "warning": "yellow"}
@@ -43,7 +43,9 @@ def _outcome(check: DeviceCheck) -> Span:
 def _rows(check: DeviceCheck) -> Iterator[Row]:
     state = check.device.state
     yield from _connection_rows(check)
-    if state.last.reading is not None:
+    if state.last.reading is CLOCK_ONLY:
+        yield "API", Span("not asked: clock_only is set")
+    elif state.last.reading is not None:
         yield "API version", Span(printable(state.last.reading.api_version or "not reported"))
     if state.client is not None:
         yield from _client_rows(state.client)

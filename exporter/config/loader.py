@@ -89,8 +89,10 @@ def _cross_problems(tree: dict[str, Any]) -> Iterator[Problem]:
 
 def _overlay_problems(config: Config) -> Iterator[Problem]:
     for index, device in enumerate(config.devices):
-        if problem := config.expect(device).problem:
-            path = f"devices[{index}].expect"
+        path = f"devices[{index}].expect"
+        if config.module(device.module).clock_only and device.expect.named():
+            yield path, f"module {device.module!r} has clock_only: there is nothing to compare"
+        elif problem := config.expect(device).problem:
             yield path, f"with `expect` of module {device.module!r}: {problem}"
 
 

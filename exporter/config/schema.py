@@ -196,10 +196,13 @@ class ModuleConfig(Section):
     tls_config: TlsConfig = Field(default_factory=TlsConfig)
     interval: DurationSeconds | None = None
     timeout: DurationSeconds | None = None
+    clock_only: bool = False
     expect: Expect = Expect()
 
     @model_validator(mode="after")
     def _hides_the_password(self) -> Self:
+        if self.clock_only and self.expect.named():
+            raise ValueError("clock_only devices report no settings to compare: remove `expect`")
         if self.scheme == "http" and self.auth.scheme == "basic":
             raise ValueError(
                 "auth.scheme basic needs scheme https: plain HTTP would expose the password"

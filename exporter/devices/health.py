@@ -30,6 +30,10 @@ SKEW_SECONDS: Final = 0.5
 """Largest certain measured offset without an issue, the warning threshold of AxisNTPClockSkew."""
 
 
+POLLS_TO_SUSPECT_NO_API: Final = 3
+"""A device that closed so many connections, and has answered none, may close all CGI requests."""
+
+
 class Issue(NamedTuple):
     """One problem of a device: `bad` if its NTP state is unknown, otherwise a `warning`.
 
@@ -56,7 +60,7 @@ def diagnose(state: DeviceState, offset: Offset | None) -> list[Issue]:
     if state.last_poll_unix is None:
         return []
     error = state.last.kind
-    issues = _reading_issues(state) if error is None else [_failure(error, state.last.error)]
+    issues = _reading_issues(state) if error is None else [_failure(state, error)]
     return [*issues, *_clock_issues(offset)]
 
 
@@ -93,19 +97,28 @@ _ADVICE_ON: Final[dict[type[DeviceError], str]] = {
 }
 """Advice on errors whose reason alone is not specific enough."""
 
+_ADVICE_WITHOUT_API: Final = (
+    "Check whether http and https are mixed up; if the device's web page opens, it has no ntp.cgi: "
+    "set `clock_only: true` in its module to measure only its clock."
+)
 
-def _failure(error: ErrorKind, cause: DeviceError | None) -> Issue:
+
+def _failure(state: DeviceState, error: ErrorKind) -> Issue:
     # `cause` has another reason if the state is that of a device with an overdue response.
+    cause = state.last.error
     kind = type(cause) if cause is not None and cause.reason == error.reason else DeviceError
     advice = _ADVICE_ON.get(kind) or _ADVICE[error.reason]
+    if {each.reason for each in state.errors} == {"disconnected"} and state.failures == state.polls:
+        # It has closed every connection so far, each of them new.
+        advice = _ADVICE_WITHOUT_API if state.polls >= POLLS_TO_SUSPECT_NO_API else advice
     return Issue("bad", f"{error.reason} {error.code}".strip(), advice)
 
 
 def _reading_issues(state: DeviceState) -> Iterator[Issue]:
-    if state.client is None:
+    if state.last.client_present is False:
         what, advice = "no NTP client", "Update the device's firmware: it reports no NTP client."
         yield Issue("warning", what, advice)
-    else:
+    elif state.client is not None:
         yield from _client_issues(state.client)
     if state.last.mismatches:
         what = f"not as expected: {', '.join(state.last.mismatches)}"

@@ -10,7 +10,7 @@ from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect
 from exporter.devices.history import History
 from exporter.vapix.errors import REASONS, DeviceError, PollTimeout
-from exporter.vapix.ntp_info import NtpClientReading, Reading
+from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading, Reading
 
 MAX_ERROR_KINDS: Final = 64
 """The most (reason, code) pairs of one device: it chooses its codes, but the memory is ours."""
@@ -83,7 +83,8 @@ class NotPolled(_WithoutReading):
 class Success:
     """The last poll got a reading.
 
-    `client` has only `None` in its fields if the reading has no client section. `description` is
+    `client` has only `None` in its fields if the reading has no client section. Whether there are
+    sections is `None` if the API was not asked. `description` is
     the servers' source and the API version, empty if not reported. `mismatches` are the parameters
     that differ from `expect`, and `compliant` is whether there are none; `None` without an
     `expect`. They are fields, not properties, because the exposition reads them at every poll.
@@ -91,8 +92,8 @@ class Success:
 
     reading: Reading
     client: NtpClientReading
-    client_present: bool
-    server_present: bool
+    client_present: bool | None
+    server_present: bool | None
     description: tuple[str, str] | None
     mismatches: tuple[str, ...] | None
     compliant: bool | None
@@ -114,7 +115,7 @@ class Success:
         return cls(
             reading=reading,
             client=client or NotPolled.client,
-            client_present=client is not None,
+            client_present=None if reading is CLOCK_ONLY else client is not None,
             server_present=reading.server_present,
             description=description,
             mismatches=mismatches,

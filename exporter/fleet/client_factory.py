@@ -25,6 +25,7 @@ class ClientSettings(NamedTuple):
     credentials: DeviceCredentials | None
     tls: TlsConfig
     tls_digests: tuple[bytes, ...]
+    clock_only: bool = False
 
 
 def read_client_settings(module: ModuleConfig) -> ClientSettings:
@@ -32,7 +33,9 @@ def read_client_settings(module: ModuleConfig) -> ClientSettings:
     tls = module.tls_config
     files = (tls.ca_file, tls.cert_file, tls.key_file)
     digests = tuple(digest(file) for file in files if file is not None)
-    return ClientSettings(module.scheme, module.auth, read_credentials(module.auth), tls, digests)
+    # Without the API there is nothing to log in to.
+    credentials = None if module.clock_only else read_credentials(module.auth)
+    return ClientSettings(module.scheme, module.auth, credentials, tls, digests, module.clock_only)
 
 
 class ClientFactory:
@@ -55,8 +58,9 @@ class ClientFactory:
         """Return a new client of one device, which has sent nothing yet."""
         settings = self.settings
         host, port = split_address(address)
-        url = URL.build(scheme=settings.scheme, host=host, port=port, path=ntp.PATH)
-        endpoint = Endpoint(url, self._tls, settings.tls.server_name)
+        path = "/" if settings.clock_only else ntp.PATH
+        url = URL.build(scheme=settings.scheme, host=host, port=port, path=path)
+        endpoint = Endpoint(url, self._tls, settings.tls.server_name, settings.clock_only)
         authenticator = Authenticator(
             settings.auth.scheme, settings.credentials, secure=self._tls is not None
         )

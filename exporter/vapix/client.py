@@ -20,7 +20,7 @@ from exporter.vapix.aiohttp_internals import before_send
 from exporter.vapix.challenges import find_nonces
 from exporter.vapix.connection import Exchange, NtpCall, ResponseTooLong, Session
 from exporter.vapix.http_auth import Authenticator
-from exporter.vapix.ntp_info import Reading, decode_info
+from exporter.vapix.ntp_info import CLOCK_ONLY, Reading, decode_info
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
 
@@ -37,11 +37,15 @@ _BUSY: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """The URL of a device's API, and how to secure the connection (`tls` for https only)."""
+    """The URL of a device's API, and how to secure the connection (`tls` for https only).
+
+    With `clock_only` the API is not asked: any response to the URL shows the device's clock.
+    """
 
     url: URL
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
+    clock_only: bool = False
 
 
 class HttpResponse(NamedTuple):
@@ -113,6 +117,9 @@ class NtpClient:
         return await self._run(self._get_info(), timeout_seconds, send_at_ns)
 
     async def _get_info(self) -> Reading:
+        if self._endpoint.clock_only:
+            await self._send_connected(None)  # whatever the status: it has a `Date`
+            return CLOCK_ONLY
         return decode_info(await self._call_method(ntp.GET_INFO))
 
     async def call(
@@ -224,7 +231,7 @@ class NtpClient:
         self._authenticator.handle_success(response.headers.get("Authentication-Info"))
         return response
 
-    async def _send_connected(self, request: bytes) -> HttpResponse:
+    async def _send_connected(self, request: bytes | None) -> HttpResponse:
         """Send a request; send it again if a kept connection turns out to be closed.
 
         All three methods may be sent twice: they read, or set the whole state. The loop ends
@@ -239,8 +246,8 @@ class NtpClient:
                 if not self._exchange.reused:
                     raise
 
-    async def _send(self, request: bytes) -> HttpResponse:
-        """Send one HTTP request and read its response."""
+    async def _send(self, request: bytes | None) -> HttpResponse:
+        """Send one HTTP request and read its response; `None` for a HEAD without credentials."""
         endpoint = self._endpoint
         authorization = self._authenticator.authorization("POST", ntp.PATH)
         headers = None if authorization is None else {"Authorization": authorization}
@@ -248,7 +255,8 @@ class NtpClient:
         before_send.set(self._exchange.begin)
         self._is_calling = True
         try:
-            async with self._session.post(
+            async with self._session.request(
+                "HEAD" if request is None else "POST",
                 endpoint.url,
                 data=request,
                 headers=headers,

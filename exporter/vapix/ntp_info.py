@@ -188,14 +188,18 @@ class Reading(NamedTuple):
     """A valid answer to getNTPInfo.
 
     `api_version` is the version of the answer. `client` is `None` if the answer has no client
-    section. `invalid_fields` pairs each field that was ignored, as the API spells it, with what
-    is wrong with it.
+    section, `server_present` is `None` if the API was not asked (`CLOCK_ONLY`). `invalid_fields`
+    pairs each field that was ignored, as the API spells it, with what is wrong with it.
     """
 
     api_version: str | None
     client: NtpClientReading | None
-    server_present: bool
+    server_present: bool | None
     invalid_fields: tuple[tuple[str, str], ...] = ()
+
+
+CLOCK_ONLY: Final = Reading(None, None, None)
+"""The reading of a device whose API is not asked: it only shows its clock."""
 
 
 def decode_info(answer: NtpAnswer) -> Reading:

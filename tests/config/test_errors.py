@@ -77,6 +77,15 @@ from tests.config.documents import problems
             ["modules.a.tls_config: key_file needs a cert_file"],
         ),
         (
+            "modules: {a: {clock_only: true, expect: {minpoll: 6}}}",
+            ["modules.a: clock_only devices report no settings to compare: remove `expect`"],
+        ),
+        (
+            "modules: {a: {clock_only: true}}\n"
+            "devices: [{address: x, module: a, expect: {minpoll: 6}}]",
+            ["devices[0].expect: module 'a' has clock_only: there is nothing to compare"],
+        ),
+        (
             "modules: {a: {expect: {minpoll: 25, maxpoll: -1, servers_source: gps}}}",
             [
                 "modules.a.expect.servers_source: must be one of 'static' or 'dhcp'",

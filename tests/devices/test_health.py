@@ -14,7 +14,7 @@ from exporter.config import Expect
 from exporter.devices.health import OFFSET_SECONDS, SKEW_SECONDS, diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix import errors
-from exporter.vapix.ntp_info import NtpClientReading, Reading
+from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading, Reading
 from tests.support.devices import outcome
 from tests.support.readings import ntp_client, replace_fields
 
@@ -104,6 +104,29 @@ def test_a_specific_error_has_its_own_advice(error: errors.DeviceError, advice: 
     (issue,) = diagnose(polled(error), None)
     assert issue.advice.startswith(advice)
     assert re.fullmatch(r"[A-Z][^.]*(\.\w[^.]*)*\.", issue.advice)
+
+
+@pytest.mark.parametrize(
+    ("reasons", "suspects"),
+    [("dd", False), ("ddd", True), ("ddt", False), ("rddd", False)],
+)
+def test_a_device_that_closed_its_first_three_connections_may_have_no_ntp_cgi(
+    reasons: str, *, suspects: bool
+) -> None:
+    results: dict[str, Reading | errors.DeviceError] = {
+        "d": errors.Disconnected("x"),
+        "t": errors.PollTimeout("x"),
+        "r": Reading("1.0", FINE, server_present=False),
+    }
+    state = DeviceState()
+    for reason in reasons:
+        state.record(outcome(1_800_000_000.0, 0.1, results[reason]))
+    (issue,) = diagnose(state, None)
+    assert ("clock_only: true" in issue.advice) == suspects
+
+
+def test_a_device_whose_api_is_not_asked_has_no_issue() -> None:
+    assert found(polled(CLOCK_ONLY)) == []
 
 
 def test_an_overdue_response_is_reported_instead_of_the_last_error() -> None:

@@ -34,7 +34,9 @@ async def read_request(reader: asyncio.StreamReader) -> None:
 async def client_of(
     handler: Handler,
     tls: ssl.SSLContext | None = None,
-    credentials: DeviceCredentials = ROOT,
+    credentials: DeviceCredentials | None = ROOT,
+    *,
+    clock_only: bool = False,
 ) -> AsyncIterator[NtpClient]:
     """A client of a device that does not speak TLS, whatever the client wants."""
 
@@ -48,10 +50,12 @@ async def client_of(
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    url = URL(f"{'http' if tls is None else 'https'}://127.0.0.1:{port}/axis-cgi/ntp.cgi")
-    authenticator = Authenticator("auto", credentials, secure=tls is not None)
+    path = "/" if clock_only else "/axis-cgi/ntp.cgi"
+    url = URL(f"{'http' if tls is None else 'https'}://127.0.0.1:{port}{path}")
+    account = None if clock_only else credentials
+    authenticator = Authenticator("auto", account, secure=tls is not None)
     async with server, open_session() as session:
-        yield NtpClient(session, Endpoint(url, tls), authenticator)
+        yield NtpClient(session, Endpoint(url, tls, clock_only=clock_only), authenticator)
 
 
 async def servers_max(client: NtpClient) -> int | None:

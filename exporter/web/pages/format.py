@@ -7,6 +7,7 @@ from typing import Final, Literal
 from exporter.devices.health import Issue
 from exporter.devices.state import DeviceState
 from exporter.system.text import format_duration
+from exporter.vapix.ntp_info import CLOCK_ONLY
 
 Level = Literal["bad", "warning", "waiting", "good"]
 
@@ -30,6 +31,8 @@ def describe_state(state: DeviceState, issues: Sequence[Issue]) -> str:
     if state.last_poll_unix is None:
         return "not polled yet"
     problems = ", ".join(issue.text for issue in issues)
+    if state.last.reading is CLOCK_ONLY:
+        return problems or "clock only"
     if not (state.last.client.settings.enabled and state.last.client.status.synced):
         return problems
     return f"synchronized, but {problems}" if problems else "synchronized"
