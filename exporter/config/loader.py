@@ -18,6 +18,7 @@ from exporter.config.schema import (
     TlsConfig,
 )
 from exporter.config.yaml_loader import Tree, YamlError, expand_variables, parse_yaml
+from exporter.system.files import read_regular
 
 KNOWN_KEYS: Final = keys_of(SECTIONS)
 
@@ -33,7 +34,7 @@ def load_config(file: Path, environ: Mapping[str, str]) -> Config:
 def read_tree(file: Path, *, verbatim: bool = False) -> Tree:
     """Return the tree of a YAML file, as `parse_yaml` does. Raises `ConfigError`."""
     try:
-        return parse_yaml(file.read_text("utf-8"), verbatim=verbatim)
+        return parse_yaml(read_regular(file).decode(), verbatim=verbatim)
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:

@@ -39,26 +39,12 @@ def configure_logging(level: Level, style: Format, stream: TextIO | None = None)
 @contextmanager
 def logging_in_background(level: Level, style: Format) -> Iterator[None]:
     """Log to standard error as `configure_logging` does, but never wait for its reader."""
-    queue: Queue[str | None] = Queue(MAX_WAITING_LINES)
-    writer = _Writer(queue, sys.stderr.fileno())
-    _configure(level, style, _BackgroundHandler(queue, writer))
-    writer.start()
+    handler = _BackgroundHandler(sys.stderr.fileno())
+    _configure(level, style, handler)
     try:
         yield
     finally:
-        flush_logging()
-
-
-def flush_logging() -> None:
-    """Wait until the lines of `logging_in_background` are written, but only `FLUSH_SECONDS`.
-
-    No line is written after it.
-    """
-    for handler in _background_handlers():
-        # Waiting for the writer itself has no limit.
-        flushing = Thread(target=handler.writer.stop, daemon=True, name="log flush")
-        flushing.start()
-        flushing.join(FLUSH_SECONDS)
+        handler.flush()
 
 
 def dropped_log_lines() -> int:
@@ -73,9 +59,13 @@ def _background_handlers() -> list["_BackgroundHandler"]:
 class _BackgroundHandler(QueueHandler):
     """Puts each line into a queue for the thread that writes; drops it if the queue is full."""
 
-    def __init__(self, queue: Queue[str | None], writer: "_Writer") -> None:
-        super().__init__(queue)
-        self.writer = writer
+    def __init__(self, descriptor: int) -> None:
+        lines: Queue[str | None] = Queue(MAX_WAITING_LINES)
+        super().__init__(lines)
+        self.writer = _Writer(lines, descriptor)
+        self.writer.start()
+        # Waiting for the writer itself has no limit.
+        self._flushing = Thread(target=self.writer.stop, daemon=True, name="log flush")
         self.dropped = 0
 
     def prepare(self, record: logging.LogRecord) -> str:
@@ -88,6 +78,12 @@ class _BackgroundHandler(QueueHandler):
             self.queue.put_nowait(record)
         except Full:
             self.dropped += 1
+
+    def flush(self) -> None:
+        """Wait until the lines are written, but only `FLUSH_SECONDS`. Later lines are lost."""
+        if self._flushing.ident is None:
+            self._flushing.start()
+            self._flushing.join(FLUSH_SECONDS)
 
 
 class _Writer(QueueListener):

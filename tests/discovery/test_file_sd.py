@@ -11,12 +11,12 @@ import pytest
 from exporter.config.schema import FileSdConfig
 from exporter.discovery.file_sd import (
     FileSD,
-    HungCallGuard,
     find_files,
     matches,
     read_text,
 )
 from exporter.discovery.target_groups import MAX_DOCUMENT_BYTES, RefreshFailed
+from exporter.system.threads import HungCallGuard
 
 HANGING_CALL = """
 import asyncio, threading
