@@ -34,7 +34,7 @@ def load_config(file: Path, environ: Mapping[str, str]) -> Config:
 def read_tree(file: Path, *, verbatim: bool = False) -> Tree:
     """Return the tree of a YAML file, as `parse_yaml` does. Raises `ConfigError`."""
     try:
-        return parse_yaml(read_regular(file).decode(), verbatim=verbatim)
+        return parse_yaml(read_regular(file).decode("utf-8-sig"), verbatim=verbatim)
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:

@@ -97,7 +97,7 @@ def read_text(file: Path) -> str:
             content = opened.read(MAX_DOCUMENT_BYTES + 1)
         if len(content) > MAX_DOCUMENT_BYTES:
             raise ValueError(f"is larger than {MAX_DOCUMENT_BYTES} bytes")
-        return content.decode()
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

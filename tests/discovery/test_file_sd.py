@@ -136,3 +136,8 @@ def test_a_call_that_hangs_does_not_keep_the_process_from_ending() -> None:
         [sys.executable, "-c", HANGING_CALL], capture_output=True, text=True, timeout=20, check=True
     )
     assert done.stdout == "timed out\n"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[]", "utf-8-sig")
+    assert read_text(tmp_path / "a.json") == "[]"
