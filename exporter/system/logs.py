@@ -24,6 +24,8 @@ Format = Literal["logfmt", "json"]
 MAX_WAITING_LINES: Final = 10_000
 """Some megabytes, and more lines than a large fleet logs while a reader pauses for a moment."""
 
+STANDARD_ERROR: Final = 2
+
 FLUSH_SECONDS: Final = 0.3
 """How long the end of the process waits for lines that are not written yet."""
 
@@ -37,9 +39,11 @@ def configure_logging(level: Level, style: Format, stream: TextIO | None = None)
 
 
 @contextmanager
-def logging_in_background(level: Level, style: Format) -> Iterator[None]:
+def logging_in_background(
+    level: Level, style: Format, descriptor: int = STANDARD_ERROR
+) -> Iterator[None]:
     """Log to standard error as `configure_logging` does, but never wait for its reader."""
-    handler = _BackgroundHandler(sys.stderr.fileno())
+    handler = _BackgroundHandler(descriptor)
     _configure(level, style, handler)
     try:
         yield

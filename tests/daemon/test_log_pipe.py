@@ -3,9 +3,8 @@
 import asyncio
 import os
 import signal
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import aiohttp
@@ -57,28 +56,30 @@ async def daemon_logging_to(
     """Run the daemon; yield it and its URL once it answers."""
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
-    with socket.create_server(("127.0.0.1", 0)) as free:  # its log would tell the port
-        address = f"127.0.0.1:{free.getsockname()[1]}"
     process = await asyncio.create_subprocess_exec(
-        COMMAND, f"--config.file={file}", f"--web.listen-address={address}", stderr=stderr
+        COMMAND, f"--config.file={file}", "--web.listen-address=127.0.0.1:0", stderr=stderr
     )
     async with aiohttp.ClientSession() as session:
-        running = DaemonProcess(process, session)
         try:
             async with asyncio.timeout(PATIENCE_SECONDS):
-                while not await is_alive(session, f"http://{address}"):
+                while (port := listening_port(process.pid)) is None:
                     assert process.returncode is None
                     await asyncio.sleep(0.05)
-            yield running, f"http://{address}"
+            yield DaemonProcess(process, session), f"http://127.0.0.1:{port}"
         finally:
             if process.returncode is None:
                 process.kill()
                 await process.wait()
 
 
-async def is_alive(session: aiohttp.ClientSession, url: str) -> bool:
-    try:
-        async with session.get(f"{url}/-/healthy") as response:
-            return response.status == 200
-    except aiohttp.ClientError:
-        return False
+def listening_port(process_id: int) -> int | None:
+    """Return the port that a process listens on, which its log cannot tell here; proc(5)."""
+    opened = set()
+    for descriptor in Path(f"/proc/{process_id}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            opened.add(os.readlink(descriptor))
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if fields[3] == "0A" and f"socket:[{fields[9]}]" in opened:
+            return int(fields[1].rpartition(":")[2], 16)
+    return None

@@ -73,24 +73,21 @@ def test_a_traceback_shows_no_local_variables() -> None:
 
 def test_a_reader_that_stops_costs_lines_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(logs, "MAX_WAITING_LINES", 3)
-    with full_pipe() as writing, open(writing, "w", closefd=False) as stderr:
-        monkeypatch.setattr("sys.stderr", stderr)
-        with logs.logging_in_background("info", "logfmt"):
-            for _ in range(10):
-                structlog.get_logger().info("device.failed")
-            # One line is with the thread that writes, if it has taken it already.
-            assert logs.dropped_log_lines() in (6, 7)
+    with full_pipe() as stderr, logs.logging_in_background("info", "logfmt", stderr):
+        for _ in range(10):
+            structlog.get_logger().info("device.failed")
+        # One line is with the thread that writes, if it has taken it already.
+        assert logs.dropped_log_lines() in (6, 7)
 
 
-def test_lines_logged_in_the_background_are_written_in_order_until_the_end(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_lines_logged_in_the_background_are_written_in_order_until_the_end(tmp_path: Path) -> None:
     file = tmp_path / "log"
-    with file.open("w") as stderr:
-        monkeypatch.setattr("sys.stderr", stderr)
-        with logs.logging_in_background("info", "logfmt"):
-            for number in range(500):
-                structlog.get_logger().info("device.failed", number=number)
-            assert logs.dropped_log_lines() == 0
+    with (
+        file.open("w") as stderr,
+        logs.logging_in_background("info", "logfmt", stderr.fileno()),
+    ):
+        for number in range(500):
+            structlog.get_logger().info("device.failed", number=number)
+        assert logs.dropped_log_lines() == 0
     numbers = [int(line.rpartition("=")[2]) for line in file.read_text().splitlines()]
     assert numbers == list(range(500))
