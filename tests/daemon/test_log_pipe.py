@@ -77,7 +77,7 @@ def listening_port(process_id: int) -> int | None:
     opened = set()
     for descriptor in Path(f"/proc/{process_id}/fd").iterdir():
         with suppress(FileNotFoundError):
-            opened.add(os.readlink(descriptor))
+            opened.add(str(descriptor.readlink()))
     for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if fields[3] == "0A" and f"socket:[{fields[9]}]" in opened:
