@@ -5,13 +5,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from exporter.config.errors import ConfigError, Problem, as_lines, keys_of, validation_problems
 from exporter.config.files import check_files
 from exporter.config.schema import (
     DEFAULT_MODULE,
-    SECTIONS,
     AuthConfig,
     Config,
     ModuleConfig,
@@ -20,7 +19,7 @@ from exporter.config.schema import (
 from exporter.config.yaml_loader import Tree, YamlError, expand_variables, parse_yaml
 from exporter.system.files import read_regular
 
-KNOWN_KEYS: Final = keys_of(SECTIONS)
+KNOWN_KEYS: Final = keys_of(Config)
 
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:
@@ -54,7 +53,7 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
     try:
         config = Config.model_validate(expanded, context={"directory": directory})
     except ValidationError as error:
-        found += validation_problems(error, KNOWN_KEYS)
+        found += validation_problems(error, Config)
     found += _cross_problems(expanded)
     if config is not None and not found:
         found += _overlay_problems(config)
@@ -67,9 +66,9 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
     return config
 
 
-def problems_of(error: ValidationError) -> list[str]:
-    """Return every problem of a validation, as `path: problem`."""
-    return as_lines(validation_problems(error, KNOWN_KEYS))
+def problems_of(error: ValidationError, root: type[BaseModel] = Config) -> list[str]:
+    """Return every problem of a validation of a `root`, as `path: problem`."""
+    return as_lines(validation_problems(error, root))
 
 
 def _cross_problems(tree: dict[str, Any]) -> Iterator[Problem]:

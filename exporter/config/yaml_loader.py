@@ -61,10 +61,40 @@ def parse_yaml(document: str, *, verbatim: bool = False) -> Tree:
     try:
         return _Composer(document, verbatim=verbatim).compose_document()
     except yaml.MarkedYAMLError as error:
-        problem = _QUOTED.sub("…", error.problem or error.context or "not YAML")
-        raise YamlError(problem, error.problem_mark) from None
-    except yaml.YAMLError as error:
-        raise YamlError(f"not YAML: {getattr(error, 'reason', 'cannot be read')}") from None
+        raise YamlError(_explained(error, document), error.problem_mark) from None
+    except yaml.YAMLError:
+        raise _unreadable(document) or YamlError("not YAML: cannot be read") from None
+
+
+def _explained(error: yaml.MarkedYAMLError, document: str) -> str:
+    """Return the parser's problem, in our words if it is one of the usual mistakes."""
+    problem, mark = error.problem or error.context or "not YAML", error.problem_mark
+    lines = document.split("\n")
+    line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
+    if mark is not None and "\t" in line[: mark.column + 1] and not line[: mark.column].strip():
+        return "a tab in the indentation: YAML allows only spaces there"
+    if "'}'" in problem:
+        return "a } is missing, or a value that begins with { is not quoted"
+    return _QUOTED.sub("…", problem)
+
+
+class _Character(NamedTuple):
+    """A place in a document, as PyYAML's marks."""
+
+    line: int
+    column: int
+
+
+def _unreadable(document: str) -> YamlError | None:
+    """Return an error for the first character that YAML does not allow."""
+    found = yaml.reader.Reader.NON_PRINTABLE.search(document)
+    if found is None:
+        return None
+    before = document[: found.start()]
+    place = _Character(before.count("\n"), len(before) - before.rfind("\n") - 1)
+    if found[0] == "\0":
+        return YamlError("not YAML: a NUL byte; the file is damaged or not UTF-8 text", place)
+    return YamlError(f"not YAML: the control character {found[0]!a} is not allowed", place)
 
 
 class _Anchored(NamedTuple):
@@ -161,6 +191,8 @@ class _Composer:
         to_text = self._text_in_braces if start.flow_style else self._text
         tree: dict[str, Any] = {}
         while type(event := self._next_event()) is not yaml.MappingEndEvent:
+            if start.flow_style and type(event) is yaml.MappingStartEvent:  # {{ host }}
+                raise YamlError("a value that begins with { must be quoted", event.start_mark)
             key = self._key(event, level)
             if key in tree:
                 # An unquoted password that begins with { is a mapping in braces.
