@@ -102,8 +102,8 @@ def test_config_check_prints_every_error_and_exits_with_1(
     file.write_text("devices: [{addres: x}]")
     assert run([f"--config.file={file}", "--config.check"]) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "devices[0].address: is missing",
-        "devices[0].addres: unknown key (did you mean address?)",
+        f"{file}:1: devices[0].address: is missing",
+        f"{file}:1: devices[0].addres: unknown key (did you mean address?)",
     ]
 
 

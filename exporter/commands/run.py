@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="check the config files, print each error as `path: problem`, exit 0 or 1",
+        help="check the config files, print each error with its line and path, exit 0 or 1",
     )
     parser.add_argument(
         "--config.enable-auto-reload",

@@ -1,7 +1,9 @@
 """The errors of a config file, each with the path of its key."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
@@ -11,6 +13,8 @@ Problem = tuple[str, str]
 """The path of a key (empty for the whole file) and what is wrong with it."""
 
 _Location = tuple[int | str, ...]
+
+_LAST_PART: Final = re.compile(r"(^|\.|\[)[^.\[]*$")
 
 _WRONG_TYPE: Final = {
     "model_type": "must be a mapping",
@@ -29,11 +33,29 @@ _WRONG_TYPE: Final = {
 
 
 class ConfigError(Exception):
-    """A config that cannot be used; `problems` has a line `path: problem` for each error."""
+    """A config that cannot be used; `problems` has a line `path: problem` for each error.
 
-    def __init__(self, problems: list[str]) -> None:
+    `paths` are those of the problems, if they are known.
+    """
+
+    def __init__(self, problems: list[str], paths: Sequence[str] = ()) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.paths = paths
+
+    def located(self, file: Path, lines: Mapping[str, int]) -> "ConfigError":
+        """Return the error with `file:line: ` before each problem; `lines` are those of paths."""
+        places = (f"{file}:{_line(path, lines)}" for path in self.paths)
+        return ConfigError(
+            [f"{place}: {each}" for place, each in zip(places, self.problems, strict=True)]
+        )
+
+
+def _line(path: str, lines: Mapping[str, int]) -> int:
+    """Return the line of a path, or of the nearest one around it: a missing key has none."""
+    while path and path not in lines:
+        path = _LAST_PART.sub("", path)
+    return lines.get(path, 1)
 
 
 def as_lines(problems: Iterable[Problem]) -> list[str]:

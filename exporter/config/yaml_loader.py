@@ -97,6 +97,38 @@ def _unreadable(document: str) -> YamlError | None:
     return YamlError(f"not YAML: the control character {found[0]!a} is not allowed", place)
 
 
+def find_lines(document: str) -> Mapping[str, int]:
+    """Return the line of each path in a document that `parse_yaml` accepts.
+
+    What an alias repeats has no line of its own.
+    """
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    events: Iterator[_Event] = iter(yaml.parse(document, Loader=loader))
+    lines: dict[str, int] = {}
+
+    def visit(event: _Event, path: str) -> None:
+        lines.setdefault(path, event.start_mark.line + 1)
+        index = 0
+        while type(event) in _COLLECTIONS and type(inner := next(events)) not in _ENDS:
+            if type(event) is yaml.MappingStartEvent:
+                inside = f"{path}.{getattr(inner, 'value', '')}".lstrip(".")
+                lines[inside] = inner.start_mark.line + 1
+                inner = next(events)
+            else:
+                inside = f"{path}[{index}]"
+            visit(inner, inside)
+            index += 1
+
+    for event in events:
+        if type(event) in _COLLECTIONS:
+            visit(event, "")
+    return lines
+
+
+_COLLECTIONS: Final = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+_ENDS: Final = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
+
+
 class _Anchored(NamedTuple):
     """A tree with an anchor: how many values it has, and how many levels it nests."""
 
