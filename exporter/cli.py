@@ -5,11 +5,17 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Final, NoReturn
 
 from exporter import __version__
-from exporter.system.process import open_closed_streams
+from exporter.system.process import (
+    OutputFailed,
+    check_output,
+    discard_output,
+    open_closed_streams,
+)
 
 PROGRAM: Final = "axis-ntp-exporter"
 
@@ -30,6 +36,7 @@ ONE_SHOT_COMMANDS: Final = {"check", "configure", "healthcheck"}
 def main(argv: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit."""
     open_closed_streams()
+    check_output()
     words = sys.argv[1:] if argv is None else argv
     code = 1 if ONE_SHOT_COMMANDS.intersection(words[:1]) else 0
 
@@ -39,7 +46,23 @@ def main(argv: Sequence[str] | None = None) -> NoReturn:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, exit_quietly)
-    sys.exit(run(words))
+    sys.exit(_run_and_flush(words))
+
+
+def _run_and_flush(words: Sequence[str]) -> int | str | None:
+    """Run a command line; returns 1 and prints one line if its output cannot be written."""
+    try:
+        try:
+            code: int | str | None = run(words)
+        except SystemExit as end:
+            code = end.code
+        sys.stdout.flush()
+    except OutputFailed as failure:
+        discard_output()
+        with suppress(OSError):
+            print(f"{PROGRAM}: {failure}", file=sys.stderr)
+        return 1
+    return code
 
 
 def run(argv: Sequence[str]) -> int:

@@ -1,6 +1,7 @@
 """Flags, help, exit codes."""
 
 import argparse
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -101,8 +102,8 @@ def test_config_check_prints_every_error_and_exits_with_1(
     file.write_text("devices: [{addres: x}]")
     assert run([f"--config.file={file}", "--config.check"]) == 1
     assert capsys.readouterr().err.splitlines() == [
-        "devices[0].address: is missing",
-        "devices[0].addres: unknown key (did you mean address?)",
+        f"{file}:1: devices[0].address: is missing",
+        f"{file}:1: devices[0].addres: unknown key (did you mean address?)",
     ]
 
 
@@ -151,3 +152,25 @@ def test_a_signal_during_startup_ends_it_quietly(name: str) -> None:
         [sys.executable, "-c", signal_while_importing], capture_output=True, check=False, text=True
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.parametrize("problem", ["No space left on device", "Broken pipe"])
+@pytest.mark.parametrize(
+    "words", ["--help", "--version", "check --help", "--config.check", "check 127.0.0.1:1 --json"]
+)
+def test_an_output_that_cannot_be_written_is_one_line_and_exit_code_1(
+    words: str, problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "config.yaml").write_text("devices: [{address: '127.0.0.1:1'}]")
+    if problem == "Broken pipe":
+        reading, output = os.pipe()
+        os.close(reading)
+    else:
+        output = os.open("/dev/full", os.O_WRONLY)
+    command = [str(Path(sys.executable).with_name("axis-ntp-exporter")), *words.split()]
+    ran = subprocess.run(
+        command, stdout=output, stderr=subprocess.PIPE, text=True, cwd=tmp_path, check=False
+    )
+    os.close(output)
+    expected = f"axis-ntp-exporter: cannot write the output: {problem}\n"
+    assert (ran.returncode, ran.stderr) == (1, expected)

@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -40,8 +39,8 @@ _log = structlog.get_logger()
 def run_command(name: str, command: Coroutine[Any, Any, int]) -> int:
     """Run a command to its end and return its exit code.
 
-    Returns 2 and prints the reason for `ConfigError` and `UsageError`, 1 if the reader of the
-    output is gone.
+    Returns 2 and prints the reason for `ConfigError` and `UsageError`, 1 if the reader of standard
+    error is gone. Raises `OutputFailed`.
     """
     configure_logging("warn", "logfmt")
     if isinstance(sys.stdout, io.TextIOWrapper):
@@ -52,8 +51,6 @@ def run_command(name: str, command: Coroutine[Any, Any, int]) -> int:
         print(f"{name}: {problem}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # Python flushes stdout at exit, which would fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 

@@ -16,8 +16,9 @@ from exporter.commands.batch import exit_code, open_devices, run_command, run_jo
 from exporter.commands.targets import UsageError, add_selection, configured_targets
 from exporter.configure.apply import DeviceChange, apply_change, compare, mark_pending
 from exporter.configure.audit import AuditFailed, AuditLog, open_audit_log, operator
-from exporter.configure.outcome import RIGHT, ChangeStatus
+from exporter.configure.outcome import RIGHT, TOUCHED, ChangeStatus
 from exporter.configure.report import as_document, device_lines, next_step, summary
+from exporter.system.process import OutputFailed
 from exporter.system.signals import StopEvents, handle_interrupts
 from exporter.system.terminal import confirm, print_lines, warn
 from exporter.system.text import plural
@@ -119,9 +120,21 @@ class _Run:
         await run_jobs("changing", differing, self._apply_one, concurrency, self.events)
 
     def report(self) -> None:
-        """Print the results that were not yet printed, or with `--json` all of them."""
+        """Print the results that were not yet printed, or with `--json` all of them.
+
+        Raises `OutputFailed`, after it has named the changed devices on standard error.
+        """
         if self.audit_failure is not None:
             warn(f"configure: stopped: {self.audit_failure}")
+        try:
+            self._print_results()
+        except OutputFailed:
+            touched = [each for each in self.changes if each.result.status in TOUCHED]
+            for line in device_lines(touched):
+                warn("".join(span.text for span in line))
+            raise
+
+    def _print_results(self) -> None:
         if self.arguments.json:
             print(json.dumps([as_document(each) for each in self.changes], indent=2), flush=True)
             return

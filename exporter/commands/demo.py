@@ -12,7 +12,7 @@ from exporter.config import parse_config
 from exporter.config.yaml_loader import parse_yaml
 from exporter.daemon import Settings, StartFailed, running
 from exporter.simulator.fleet import FleetError, build_fleet, serve_fleet
-from exporter.system.logs import configure_logging
+from exporter.system.logs import logging_in_background
 from exporter.system.signals import stop_signals
 from exporter.web.listener import WebSettings
 
@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; returns 0, or 1 if the demo could not start."""
-    configure_logging(arguments.log_level, arguments.log_format)
     try:
-        uvloop.run(_demo(arguments.devices, web_settings(arguments, LOOPBACK)))
+        with logging_in_background(arguments.log_level, arguments.log_format):
+            uvloop.run(_demo(arguments.devices, web_settings(arguments, LOOPBACK)))
     except (StartFailed, FleetError, OSError) as failure:
         print(f"demo: {failure}", file=sys.stderr)
         return 1

@@ -22,7 +22,7 @@ from exporter.config.files import check_files
 from exporter.daemon import AutoReload, Settings, StartFailed, run_daemon
 from exporter.fleet.sharding import parse_shard
 from exporter.system.files import Digests, digests
-from exporter.system.logs import configure_logging
+from exporter.system.logs import logging_in_background
 from exporter.system.process import collect_rarely
 from exporter.system.systemd import ServiceManager
 from exporter.system.text import plural
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="check the config files, print each error as `path: problem`, exit 0 or 1",
+        help="check the config files, print each error with its line and path, exit 0 or 1",
     )
     parser.add_argument(
         "--config.enable-auto-reload",
@@ -72,8 +72,12 @@ def execute(arguments: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT; returns 0, or 1 if the daemon could not start."""
     # Ignored until the daemon runs: the config is being loaded anyway.
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    configure_logging(arguments.log_level, arguments.log_format)
     collect_rarely()
+    with logging_in_background(arguments.log_level, arguments.log_format):
+        return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     loaded = digests((arguments.config_file,))
     try:
         config, web_config = _load(arguments)

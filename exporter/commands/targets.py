@@ -241,7 +241,7 @@ def _read_password() -> str:
         if sys.stdin and sys.stdin.isatty():
             password = getpass.getpass("Password: ")
         elif sys.stdin:
-            password = sys.stdin.readline().rstrip("\r\n")
+            password = sys.stdin.readline().removeprefix("\ufeff").rstrip("\r\n")
     except EOFError:
         pass
     except UnicodeDecodeError:

@@ -1,8 +1,10 @@
 """The errors of a config file, each with the path of its key."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -11,6 +13,8 @@ Problem = tuple[str, str]
 """The path of a key (empty for the whole file) and what is wrong with it."""
 
 _Location = tuple[int | str, ...]
+
+_LAST_PART: Final = re.compile(r"(^|\.|\[)[^.\[]*$")
 
 _WRONG_TYPE: Final = {
     "model_type": "must be a mapping",
@@ -29,17 +33,29 @@ _WRONG_TYPE: Final = {
 
 
 class ConfigError(Exception):
-    """A config that cannot be used; `problems` has a line `path: problem` for each error."""
+    """A config that cannot be used; `problems` has a line `path: problem` for each error.
 
-    def __init__(self, problems: list[str]) -> None:
+    `paths` are those of the problems, if they are known.
+    """
+
+    def __init__(self, problems: list[str], paths: Sequence[str] = ()) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.paths = paths
+
+    def located(self, file: Path, lines: Mapping[str, int]) -> "ConfigError":
+        """Return the error with `file:line: ` before each problem; `lines` are those of paths."""
+        places = (f"{file}:{_line(path, lines)}" for path in self.paths)
+        return ConfigError(
+            [f"{place}: {each}" for place, each in zip(places, self.problems, strict=True)]
+        )
 
 
-def keys_of(sections: Iterable[type[BaseModel]]) -> list[str]:
-    """Return every key of these sections, as the file spells it."""
-    fields = (pair for section in sections for pair in section.model_fields.items())
-    return sorted({field.alias or name for name, field in fields})
+def _line(path: str, lines: Mapping[str, int]) -> int:
+    """Return the line of a path, or of the nearest one around it: a missing key has none."""
+    while path and path not in lines:
+        path = _LAST_PART.sub("", path)
+    return lines.get(path, 1)
 
 
 def as_lines(problems: Iterable[Problem]) -> list[str]:
@@ -47,13 +63,16 @@ def as_lines(problems: Iterable[Problem]) -> list[str]:
     return [f"{path}: {problem}" if path else problem for path, problem in problems]
 
 
-def validation_problems(error: ValidationError, known_keys: Sequence[str]) -> Iterator[Problem]:
-    """Yield every problem that pydantic found; for an unknown key, suggests a known one."""
+def validation_problems(error: ValidationError, root: type[BaseModel]) -> Iterator[Problem]:
+    """Yield every problem that pydantic found in a `root`.
+
+    For an unknown key, suggests one that is valid in its place, else says where it belongs.
+    """
     details = error.errors(include_url=False)
     locations = [detail["loc"] for detail in details]
     for detail in details:
         if not (detail["type"] == "too_short" and _has_errors_inside(detail["loc"], locations)):
-            yield _path(detail["loc"]), _message(detail, known_keys)
+            yield _path(detail["loc"]), _message(detail, root)
 
 
 def _has_errors_inside(location: _Location, all_locations: Iterable[_Location]) -> bool:
@@ -78,16 +97,76 @@ _BOUNDS: Final = {
 }
 
 
-def _message(error: ErrorDetails, known_keys: Sequence[str]) -> str:
+def _message(error: ErrorDetails, root: type[BaseModel]) -> str:
     kind = error["type"]
     if kind == "value_error":
         return str(error["ctx"]["error"])
     if kind == "extra_forbidden":
-        close = difflib.get_close_matches(str(error["loc"][-1]), known_keys, n=1)
-        return f"unknown key (did you mean {close[0]}?)" if close else "unknown key"
+        return f"unknown key{_hint(error['loc'], root)}"
     if kind == "literal_error":
         expected = error["ctx"]["expected"]
         return f"must be {'one of ' if ' or ' in expected else ''}{expected}"
     if (bound := _BOUNDS.get(kind)) is not None:
         return bound.format(**error["ctx"])
     return _WRONG_TYPE.get(kind, error["msg"])
+
+
+def keys_of(root: type[BaseModel]) -> list[str]:
+    """Return every key of a section and of those inside it, as the file spells it."""
+    return sorted({key for place in _places(_Place("", root, ())) for key in _keys(place.section)})
+
+
+class _Place(NamedTuple):
+    """A section, and how to write where it stands: `modules.NAME`."""
+
+    path: str
+    section: type[BaseModel]
+    steps: tuple[str | None, ...]
+    """The parts of a location that lead to it; `None` for any name or index."""
+
+
+_LEAST_SIMILAR: Final = 0.65
+"""A slip of the pen is more similar; `ca_file` and `username_file` are less."""
+
+
+def _hint(location: _Location, root: type[BaseModel]) -> str:
+    key, places = str(location[-1]), list(_places(_Place("", root, ())))
+    here = [place for place in places if _leads_to(location[:-1], place)]
+    known = [name for place in here for name in _keys(place.section)]
+    if close := difflib.get_close_matches(key, known, n=1, cutoff=_LEAST_SIMILAR):
+        return f" (did you mean {close[0]}?)"
+    elsewhere = [place.path or "the top level" for place in places if key in _keys(place.section)]
+    return f" (belongs under {' or '.join(elsewhere)})" if elsewhere else ""
+
+
+def _leads_to(location: _Location, place: _Place) -> bool:
+    # The entries of a list of sections at the top, as in a list of target groups.
+    parts = location[1:] if location and isinstance(location[0], int) else location
+    return len(parts) == len(place.steps) and all(
+        step in (None, part) for step, part in zip(place.steps, parts, strict=True)
+    )
+
+
+def _keys(section: type[BaseModel]) -> dict[str, Any]:
+    """Return the annotation of each key, as the file spells it."""
+    return {field.alias or name: field.annotation for name, field in section.model_fields.items()}
+
+
+def _places(place: _Place) -> Iterator[_Place]:
+    yield place
+    for key, annotation in _keys(place.section).items():
+        path = f"{place.path}.{key}".lstrip(".")
+        for inside in _inside(annotation, _Place(path, place.section, (*place.steps, key))):
+            yield from _places(inside)
+
+
+def _inside(annotation: Any, place: _Place) -> Iterator[_Place]:  # noqa: ANN401 - any type
+    """Yield the sections in the type of a key's value."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield place._replace(section=annotation)
+    origin = get_origin(annotation)
+    ending = {dict: ".NAME", tuple: "[N]"}.get(origin)
+    if ending is not None:
+        place = place._replace(path=place.path + ending, steps=(*place.steps, None))
+    for inner in get_args(annotation):
+        yield from _inside(inner, place)

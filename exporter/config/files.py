@@ -40,7 +40,7 @@ def read_username(file: Path) -> str:
 def read_secret(file: Path) -> str:
     """Return the text of a file, without one trailing newline. Raises `ValueError`."""
     try:
-        text = read_file(file).decode()
+        text = read_file(file).decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError(f"{file} is not UTF-8 text") from None
     secret = text.removesuffix("\n").removesuffix("\r")

@@ -5,47 +5,61 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from exporter.config.errors import ConfigError, Problem, as_lines, keys_of, validation_problems
 from exporter.config.files import check_files
 from exporter.config.schema import (
     DEFAULT_MODULE,
-    SECTIONS,
     AuthConfig,
     Config,
     ModuleConfig,
     TlsConfig,
 )
-from exporter.config.yaml_loader import Tree, YamlError, expand_variables, parse_yaml
+from exporter.config.yaml_loader import Tree, YamlError, expand_variables, find_lines, parse_yaml
+from exporter.system.files import read_regular
 
-KNOWN_KEYS: Final = keys_of(SECTIONS)
+KNOWN_KEYS: Final = keys_of(Config)
 
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:
-    """Reads and validates a config file. Raises `ConfigError` with every problem.
+    """Reads and validates a config file. Raises `ConfigError` with every problem and its line.
 
     The files that a valid config names are not read: `check_files` and the makers of clients do.
     """
-    return parse_config(read_tree(file), environ, file.parent)
+    text = _read_text(file)
+    tree = _parse(file, text)
+    try:
+        return parse_config(tree, environ, file.parent)
+    except ConfigError as error:
+        raise error.located(file, find_lines(text)) from None
 
 
 def read_tree(file: Path, *, verbatim: bool = False) -> Tree:
     """Return the tree of a YAML file, as `parse_yaml` does. Raises `ConfigError`."""
+    return _parse(file, _read_text(file), verbatim=verbatim)
+
+
+def _parse(file: Path, text: str, *, verbatim: bool = False) -> Tree:
     try:
-        return parse_yaml(file.read_text("utf-8"), verbatim=verbatim)
+        return parse_yaml(text, verbatim=verbatim)
+    except YamlError as error:
+        raise ConfigError([f"{file}: {error}"]) from None
+
+
+def _read_text(file: Path) -> str:
+    try:
+        return read_regular(file).decode("utf-8-sig")
     except OSError as error:
         raise ConfigError([f"{file}: cannot be read: {error.strerror}"]) from None
     except UnicodeDecodeError:
         raise ConfigError([f"{file}: is not UTF-8 text"]) from None
-    except YamlError as error:
-        raise ConfigError([f"{file}: {error}"]) from None
 
 
 def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Config:
     """Validates a tree whose relative paths start at `directory`. Raises `ConfigError`."""
     if not isinstance(tree, dict):
-        raise ConfigError([f"the config is {'empty' if tree is None else 'not a mapping'}"])
+        raise ConfigError([f"the config is {'empty' if tree is None else 'not a mapping'}"], [""])
     unexpanded: list[Problem] = []
     expanded: Any = expand_variables(tree, environ, unexpanded)
     config: Config | None = None
@@ -53,7 +67,7 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
     try:
         config = Config.model_validate(expanded, context={"directory": directory})
     except ValidationError as error:
-        found += validation_problems(error, KNOWN_KEYS)
+        found += validation_problems(error, Config)
     found += _cross_problems(expanded)
     if config is not None and not found:
         found += _overlay_problems(config)
@@ -62,13 +76,14 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
         found += check_files(_modules_with_files(expanded, directory))
         paths = {path for path, _ in unexpanded}
         found = [(path, problem) for path, problem in found if path not in paths]
-        raise ConfigError(as_lines([*unexpanded, *found]))
+        all_problems = [*unexpanded, *found]
+        raise ConfigError(as_lines(all_problems), [path for path, _ in all_problems])
     return config
 
 
-def problems_of(error: ValidationError) -> list[str]:
-    """Return every problem of a validation, as `path: problem`."""
-    return as_lines(validation_problems(error, KNOWN_KEYS))
+def problems_of(error: ValidationError, root: type[BaseModel] = Config) -> list[str]:
+    """Return every problem of a validation of a `root`, as `path: problem`."""
+    return as_lines(validation_problems(error, root))
 
 
 def _cross_problems(tree: dict[str, Any]) -> Iterator[Problem]:

@@ -278,7 +278,3 @@ class Config(Section):
         """Return the expected settings: the device's `expect` laid over its module's."""
         under = self.module(device.module).expect
         return device.expect.laid_over(under) if device.expect.named() else under
-
-
-SECTIONS: Final = tuple(Section.__subclasses__())
-"""Every section of a config. Those of web-configs and target lists are defined later."""

@@ -61,10 +61,72 @@ def parse_yaml(document: str, *, verbatim: bool = False) -> Tree:
     try:
         return _Composer(document, verbatim=verbatim).compose_document()
     except yaml.MarkedYAMLError as error:
-        problem = _QUOTED.sub("…", error.problem or error.context or "not YAML")
-        raise YamlError(problem, error.problem_mark) from None
-    except yaml.YAMLError as error:
-        raise YamlError(f"not YAML: {getattr(error, 'reason', 'cannot be read')}") from None
+        raise YamlError(_explained(error, document), error.problem_mark) from None
+    except yaml.YAMLError:
+        raise _unreadable(document) or YamlError("not YAML: cannot be read") from None
+
+
+def _explained(error: yaml.MarkedYAMLError, document: str) -> str:
+    """Return the parser's problem, in our words if it is one of the usual mistakes."""
+    problem, mark = error.problem or error.context or "not YAML", error.problem_mark
+    lines = document.split("\n")
+    line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
+    if mark is not None and "\t" in line[: mark.column + 1] and not line[: mark.column].strip():
+        return "a tab in the indentation: YAML allows only spaces there"
+    if "'}'" in problem:
+        return "a } is missing, or a value that begins with { is not quoted"
+    return _QUOTED.sub("…", problem)
+
+
+class _Character(NamedTuple):
+    """A place in a document, as PyYAML's marks."""
+
+    line: int
+    column: int
+
+
+def _unreadable(document: str) -> YamlError | None:
+    """Return an error for the first character that YAML does not allow."""
+    found = yaml.reader.Reader.NON_PRINTABLE.search(document)
+    if found is None:
+        return None
+    before = document[: found.start()]
+    place = _Character(before.count("\n"), len(before) - before.rfind("\n") - 1)
+    if found[0] == "\0":
+        return YamlError("not YAML: a NUL byte; the file is damaged or not UTF-8 text", place)
+    return YamlError(f"not YAML: the control character {found[0]!a} is not allowed", place)
+
+
+def find_lines(document: str) -> Mapping[str, int]:
+    """Return the line of each path in a document that `parse_yaml` accepts.
+
+    What an alias repeats has no line of its own.
+    """
+    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    events: Iterator[_Event] = iter(yaml.parse(document, Loader=loader))
+    lines: dict[str, int] = {}
+
+    def visit(event: _Event, path: str) -> None:
+        lines.setdefault(path, event.start_mark.line + 1)
+        index = 0
+        while type(event) in _COLLECTIONS and type(inner := next(events)) not in _ENDS:
+            if type(event) is yaml.MappingStartEvent:
+                inside = f"{path}.{getattr(inner, 'value', '')}".lstrip(".")
+                lines[inside] = inner.start_mark.line + 1
+                inner = next(events)
+            else:
+                inside = f"{path}[{index}]"
+            visit(inner, inside)
+            index += 1
+
+    for event in events:
+        if type(event) in _COLLECTIONS:
+            visit(event, "")
+    return lines
+
+
+_COLLECTIONS: Final = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
+_ENDS: Final = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
 class _Anchored(NamedTuple):
@@ -161,6 +223,8 @@ class _Composer:
         to_text = self._text_in_braces if start.flow_style else self._text
         tree: dict[str, Any] = {}
         while type(event := self._next_event()) is not yaml.MappingEndEvent:
+            if start.flow_style and type(event) is yaml.MappingStartEvent:  # {{ host }}
+                raise YamlError("a value that begins with { must be quoted", event.start_mark)
             key = self._key(event, level)
             if key in tree:
                 # An unquoted password that begins with { is a mapping in braces.

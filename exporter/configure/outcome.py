@@ -34,6 +34,9 @@ class ChangeStatus(StrEnum):
 RIGHT: Final = {ChangeStatus.NOTHING_EXPECTED, ChangeStatus.ALREADY_RIGHT, ChangeStatus.SET}
 """Results that need no further action."""
 
+TOUCHED: Final = {ChangeStatus.SET, ChangeStatus.READ_BACK_DIFFERENT, ChangeStatus.UNCERTAIN}
+"""Results of devices that were changed, or may have been."""
+
 _REFUSALS: Final = (ApiError, Forbidden, Unauthorized, Unsupported)
 """The device refused the request; after other errors it may have received it."""
 

@@ -1,13 +1,10 @@
 """File discovery: find files by pattern and read their target groups."""
 
-import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from pathlib import Path
-from threading import Thread
-from typing import Final, Generic, TypeVar
+from typing import Final
 
 from exporter.config.schema import FileSdConfig
 from exporter.discovery.target_groups import (
@@ -18,49 +15,9 @@ from exporter.discovery.target_groups import (
     read_groups,
 )
 from exporter.system.files import open_regular
+from exporter.system.threads import HungCallGuard
 
 READ_TIMEOUT_SECONDS: Final = 30.0
-
-T = TypeVar("T")
-
-
-class HungCallGuard(Generic[T]):
-    """Runs a call that may hang, such as reading from a network share whose server is down.
-
-    The call runs in a daemon thread, so that it never keeps the process from ending. No second
-    call starts while one hangs.
-    """
-
-    def __init__(self, call: Callable[[], T], timeout_seconds: float) -> None:
-        self._call = call
-        self._timeout_seconds = timeout_seconds
-        self._running: Future[T] | None = None
-
-    async def result(self) -> T:
-        """Return the result of the call that still hangs or a new one. Raises `TimeoutError`."""
-        running = self._running = self._running or _start_thread(self._call)
-        try:
-            async with asyncio.timeout(self._timeout_seconds):
-                return await asyncio.wrap_future(running)
-        finally:
-            if running.done():
-                self._running = None
-
-
-def _start_thread(call: Callable[[], T]) -> Future[T]:
-    future: Future[T] = Future()
-    # Marks the future as running, so that cancelling the waiting task does not cancel it.
-    future.set_running_or_notify_cancel()
-
-    def run() -> None:
-        try:
-            future.set_result(call())
-        except BaseException as error:  # noqa: BLE001 - raised again in the waiting task
-            future.set_exception(error)
-
-    # Not `asyncio.to_thread`: the process waits for those threads when it ends.
-    Thread(target=run, daemon=True, name="discovery").start()
-    return future
 
 
 class FileSD:
@@ -140,7 +97,7 @@ def read_text(file: Path) -> str:
             content = opened.read(MAX_DOCUMENT_BYTES + 1)
         if len(content) > MAX_DOCUMENT_BYTES:
             raise ValueError(f"is larger than {MAX_DOCUMENT_BYTES} bytes")
-        return content.decode()
+        return content.decode("utf-8-sig")
     except OSError as error:
         raise ValueError(f"cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:

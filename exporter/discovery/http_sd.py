@@ -79,4 +79,4 @@ async def _read_json(response: aiohttp.ClientResponse) -> str:
         body += chunk
         if len(body) > MAX_DOCUMENT_BYTES:
             raise ValueError(f"the response is larger than {MAX_DOCUMENT_BYTES} bytes")
-    return body.decode()
+    return body.decode("utf-8-sig")

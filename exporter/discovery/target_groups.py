@@ -77,7 +77,7 @@ def read_groups(document: str, *, is_json: bool) -> Targets:
     try:
         groups = _GROUPS.validate_python([] if tree is None else tree)
     except ValidationError as invalid:
-        raise ValueError("; ".join(problems_of(invalid))) from None
+        raise ValueError("; ".join(problems_of(invalid, TargetGroup))) from None
     return _read_targets(groups)
 
 
@@ -95,7 +95,9 @@ def _read_targets(groups: tuple[TargetGroup, ...]) -> Targets:
                     # An address with a user name usually has a password, too.
                     quoted = f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
                     shown = "a target" if "@" in target else quoted
-                    problems.extend(f"{shown}: {each}" for each in problems_of(invalid))
+                    problems.extend(
+                        f"{shown}: {each}" for each in problems_of(invalid, DeviceConfig)
+                    )
     if invalid_targets > _MAX_INVALID_TARGETS:
         problems.append(f"{invalid_targets - _MAX_INVALID_TARGETS} more targets are invalid")
     return Targets(tuple(devices), tuple(problems))

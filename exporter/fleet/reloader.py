@@ -21,6 +21,7 @@ from exporter.metrics.exporter import ExporterMetrics
 from exporter.system.files import Digests, FileWatcher
 from exporter.system.process import TooManyConnections, raise_file_limit
 from exporter.system.systemd import ServiceManager
+from exporter.system.threads import FILES_TIMEOUT_SECONDS, HungCallGuard, read_files
 
 MODULE_FILES_INTERVAL_SECONDS: Final = 5.0
 
@@ -66,6 +67,7 @@ class ConfigReloader:
         self._refusal: str | None = None
         self._lock = asyncio.Lock()
         self._discovery = Discovery(metrics, self._apply_discovered)
+        self._module_files = HungCallGuard(self._read_module_files, FILES_TIMEOUT_SECONDS)
 
     @property
     def config(self) -> Config:
@@ -103,11 +105,13 @@ class ConfigReloader:
     async def watch_config(self, file: Path, interval_seconds: float, loaded: Digests) -> None:
         """Reload when the config file, or a file that it names, has changed; until cancelled.
 
+        Waits until they were the same at two checks: half a config would remove half the devices.
         `loaded` is the digest of the config file from before it was loaded.
         """
         watcher = FileWatcher(lambda: (file, *self.config.files), loaded)
         while True:
-            if await watcher.has_changed() or await self._refused_config_is_valid_now():
+            has_changed = await watcher.has_changed()
+            if has_changed or (watcher.is_still and await self._refused_config_is_valid_now()):
                 with suppress(ReloadFailed):  # already logged
                     await self.reload()
             await asyncio.sleep(interval_seconds)
@@ -133,14 +137,22 @@ class ConfigReloader:
 
     async def _rebuild_factories(self) -> Mapping[str, tuple[str, ...]]:
         """Apply client factories whose files have changed. Returns problems by module."""
-        async with self._lock:
-            factories, problems = await asyncio.to_thread(
-                rebuild_changed_factories, self._state.config.modules, self._state.factories
-            )
-            if factories != self._state.factories:
-                changes = self._apply(self._state._replace(factories=factories))
-                _log.info("config.files_read", **changes._asdict())
+        try:
+            state, factories, problems = await self._module_files.result()
+        except TimeoutError:
+            problem = f"cannot be read within {FILES_TIMEOUT_SECONDS:g} s: check the disk or share"
+            return dict.fromkeys(self.config.modules, (problem,))
+        # After a reload meanwhile, which has read the files itself, these are of the old config.
+        if state.config is self.config and factories != state.factories:
+            changes = self._apply(self._state._replace(factories=factories))
+            _log.info("config.files_read", **changes._asdict())
         return problems
+
+    def _read_module_files(
+        self,
+    ) -> tuple[DesiredState, ClientFactories, Mapping[str, tuple[str, ...]]]:
+        state = self._state
+        return state, *rebuild_changed_factories(state.config.modules, state.factories)
 
     def _apply_discovered(self, devices: Sequence[DeviceConfig]) -> None:
         changes = self._apply(self._state._replace(discovered=devices))
@@ -165,10 +177,13 @@ class ConfigReloader:
         return refusal
 
     async def _load_desired(self) -> DesiredState:
-        config = await asyncio.to_thread(self._load)
-        factories = await asyncio.to_thread(
-            build_client_factories, config.modules, self._state.factories
-        )
+        existing = self._state.factories
+
+        def read() -> tuple[Config, ClientFactories]:
+            config = self._load()
+            return config, build_client_factories(config.modules, existing)
+
+        config, factories = await read_files(read)
         return DesiredState(config, factories, self._discovery.accept(config).devices)
 
     async def _refused_config_is_valid_now(self) -> bool:

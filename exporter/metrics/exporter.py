@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from exporter import __version__
 from exporter.clock.host import kernel_says_synchronized
+from exporter.system.logs import dropped_log_lines
 
 PREFIX: Final = "axis_ntp_exporter_"
 _BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -60,6 +61,7 @@ class ExporterMetrics:
             registry=self.registry,
         )
         self.registry.register(_HostClockCollector())
+        self.registry.register(_LogCollector())
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}{name}", text, labels, registry=self.registry)
@@ -127,6 +129,17 @@ class _HostClockCollector(Collector):
                 "1 if this host's kernel reports its clock as synchronized (adjtimex), else 0.",
                 float(synchronized),
             )
+
+
+class _LogCollector(Collector):
+    """Asks logging at each scrape."""
+
+    def collect(self) -> Iterator[Metric]:
+        yield CounterMetricFamily(
+            f"{PREFIX}log_lines_dropped",
+            "Log lines that were lost, because nothing read standard error or its disk was full.",
+            dropped_log_lines(),
+        )
 
 
 def register_process_collector(registry: CollectorRegistry) -> None:

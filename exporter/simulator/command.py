@@ -165,7 +165,7 @@ def _write_config(served: ServedFleet, path: Path) -> None:
 
 def _read_password(path: Path | None) -> str:
     """Read the password; one trailing newline is not part of it."""
-    return DEFAULT_PASSWORD if path is None else path.read_text("utf-8").removesuffix("\n")
+    return DEFAULT_PASSWORD if path is None else path.read_text("utf-8-sig").removesuffix("\n")
 
 
 def _count(text: str) -> int:

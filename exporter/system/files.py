@@ -1,16 +1,24 @@
 """Read regular files, and detect changes of files by their contents."""
 
-import asyncio
 import errno
 import hashlib
 import os
 import stat
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
+
+import structlog
+
+from exporter.system.threads import FILES_TIMEOUT_SECONDS, HungCallGuard
+
+MAX_FILE_BYTES: Final = 64 * 2**20
+"""The config of the largest fleet is a tenth of it; a file without end must not fill the memory."""
 
 Digests = Mapping[Path, bytes | None]
 """The SHA-256 of each file's content, `None` for a file that cannot be read."""
+
+_log = structlog.get_logger()
 
 
 def open_regular(file: Path) -> BinaryIO:
@@ -25,9 +33,12 @@ def open_regular(file: Path) -> BinaryIO:
 
 
 def read_regular(file: Path) -> bytes:
-    """Return the content of a regular file. Raises `OSError`."""
+    """Return the content of a regular file of at most `MAX_FILE_BYTES`. Raises `OSError`."""
     with open_regular(file) as opened:
-        return opened.read()
+        content = opened.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise OSError(errno.EFBIG, f"larger than {MAX_FILE_BYTES} bytes", str(file))
+    return content
 
 
 def digest(file: Path) -> bytes:
@@ -55,11 +66,28 @@ class FileWatcher:
     """
 
     def __init__(self, list_files: Callable[[], Iterable[Path]], seen: Digests) -> None:
-        self._list_files = list_files
-        self._seen = seen
+        self._guard = HungCallGuard(lambda: digests(list_files()), FILES_TIMEOUT_SECONDS)
+        self._seen = self._reported = seen
+        self.is_still = True
+        """Whether the last two checks have found the same."""
 
     async def has_changed(self) -> bool:
-        """Whether a file has changed since the last check."""
-        now = await asyncio.to_thread(lambda: digests(self._list_files()))
-        before, self._seen = self._seen, now
-        return any(digest != before.get(file, digest) for file, digest in now.items())
+        """Whether files have changed and then were the same at two checks in a row.
+
+        A file that is being written is never read in part, unless its writer pauses for that long.
+        """
+        try:
+            now = await self._guard.result()
+        except TimeoutError:
+            _log.warning("files.check_timed_out", advice="check their disk or network share")
+            self.is_still = False
+            return False
+        self.is_still, self._seen = not _differ(self._seen, now), now
+        if not self.is_still:
+            return False
+        before, self._reported = self._reported, now
+        return _differ(before, now)
+
+
+def _differ(before: Digests, now: Digests) -> bool:
+    return any(digest != before.get(file, digest) for file, digest in now.items())

@@ -6,10 +6,11 @@ reference cycles, so it runs rarely here.
 """
 
 import gc
+import io
 import os
 import resource
 import sys
-from typing import Final
+from typing import Any, Final
 
 SPARE_FILES: Final = 128
 """Open files not used for devices: scrapes, name servers, logs, config and password files."""
@@ -27,7 +28,43 @@ def open_closed_streams() -> None:
     for name, mode in {"stdin": "r", "stdout": "w", "stderr": "w"}.items():
         if getattr(sys, name) is None:
             # In the order 0, 1, 2: `open` returns the lowest free number.
-            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
+            opened = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(opened, mode, closefd=False))
+
+
+class OutputFailed(Exception):
+    """Standard output cannot be written: a full disk, a closed pipe; `str()` says why.
+
+    Not an `OSError`: argparse ignores those, and they do not tell which file failed.
+    """
+
+
+class _Output(io.FileIO):
+    """Standard output; its errors are `OutputFailed`."""
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer, as for `FileIO`
+        """Write bytes. Raises `OutputFailed`."""
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OutputFailed(f"cannot write the output: {error.strerror}") from None
+
+
+def check_output() -> None:
+    """Make every write to standard output raise `OutputFailed` if it fails."""
+    before = sys.stdout
+    if isinstance(before, io.TextIOWrapper):
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_Output(before.fileno(), "wb", closefd=False)),
+            before.encoding,
+            before.errors,
+            line_buffering=before.line_buffering or before.write_through,
+        )
+
+
+def discard_output() -> None:
+    """Drop what could not be written; otherwise Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def raise_file_limit(connections: int) -> None:

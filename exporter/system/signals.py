@@ -1,23 +1,55 @@
 """Signals from the operator: stop (SIGTERM, SIGINT) and reload (SIGHUP)."""
 
 import asyncio
+import logging
+import os
 import signal
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from threading import Timer
+from types import FrameType
 from typing import Any, Final, Self, TypeVar
 
 T = TypeVar("T")
 
 _STOP: Final = (signal.SIGTERM, signal.SIGINT)
 
+_FORCED_STOP_SECONDS: Final = 1.5
+
 
 @contextmanager
 def stop_signals() -> Iterator[asyncio.Event]:
-    """Yield an event that SIGTERM and SIGINT set; further signals have no effect."""
-    stop = asyncio.Event()
-    with _on_signals(_STOP, stop.set):
+    """Yield an event that SIGTERM and SIGINT set; further signals have no effect.
+
+    The process ends within two seconds of the first, even if something still hangs then, such as
+    a file on a network share. It has nothing to save.
+    """
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    forced = Timer(_FORCED_STOP_SECONDS, _exit_now)
+    forced.daemon = True
+
+    def end(_number: int, _frame: FrameType | None) -> None:
+        # Not a handler of the loop, which may be what hangs.
+        for number in _STOP:
+            signal.signal(number, signal.SIG_IGN)
+        forced.start()
+        loop.call_soon_threadsafe(stop.set)
+
+    for number in _STOP:
+        signal.signal(number, end)
+    try:
         yield stop
+    finally:
+        for number in _STOP:
+            signal.signal(number, signal.SIG_IGN)
+
+
+def _exit_now() -> None:
+    logging.getLogger(__name__).warning("exporter.stop_forced")
+    for handler in logging.getLogger().handlers:
+        handler.flush()
+    os._exit(0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,9 @@ async def test_interrupting_the_password_prompt_ends_it_quietly(tmp_path: Path) 
         assert "Traceback" not in terminal.text
 
 
-@pytest.mark.parametrize("typed", [f"{PASSWORD}\n", PASSWORD, f"{PASSWORD}\r\nmore\n"], ids=ascii)
+@pytest.mark.parametrize(
+    "typed", [f"{PASSWORD}\n", PASSWORD, f"\ufeff{PASSWORD}\r\nmore\n"], ids=ascii
+)
 async def test_the_password_can_be_piped(typed: str, tmp_path: Path) -> None:
     async with one_device(tmp_path) as (_, address, folder):
         words = [address, "--username=root", "--scheme=http"]

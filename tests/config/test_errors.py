@@ -13,6 +13,28 @@ from tests.config.documents import problems
         ("text", ["the config is not a mapping"]),
         ("global: {intervall: 1s}", ["global.intervall: unknown key (did you mean interval?)"]),
         ("zzz: 1", ["zzz: unknown key"]),
+        ("auth: {}", ["auth: unknown key (belongs under modules.NAME)"]),
+        (
+            "devices: [{address: d, auth: {}, interval: 5s}]",
+            [
+                "devices[0].auth: unknown key (belongs under modules.NAME)",
+                "devices[0].interval: unknown key (belongs under global or modules.NAME)",
+            ],
+        ),
+        (
+            "modules: {auth: {password: x, labels: {}}}",
+            [
+                "modules.auth.password: unknown key (belongs under modules.NAME.auth)",
+                "modules.auth.labels: unknown key (belongs under devices[N])",
+            ],
+        ),
+        (
+            "modules: {a: {auth: {ca_file: x, expect: {}}}}",
+            [
+                "modules.a.auth.ca_file: unknown key (belongs under modules.NAME.tls_config)",
+                "modules.a.auth.expect: unknown key (belongs under modules.NAME or devices[N])",
+            ],
+        ),
         (
             "global: {interval: 60}",
             ["global.interval: '60' is not a duration such as 30s, 1m30s or 500ms"],

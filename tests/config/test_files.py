@@ -51,8 +51,25 @@ def test_a_username_in_a_file_is_checked_like_one_in_the_config(
     assert found == [f"modules.m.auth.username_file: {problem.format(file=file)}"]
 
 
+def test_a_byte_order_mark_is_no_part_of_a_config_a_username_or_a_password(tmp_path: Path) -> None:
+    (tmp_path / "name").write_text("root\r\n", "utf-8-sig")
+    (tmp_path / "password").write_text("pass\r\n", "utf-8-sig")
+    file = tmp_path / "config.yaml"
+    text = "modules: {default: {auth: {username_file: name, password_file: password}}}"
+    file.write_text(text, "utf-8-sig")
+    credentials = read_credentials(load_config(file, {}).module("default").auth)
+    assert credentials is not None
+    assert (credentials.username, credentials.password) == ("root", "pass")
+
+
 @pytest.mark.parametrize(
-    ("content", "problem"), [(b"", "is empty"), (b"\n", "is empty"), (b"\xff", "is not UTF-8 text")]
+    ("content", "problem"),
+    [
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"", "is empty"),
+        (b"\n", "is empty"),
+        (b"\xff", "is not UTF-8 text"),
+    ],
 )
 def test_an_unusable_password_file_is_an_error(
     content: bytes, problem: str, tmp_path: Path

@@ -125,3 +125,27 @@ def test_devices_without_a_module_share_one_default() -> None:
     config = parse_config({"devices": [{"address": "a"}, {"address": "b"}]}, {}, Path())
     assert config.module("default") is config.module("default")
     assert config.expect(config.devices[0]) == config.expect(config.devices[1])
+
+
+def test_the_errors_of_a_file_carry_its_name_and_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(
+        """# a comment
+global:
+  interval: soon
+
+modules:
+  a: {scheme: ftp}
+devices:
+  - name: x
+  - address: d
+    labels:
+      1a: y
+    auth: {}
+"""
+    )
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, {})
+    places = [problem.partition(": ")[0] for problem in caught.value.problems]
+    assert places == [f"{file}:{line}" for line in (3, 6, 8, 11, 12)]
+    assert caught.value.problems[2] == f"{file}:8: devices[0].address: is missing"

@@ -123,6 +123,32 @@ def test_yaml_that_a_config_may_not_have_is_an_error_in_our_words(
     assert str(caught.value) == problem
 
 
+TAB = "a tab in the indentation: YAML allows only spaces there"
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        ("a:\n\tb: c", f"line 2, column 1: {TAB}"),
+        ("a:\n  b: c\n\td: e", f"line 3, column 1: {TAB}"),
+        ("a: {{ host }}", "line 1, column 5: a value that begins with { must be quoted"),
+        (
+            "a: {b: 'S3cret' d}",
+            "line 1, column 17: a } is missing, or a value that begins with { is not quoted",
+        ),
+        (
+            "a: b\nc: \0",
+            "line 2, column 4: not YAML: a NUL byte; the file is damaged or not UTF-8 text",
+        ),
+        ("a: \x07", "line 1, column 4: not YAML: the control character '\\x07' is not allowed"),
+    ],
+)
+def test_a_usual_mistake_is_explained_in_a_sentence(document: str, problem: str) -> None:
+    with pytest.raises(YamlError) as caught:
+        parse_yaml(document)
+    assert str(caught.value) == problem
+
+
 def expand(tree: Tree, **environ: str) -> tuple[Tree, list[tuple[str, str]]]:
     problems: list[tuple[str, str]] = []
     return expand_variables(tree, environ, problems), problems

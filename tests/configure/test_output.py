@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.command_process import DIFFERENCES, is_new, site
+from tests.support.command_process import DIFFERENCES, is_new, run_to_end, site
 from tests.support.daemon_process import COMMAND
 
 
@@ -29,6 +29,8 @@ async def test_json_is_the_only_output_on_stdout(tmp_path: Path) -> None:
     assert run.documents["sim-00001"] == {**dry.documents["sim-00001"], "result": "set"}
     assert (dry.code, dry.err, run.code, run.err) == (1, "", 0, "")
 
+
+FULL = "axis-ntp-exporter: cannot write the output: No space left on device"
 
 ODD_NAMES = ['"quoted" \\ {x}/y %41', "[bold red]markup[/]", "\x1b[2J\nline", "Tür 時計", "-x"]
 
@@ -80,8 +82,29 @@ async def test_a_closed_pipe_causes_no_traceback_and_no_change(tmp_path: Path) -
         )
         out, err = await process.communicate()
         changed = sum(is_new(device) for device in here.devices)
-    assert (out, err) == (b"1\n", b"")
+    assert (out, err) == (b"1\n", b"axis-ntp-exporter: cannot write the output: Broken pipe\n")
     assert changed == 0, "a change that could not be shown is not made"
+
+
+async def test_devices_that_were_changed_are_named_if_the_output_cannot_be_written(
+    tmp_path: Path,
+) -> None:
+    async with site(3, tmp_path) as here:
+        words = f"configure --config.file={here.write_config()} --apply --yes --json sim-00002"
+        code, text = await run_to_end("sh", "-c", f"{COMMAND} {words} > /dev/full")
+        assert [is_new(device) for device in here.devices] == [False, True, False]
+        address = here.served.addresses[1]
+    assert code == 1
+    assert text.splitlines()[0] == f"sim-00002 ({address}): set"
+    assert text.splitlines()[-1] == FULL
+
+
+async def test_nothing_is_changed_if_it_cannot_be_shown_first(tmp_path: Path) -> None:
+    async with site(3, tmp_path) as here:
+        words = f"configure --config.file={here.write_config()} --apply --yes"
+        end = await run_to_end("sh", "-c", f"{COMMAND} {words} > /dev/full")
+        assert not any(is_new(device) for device in here.devices)
+    assert end == (1, f"{FULL}\n")
 
 
 @pytest.mark.parametrize("closed", ["0<&-", "1>&-", "2>&-", "0<&- 1>&- 2>&-"])

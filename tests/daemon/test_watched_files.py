@@ -154,6 +154,22 @@ async def test_auto_reload_loads_a_changed_config_and_tries_an_invalid_one_once(
     assert running.text.count("event=config.reload_failed") == 1
 
 
+async def test_auto_reload_never_loads_half_a_config(tmp_path: Path) -> None:
+    flags = ("--config.enable-auto-reload", "--config.auto-reload-interval=1s")
+    devices = [{"address": f"127.0.0.1:{port}"} for port in range(1, 22)]
+    config = {"global": {"interval": "1h"}, "devices": devices}
+    async with daemon_on(config, tmp_path, *flags) as running:
+        # A slow writer, for more than one interval. Each part is a valid config of fewer devices.
+        lines = yaml.safe_dump({"devices": devices}).splitlines(keepends=True)
+        for end in range(2, len(lines) + 1):
+            (tmp_path / "config.yaml").write_text("".join(lines[:end]))
+            await asyncio.sleep(0.06)
+        await running.logs("event=config.reloaded")
+        assert len((await running.scrape()).by_device(POLLS)) == len(devices)
+    assert running.text.count("event=config.reloaded") == 1
+    assert "removed=0" in running.text
+
+
 async def test_without_auto_reload_a_changed_config_is_ignored(tmp_path: Path) -> None:
     flags = ("--config.auto-reload-interval=50ms",)
     config = {"devices": [{"address": "127.0.0.1:1", "name": "one"}]}

@@ -11,12 +11,12 @@ import pytest
 from exporter.config.schema import FileSdConfig
 from exporter.discovery.file_sd import (
     FileSD,
-    HungCallGuard,
     find_files,
     matches,
     read_text,
 )
 from exporter.discovery.target_groups import MAX_DOCUMENT_BYTES, RefreshFailed
+from exporter.system.threads import HungCallGuard
 
 HANGING_CALL = """
 import asyncio, threading
@@ -136,3 +136,8 @@ def test_a_call_that_hangs_does_not_keep_the_process_from_ending() -> None:
         [sys.executable, "-c", HANGING_CALL], capture_output=True, text=True, timeout=20, check=True
     )
     assert done.stdout == "timed out\n"
+
+
+def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("[]", "utf-8-sig")
+    assert read_text(tmp_path / "a.json") == "[]"

@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
-from exporter.system.files import FileWatcher, digests
+import pytest
+
+from exporter.system.files import MAX_FILE_BYTES, FileWatcher, digests, read_regular
 
 
 def test_an_unreadable_file_or_invalid_name_has_no_digest(tmp_path: Path) -> None:
@@ -17,10 +19,37 @@ async def test_a_watcher_notices_content_that_changes_appears_or_vanishes(tmp_pa
     assert not await watcher.has_changed()
     for change in (lambda: file.write_text("x"), lambda: file.write_text("y"), file.unlink):
         change()
+        assert not await watcher.has_changed()
         assert await watcher.has_changed()
         assert not await watcher.has_changed()
-    file.write_text("x")
+
+
+async def test_a_file_that_is_being_written_has_not_changed_yet(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    watcher = FileWatcher(lambda: [file], digests([file]))
+    for part in ("devices:", "devices: [a", "devices: [a, b]"):
+        file.write_text(part)
+        assert not await watcher.has_changed()
+        assert not watcher.is_still
     assert await watcher.has_changed()
+    assert watcher.is_still
+
+
+async def test_a_file_that_changes_and_changes_back_has_not_changed(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    file.write_text("x")
+    watcher = FileWatcher(lambda: [file], digests([file]))
+    for text in ("y", "x", "x"):
+        file.write_text(text)
+        assert not await watcher.has_changed()
+
+
+def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    with file.open("wb") as opened:
+        opened.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(OSError, match=f"larger than {MAX_FILE_BYTES} bytes"):
+        read_regular(file)
 
 
 async def test_a_watcher_detects_a_change_made_before_it_was_created(tmp_path: Path) -> None:
@@ -28,7 +57,9 @@ async def test_a_watcher_detects_a_change_made_before_it_was_created(tmp_path: P
     file.write_text("x")
     before = digests([file])
     file.write_text("y")
-    assert await FileWatcher(lambda: [file], before).has_changed()
+    watcher = FileWatcher(lambda: [file], before)
+    assert not await watcher.has_changed()
+    assert await watcher.has_changed()
 
 
 async def test_adding_a_file_to_the_list_or_removing_it_is_not_a_change(
@@ -42,6 +73,7 @@ async def test_adding_a_file_to_the_list_or_removing_it_is_not_a_change(
     files.append(tmp_path / "b")
     assert not await watcher.has_changed()
     (tmp_path / "b").write_text("y")
+    assert not await watcher.has_changed()
     assert await watcher.has_changed()
     files.pop()
     assert not await watcher.has_changed()

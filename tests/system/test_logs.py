@@ -3,11 +3,14 @@
 import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 import structlog
 
+from exporter.system import logs
 from exporter.system.logs import Format, Level
+from tests.support.full_pipe import full_pipe
 from tests.support.log_lines import log_to, logging_put_back
 
 
@@ -66,3 +69,25 @@ def test_a_traceback_shows_no_local_variables() -> None:
         structlog.get_logger().exception("poll.internal_error")
     assert "Traceback" in stream.getvalue()
     assert "hunter2" not in stream.getvalue()
+
+
+def test_a_reader_that_stops_costs_lines_and_no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logs, "MAX_WAITING_LINES", 3)
+    with full_pipe() as stderr, logs.logging_in_background("info", "logfmt", stderr):
+        for _ in range(10):
+            structlog.get_logger().info("device.failed")
+        # One line is with the thread that writes, if it has taken it already.
+        assert logs.dropped_log_lines() in (6, 7)
+
+
+def test_lines_logged_in_the_background_are_written_in_order_until_the_end(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    with (
+        file.open("w") as stderr,
+        logs.logging_in_background("info", "logfmt", stderr.fileno()),
+    ):
+        for number in range(500):
+            structlog.get_logger().info("device.failed", number=number)
+        assert logs.dropped_log_lines() == 0
+    numbers = [int(line.rpartition("=")[2]) for line in file.read_text().splitlines()]
+    assert numbers == list(range(500))

@@ -11,7 +11,8 @@ import structlog
 from aiohttp import hdrs, web
 
 from exporter.config.errors import ConfigError
-from exporter.system.files import Digests, digests
+from exporter.system.files import Digests, FileWatcher, digests
+from exporter.system.threads import read_files
 from exporter.web.web_config.basic_auth import CheckQueue, Users, require_password
 from exporter.web.web_config.schema import WebConfig, files_named_in, load_web_config
 from exporter.web.web_config.tls import TlsServerConfig
@@ -31,7 +32,7 @@ class LiveWebConfig:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._queue = CheckQueue()
-        self._seen = self._tried = checksums(file)
+        self._watcher = FileWatcher(lambda: (file, *files_named_in(file)), checksums(file))
         self._logged_error: str | None = None
         config = load_web_config(file)
         section = config.tls_server_config
@@ -58,15 +59,12 @@ class LiveWebConfig:
 
     async def check_files(self) -> None:
         """Load changed files once two checks in a row have found them the same."""
-        now = await asyncio.to_thread(checksums, self._file)
-        is_stable, self._seen = now == self._seen, now
-        if not is_stable or now == self._tried:
+        if not await self._watcher.has_changed():
             return
-        self._tried = now
         try:
-            self._reload(await asyncio.to_thread(load_web_config, self._file))
-        except ConfigError as error:
-            problem = "; ".join(error.problems)
+            self._reload(await read_files(lambda: load_web_config(self._file)))
+        except (ConfigError, TimeoutError) as error:
+            problem = "; ".join(str(error).splitlines())
             if problem != self._logged_error:
                 self._logged_error = problem
                 _log.error("web_config.reload_failed", error=problem)

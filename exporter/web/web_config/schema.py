@@ -95,7 +95,7 @@ class WebConfig(NullIsUnset):
         return f"{tls}, {count} user{'' if count == 1 else 's'}"
 
 
-KNOWN_KEYS: Final = keys_of((WebConfig, TlsServerConfig, HttpServerConfig, Headers))
+KNOWN_KEYS: Final = keys_of(WebConfig)
 
 
 def load_web_config(file: Path) -> WebConfig:
@@ -109,7 +109,7 @@ def load_web_config(file: Path) -> WebConfig:
     try:
         return WebConfig.model_validate(tree, context={"directory": file.parent})
     except ValidationError as invalid:
-        found = as_lines(validation_problems(invalid, KNOWN_KEYS))
+        found = as_lines(validation_problems(invalid, WebConfig))
     raise ConfigError([f"{file}: {line}" for line in found])
 
 

@@ -176,7 +176,7 @@ class TlsServerConfig(Section):
         _check_clients(self)
         _check_protocol(self)
         # Before the context reads the CA file: a change in between is then seen as one later.
-        ca = None if self.client_ca_file is None else self.client_ca_file.read_bytes()
+        ca = None if self.client_ca_file is None else read_file(self.client_ca_file)
         self._client_rules = _VERIFY_MODES[self.client_auth_type], ca, self.client_allowed_sans
         self._context = _build_context(self)
         return self
