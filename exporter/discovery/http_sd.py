@@ -16,6 +16,7 @@ from exporter.discovery.target_groups import (
     Source,
     read_groups,
 )
+from exporter.vapix.aiohttp_internals import ZonelessRequest
 
 TIMEOUT_SECONDS: Final = 30.0
 
@@ -60,7 +61,9 @@ class HTTPSD:
             "X-Prometheus-Refresh-Interval-Seconds": f"{self.interval_seconds:g}",
         }
         async with (
-            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+            aiohttp.ClientSession(
+                timeout=timeout, headers=headers, request_class=ZonelessRequest
+            ) as session,
             session.get(self._url) as response,
         ):
             return await _read_json(response)
