@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from fnmatch import fnmatchcase
 from pathlib import Path
-from threading import Thread
+from threading import Event, Thread
 from typing import Final, Generic, TypeVar
 
 from exporter.config.schema import FileSdConfig
@@ -20,6 +20,9 @@ from exporter.discovery.target_groups import (
 from exporter.system.files import open_regular
 
 READ_TIMEOUT_SECONDS: Final = 30.0
+
+STOP_TIMEOUT_SECONDS: Final = 1.0
+"""A thread that runs while Python shuts down can crash the process, so it is waited for."""
 
 T = TypeVar("T")
 
@@ -45,6 +48,11 @@ class HungCallGuard(Generic[T]):
         finally:
             if running.done():
                 self._running = None
+
+    async def wait_until_idle(self, timeout_seconds: float) -> None:
+        """Wait for the end of the call that still runs, if any."""
+        if self._running is not None:
+            await asyncio.wait([asyncio.wrap_future(self._running)], timeout=timeout_seconds)
 
 
 def _start_thread(call: Callable[[], T]) -> Future[T]:
@@ -74,15 +82,19 @@ class FileSD:
         self.configured_sources = tuple(map(_source, config.files))
         self._patterns = config.files
         self._timeout_seconds = timeout_seconds
-        self._guard = HungCallGuard(
-            lambda: [_read_source(file) for file in find_files(config.files)], timeout_seconds
-        )
+        self._stop = Event()
+        self._guard = HungCallGuard(self._read, timeout_seconds)
 
     def covers(self, source: Source) -> bool:
         """Whether a pattern matches this file."""
         return source.mechanism == "file" and any(
             matches(Path(source.name), pattern) for pattern in self._patterns
         )
+
+    async def stop(self) -> None:
+        """End the reading, so that no thread runs when the process ends; a hung one may stay."""
+        self._stop.set()
+        await self._guard.wait_until_idle(STOP_TIMEOUT_SECONDS)
 
     async def refresh(self) -> list[RefreshResult]:
         """Read every file that a pattern matches. Raises `RefreshFailed`."""
@@ -96,15 +108,19 @@ class FileSD:
         except OSError as error:
             raise RefreshFailed(f"{error.filename}: {error.strerror}") from None
 
+    def _read(self) -> list[RefreshResult]:
+        return [_read_source(file, self._stop) for file in find_files(self._patterns)]
+
 
 def _source(file: Path) -> Source:
     # A file name may be any bytes, but the label of a metric is UTF-8.
     return Source("file", os.fsencode(file).decode(errors="replace"))
 
 
-def _read_source(file: Path) -> RefreshResult:
+def _read_source(file: Path, stop: Event) -> RefreshResult:
+    is_json = file.suffix in (".json", ".JSON")
     try:
-        targets = read_groups(read_text(file), is_json=file.suffix in (".json", ".JSON"))
+        targets = read_groups(read_text(file), is_json=is_json, stop=stop)
     except ValueError as error:
         return RefreshResult(_source(file), None, (str(error),))
     return RefreshResult(_source(file), *targets)

@@ -3,6 +3,7 @@
 import asyncio
 from http import HTTPStatus
 from itertools import pairwise
+from threading import Event
 from typing import Final
 
 import aiohttp
@@ -14,6 +15,7 @@ from exporter.discovery.target_groups import (
     RefreshFailed,
     RefreshResult,
     Source,
+    Targets,
     read_groups,
 )
 from exporter.vapix.aiohttp_internals import ZonelessRequest
@@ -33,6 +35,7 @@ class HTTPSD:
 
     def __init__(self, config: HttpSdConfig) -> None:
         self.interval_seconds = config.refresh_interval
+        self._stop = Event()
         self._url = config.url
         self._source = Source("http", redact_url(config.url))
         self.configured_sources = (self._source,)
@@ -45,7 +48,7 @@ class HTTPSD:
         """Get the targets from the server. Raises `RefreshFailed`."""
         try:
             document = await self._fetch()
-            targets = await asyncio.to_thread(read_groups, document, is_json=True)
+            targets = await asyncio.to_thread(self._read, document)
         except TimeoutError:
             raise RefreshFailed(f"no response within {TIMEOUT_SECONDS:g} s") from None
         except (aiohttp.ClientError, ValueError) as error:
@@ -54,7 +57,14 @@ class HTTPSD:
             raise RefreshFailed(text or kind) from None
         return [RefreshResult(self._source, *targets)]
 
-    async def _fetch(self) -> str:
+    async def stop(self) -> None:
+        """End the reading: the process waits for its thread."""
+        self._stop.set()
+
+    def _read(self, document: bytes) -> Targets:
+        return read_groups(document.decode(), is_json=True, stop=self._stop)
+
+    async def _fetch(self) -> bytes:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         headers = {
             "Accept": "application/json",
@@ -69,7 +79,7 @@ class HTTPSD:
             return await _read_json(response)
 
 
-async def _read_json(response: aiohttp.ClientResponse) -> str:
+async def _read_json(response: aiohttp.ClientResponse) -> bytes:
     schemes = [each.url.scheme for each in (*response.history, response)]
     if ("https", "http") in pairwise(schemes):
         raise ValueError("redirected from https to http: the response could be forged")
@@ -82,4 +92,4 @@ async def _read_json(response: aiohttp.ClientResponse) -> str:
         body += chunk
         if len(body) > MAX_DOCUMENT_BYTES:
             raise ValueError(f"the response is larger than {MAX_DOCUMENT_BYTES} bytes")
-    return body.decode()
+    return bytes(body)

@@ -91,11 +91,11 @@ class Discovery:
 
     async def stop(self) -> None:
         """Stop all refreshes."""
-        tasks = [watch.task for watch in self._watches.values()]
-        self._watches = {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        watches, self._watches = self._watches.values(), {}
+        for watch in watches:
+            watch.task.cancel()
+        await asyncio.gather(*(watch.task for watch in watches), return_exceptions=True)
+        await asyncio.gather(*(watch.mechanism.stop() for watch in watches))
 
     def _start(self, section: SdConfig) -> _Watch:
         watch = _Watch(_make_mechanism(section), self._last_found(section))
@@ -176,7 +176,10 @@ class Discovery:
 async def discover_once(config: Config) -> tuple[Config, list[str]]:
     """Return the config with the devices of its sources added, and all problems of discovery."""
     watches = [_Watch(_make_mechanism(each), {}) for each in dict.fromkeys(_sections(config))]
-    refreshes = await asyncio.gather(*(watch.refresh() for watch in watches))
+    try:
+        refreshes = await asyncio.gather(*(watch.refresh() for watch in watches))
+    finally:
+        await asyncio.gather(*(watch.mechanism.stop() for watch in watches))
     results = [result for each in refreshes for result in each]
     accepted = accept_targets(config, {source: devices or () for source, devices, _ in results})
     problems = [(source, problem) for source, _, problems in results for problem in problems]

@@ -1,19 +1,23 @@
 """Read Prometheus target groups as devices, and decide which of them are accepted. Pure."""
 
 from collections.abc import Mapping, Sequence
+from threading import Event
 from typing import Annotated, Any, Final, NamedTuple
 
 from annotated_types import MaxLen
 from pydantic import FailFast, Field, TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from exporter.config import Config, DeviceConfig
 from exporter.config.loader import problems_of
 from exporter.config.schema import NullIsUnset
-from exporter.config.yaml_loader import parse_yaml
+from exporter.config.yaml_loader import iter_yaml_items
+from exporter.discovery.json_items import JsonItems
 
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 """Five times as much as a list of 100,000 devices needs."""
+
+MAX_TARGETS: Final = 100_000
+"""Targets, and groups, of one document. An exporter polls half as many devices."""
 
 MAX_LABELS: Final = 64
 """Labels per group: they are validated again for each target."""
@@ -71,34 +75,90 @@ class AcceptedTargets(NamedTuple):
     refused: Mapping[Source, tuple[str, ...]]
 
 
-def read_groups(document: str, *, is_json: bool) -> Targets:
-    """Read a JSON or YAML document. Raises `ValueError` if it is not a list of target groups."""
-    tree: Any = from_json(document) if is_json else parse_yaml(document)
-    try:
-        groups = _GROUPS.validate_python([] if tree is None else tree)
-    except ValidationError as invalid:
-        raise ValueError("; ".join(problems_of(invalid))) from None
-    return _read_targets(groups)
+class Budget:
+    """How many values one group may have; ends the reading of a document that nobody needs."""
+
+    def __init__(self, stop: Event) -> None:
+        self._stop = stop
+        self.refill()
+
+    def refill(self) -> None:
+        """Begin another group."""
+        self._left = MAX_TARGETS + 10 * MAX_LABELS
+
+    def spend(self, values: int) -> None:
+        """Allow this many more values. Raises `ValueError`."""
+        self._left -= values
+        if self._left < 0:
+            raise ValueError(f"a group has more than {MAX_TARGETS} targets, which is the limit")
+        if self._stop.is_set():
+            raise ValueError("the exporter is stopping")
 
 
-def _read_targets(groups: tuple[TargetGroup, ...]) -> Targets:
-    devices: list[DeviceConfig] = []
-    problems: list[str] = []
-    invalid_targets = 0
-    for group in groups:
+def read_groups(document: str, *, is_json: bool, stop: Event | None = None) -> Targets:
+    """Read a JSON or YAML document. Raises `ValueError` if it is not a list of target groups.
+
+    Reads group by group, in Python: a hostile document must neither take many times its size in
+    memory nor hold up the event loop, which runs in another thread. `stop` ends it early.
+    """
+    budget = Budget(stop or Event())
+    read_items = JsonItems if is_json else iter_yaml_items
+    reader = _TargetReader()
+    for index, item in enumerate(read_items(document, budget.spend)):
+        if index >= MAX_TARGETS:
+            raise ValueError(f"has more than {MAX_TARGETS} target groups, which is the limit")
+        group = _validate_group(item, index)
+        reader.count(group)
         for target in group.targets:
-            try:
-                devices.append(DeviceConfig.model_validate(_device_keys(target, group.labels)))
-            except ValidationError as invalid:
-                invalid_targets += 1
-                if invalid_targets <= _MAX_INVALID_TARGETS:
-                    # An address with a user name usually has a password, too.
-                    quoted = f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
-                    shown = "a target" if "@" in target else quoted
-                    problems.extend(f"{shown}: {each}" for each in problems_of(invalid))
-    if invalid_targets > _MAX_INVALID_TARGETS:
-        problems.append(f"{invalid_targets - _MAX_INVALID_TARGETS} more targets are invalid")
-    return Targets(tuple(devices), tuple(problems))
+            budget.spend(0)
+            reader.add(target, group.labels)
+        budget.refill()
+    return reader.targets
+
+
+def _validate_group(item: object, index: int) -> TargetGroup:
+    try:
+        return _GROUPS.validate_python([item])[0]
+    except ValidationError as invalid:
+        lines = (line.replace("[0]", f"[{index}]", 1) for line in problems_of(invalid))
+        raise ValueError("; ".join(lines)) from None
+
+
+class _TargetReader:
+    """Turns the targets of groups into devices and problems."""
+
+    def __init__(self) -> None:
+        self._devices: list[DeviceConfig] = []
+        self._problems: list[str] = []
+        self._listed = 0
+        self._invalid = 0
+
+    def count(self, group: TargetGroup) -> None:
+        """Count the targets of a group. Raises `ValueError` beyond the limit."""
+        self._listed += len(group.targets)
+        if self._listed > MAX_TARGETS:
+            raise ValueError(f"lists more than {MAX_TARGETS} targets, which is the limit")
+
+    def add(self, target: str, labels: dict[str, str]) -> None:
+        """Add a target, or its problems."""
+        try:
+            self._devices.append(DeviceConfig.model_validate(_device_keys(target, labels)))
+        except ValidationError as invalid:
+            self._invalid += 1
+            if self._invalid <= _MAX_INVALID_TARGETS:
+                # An address with a user name usually has a password, too.
+                quoted = f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
+                shown = "a target" if "@" in target else quoted
+                self._problems.extend(f"{shown}: {each}" for each in problems_of(invalid))
+
+    @property
+    def targets(self) -> Targets:
+        """What was added."""
+        problems = self._problems
+        if self._invalid > _MAX_INVALID_TARGETS:
+            more = f"{self._invalid - _MAX_INVALID_TARGETS} more targets are invalid"
+            problems = [*problems, more]
+        return Targets(tuple(self._devices), tuple(problems))
 
 
 def _device_keys(target: str, labels: dict[str, str]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def test_an_invalid_target_is_left_out_with_its_problem_and_the_others_stay() ->
         ('[{"targets": "a"}]', "[0].targets: must be a list"),
         ('[{"targets": [7]}]', "[0].targets[0]: must be a string"),
         ('[{"targets": ["a"], "labels": {"x": 7}}]', "[0].labels.x: must be a string"),
-        ("{", "EOF while parsing an object at line 1 column 1"),
+        ("{", "not JSON: expected a key in double quotes: line 1, column 2"),
     ],
 )
 def test_a_document_that_is_not_a_list_of_groups_is_refused_with_the_path_of_the_problem(
