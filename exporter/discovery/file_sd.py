@@ -6,16 +6,16 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future
 from fnmatch import fnmatchcase
 from pathlib import Path
-from threading import Event, Thread
+from threading import Thread
 from typing import Final, Generic, TypeVar
 
 from exporter.config.schema import FileSdConfig
 from exporter.discovery.target_groups import (
     MAX_DOCUMENT_BYTES,
+    GroupReader,
     RefreshFailed,
     RefreshResult,
     Source,
-    read_groups,
 )
 from exporter.system.files import open_regular
 
@@ -82,7 +82,7 @@ class FileSD:
         self.configured_sources = tuple(map(_source, config.files))
         self._patterns = config.files
         self._timeout_seconds = timeout_seconds
-        self._stop = Event()
+        self._reader = GroupReader()
         self._guard = HungCallGuard(self._read, timeout_seconds)
 
     def covers(self, source: Source) -> bool:
@@ -93,7 +93,7 @@ class FileSD:
 
     async def stop(self) -> None:
         """End the reading, so that no thread runs when the process ends; a hung one may stay."""
-        self._stop.set()
+        self._reader.stop.set()
         await self._guard.wait_until_idle(STOP_TIMEOUT_SECONDS)
 
     async def refresh(self) -> list[RefreshResult]:
@@ -109,21 +109,22 @@ class FileSD:
             raise RefreshFailed(f"{error.filename}: {error.strerror}") from None
 
     def _read(self) -> list[RefreshResult]:
-        return [_read_source(file, self._stop) for file in find_files(self._patterns)]
+        files = find_files(self._patterns)
+        self._reader.forget_except({_source(file) for file in files})
+        return [self._read_source(file) for file in files]
+
+    def _read_source(self, file: Path) -> RefreshResult:
+        source, is_json = _source(file), file.suffix in (".json", ".JSON")
+        try:
+            targets = self._reader.read(source, read_text(file), is_json=is_json)
+        except ValueError as error:
+            return RefreshResult(source, None, (str(error),))
+        return RefreshResult(source, *targets)
 
 
 def _source(file: Path) -> Source:
     # A file name may be any bytes, but the label of a metric is UTF-8.
     return Source("file", os.fsencode(file).decode(errors="replace"))
-
-
-def _read_source(file: Path, stop: Event) -> RefreshResult:
-    is_json = file.suffix in (".json", ".JSON")
-    try:
-        targets = read_groups(read_text(file), is_json=is_json, stop=stop)
-    except ValueError as error:
-        return RefreshResult(_source(file), None, (str(error),))
-    return RefreshResult(_source(file), *targets)
 
 
 def find_files(patterns: Iterable[Path]) -> list[Path]:

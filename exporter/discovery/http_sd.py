@@ -3,7 +3,6 @@
 import asyncio
 from http import HTTPStatus
 from itertools import pairwise
-from threading import Event
 from typing import Final
 
 import aiohttp
@@ -12,11 +11,11 @@ from exporter.config.schema import HttpSdConfig
 from exporter.config.types import redact_url
 from exporter.discovery.target_groups import (
     MAX_DOCUMENT_BYTES,
+    GroupReader,
     RefreshFailed,
     RefreshResult,
     Source,
     Targets,
-    read_groups,
 )
 from exporter.vapix.aiohttp_internals import ZonelessRequest
 
@@ -35,7 +34,7 @@ class HTTPSD:
 
     def __init__(self, config: HttpSdConfig) -> None:
         self.interval_seconds = config.refresh_interval
-        self._stop = Event()
+        self._reader = GroupReader()
         self._url = config.url
         self._source = Source("http", redact_url(config.url))
         self.configured_sources = (self._source,)
@@ -59,10 +58,10 @@ class HTTPSD:
 
     async def stop(self) -> None:
         """End the reading: the process waits for its thread."""
-        self._stop.set()
+        self._reader.stop.set()
 
     def _read(self, document: bytes) -> Targets:
-        return read_groups(document.decode(), is_json=True, stop=self._stop)
+        return self._reader.read(self._source, document.decode(), is_json=True)
 
     async def _fetch(self) -> bytes:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)

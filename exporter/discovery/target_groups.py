@@ -1,10 +1,10 @@
 """Read Prometheus target groups as devices, and decide which of them are accepted. Pure."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
 from threading import Event
 from typing import Annotated, Any, Final, NamedTuple
 
-from annotated_types import MaxLen
 from pydantic import FailFast, Field, TypeAdapter, ValidationError
 
 from exporter.config import Config, DeviceConfig
@@ -22,6 +22,8 @@ MAX_TARGETS: Final = 100_000
 MAX_LABELS: Final = 64
 """Labels per group: they are validated again for each target."""
 
+_MAX_GROUP_KEYS: Final = 10
+
 _MAX_INVALID_TARGETS: Final = 10
 """Invalid targets of one document that are reported one by one; the others are counted."""
 
@@ -36,7 +38,7 @@ class TargetGroup(NullIsUnset):
     """Targets and the labels that they share. Go writes null for an empty list or map."""
 
     targets: Annotated[tuple[str, ...], FailFast()] = ()
-    labels: Annotated[dict[str, str], MaxLen(MAX_LABELS)] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
 
 
 _GROUPS: Final = TypeAdapter(Annotated[tuple[TargetGroup, ...], FailFast()])
@@ -116,7 +118,35 @@ def read_groups(document: str, *, is_json: bool, stop: Event | None = None) -> T
     return reader.targets
 
 
+class GroupReader:
+    """Reads the documents of sources, but not again those that stay the same."""
+
+    def __init__(self) -> None:
+        self.stop = Event()
+        self._last: dict[Source, tuple[bytes, Targets]] = {}
+
+    def read(self, source: Source, document: str, *, is_json: bool) -> Targets:
+        """Return what `read_groups` returns, or returned for this document."""
+        digest = hashlib.sha256(document.encode()).digest()
+        before, targets = self._last.get(source, (b"", Targets(())))
+        if digest != before:
+            targets = read_groups(document, is_json=is_json, stop=self.stop)
+            self._last[source] = digest, targets
+        return targets
+
+    def forget_except(self, sources: Collection[Source]) -> None:
+        """Forget the documents of all other sources."""
+        self._last = {source: last for source, last in self._last.items() if source in sources}
+
+
 def _validate_group(item: object, index: int) -> TargetGroup:
+    if isinstance(item, dict) and len(item) > _MAX_GROUP_KEYS:
+        # Each unknown key would cost a comparison with all known ones.
+        keys = f"has {len(item)} keys, but a group has only targets and labels"
+        raise ValueError(f"[{index}]: {keys}")
+    labels = item.get("labels") if isinstance(item, dict) else None
+    if isinstance(labels, dict) and len(labels) > MAX_LABELS:
+        raise ValueError(f"[{index}].labels: must have at most {MAX_LABELS} entries")
     try:
         return _GROUPS.validate_python([item])[0]
     except ValidationError as invalid:
