@@ -63,6 +63,17 @@ def _bare_v6(text: str) -> str:
     return str(address)
 
 
+def canonical_host(host: str) -> str:
+    """Return one spelling for all spellings of a host.
+
+    IPv6 addresses as in RFC 5952; names in lower case without the dot of a fully qualified one.
+    """
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.lower().removesuffix(".")
+
+
 def without_zone(host: str) -> str:
     """Return `host` without the zone of an IPv6 address, which means nothing to another host.
 
