@@ -3,6 +3,7 @@
 Validation opens no file: `exporter.config.files` reads the files that a config names.
 """
 
+from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
@@ -24,6 +25,7 @@ from exporter.config.types import (
     ServerName,
     Username,
 )
+from exporter.system.addresses import canonical_host
 from exporter.system.tls import TlsVersion
 from exporter.vapix.http_auth import Policy
 from exporter.vapix.ntp_info import NtpClientReading
@@ -124,15 +126,23 @@ class Servers(Section):
 
     def match(self, reported: tuple[str, ...] | None) -> bool:
         """Return whether a device reports these servers; `None` never matches."""
-        # Host names are not case-sensitive, and a server that is listed twice counts once.
-        wanted = list(dict.fromkeys(server.lower() for server in self.servers))
-        found = None if reported is None else [server.lower() for server in reported]
-        return wanted == found if self.ordered or found is None else set(wanted) == set(found)
+        if reported is None:
+            return False
+        wanted, found = unique_servers(self.servers), [canonical_host(each) for each in reported]
+        return [*wanted] == found if self.ordered else wanted.keys() == set(found)
 
     @model_validator(mode="before")
     @classmethod
     def _from_list(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file has
         return {"servers": value} if isinstance(value, list) else value
+
+
+def unique_servers(servers: Iterable[str]) -> dict[str, str]:
+    """Return the servers, each once and as first written, by their canonical form."""
+    named: dict[str, str] = {}
+    for server in servers:
+        named.setdefault(canonical_host(server), server)
+    return named
 
 
 PollExponent = Annotated[int, Ge(0), Le(24)]

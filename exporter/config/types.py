@@ -88,6 +88,7 @@ def _http_url(text: str) -> str:
         raise ValueError("must be a URL with http or https and a host")
     if url.user is not None or url.password is not None:
         raise ValueError("must not contain a name or password: URLs appear in logs and metrics")
+    split_address(url.host_subcomponent or "")
     return text
 
 

@@ -60,10 +60,26 @@ def parse_yaml(document: str, *, verbatim: bool = False) -> Tree:
     """
     try:
         return _Composer(document, verbatim=verbatim).compose_document()
-    except yaml.MarkedYAMLError as error:
-        raise YamlError(_explained(error, document), error.problem_mark) from None
-    except yaml.YAMLError:
-        raise _unreadable(document) or YamlError("not YAML: cannot be read") from None
+    except yaml.YAMLError as error:
+        raise _yaml_error(error, document) from None
+
+
+def iter_yaml_items(document: str, spend: Callable[[int], None]) -> Iterator[Tree]:
+    """Yield the items of the list that a document is, without the tree of the whole document.
+
+    `spend` is called with the number of values before they are built; what it raises ends the
+    reading. Raises `ValueError`; an empty document has no items.
+    """
+    try:
+        yield from _Composer(document, verbatim=False, spend=spend).compose_items()
+    except yaml.YAMLError as error:
+        raise _yaml_error(error, document) from None
+
+
+def _yaml_error(error: yaml.YAMLError, document: str) -> YamlError:
+    if isinstance(error, yaml.MarkedYAMLError):
+        return YamlError(_explained(error, document), error.problem_mark)
+    return _unreadable(document) or YamlError("not YAML: cannot be read")
 
 
 def _explained(error: yaml.MarkedYAMLError, document: str) -> str:
@@ -129,6 +145,19 @@ _COLLECTIONS: Final = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 _ENDS: Final = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
 
 
+class _Parts:
+    """A document as a stream: between its parts, other threads can run while libyaml parses."""
+
+    def __init__(self, document: str) -> None:
+        self._document = document
+        self._position = 0
+
+    def read(self, size: int = 16_384, /) -> str:
+        part = self._document[self._position : self._position + size]
+        self._position += size
+        return part
+
+
 class _Anchored(NamedTuple):
     """A tree with an anchor: how many values it has, and how many levels it nests."""
 
@@ -147,10 +176,13 @@ class _Composer:
     document ends the process, and both quote parts of the document, which may be a password.
     """
 
-    def __init__(self, document: str, *, verbatim: bool) -> None:
+    def __init__(
+        self, document: str, *, verbatim: bool, spend: Callable[[int], None] = lambda _values: None
+    ) -> None:
         # libyaml reads the config of a large fleet ten times faster, but PyYAML may lack it.
         loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-        self._next_event: Callable[[], Any] = yaml.parse(document, Loader=loader).__next__
+        self._next_event: Callable[[], Any] = yaml.parse(_Parts(document), Loader=loader).__next__
+        self._spend = spend
         self._verbatim = verbatim
         self._anchors: dict[str, _Anchored] = {}
         self._values = 0
@@ -163,12 +195,28 @@ class _Composer:
         if type(self._next_event()) is yaml.StreamEndEvent:
             return None
         tree = self._compose(self._next_event(), 0, self._text)
+        self._end_document()
+        return tree
+
+    def compose_items(self) -> Iterator[Tree]:
+        """Yield the items of the list that the document is. Raises as `compose_document`."""
+        self._next_event()  # StreamStartEvent
+        if type(self._next_event()) is yaml.StreamEndEvent:
+            return
+        event = self._next_event()
+        if type(event) is yaml.SequenceStartEvent:
+            while type(item := self._next_event()) is not yaml.SequenceEndEvent:
+                yield self._compose(item, 1, self._text)
+        elif self._compose(event, 0, self._text) is not None:
+            raise ValueError("must be a list")
+        self._end_document()
+
+    def _end_document(self) -> None:
         self._next_event()  # DocumentEndEvent
         event = self._next_event()
         if type(event) is not yaml.StreamEndEvent:
             problem = "a second document begins: a file may contain only one"
             raise YamlError(problem, event.start_mark)
-        return tree
 
     def _compose(self, event: _Event, level: int, to_text: _ToText) -> Tree:
         """Return the tree of the node that starts with `event`, within `level` collections."""
@@ -182,6 +230,7 @@ class _Composer:
 
     def _content(self, event: _Event, level: int, to_text: _ToText) -> Tree:
         self._values += 1
+        self._spend(1)
         if type(event) is yaml.ScalarEvent:
             return to_text(event)
         self._descend(event, level + 1)
@@ -212,6 +261,7 @@ class _Composer:
             problem = "an alias without an anchor: a value that begins with * must be quoted"
             raise YamlError(problem, event.start_mark)
         self._values += anchored.values
+        self._spend(anchored.values)
         self._repeated_values += anchored.values
         if self._repeated_values > MAX_REPEATED_VALUES:
             problem = f"aliases repeat more than {MAX_REPEATED_VALUES} values"

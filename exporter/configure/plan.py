@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from exporter.config import Expect
-from exporter.config.schema import Servers
+from exporter.config.schema import Servers, unique_servers
 from exporter.vapix.ntp_configuration import (
     SPELLINGS,
     InvalidConfiguration,
@@ -85,18 +85,15 @@ def is_same_configuration(one: NtpClientConfiguration, other: NtpClientConfigura
 
 
 def _value(expected: object) -> object:
-    """Return the value to send; of servers that differ only in case, the first."""
+    """Return the value to send; of servers that are the same, the first."""
     if not isinstance(expected, Servers):
         return expected
-    named: dict[str, str] = {}
-    for server in expected.servers:
-        named.setdefault(server.lower(), server)
-    return tuple(named.values())
+    return tuple(unique_servers(expected.servers).values())
 
 
 def _is_same(one: object, other: object) -> bool:
     if isinstance(one, tuple) and isinstance(other, tuple):
-        return {name.lower() for name in one} == {name.lower() for name in other}
+        return unique_servers(one).keys() == unique_servers(other).keys()
     return one == other
 
 

@@ -9,15 +9,18 @@ from typing import Final
 from exporter.config.schema import FileSdConfig
 from exporter.discovery.target_groups import (
     MAX_DOCUMENT_BYTES,
+    GroupReader,
     RefreshFailed,
     RefreshResult,
     Source,
-    read_groups,
 )
 from exporter.system.files import open_regular
 from exporter.system.threads import HungCallGuard
 
 READ_TIMEOUT_SECONDS: Final = 30.0
+
+STOP_TIMEOUT_SECONDS: Final = 1.0
+"""A thread that runs while Python shuts down can crash the process, so it is waited for."""
 
 
 class FileSD:
@@ -31,15 +34,19 @@ class FileSD:
         self.configured_sources = tuple(map(_source, config.files))
         self._patterns = config.files
         self._timeout_seconds = timeout_seconds
-        self._guard = HungCallGuard(
-            lambda: [_read_source(file) for file in find_files(config.files)], timeout_seconds
-        )
+        self._reader = GroupReader()
+        self._guard = HungCallGuard(self._read, timeout_seconds)
 
     def covers(self, source: Source) -> bool:
         """Whether a pattern matches this file."""
         return source.mechanism == "file" and any(
             matches(Path(source.name), pattern) for pattern in self._patterns
         )
+
+    async def stop(self) -> None:
+        """End the reading, so that no thread runs when the process ends; a hung one may stay."""
+        self._reader.stop.set()
+        await self._guard.wait_until_idle(STOP_TIMEOUT_SECONDS)
 
     async def refresh(self) -> list[RefreshResult]:
         """Read every file that a pattern matches. Raises `RefreshFailed`."""
@@ -53,18 +60,23 @@ class FileSD:
         except OSError as error:
             raise RefreshFailed(f"{error.filename}: {error.strerror}") from None
 
+    def _read(self) -> list[RefreshResult]:
+        files = find_files(self._patterns)
+        self._reader.forget_except({_source(file) for file in files})
+        return [self._read_source(file) for file in files]
+
+    def _read_source(self, file: Path) -> RefreshResult:
+        source, is_json = _source(file), file.suffix in (".json", ".JSON")
+        try:
+            targets = self._reader.read(source, read_text(file), is_json=is_json)
+        except ValueError as error:
+            return RefreshResult(source, None, (str(error),))
+        return RefreshResult(source, *targets)
+
 
 def _source(file: Path) -> Source:
     # A file name may be any bytes, but the label of a metric is UTF-8.
     return Source("file", os.fsencode(file).decode(errors="replace"))
-
-
-def _read_source(file: Path) -> RefreshResult:
-    try:
-        targets = read_groups(read_text(file), is_json=file.suffix in (".json", ".JSON"))
-    except ValueError as error:
-        return RefreshResult(_source(file), None, (str(error),))
-    return RefreshResult(_source(file), *targets)
 
 
 def find_files(patterns: Iterable[Path]) -> list[Path]:

@@ -11,11 +11,13 @@ from exporter.config.schema import HttpSdConfig
 from exporter.config.types import redact_url
 from exporter.discovery.target_groups import (
     MAX_DOCUMENT_BYTES,
+    GroupReader,
     RefreshFailed,
     RefreshResult,
     Source,
-    read_groups,
+    Targets,
 )
+from exporter.vapix.aiohttp_internals import ZonelessRequest
 
 TIMEOUT_SECONDS: Final = 30.0
 
@@ -32,6 +34,7 @@ class HTTPSD:
 
     def __init__(self, config: HttpSdConfig) -> None:
         self.interval_seconds = config.refresh_interval
+        self._reader = GroupReader()
         self._url = config.url
         self._source = Source("http", redact_url(config.url))
         self.configured_sources = (self._source,)
@@ -44,7 +47,7 @@ class HTTPSD:
         """Get the targets from the server. Raises `RefreshFailed`."""
         try:
             document = await self._fetch()
-            targets = await asyncio.to_thread(read_groups, document, is_json=True)
+            targets = await asyncio.to_thread(self._read, document)
         except TimeoutError:
             raise RefreshFailed(f"no response within {TIMEOUT_SECONDS:g} s") from None
         except (aiohttp.ClientError, ValueError) as error:
@@ -53,20 +56,29 @@ class HTTPSD:
             raise RefreshFailed(text or kind) from None
         return [RefreshResult(self._source, *targets)]
 
-    async def _fetch(self) -> str:
+    async def stop(self) -> None:
+        """End the reading: the process waits for its thread."""
+        self._reader.stop.set()
+
+    def _read(self, document: bytes) -> Targets:
+        return self._reader.read(self._source, document.decode("utf-8-sig"), is_json=True)
+
+    async def _fetch(self) -> bytes:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         headers = {
             "Accept": "application/json",
             "X-Prometheus-Refresh-Interval-Seconds": f"{self.interval_seconds:g}",
         }
         async with (
-            aiohttp.ClientSession(timeout=timeout, headers=headers) as session,
+            aiohttp.ClientSession(
+                timeout=timeout, headers=headers, request_class=ZonelessRequest
+            ) as session,
             session.get(self._url) as response,
         ):
             return await _read_json(response)
 
 
-async def _read_json(response: aiohttp.ClientResponse) -> str:
+async def _read_json(response: aiohttp.ClientResponse) -> bytes:
     schemes = [each.url.scheme for each in (*response.history, response)]
     if ("https", "http") in pairwise(schemes):
         raise ValueError("redirected from https to http: the response could be forged")
@@ -79,4 +91,4 @@ async def _read_json(response: aiohttp.ClientResponse) -> str:
         body += chunk
         if len(body) > MAX_DOCUMENT_BYTES:
             raise ValueError(f"the response is larger than {MAX_DOCUMENT_BYTES} bytes")
-    return body.decode("utf-8-sig")
+    return bytes(body)

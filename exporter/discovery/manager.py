@@ -22,6 +22,7 @@ from exporter.system.process import TooManyConnections
 _log = structlog.get_logger()
 
 SdConfig = FileSdConfig | HttpSdConfig
+_Found = dict[Source, tuple[DeviceConfig, ...]]
 Mechanism = FileSD | HTTPSD
 
 
@@ -61,6 +62,7 @@ class Discovery:
         self._apply_devices = apply_devices
         self._config = Config()
         self._watches: dict[SdConfig, _Watch] = {}
+        self._applied: tuple[Config, _Found, Mapping[Source, tuple[str, ...]]] | None = None
         self._logged: dict[Source, tuple[str, ...]] = {}
         self._has_refreshed = False
 
@@ -73,10 +75,13 @@ class Discovery:
 
     def accept(self, config: Config) -> AcceptedTargets:
         """Return what `config` accepts and refuses of the devices that its sources listed last."""
-        found: dict[Source, tuple[DeviceConfig, ...]] = {}
+        return accept_targets(config, self._found(config))
+
+    def _found(self, config: Config) -> _Found:
+        found: _Found = {}
         for section in _sections(config):
             found.update(self._last_found(section))
-        return accept_targets(config, found)
+        return found
 
     def follow(self, config: Config) -> None:
         """Refresh the sources of `config` from now on. Sources that it keeps keep their devices."""
@@ -91,11 +96,11 @@ class Discovery:
 
     async def stop(self) -> None:
         """Stop all refreshes."""
-        tasks = [watch.task for watch in self._watches.values()]
-        self._watches = {}
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        watches, self._watches = self._watches.values(), {}
+        for watch in watches:
+            watch.task.cancel()
+        await asyncio.gather(*(watch.task for watch in watches), return_exceptions=True)
+        await asyncio.gather(*(watch.mechanism.stop() for watch in watches))
 
     def _start(self, section: SdConfig) -> _Watch:
         watch = _Watch(_make_mechanism(section), self._last_found(section))
@@ -137,11 +142,16 @@ class Discovery:
 
     def _apply(self) -> Mapping[Source, tuple[str, ...]]:
         """Hand over the accepted devices, and return why targets were refused, by source."""
-        accepted = self.accept(self._config)
+        found = self._found(self._config)
+        if self._applied is not None and _is_same(self._applied, self._config, found):
+            return self._applied[2]
+        self._applied = None
+        accepted = accept_targets(self._config, found)
         try:
             self._apply_devices(accepted.devices)
         except TooManyConnections as error:
             return dict.fromkeys(accepted.refused, (str(error),))
+        self._applied = (self._config, found, accepted.refused)
         return accepted.refused
 
     def _report_internal_error(self, watch: _Watch, error: Exception) -> None:
@@ -176,7 +186,10 @@ class Discovery:
 async def discover_once(config: Config) -> tuple[Config, list[str]]:
     """Return the config with the devices of its sources added, and all problems of discovery."""
     watches = [_Watch(_make_mechanism(each), {}) for each in dict.fromkeys(_sections(config))]
-    refreshes = await asyncio.gather(*(watch.refresh() for watch in watches))
+    try:
+        refreshes = await asyncio.gather(*(watch.refresh() for watch in watches))
+    finally:
+        await asyncio.gather(*(watch.mechanism.stop() for watch in watches))
     results = [result for each in refreshes for result in each]
     accepted = accept_targets(config, {source: devices or () for source, devices, _ in results})
     problems = [(source, problem) for source, _, problems in results for problem in problems]
@@ -185,6 +198,16 @@ async def discover_once(config: Config) -> tuple[Config, list[str]]:
     return (
         config.model_copy(update={"devices": devices}),
         [f"{source.name}: {problem}" for source, problem in problems],
+    )
+
+
+def _is_same(applied: tuple[Config, _Found, object], config: Config, found: _Found) -> bool:
+    """Return whether nothing was read anew since `applied`: applying 50,000 devices takes 0.4 s."""
+    before = applied[1]
+    return (
+        applied[0] is config
+        and [*before] == [*found]
+        and all(devices is before[source] for source, devices in found.items())
     )
 
 

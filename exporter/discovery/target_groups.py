@@ -1,22 +1,28 @@
 """Read Prometheus target groups as devices, and decide which of them are accepted. Pure."""
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from threading import Event
 from typing import Annotated, Any, Final, NamedTuple
 
-from annotated_types import MaxLen
 from pydantic import FailFast, Field, TypeAdapter, ValidationError
-from pydantic_core import from_json
 
 from exporter.config import Config, DeviceConfig
 from exporter.config.loader import problems_of
 from exporter.config.schema import NullIsUnset
-from exporter.config.yaml_loader import parse_yaml
+from exporter.config.yaml_loader import iter_yaml_items
+from exporter.discovery.json_items import JsonItems
 
 MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
 """Five times as much as a list of 100,000 devices needs."""
 
+MAX_TARGETS: Final = 100_000
+"""Targets, and groups, of one document. An exporter polls half as many devices."""
+
 MAX_LABELS: Final = 64
 """Labels per group: they are validated again for each target."""
+
+_MAX_GROUP_KEYS: Final = 10
 
 _MAX_INVALID_TARGETS: Final = 10
 """Invalid targets of one document that are reported one by one; the others are counted."""
@@ -32,7 +38,7 @@ class TargetGroup(NullIsUnset):
     """Targets and the labels that they share. Go writes null for an empty list or map."""
 
     targets: Annotated[tuple[str, ...], FailFast()] = ()
-    labels: Annotated[dict[str, str], MaxLen(MAX_LABELS)] = Field(default_factory=dict)
+    labels: dict[str, str] = Field(default_factory=dict)
 
 
 _GROUPS: Final = TypeAdapter(Annotated[tuple[TargetGroup, ...], FailFast()])
@@ -71,36 +77,122 @@ class AcceptedTargets(NamedTuple):
     refused: Mapping[Source, tuple[str, ...]]
 
 
-def read_groups(document: str, *, is_json: bool) -> Targets:
-    """Read a JSON or YAML document. Raises `ValueError` if it is not a list of target groups."""
-    tree: Any = from_json(document) if is_json else parse_yaml(document)
-    try:
-        groups = _GROUPS.validate_python([] if tree is None else tree)
-    except ValidationError as invalid:
-        raise ValueError("; ".join(problems_of(invalid, TargetGroup))) from None
-    return _read_targets(groups)
+class Budget:
+    """How many values one group may have; ends the reading of a document that nobody needs."""
+
+    def __init__(self, stop: Event) -> None:
+        self._stop = stop
+        self.refill()
+
+    def refill(self) -> None:
+        """Begin another group."""
+        self._left = MAX_TARGETS + 10 * MAX_LABELS
+
+    def spend(self, values: int) -> None:
+        """Allow this many more values. Raises `ValueError`."""
+        self._left -= values
+        if self._left < 0:
+            raise ValueError(f"a group has more than {MAX_TARGETS} targets, which is the limit")
+        if self._stop.is_set():
+            raise ValueError("the exporter is stopping")
 
 
-def _read_targets(groups: tuple[TargetGroup, ...]) -> Targets:
-    devices: list[DeviceConfig] = []
-    problems: list[str] = []
-    invalid_targets = 0
-    for group in groups:
+def read_groups(document: str, *, is_json: bool, stop: Event | None = None) -> Targets:
+    """Read a JSON or YAML document. Raises `ValueError` if it is not a list of target groups.
+
+    Reads group by group, in Python: a hostile document must neither take many times its size in
+    memory nor hold up the event loop, which runs in another thread. `stop` ends it early.
+    """
+    budget = Budget(stop or Event())
+    read_items = JsonItems if is_json else iter_yaml_items
+    reader = _TargetReader()
+    for index, item in enumerate(read_items(document, budget.spend)):
+        if index >= MAX_TARGETS:
+            raise ValueError(f"has more than {MAX_TARGETS} target groups, which is the limit")
+        group = _validate_group(item, index)
+        reader.count(group)
         for target in group.targets:
-            try:
-                devices.append(DeviceConfig.model_validate(_device_keys(target, group.labels)))
-            except ValidationError as invalid:
-                invalid_targets += 1
-                if invalid_targets <= _MAX_INVALID_TARGETS:
-                    # An address with a user name usually has a password, too.
-                    quoted = f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
-                    shown = "a target" if "@" in target else quoted
-                    problems.extend(
-                        f"{shown}: {each}" for each in problems_of(invalid, DeviceConfig)
-                    )
-    if invalid_targets > _MAX_INVALID_TARGETS:
-        problems.append(f"{invalid_targets - _MAX_INVALID_TARGETS} more targets are invalid")
-    return Targets(tuple(devices), tuple(problems))
+            budget.spend(0)
+            reader.add(target, group.labels)
+        budget.refill()
+    return reader.targets
+
+
+class GroupReader:
+    """Reads the documents of sources, but not again those that stay the same."""
+
+    def __init__(self) -> None:
+        self.stop = Event()
+        self._last: dict[Source, tuple[bytes, Targets]] = {}
+
+    def read(self, source: Source, document: str, *, is_json: bool) -> Targets:
+        """Return what `read_groups` returns, or returned for this document."""
+        digest = hashlib.sha256(document.encode()).digest()
+        before, targets = self._last.get(source, (b"", Targets(())))
+        if digest != before:
+            targets = read_groups(document, is_json=is_json, stop=self.stop)
+            self._last[source] = digest, targets
+        return targets
+
+    def forget_except(self, sources: Collection[Source]) -> None:
+        """Forget the documents of all other sources."""
+        self._last = {source: last for source, last in self._last.items() if source in sources}
+
+
+def _validate_group(item: object, index: int) -> TargetGroup:
+    if isinstance(item, dict) and len(item) > _MAX_GROUP_KEYS:
+        # Each unknown key would cost a comparison with all known ones.
+        keys = f"has {len(item)} keys, but a group has only targets and labels"
+        raise ValueError(f"[{index}]: {keys}")
+    labels = item.get("labels") if isinstance(item, dict) else None
+    if isinstance(labels, dict) and len(labels) > MAX_LABELS:
+        raise ValueError(f"[{index}].labels: must have at most {MAX_LABELS} entries")
+    try:
+        return _GROUPS.validate_python([item])[0]
+    except ValidationError as invalid:
+        lines = (
+            line.replace("[0]", f"[{index}]", 1) for line in problems_of(invalid, DeviceConfig)
+        )
+        raise ValueError("; ".join(lines)) from None
+
+
+class _TargetReader:
+    """Turns the targets of groups into devices and problems."""
+
+    def __init__(self) -> None:
+        self._devices: list[DeviceConfig] = []
+        self._problems: list[str] = []
+        self._listed = 0
+        self._invalid = 0
+
+    def count(self, group: TargetGroup) -> None:
+        """Count the targets of a group. Raises `ValueError` beyond the limit."""
+        self._listed += len(group.targets)
+        if self._listed > MAX_TARGETS:
+            raise ValueError(f"lists more than {MAX_TARGETS} targets, which is the limit")
+
+    def add(self, target: str, labels: dict[str, str]) -> None:
+        """Add a target, or its problems."""
+        try:
+            self._devices.append(DeviceConfig.model_validate(_device_keys(target, labels)))
+        except ValidationError as invalid:
+            self._invalid += 1
+            if self._invalid <= _MAX_INVALID_TARGETS:
+                # An address with a user name usually has a password, too.
+                quoted = f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
+                shown = "a target" if "@" in target else quoted
+                self._problems.extend(
+                    f"{shown}: {each}" for each in problems_of(invalid, DeviceConfig)
+                )
+
+    @property
+    def targets(self) -> Targets:
+        """What was added."""
+        problems = self._problems
+        if self._invalid > _MAX_INVALID_TARGETS:
+            more = f"{self._invalid - _MAX_INVALID_TARGETS} more targets are invalid"
+            problems = [*problems, more]
+        return Targets(tuple(self._devices), tuple(problems))
 
 
 def _device_keys(target: str, labels: dict[str, str]) -> dict[str, Any]:

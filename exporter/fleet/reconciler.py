@@ -14,6 +14,7 @@ from exporter.fleet.registry import Fleet
 from exporter.fleet.sharding import Shard
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
+from exporter.vapix.client import NtpClient
 from exporter.vapix.connection import Session
 
 RETRIES_PER_SECOND: Final = 500
@@ -78,8 +79,11 @@ class Reconciler:
         self._specs: dict[str, DeviceSpec] = {}
 
     def update(self, specs: Mapping[str, DeviceSpec], concurrency: int) -> Changes:
-        """Make the devices match `specs`, with at most `concurrency` open polls. Raises nothing."""
-        before, self._specs = self._specs, dict(specs)
+        """Make the devices match `specs`, with at most `concurrency` open polls.
+
+        All or nothing: every client is made before any device is touched.
+        """
+        before = self._specs
         # A device with another address is another device.
         kept = {
             name
@@ -87,24 +91,29 @@ class Reconciler:
             if name in before and before[name].target.address == spec.target.address
         }
         removed, added = before.keys() - kept, [name for name in specs if name not in kept]
+        changed = [name for name in kept if before[name] != specs[name]]
+        reconnecting = [name for name in changed if before[name].factory is not specs[name].factory]
+        devices = [make_device(specs[name], self._session) for name in added]
+        clients = {name: self._make_client(specs[name]) for name in reconnecting}
+        self._specs = dict(specs)
         for name in removed:
             self._remove(name)
-        for name in added:
-            self._add(specs[name])
-        changed = [name for name in kept if before[name] != specs[name]]
+        for device in devices:
+            self._add(device)
         for name in changed:
             self._change(before[name], specs[name])
-        reconnecting = [name for name in changed if before[name].factory is not specs[name].factory]
-        for index, name in enumerate(reconnecting):
-            self._replace_client(specs[name], delay_seconds=index / RETRIES_PER_SECOND)
+        for index, (name, client) in enumerate(clients.items()):
+            self._replace_client(name, client, delay_seconds=index / RETRIES_PER_SECOND)
         self._poller.set_concurrency(concurrency)
         readdressed = len(removed & set(added))
         return Changes(
             len(added) - readdressed, len(removed) - readdressed, len(changed) + readdressed
         )
 
-    def _add(self, spec: DeviceSpec) -> None:
-        device = make_device(spec, self._session)
+    def _make_client(self, spec: DeviceSpec) -> NtpClient:
+        return spec.factory.client(spec.target.address, self._session)
+
+    def _add(self, device: Device) -> None:
         self._fleet.add(device)
         self._poller.start(device)
 
@@ -124,8 +133,8 @@ class Reconciler:
         if spec.target.interval_seconds != before.target.interval_seconds:
             self._poller.restart(device)
 
-    def _replace_client(self, spec: DeviceSpec, delay_seconds: float) -> None:
-        device = self._fleet[spec.target.name]
+    def _replace_client(self, name: str, client: NtpClient, delay_seconds: float) -> None:
+        device = self._fleet[name]
         device.client.close()
-        device.client = spec.factory.client(spec.target.address, self._session)
+        device.client = client
         self._poller.poll_soon(device, delay_seconds)

@@ -209,8 +209,8 @@ class ConfigReloader:
         Raises `TooManyConnections` before it changes anything.
         """
         specs = self._build_specs(desired)
-        self._metrics.devices.set(len(specs))
         changes = self._reconciler.update(specs, desired.config.global_.concurrency)
+        self._metrics.devices.set(len(specs))
         self._state = desired
         self._discovery.follow(desired.config)
         return changes

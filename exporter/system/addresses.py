@@ -11,8 +11,12 @@ DEFAULT_PORT: Final = 10123
 LARGEST_PORT: Final = 65_535
 
 _HOST_PORT: Final = re.compile(
-    r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^\s/?#@\[\]:\\%]+))(?::(?P<port>\d+))?"
+    r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^\s/?#@\[\]:\\%]+))(?::(?P<port>[0-9]+))?"
 )
+
+_ZONE: Final = re.compile(r"[A-Za-z0-9_.~-]{1,15}")
+"""A network interface, by its name or number: what RFC 6874 allows without escapes. Linux has
+room for 15 characters."""
 
 
 def split_address(address: str) -> tuple[str, int | None]:
@@ -43,7 +47,7 @@ def _host_name(name: str) -> str:
 
 def _bare_v6(text: str) -> str:
     try:
-        return str(ipaddress.IPv6Address(text))
+        address = ipaddress.IPv6Address(text)
     except ValueError:
         if "@" in text:
             # Don't quote the text: it probably contains a password.
@@ -52,6 +56,31 @@ def _bare_v6(text: str) -> str:
             ) from None
         hint = " (http or https is the module's scheme)" if "://" in text else ""
         raise ValueError(f"{text!r} is not host, host:port or [v6]:port{hint}") from None
+    if address.scope_id is not None and not _ZONE.fullmatch(address.scope_id):
+        raise ValueError(
+            f"{text!r}: the zone after % must be the name or number of a network interface"
+        )
+    return str(address)
+
+
+def canonical_host(host: str) -> str:
+    """Return one spelling for all spellings of a host.
+
+    IPv6 addresses as in RFC 5952; names in lower case without the dot of a fully qualified one.
+    """
+    try:
+        return str(ipaddress.ip_address(host))
+    except ValueError:
+        return host.lower().removesuffix(".")
+
+
+def without_zone(host: str) -> str:
+    """Return `host` without the zone of an IPv6 address, which means nothing to another host.
+
+    `fe80::1%eth0` becomes `fe80::1`, `[fe80::1%eth0]:80` becomes `[fe80::1]:80`. RFC 6874.
+    """
+    address, _percent, zone = host.partition("%")
+    return address + zone[zone.find("]") :] if "]" in zone else address
 
 
 def listen_address(text: str) -> tuple[str, int]:

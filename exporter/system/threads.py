@@ -39,6 +39,11 @@ class HungCallGuard(Generic[T]):
             if running.done():
                 self._running = None
 
+    async def wait_until_idle(self, timeout_seconds: float) -> None:
+        """Wait for the end of the call that still runs, if any."""
+        if self._running is not None:
+            await asyncio.wait([asyncio.wrap_future(self._running)], timeout=timeout_seconds)
+
 
 _unfinished: Final[set[Future[Any]]] = set()
 

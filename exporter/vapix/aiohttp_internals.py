@@ -12,8 +12,11 @@ from functools import partial
 from typing import Any, Final
 
 import aiohttp
+from aiohttp import hdrs
 from aiohttp.client_proto import ResponseHandler
 from aiohttp.connector import Connection
+
+from exporter.system.addresses import without_zone
 
 _NO_RESPONSES: Final[deque[Any]] = deque(maxlen=0)
 """The queue of every idle connection: a deque of its own takes 600 bytes."""
@@ -22,7 +25,20 @@ before_send: ContextVar[Callable[[ResponseHandler], Awaitable[None]]] = ContextV
 """What to await once a request has its connection, before its first byte is written."""
 
 
-class HookedRequest(aiohttp.ClientRequest):
+class ZonelessRequest(aiohttp.ClientRequest):
+    """A request that shows the server no zone: not in `Host`, not in SNI or certificate names.
+
+    The zone of `fe80::1%eth0` is for the connection only; Apache answers 400 to such a `Host`.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - passed on
+        super().__init__(*args, **kwargs)
+        if "%" in self.host:
+            self.headers[hdrs.HOST] = without_zone(self.headers[hdrs.HOST])
+            self.server_hostname = self.server_hostname or without_zone(self.host)
+
+
+class HookedRequest(ZonelessRequest):
     """A request that awaits `before_send`: neither tracing nor middleware gets the connection."""
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:

@@ -52,6 +52,39 @@ def test_an_order_matters_only_if_it_is_asked_for() -> None:
     assert deviating(static_servers=right) == ()
 
 
+@pytest.mark.parametrize(
+    ("expected", "reported"),
+    [
+        ("2001:0db8::1", "2001:db8:0::1"),
+        ("2001:DB8::1", "2001:db8::1"),
+        ("::ffff:c000:0207", "::ffff:192.0.2.7"),
+        ("fe80:0::1%eth0", "FE80::1%eth0"),
+        ("ntp.example.com.", "ntp.example.com"),
+        ("ntp.example.com", "NTP.example.com."),
+    ],
+)
+def test_servers_are_compared_as_servers_and_not_as_texts(expected: str, reported: str) -> None:
+    client = ntp_client(static_servers=(reported, "10.0.0.1"))
+    assert deviating(client, static_servers=[expected, "10.0.0.1"]) == ()
+    both = {"servers": [expected, "10.0.0.1", reported], "ordered": True}
+    assert deviating(client, static_servers=both) == ()
+    assert deviating(client, static_servers=["10.0.0.1"]) == ("static_servers",)
+
+
+@pytest.mark.parametrize(
+    ("expected", "reported"),
+    [
+        ("2001:db8::1", "2001:db8::2"),
+        ("fe80::1%eth0", "fe80::1%eth1"),
+        ("a..", "a"),
+        ("10.0.0.1", "::ffff:10.0.0.1"),
+    ],
+)
+def test_servers_that_differ_deviate(expected: str, reported: str) -> None:
+    client = ntp_client(static_servers=(reported,))
+    assert deviating(client, static_servers=[expected]) == ("static_servers",)
+
+
 def test_what_is_not_expected_may_be_as_it_is() -> None:
     assert deviating() == ()
 

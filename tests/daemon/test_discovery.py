@@ -283,3 +283,17 @@ async def test_a_redirect_to_http_is_rejected_and_one_to_https_is_followed(
             leading["elsewhere"] = safe
             await running.until(lambda now: now.by_device(UP) == up(*served.addresses))
     assert "redirected from https to http" in running.text
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+async def test_a_stop_while_a_large_file_is_read_ends_the_process_normally(
+    suffix: str, tmp_path: Path
+) -> None:
+    target = '{"targets": ["127.0.0.1:9"], "labels": {"site": "hq"}}'
+    put(tmp_path / f"sd.{suffix}", f"[{','.join([target] * 100_000)}]")
+    sd = {"files": [f"sd.{suffix}"], "refresh_interval": "100ms"}
+    async with daemon_on({"file_sd_configs": [sd]}, tmp_path) as running:
+        async with asyncio.timeout(5):
+            assert await running.stop() == 0
+    assert "Fatal" not in running.text
+    assert "Traceback" not in running.text

@@ -71,10 +71,11 @@ async def test_accepted_devices_are_handed_over_and_refused_targets_logged_and_c
         discovery = Discovery(metrics, applied.append)
         discovery.follow(config)
         async with asyncio.timeout(10):
-            while len(applied) < 3:
+            while (failures(metrics, str(file)) or 0) < 3:
                 await asyncio.sleep(0.01)
         await discovery.stop()
-    assert {tuple(device.address for device in devices) for devices in applied} == {("10.0.0.3",)}
+    # What stays the same is applied once: it takes half a second for 50,000 devices.
+    assert [[device.address for device in devices] for devices in applied] == [["10.0.0.3"]]
     assert logs == [
         {
             "event": "discovery.failed",
@@ -85,7 +86,6 @@ async def test_accepted_devices_are_handed_over_and_refused_targets_logged_and_c
             "more_problems": 1,
         }
     ]
-    assert failures(metrics, str(file)) == len(applied)
 
 
 async def test_too_many_devices_are_logged_and_counted_for_the_source_that_was_read(

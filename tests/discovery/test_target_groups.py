@@ -1,6 +1,9 @@
 """Target groups of Prometheus's discovery: read as devices, and accepted or refused."""
 
 import json
+import threading
+import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,13 @@ import pytest
 import yaml
 
 from exporter.config import DeviceConfig, parse_config
-from exporter.discovery.target_groups import MAX_LABELS, Source, accept_targets, read_groups
+from exporter.discovery.target_groups import (
+    MAX_LABELS,
+    GroupReader,
+    Source,
+    accept_targets,
+    read_groups,
+)
 
 PROMETHEUS_FILE: list[dict[str, Any]] = [
     {
@@ -70,7 +79,7 @@ def test_an_invalid_target_is_left_out_with_its_problem_and_the_others_stay() ->
         ('[{"targets": "a"}]', "[0].targets: must be a list"),
         ('[{"targets": [7]}]', "[0].targets[0]: must be a string"),
         ('[{"targets": ["a"], "labels": {"x": 7}}]', "[0].labels.x: must be a string"),
-        ("{", "EOF while parsing an object at line 1 column 1"),
+        ("{", "not JSON: expected a key in double quotes: line 1, column 2"),
     ],
 )
 def test_a_document_that_is_not_a_list_of_groups_is_refused_with_the_path_of_the_problem(
@@ -110,6 +119,82 @@ def test_a_group_with_too_many_labels_is_refused() -> None:
 def test_a_list_of_a_million_invalid_groups_is_one_problem() -> None:
     with pytest.raises(ValueError, match=r"^\[0\]: must be a mapping$"):
         read_groups(json.dumps([1] * 1_000_000), is_json=True)
+
+
+def list_of(item: str, count: int, within: str = "[%s]") -> str:
+    return within % ",".join([item] * count)
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (list_of("{}", 200_000), "has more than 100000 target groups, which is the limit"),
+        (list_of('{"targets":["a"]}', 100_001), "has more than 100000 target groups"),
+        (list_of('"a"', 200_000, '[{"targets":[%s]}]'), "a group has more than 100000 targets"),
+        (list_of("{}", 200_000, '[{"targets":[%s]}]'), "a group has more than 100000 targets"),
+        (list_of(list_of('"a"', 50_001, '{"targets":[%s]}'), 2), "lists more than 100000 targets"),
+    ],
+    ids=["empty groups", "groups", "targets of a group", "lists of a group", "targets"],
+)
+@pytest.mark.parametrize("is_json", [True, False])
+def test_a_document_beyond_a_limit_is_refused_with_the_limit(
+    document: str,
+    problem: str,
+    is_json: bool,  # noqa: FBT001
+) -> None:
+    with pytest.raises(ValueError, match=problem):
+        read_groups(document, is_json=is_json)
+
+
+def test_a_hundred_thousand_targets_are_accepted() -> None:
+    document = list_of('"10.0.0.1"', 100_000, '[{"targets":[%s]}]')
+    assert len(read_groups(document, is_json=True).devices) == 100_000
+
+
+HOSTILE_SIZE = 500_000
+HOSTILE = {
+    "empty groups": list_of("{}", HOSTILE_SIZE // 3),
+    "empty lists": list_of("[]", HOSTILE_SIZE // 3, '[{"targets":[%s]}]'),
+    "keys": "[{" + ",".join(f'"{n:07d}":0' for n in range(HOSTILE_SIZE // 12)) + "}]",
+    "labels": '[{"labels":{' + ",".join(f'"{n:07d}":0' for n in range(HOSTILE_SIZE // 12)) + "}}]",
+    "a string": '["%s"]' % ("a" * HOSTILE_SIZE),
+    "escapes": '["%s"]' % ("\\n" * (HOSTILE_SIZE // 2)),
+    "a number": "[%s]" % ("1" * HOSTILE_SIZE),
+    "nothing": " " * HOSTILE_SIZE,
+}
+
+
+@pytest.mark.parametrize("document", HOSTILE.values(), ids=HOSTILE)
+@pytest.mark.parametrize("is_json", [True, False])
+def test_reading_takes_at_most_ten_times_the_documents_size(
+    document: str,
+    is_json: bool,  # noqa: FBT001
+) -> None:
+    tracemalloc.start()
+    try:
+        with suppress(ValueError):
+            read_groups(document, is_json=is_json)
+        _now, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    # The document itself is the tenth. The values up to the limit take some MB in any document.
+    assert peak_bytes < 9 * len(document) + 8_000_000
+
+
+def test_reading_ends_soon_after_it_was_told_to_stop() -> None:
+    stop = threading.Event()
+    stop.set()
+    with pytest.raises(ValueError, match="the exporter is stopping"):
+        read_groups('[{"targets": ["a"]}]', is_json=True, stop=stop)
+
+
+def test_a_document_is_read_again_only_if_it_changed() -> None:
+    reader, texts = GroupReader(), ['[{"targets": ["a"]}]', '[{"targets": ["b"]}]']
+    first, same, other = (reader.read(FIRST, texts[n], is_json=True) for n in (0, 0, 1))
+    assert first is same
+    assert [each.address for each in other.devices] == ["b"]
+    reader.forget_except(())
+    assert reader.read(FIRST, texts[1], is_json=True) is not other
 
 
 CONFIG = parse_config({"devices": [{"address": "10.0.0.1", "name": "lobby"}]}, {}, Path())

@@ -21,7 +21,6 @@ from tests.support.apache_config import (
     render_config,
 )
 from tests.support.programs import (
-    LOOPBACK,
     Program,
     find_program,
     free_port,
@@ -36,7 +35,7 @@ class LoggedRequest:
     """A request in the device's log.
 
     `connection` identifies the connection, `kept` is the number of earlier requests on it;
-    `authorization` and `challenge` are headers of the request and of the response.
+    `authorization`, `host` and `challenge` are headers of the request and of the response.
     """
 
     status: int
@@ -45,6 +44,7 @@ class LoggedRequest:
     kept: int
     authorization: str | None
     challenge: str | None
+    host: str | None
 
     @classmethod
     def parse(cls, line: str) -> LoggedRequest:
@@ -57,6 +57,7 @@ class LoggedRequest:
             kept=int(logged["kept"]),
             authorization=present.get("authorization"),
             challenge=present.get("challenge"),
+            host=present.get("host"),
         )
 
     def digest(self, name: str) -> str:
@@ -80,7 +81,7 @@ class Apache:
 
     @property
     def address(self) -> str:
-        return f"{LOOPBACK}:{self.port}"
+        return f"{self.settings.host}:{self.port}"
 
     def set_password(self, password: str) -> None:
         """Change the password of the account, from the next request on."""

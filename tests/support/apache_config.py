@@ -91,12 +91,12 @@ ServerName {loopback}
 {user}
 {modules}
 StartServers 3
-Listen {loopback}:{port}
+Listen {host}:{port}
 Listen {loopback}:{status_port}
 KeepAliveTimeout {keepalive_timeout_seconds}
 LogFormat "{log_format}" requests
 
-<VirtualHost {loopback}:{port}>
+<VirtualHost *:{port}>
     CustomLog "{root}/requests.log" requests
     ScriptAlias /axis-cgi/ "{public}/"
     <Location /axis-cgi/>
@@ -125,6 +125,7 @@ _LOG_FORMAT: Final = json.dumps(
         "kept": "%k",
         "authorization": "%{Authorization}i",
         "challenge": "%{WWW-Authenticate}o",
+        "host": "%{Host}i",
     }
 ).replace('"', r"\"")
 
@@ -133,10 +134,11 @@ _LOG_FORMAT: Final = json.dumps(
 class ApacheSettings:
     """The settings of a device; with a `certificate` (PEM, with its key) it serves HTTPS.
 
-    `port` 0: any free port. `directives` are more lines of the configuration. `env` is added to
-    Apache's environment, for example for libfaketime.
+    `host` is where it listens; `port` 0: any free port. `directives` are more lines of the
+    configuration. `env` is added to Apache's environment, for example for libfaketime.
     """
 
+    host: str = LOOPBACK
     port: int = 0
     auth: Literal["digest", "basic"] = "digest"
     nonce_lifetime_seconds: int = 300
@@ -173,6 +175,7 @@ def render_config(settings: ApacheSettings, places: Places) -> str:
     """Return the configuration file."""
     return _CONFIG.format(
         loopback=LOOPBACK,
+        host=settings.host,
         root=places.root,
         public=places.public,
         port=places.port,

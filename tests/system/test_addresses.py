@@ -1,0 +1,77 @@
+"""Addresses of devices: what is accepted can be used by the client."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from exporter.config import DeviceConfig
+from exporter.config.schema import ModuleConfig
+from exporter.fleet.client_factory import ClientFactory, read_client_settings
+from exporter.system.addresses import split_address, without_zone
+from exporter.vapix.connection import Session
+
+FACTORY = ClientFactory(read_client_settings(ModuleConfig(scheme="http")))
+NO_SESSION: Session = None  # type: ignore[assignment] # a client that is made sends nothing
+
+
+@pytest.mark.parametrize(
+    ("address", "split"),
+    [
+        ("fe80::1%eth0", ("fe80::1%eth0", None)),
+        ("[fe80::1%eth0.100]:8080", ("fe80::1%eth0.100", 8080)),
+        ("[FE80:0::1%Br-lan_2~]", ("fe80::1%Br-lan_2~", None)),
+        ("fe80::1%3", ("fe80::1%3", None)),
+    ],
+)
+def test_a_zone_is_the_name_or_number_of_an_interface(
+    address: str, split: tuple[str, int | None]
+) -> None:
+    assert split_address(address) == split
+    FACTORY.client(address, NO_SESSION)
+
+
+@pytest.mark.parametrize(
+    "zone",
+    [
+        "\x01",
+        "a[b",
+        "a b",
+        "a/b",
+        "a@b",
+        "a:b",
+        "a?b",
+        "a#b",
+        "ä",
+        "25eth0%",
+        "%eth0",
+        "",
+        "x" * 16,
+    ],
+)
+def test_any_other_zone_is_refused(zone: str) -> None:
+    for address in (f"fe80::1%{zone}", f"[fe80::1%{zone}]:80"):
+        with pytest.raises(ValueError, match=r"zone after % must be|is not host|user name"):
+            split_address(address)
+
+
+@given(st.one_of(st.text(), st.from_regex(r"\[?(fe80::1|::1|a)(%[^a]{1,3}\]?)?(:\w{1,5})?")))
+def test_the_client_can_use_every_address_that_the_config_accepts(address: str) -> None:
+    try:
+        device = DeviceConfig(address=address)
+    except ValueError:
+        return
+    FACTORY.client(device.address, NO_SESSION)
+
+
+@pytest.mark.parametrize(
+    ("host", "shown"),
+    [
+        ("fe80::1%eth0", "fe80::1"),
+        ("[fe80::1%eth0]", "[fe80::1]"),
+        ("[fe80::1%eth0]:8080", "[fe80::1]:8080"),
+        ("[fe80::1]:8080", "[fe80::1]:8080"),
+        ("camera.example:80", "camera.example:80"),
+    ],
+)
+def test_a_zone_can_be_removed(host: str, shown: str) -> None:
+    assert without_zone(host) == shown
