@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from exporter.config import ConfigError, dump_redacted, load_config, parse_config
 from exporter.config.files import read_credentials
@@ -125,3 +126,14 @@ def test_devices_without_a_module_share_one_default() -> None:
     config = parse_config({"devices": [{"address": "a"}, {"address": "b"}]}, {}, Path())
     assert config.module("default") is config.module("default")
     assert config.expect(config.devices[0]) == config.expect(config.devices[1])
+
+
+@pytest.mark.parametrize("devices", [0, 1, 49, 50, 51, 101])
+def test_a_config_that_is_dumped_in_steps_is_the_same_as_in_one(devices: int) -> None:
+    labels = {"note": "a\n\ndevices: []\n- b"}
+    listed = [{"address": f"10.0.0.1:{n}", "labels": labels} for n in range(1, devices + 1)]
+    sources = [{"files": ["a.yaml"]}, {"files": ["b.yaml"]}]
+    config = parse_config({"devices": listed, "file_sd_configs": sources}, {}, Path())
+    document = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    whole = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    assert dump_redacted(config) == whole
