@@ -16,6 +16,7 @@ from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
 from exporter.web.metrics_endpoint import stream_series
+from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
 from exporter.web.pages.assets import render, serve_asset
 from exporter.web.pages.device_page import render_device
 from exporter.web.pages.fleet_page import render_fleet
@@ -36,7 +37,10 @@ _HEADERS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """What the request handlers read; `own_series` are the exporter's own metrics."""
+    """What the request handlers read; `own_series` are the exporter's own metrics.
+
+    `loopback_only` is whether no other host can connect.
+    """
 
     fleet: Fleet
     exposition: Exposition
@@ -45,6 +49,7 @@ class WebState:
     reloader: ConfigReloader
     poller: Poller
     telemetry_path: str
+    loopback_only: bool = False
 
 
 STATE: Final = web.AppKey("state", WebState)
@@ -97,8 +102,12 @@ async def _ready(request: web.Request) -> web.Response:
 
 
 async def _reload(request: web.Request) -> web.Response:
+    state = request.app[STATE]
+    refuse_foreign_origin(request)
+    if state.loopback_only:
+        refuse_foreign_host(request)
     try:
-        await request.app[STATE].reloader.reload()
+        await state.reloader.reload()
     except ReloadFailed as failure:
         return web.Response(status=500, text=f"Config reload failed:\n{failure}\n")
     return web.Response(text="Config reloaded.\n")
@@ -123,6 +132,8 @@ async def _discover(request: web.Request) -> web.Response:
 
 
 async def _config(request: web.Request) -> web.Response:
+    if request.app[STATE].loopback_only:
+        refuse_foreign_host(request)
     body = await request.app[_CONFIG].body()
     return web.Response(body=body, content_type="text/plain", charset="utf-8")
 

@@ -222,3 +222,10 @@ async def test_the_status_page_is_made_for_one_client_at_a_time(
     found = await asyncio.gather(*(get(client, "/") for _ in range(40)))
     assert {body for _, body in found} == {b"page"}
     assert most == 1
+
+
+async def test_any_host_may_be_asked_for_unless_the_exporter_listens_on_loopback_only(
+    client: Client,
+) -> None:
+    response = await client.get("/config", headers={"Host": "ntp.example"})
+    assert response.status == 200
