@@ -7,6 +7,8 @@ import gzip
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, Final
 
 import uvloop
@@ -19,6 +21,7 @@ from prometheus_client.registry import Collector
 from bench.table import Row, at_most
 from exporter.clock.host import HostClock, HostTime
 from exporter.clock.http_time import CallTimes, ResponseTimes
+from exporter.config import Config, parse_config
 from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import PollOutcome
 from exporter.fleet.registry import Fleet
@@ -39,7 +42,12 @@ SLOWEST_PAGE_MS: Final = 200.0
 _TRIES: Final = 3
 _SCRAPES: Final = 5
 _TICK_SECONDS: Final = 0.001
-_PAGES: Final = {"/metrics": "\naxis_ntp_up{", "/discover": '"device": ', "/": "<title>"}
+_PAGES: Final = {
+    "/metrics": "\naxis_ntp_up{",
+    "/discover": '"device": ',
+    "/config": "\n- address: ",
+    "/": "<title>",
+}
 """The pages whose cost grows with the fleet, and a text that each has once, or once a device."""
 
 
@@ -166,7 +174,8 @@ async def _hold_up(devices: list[Device], exposition: Exposition, path: str, mar
     """Fetch over HTTP, gzip included, and measure how late a timer fires meanwhile."""
     registry, host = ExporterMetrics().registry, HostClock()
     nothing: Any = None
-    state = WebState(Fleet(devices), exposition, registry, host, nothing, nothing, "/metrics")
+    reloader: Any = SimpleNamespace(config=_config(devices))
+    state = WebState(Fleet(devices), exposition, registry, host, reloader, nothing, "/metrics")
     runner = web.AppRunner(make_app(state), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -180,6 +189,12 @@ async def _hold_up(devices: list[Device], exposition: Exposition, path: str, mar
     what = f"longest hold-up of the event loop, {_SCRAPES} x `{path}`"
     what += ", gzip included" if path == "/metrics" else ""
     return at_most(what, longest_ms, LONGEST_HOLD_UP_MS, " ms")
+
+
+def _config(devices: list[Device]) -> Config:
+    targets = [device.target for device in devices]
+    listed = [{"address": t.address, "name": t.name, "labels": t.labels} for t in targets]
+    return parse_config({"devices": listed}, {}, Path())
 
 
 async def _slowest_page(devices: list[Device]) -> Row:

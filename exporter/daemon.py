@@ -24,6 +24,7 @@ from exporter.system.signals import on_hangup, stop_signals
 from exporter.system.systemd import NO_SERVICE_MANAGER, ServiceManager
 from exporter.vapix.connection import open_session
 from exporter.web.listener import CannotServe, WebSettings, serve
+from exporter.web.origin import is_loopback_only
 from exporter.web.routes import WebState, make_app
 
 SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
@@ -90,7 +91,14 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
             raise StartFailed(str(error)) from error
         stack.push_async_callback(reloader.stop)
         state = WebState(
-            fleet, exposition, metrics.registry, host, reloader, poller, settings.web.telemetry_path
+            fleet,
+            exposition,
+            metrics.registry,
+            host,
+            reloader,
+            poller,
+            settings.web.telemetry_path,
+            is_loopback_only(settings.web.listen),
         )
         try:
             urls = await stack.enter_async_context(serve(make_app(state), settings.web))

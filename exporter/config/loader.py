@@ -19,6 +19,8 @@ from exporter.config.schema import (
 from exporter.config.yaml_loader import Tree, YamlError, expand_variables, find_lines, parse_yaml
 from exporter.system.files import read_regular
 
+_DUMPED_PER_STEP: Final = 50
+
 KNOWN_KEYS: Final = keys_of(Config)
 
 
@@ -133,8 +135,22 @@ def _files_in(section: Tree, directory: Path) -> dict[str, Any]:
 
 
 def dump_redacted(config: Config) -> str:
-    """Return the config as YAML, with its defaults and with `<secret>` for secrets."""
-    document = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    """Return the config as YAML, with its defaults and with `<secret>` for secrets.
+
+    Made in steps of some milliseconds: pydantic stops every other thread during a step.
+    """
+    return "".join(_dump_in_steps(config))
+
+
+def _dump_in_steps(config: Config) -> Iterator[str]:
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True)
-    return text
+    for name, value in config:
+        size = len(value) if isinstance(value, tuple) else 1
+        for start in range(0, max(size, 1), _DUMPED_PER_STEP):
+            step = {name: value[start : start + _DUMPED_PER_STEP]} if size > 1 else {}
+            document = config.model_copy(update=step).model_dump(
+                mode="json", by_alias=True, exclude_none=True, include={name}
+            )
+            text = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True)
+            # The steps of a list have its key in their first line.
+            yield text.split("\n", 1)[1] if start else text

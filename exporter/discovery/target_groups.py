@@ -150,9 +150,8 @@ def _validate_group(item: object, index: int) -> TargetGroup:
     try:
         return _GROUPS.validate_python([item])[0]
     except ValidationError as invalid:
-        lines = (
-            line.replace("[0]", f"[{index}]", 1) for line in problems_of(invalid, DeviceConfig)
-        )
+        problems = problems_of(invalid, TargetGroup)
+        lines = (line.replace("[0]", f"[{index}]", 1) for line in problems)
         raise ValueError("; ".join(lines)) from None
 
 

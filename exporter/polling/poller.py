@@ -82,7 +82,7 @@ class Poller:
         if self._cancel_timer(polled):
             self.start(device)
             if polled.waiters:
-                self.poll_soon(device, delay_seconds=0)
+                self._poll_early(polled)
 
     def poll_soon(self, device: Device, delay_seconds: float) -> None:
         """Poll a device once more before its next turn, which stays where it is.
@@ -99,11 +99,14 @@ class Poller:
             self._notify(device)
 
     async def poll_now(self, device: Device) -> None:
-        """Return when a poll has ended: the one in flight, or one that begins now."""
+        """Return when a poll has ended: the one in flight, or one that begins now.
+
+        That one takes the device's next turn, so that no caller can have a device polled more
+        often than once per interval.
+        """
         polled, ended = self._polled[device], asyncio.Event()
         polled.waiters.append(ended)
-        if polled.task is None:
-            self.poll_soon(device, delay_seconds=0)
+        self._poll_early(polled)
         await ended.wait()
 
     def remove(self, device: Device) -> None:
@@ -132,6 +135,12 @@ class Poller:
         polled.device.state.next_poll_unix = self._host.unix_seconds_at(plan.due)
         wait = max(0.0, plan.due - self._host.steady_seconds())
         polled.timer = self._loop.call_later(wait, self._fall_due, polled, context=self._context)
+
+    def _poll_early(self, polled: _PolledDevice) -> None:
+        """Make the planned poll now, unless it is already due or in flight."""
+        if self._cancel_timer(polled):
+            self._set_timer(polled, PlannedPoll(polled.plan.turn, self._host.steady_seconds()))
+            self._notify(polled.device)
 
     def _cancel_timer(self, polled: _PolledDevice) -> bool:
         """Cancel a device's timer; return whether there was one."""

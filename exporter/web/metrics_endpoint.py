@@ -1,16 +1,16 @@
-"""Series over HTTP: negotiates format and encoding, and sends them in pieces."""
+"""Series over HTTP, sent in pieces, in the negotiated format and encoding."""
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, Protocol
 
 from aiohttp import hdrs, web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder, gzip_accepted
 from prometheus_client.registry import Collector
 
 from exporter.metrics.exposition import Form, T
+from exporter.web.negotiation import accepts_gzip, negotiate_format
 
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
 _GZIP_HEADER: Final = b"\x1f\x8b\x08\0\0\0\0\0\0\xff"
@@ -29,9 +29,9 @@ async def stream_series(
     request: web.Request, pieces_of: Pieces, own_series: Collector = _NO_SERIES
 ) -> web.StreamResponse:
     """Respond with series, in pieces between which polls go on."""
-    encode, content_type = _negotiate(request)
+    wanted, content_type = negotiate_format(request.headers.getall(hdrs.ACCEPT, ()))
     headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
-    zipped = gzip_accepted(request.headers.get(hdrs.ACCEPT_ENCODING, ""))
+    zipped = accepts_gzip(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
     if zipped:
         headers[hdrs.CONTENT_ENCODING] = "gzip"
     response = web.StreamResponse(headers=headers)
@@ -40,9 +40,9 @@ async def stream_series(
         return response
 
     def body(form: Form[T]) -> Iterator[T]:
-        yield from pieces_of(openmetrics="openmetrics" in content_type, form=form)
+        yield from pieces_of(openmetrics=wanted.is_openmetrics, form=form)
         # Last, because it ends with OpenMetrics' `# EOF`.
-        yield form(encode(own_series))
+        yield form(wanted.encode(own_series))
 
     for piece in gzip_stream(body(deflate)) if zipped else body(bytes):
         await response.write(piece)
@@ -82,11 +82,3 @@ def gzip_stream(pieces: Iterable[Deflated]) -> Iterator[bytes]:
         size += piece.size
         yield piece.blocks
     yield _LAST_BLOCK + crc.to_bytes(4, "little") + (size % 2**32).to_bytes(4, "little")
-
-
-def _negotiate(request: web.Request) -> tuple[Callable[[Collector], bytes], str]:
-    try:
-        return choose_encoder(",".join(request.headers.getall(hdrs.ACCEPT, [])))
-    except (TypeError, ValueError):
-        # prometheus-client fails on a version such as `x`.
-        return choose_encoder("")

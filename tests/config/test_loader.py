@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 from exporter.config import ConfigError, dump_redacted, load_config, parse_config
 from exporter.config.files import read_credentials
@@ -149,3 +150,14 @@ devices:
     places = [problem.partition(": ")[0] for problem in caught.value.problems]
     assert places == [f"{file}:{line}" for line in (3, 6, 8, 11, 12)]
     assert caught.value.problems[2] == f"{file}:8: devices[0].address: is missing"
+
+
+@pytest.mark.parametrize("devices", [0, 1, 49, 50, 51, 101])
+def test_a_config_that_is_dumped_in_steps_is_the_same_as_in_one(devices: int) -> None:
+    labels = {"note": "a\n\ndevices: []\n- b"}
+    listed = [{"address": f"10.0.0.1:{n}", "labels": labels} for n in range(1, devices + 1)]
+    sources = [{"files": ["a.yaml"]}, {"files": ["b.yaml"]}]
+    config = parse_config({"devices": listed, "file_sd_configs": sources}, {}, Path())
+    document = config.model_dump(mode="json", by_alias=True, exclude_none=True)
+    whole = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
+    assert dump_redacted(config) == whole

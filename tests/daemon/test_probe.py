@@ -174,3 +174,13 @@ async def test_the_config_page_shows_no_secrets(tmp_path: Path) -> None:
     assert shown["modules"]["default"]["auth"]["password"] == "<secret>"
     assert shown["global"] == {"interval": "1m", "timeout": "10s", "concurrency": 1000}
     assert shown["devices"][0]["name"] == "only"
+
+
+async def test_the_config_is_refused_for_a_foreign_host_on_loopback(tmp_path: Path) -> None:
+    config = {"devices": [{"address": "127.0.0.1:1", "name": "only"}]}
+    async with daemon_on(config, tmp_path) as running:
+        for host, status in (("evil.example", 403), ("localhost:1", 200)):
+            url = f"{running.url}/config"
+            async with running.session.get(url, headers={"Host": host}) as response:
+                assert response.status == status
+                assert ("name: only" in await response.text()) == (status == 200)

@@ -205,3 +205,16 @@ async def test_reload_requests_during_a_reload_share_the_next_one(tmp_path: Path
         (tmp_path / "config.yaml").write_text("devices: 7")
         assert {*await asyncio.gather(*(ask() for _ in range(200)))} == {500}
         assert site.running.text.count("event=config.reload_failed") < 100
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+async def test_a_page_of_another_host_cannot_reload(method: str, tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path) as site:
+        url, ask = f"{site.running.url}/-/reload", site.running.session.request
+        for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
+            async with ask(method, url, headers=headers) as response:
+                assert response.status == 403
+                assert "Refused: " in await response.text()
+        async with ask(method, url, headers={"Origin": site.running.url}) as response:
+            assert response.status == 200
+    assert site.running.text.count("event=config.reloaded") == 1

@@ -3,7 +3,9 @@
 import asyncio
 import gzip
 from collections.abc import AsyncIterator
+from operator import attrgetter
 from typing import Any
+from unittest.mock import Mock
 
 import aiohttp
 import pytest
@@ -11,8 +13,10 @@ from aiohttp.test_utils import TestClient, TestServer
 from prometheus_client import CollectorRegistry
 from prometheus_client.openmetrics import parser
 
+import exporter.web
 from exporter.clock.host import HostClock
 from exporter.clock.http_time import ResponseTimes
+from exporter.config import Config
 from exporter.devices.device import Device, DeviceTarget
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
@@ -38,6 +42,7 @@ def lobby() -> Device:
 
 class StubReloader:
     has_all_devices = True
+    config = Config()
 
 
 @pytest.fixture
@@ -183,3 +188,44 @@ async def test_a_head_request_gets_no_body(path: str, client: Client) -> None:
     writer.close()
     assert head.startswith(b"HTTP/1.1 200 ")
     assert rest.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("path", "step"), [("/config", "routes.dump_redacted"), ("/discover", "probe.Counter")]
+)
+async def test_a_text_of_the_whole_fleet_is_rendered_once_for_all_clients(
+    path: str, step: str, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rendering = Mock(wraps=attrgetter(step)(exporter.web))
+    monkeypatch.setattr(f"exporter.web.{step}", rendering)
+    found = await asyncio.gather(*(get(client, path) for _ in range(40)))
+    assert len({body for _, body in found}) == 1
+    assert rendering.call_count == 1
+
+
+async def test_the_status_page_is_made_for_one_client_at_a_time(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = 0
+    current = 0
+
+    async def render_slowly(*_arguments: object) -> str:
+        nonlocal most, current
+        current += 1
+        most = max(most, current)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        current -= 1
+        return "page"
+
+    monkeypatch.setattr("exporter.web.routes.render_fleet", render_slowly)
+    found = await asyncio.gather(*(get(client, "/") for _ in range(40)))
+    assert {body for _, body in found} == {b"page"}
+    assert most == 1
+
+
+async def test_any_host_may_be_asked_for_unless_the_exporter_listens_on_loopback_only(
+    client: Client,
+) -> None:
+    response = await client.get("/config", headers={"Host": "ntp.example"})
+    assert response.status == 200

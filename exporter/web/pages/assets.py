@@ -61,6 +61,8 @@ def probe_url(name: str) -> str:
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("exporter.web.pages"),
     autoescape=True,
+    # An upgrade replaces the files while the old code still runs.
+    auto_reload=False,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -75,7 +77,12 @@ _TEMPLATES.filters |= {
     "utc": format_time,
 }
 
+# Compiled before the first request: that takes 50 ms, during which no poll could begin.
+_COMPILED: Final = {
+    name: _TEMPLATES.get_template(name) for name in _TEMPLATES.list_templates(["html"])
+}
+
 
 def render(template: str, **values: object) -> str:
     """Return the page that a template makes from these values."""
-    return _TEMPLATES.get_template(template).render(values)
+    return _COMPILED[template].render(values)

@@ -157,6 +157,7 @@ async def render_fleet(
     ordered = selection.in_order(query)
     await asyncio.sleep(0)
     shown = paginate(ordered, query.page, now)
+    await asyncio.sleep(0)
     return render(
         "fleet.html",
         counts=selection.counts,

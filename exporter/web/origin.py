@@ -1,0 +1,55 @@
+"""Refuses what a page of another host asks for in the browser of a person who may ask for it.
+
+A browser tells whose page it is in `Origin` (RFC 6454). A page whose name its owner points to
+loopback (DNS rebinding) is our own for the browser, but the name is in `Host`.
+"""
+
+from collections.abc import Iterable
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+
+def is_loopback_only(addresses: Iterable[tuple[str, int]]) -> bool:
+    """Return whether every address to listen on is loopback; an empty host is every interface."""
+    return all(_is_loopback(host) for host, _ in addresses)
+
+
+def refuse_foreign_origin(request: web.Request) -> None:
+    """Raise `HTTPForbidden` if a page of another host asks."""
+    own = _host_name(f"//{request.headers.get(hdrs.HOST, '')}")
+    for origin in request.headers.getall(hdrs.ORIGIN, ()):
+        # A page without an origin, as in a sandboxed frame, sends `null`.
+        if not own or _host_name(origin) != own:
+            raise web.HTTPForbidden(
+                text="Refused: a page of another host asks for this (`Origin`). "
+                "Use curl, SIGHUP or --config.enable-auto-reload.\n"
+            )
+
+
+def refuse_foreign_host(request: web.Request) -> None:
+    """Raise `HTTPForbidden` if the client asks for a host that is not this one's loopback."""
+    for host in request.headers.getall(hdrs.HOST, ()):
+        if not _is_loopback(_host_name(f"//{host}")):
+            raise web.HTTPForbidden(
+                text="Refused: the exporter listens on loopback only, and this is a request for "
+                "another host (`Host`). Use http://localhost with the exporter's port.\n"
+            )
+
+
+def _host_name(url: str) -> str:
+    """Return the lower-case host of a URL, without brackets; empty if it has none."""
+    try:
+        return (urlsplit(url).hostname or "").removesuffix(".")
+    except ValueError:
+        return ""
+
+
+def _is_loopback(host: str) -> bool:
+    """Return whether a host is loopback (RFC 6761 §6.3 for names)."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        name = host.lower()
+        return name == "localhost" or name.endswith(".localhost")
