@@ -128,6 +128,6 @@ def rows() -> Iterator[Row]:
     yield asyncio.run(loopback(case, 12, 0.020, secure=True))
     for drift_ppm in (50, -50):
         case = f"Date only, {drift_ppm:+} ppm, 60 s polls, after 15 (simulated)"
-        yield simulated(case, 15, 0.025, drift_ppm)
+        yield simulated(case, 15, 0.030, drift_ppm)
     for size_seconds in (3.0, -0.4):
         yield steps(size_seconds)

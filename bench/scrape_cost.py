@@ -84,7 +84,7 @@ def _poll(device: Device) -> None:
     date = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(now.unix_seconds))
     seen = ResponseTimes(now.steady_ns - 1_000_000, now.steady_ns, date)
     device.state.record(PollOutcome(now, 12_000_000, _READING, CallTimes((seen,))))
-    device.state.next_poll_unix = now.unix_seconds + 60
+    device.state.next_poll_steady = now.steady_seconds + 60
 
 
 _LABELS: Final = {"site": "hq", "floor": "3"}

@@ -74,7 +74,8 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
 
     Yields the URLs that it listens on, as `http://host:port`. Raises what `run_daemon` raises.
     """
-    metrics, host, exposition, fleet = ExporterMetrics(), HostClock(), Exposition(), Fleet()
+    host, exposition, fleet = HostClock(), Exposition(), Fleet()
+    metrics = ExporterMetrics(host)
     async with open_session() as session, AsyncExitStack() as stack:
         poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
         stack.push_async_callback(poller.stop)

@@ -6,6 +6,7 @@ from typing import Final
 
 from exporter.clock.host import HostTime
 from exporter.clock.offset import (
+    DATE_LAG_NS,
     MAX_AGE_NS,
     SECOND_NS,
     ClockSample,
@@ -86,8 +87,8 @@ class DeviceClock:
     def _update_phase(self, after: Estimate, sample: ClockSample) -> None:
         last_ns = self._last_point_ns
         has_recent_point = last_ns is not None and sample.at_ns - last_ns < POINT_SUFFICES_NS
-        # Halving cannot make the interval narrower than the round trip.
-        gain_ns = 0 if has_recent_point else after.width_ns - sample.round_trip_ns
+        # Halving cannot make the interval narrower than the round trip and a late Date.
+        gain_ns = 0 if has_recent_point else after.width_ns - sample.round_trip_ns - DATE_LAG_NS
         was_later = after.low_ns == sample.low_ns
         self._phase_state = next_phase_state(
             self._phase_state, was_later=was_later, gain_ns=gain_ns

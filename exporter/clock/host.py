@@ -55,6 +55,10 @@ class HostTime(NamedTuple):
         """The difference of the clocks; it only changes when the wall clock is set."""
         return self.unix_ns - self.steady_ns
 
+    def unix_seconds_at(self, steady_seconds: float) -> float:
+        """Return what the wall clock, as it is set now, calls a steady time: Unix seconds."""
+        return steady_seconds + self.unix_minus_steady_ns / 1e9
+
 
 class HostClock:
     """Reads both clocks together, and logs each step of the wall clock once.
@@ -84,13 +88,6 @@ class HostClock:
     def steady_seconds(self) -> float:
         """Return the steady clock alone, in seconds."""
         return self.steady_ns() / 1e9
-
-    def unix_seconds_at(self, steady_seconds: float) -> float:
-        """Convert a steady time to Unix seconds, by the difference of the clocks when last read."""
-        difference_ns = self._unix_minus_steady_ns
-        if difference_ns is None:
-            difference_ns = self.now().unix_minus_steady_ns
-        return steady_seconds + difference_ns / 1e9
 
     def _read(self) -> HostTime:
         before = self.steady_ns()

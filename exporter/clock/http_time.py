@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
-from exporter.clock.offset import MICROSECOND_NS, SECOND_NS, ClockSample
+from exporter.clock.offset import DATE_LAG_NS, MICROSECOND_NS, SECOND_NS, ClockSample
 
 _NONCE_TIME: Final = re.compile(r"[A-Za-z0-9+/]{11}=")
 _MONTHS: Final = "Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec"
@@ -65,7 +65,7 @@ def clock_sample(response: ResponseTimes, this_year: int) -> ClockSample | None:
     """Return the most precise sample in a response, or `None` without a valid `Date`.
 
     The nonce format is undocumented, so a nonce only counts if it agrees with the `Date` of the
-    same response: within that second, plus or minus the round trip.
+    same response: within that second, plus or minus the round trip, or up to `DATE_LAG_NS` later.
     """
     second = parse_date(response.date, this_year)
     if second is None:
@@ -76,7 +76,7 @@ def clock_sample(response: ResponseTimes, this_year: int) -> ClockSample | None:
         if device_us is None:
             continue
         since_date_ns = device_us * 1_000 - second * SECOND_NS
-        if -round_trip_ns <= since_date_ns < SECOND_NS + round_trip_ns:
+        if -round_trip_ns <= since_date_ns < SECOND_NS + DATE_LAG_NS + round_trip_ns:
             return ClockSample.of(device_us * 1_000, MICROSECOND_NS, *response[:2])
     return ClockSample.of(second * SECOND_NS, SECOND_NS, *response[:2])
 

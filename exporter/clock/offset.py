@@ -16,6 +16,9 @@ MICROSECOND_NS: Final = 1_000
 DRIFT_ALLOWANCE_PPM: Final = 100
 """How fast a device's clock and ours may drift apart. A faster change counts as a step."""
 
+DATE_LAG_NS: Final = 10_000_000
+"""How late a `Date` may be: servers read the kernel's coarse clock, which ticks 100 to 1000 Hz."""
+
 MAX_AGE_NS: Final = 4 * 3600 * SECOND_NS
 """An estimate is dropped after this time without a response."""
 
@@ -45,13 +48,15 @@ class ClockSample(NamedTuple):
     def of(cls, device_ns: int, resolution_ns: int, sent_ns: int, received_ns: int) -> Self:
         """Return the sample of a Unix time, read between two steady times.
 
-        The device has cut its time to `resolution_ns`: to a second, or to a microsecond.
+        The device has cut its time to `resolution_ns`: to a microsecond, or to a second, as in a
+        `Date`, which may be late by `DATE_LAG_NS` besides.
         """
         round_trip = received_ns - sent_ns
         drift = drift_ns(round_trip)
+        is_point = resolution_ns < SECOND_NS
         low = device_ns - received_ns - drift
-        high = device_ns + resolution_ns - sent_ns + drift
-        return cls(low, high, received_ns, round_trip, resolution_ns < SECOND_NS)
+        high = device_ns + resolution_ns + (0 if is_point else DATE_LAG_NS) - sent_ns + drift
+        return cls(low, high, received_ns, round_trip, is_point)
 
 
 class Estimate(NamedTuple):

@@ -9,7 +9,7 @@ docs/clock.md explains the order of the phases.
 from enum import Enum
 from typing import Final, NamedTuple
 
-from exporter.clock.offset import SECOND_NS, Estimate
+from exporter.clock.offset import DATE_LAG_NS, SECOND_NS, Estimate
 
 SHORTEST_HOLD_NS: Final = 2_000_000
 """Shorter waits are skipped: a timer of the event loop is no more precise than this."""
@@ -67,16 +67,17 @@ def shift_ns(phase: SamplePhase, expected: Estimate, send_ns: int, round_trip_ns
     `expected` is the estimate at `send_ns`.
     """
     if phase is SamplePhase.MIDDLE:
-        return -(send_ns + round_trip_ns // 2 + expected.middle_ns) % SECOND_NS
+        read_ns = send_ns + (round_trip_ns - DATE_LAG_NS) // 2
+        return -(read_ns + expected.middle_ns) % SECOND_NS
     if phase is SamplePhase.LOW:
         return _shift_into(_LOW_WINDOW, (send_ns + expected.low_ns) % SECOND_NS)
     return _shift_into(_HIGH_WINDOW, (send_ns + round_trip_ns + expected.high_ns) % SECOND_NS)
 
 
 # The part of the device's second in which a check is sent: just after the full second for LOW,
-# just before it for HIGH. The closer, the smaller the steps that it detects; a poll's jitter sets
-# the limit.
-_LOW_WINDOW: Final = (3_000_000, 30_000_000)
+# just before it for HIGH; for LOW a `Date` may be late besides. The closer, the smaller the steps
+# that it detects; a poll's jitter sets the limit.
+_LOW_WINDOW: Final = (DATE_LAG_NS + 3_000_000, DATE_LAG_NS + 30_000_000)
 _HIGH_WINDOW: Final = (970_000_000, 997_000_000)
 
 

@@ -57,7 +57,7 @@ def diagnose(state: DeviceState, offset: Offset | None) -> list[Issue]:
 
     `offset` is its current measured offset; `None` while unknown.
     """
-    if state.last_poll_unix is None:
+    if state.last_poll_steady is None:
         return []
     error = state.last.kind
     issues = _reading_issues(state) if error is None else [_failure(state, error)]

@@ -152,7 +152,11 @@ class Transition(NamedTuple):
 
 @dataclass(slots=True)
 class DeviceState:
-    """The polls of a device so far. Only the poller changes it. Times are in seconds."""
+    """The polls of a device so far. Only the poller changes it. Durations are in seconds.
+
+    Times are seconds on the host's steady clock: `HostTime.unix_seconds_at` converts them when
+    they are shown, so that a step of the wall clock makes none of them wrong.
+    """
 
     expect: Expect = field(default_factory=Expect)
     last: NotPolled | Success | Failure = NotPolled()
@@ -160,10 +164,10 @@ class DeviceState:
     failures: int = 0
     errors: dict[ErrorKind, int] = field(default_factory=dict)
     down_since_steady: float | None = None
-    last_poll_unix: float | None = None
+    last_poll_steady: float | None = None
     last_poll_seconds: float | None = None
-    last_success_unix: float | None = None
-    next_poll_unix: float | None = None
+    last_success_steady: float | None = None
+    next_poll_steady: float | None = None
     clock: DeviceClock = field(default_factory=DeviceClock)
     history: History = field(default_factory=History)
 
@@ -194,7 +198,7 @@ class DeviceState:
     def record(self, outcome: PollOutcome) -> Transition:
         """Record how a poll ended; return what it changed."""
         self.polls += 1
-        self.last_poll_unix = outcome.ended.unix_seconds
+        self.last_poll_steady = outcome.ended.steady_seconds
         self.last_poll_seconds = outcome.duration_seconds
         step_seconds = self._record_clock(outcome)
         down_seconds = None
@@ -203,7 +207,7 @@ class DeviceState:
         else:
             down_seconds = self._record_success(outcome, outcome.result)
         offset = self.clock.rough_offset_seconds(outcome.ended) if self.last.answered else None
-        self.history.add(self.last_poll_unix, self.last_poll_seconds, offset, self.last.error)
+        self.history.add(self.last_poll_steady, self.last_poll_seconds, offset, self.last.error)
         return Transition(down_seconds, step_seconds)
 
     def _record_clock(self, outcome: PollOutcome) -> float | None:
@@ -217,7 +221,7 @@ class DeviceState:
         """Return for how long the device was down, if it was."""
         down_since, self.down_since_steady = self.down_since_steady, None
         self.last = Success.of(reading, self.expect)
-        self.last_success_unix = self.last_poll_unix
+        self.last_success_steady = self.last_poll_steady
         return None if down_since is None else outcome.began_steady_seconds - down_since
 
     def _record_failure(self, outcome: PollOutcome, error: DeviceError) -> None:

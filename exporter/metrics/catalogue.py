@@ -11,7 +11,6 @@ from typing import ClassVar, Final, Literal
 from exporter.clock.offset import Estimate
 from exporter.devices.state import DeviceState
 
-_MILLISECONDS: Final = 3
 _MICROSECONDS: Final = 6
 
 Sample = tuple[tuple[str, ...], float]
@@ -70,7 +69,21 @@ class ClockMetric:
     labels: ClassVar[tuple[str, ...]] = ()
 
 
-DeviceMetric = ValueMetric | SamplesMetric | ClockMetric
+@dataclass(frozen=True, slots=True)
+class TimeMetric:
+    """A gauge in Unix seconds: the steady time at `path` in a `DeviceState`, none for `None`.
+
+    It is converted at each scrape, because the host's wall clock may be set at any time.
+    """
+
+    name: str
+    help: str
+    path: str
+    kind: ClassVar[Kind] = "gauge"
+    labels: ClassVar[tuple[str, ...]] = ()
+
+
+DeviceMetric = ValueMetric | SamplesMetric | ClockMetric | TimeMetric
 
 settings_of: Final = attrgetter("last.client.settings")
 """Of a `DeviceState`, everything that the metrics that change with the settings depend on."""
@@ -264,26 +277,20 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
         _last_error,
         ("reason", "code"),
     ),
-    ValueMetric(
+    TimeMetric(
         "axis_ntp_last_poll_timestamp_seconds",
         "When the last poll ended, Unix time.",
-        "last_poll_unix",
-        changes="each poll",
-        decimals=_MILLISECONDS,
+        "last_poll_steady",
     ),
-    ValueMetric(
+    TimeMetric(
         "axis_ntp_last_success_timestamp_seconds",
         "When the last successful poll ended, Unix time.",
-        "last_success_unix",
-        changes="each poll",
-        decimals=_MILLISECONDS,
+        "last_success_steady",
     ),
-    ValueMetric(
+    TimeMetric(
         "axis_ntp_next_poll_timestamp_seconds",
         "When the next poll is due, Unix time.",
-        "next_poll_unix",
-        changes="each poll",
-        decimals=_MILLISECONDS,
+        "next_poll_steady",
     ),
     ValueMetric(
         "axis_ntp_poll_duration_seconds",

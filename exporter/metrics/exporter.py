@@ -16,7 +16,8 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from exporter import __version__
-from exporter.clock.host import kernel_says_synchronized
+from exporter.clock.host import HostClock, kernel_says_synchronized
+from exporter.clock.offset import SECOND_NS
 from exporter.system.logs import dropped_log_lines
 
 PREFIX: Final = "axis_ntp_exporter_"
@@ -28,7 +29,8 @@ _STATISTICS: Final = Path("/proc/stat")
 class ExporterMetrics:
     """The `axis_ntp_exporter_*`, `process_*` and `python_*` series on a registry of their own."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: HostClock | None = None) -> None:
+        self._host = host or HostClock()
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
         register_process_collector(self.registry)
@@ -81,7 +83,8 @@ class ExporterMetrics:
     def config_loaded(self) -> None:
         """Record that the config was loaded just now."""
         self._reload_successful.set(1)
-        self._reload_time.set_to_current_time()
+        loaded = self._host.steady_seconds()
+        self._reload_time.set_function(lambda: self._host.now().unix_seconds_at(loaded))
 
     def sd_refreshed(self, mechanism: str, source: str, *, failed: bool) -> None:
         """Count a refresh of a discovery source; `failed` also if it rejected a target."""
@@ -170,6 +173,8 @@ class _LinuxProcessCollector(Collector):
         statistics = _STATISTICS.read_text().splitlines()
         [boot_line] = [line for line in statistics if line.startswith("btime ")]
         self._boot_unix_seconds = float(boot_line.split()[1])
+        self._host = HostClock()
+        self._clocks_apart_ns = self._host.now().unix_minus_steady_ns
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, with prometheus-client's names and help."""
@@ -187,7 +192,7 @@ class _LinuxProcessCollector(Collector):
         yield GaugeMetricFamily(
             "process_start_time_seconds",
             "Start time of the process since unix epoch in seconds.",
-            started + self._boot_unix_seconds,
+            started + self._boot_seconds(),
         )
         yield CounterMetricFamily(
             "process_cpu_seconds_total",
@@ -201,3 +206,14 @@ class _LinuxProcessCollector(Collector):
         yield GaugeMetricFamily(
             "process_max_fds", "Maximum number of open file descriptors.", limit
         )
+
+    def _boot_seconds(self) -> float:
+        """Return when the host booted, Unix seconds, moved by what its clock was set since.
+
+        Less than a second is no move: queries count the restarts by the changes of the start time.
+        """
+        apart_ns = self._host.now().unix_minus_steady_ns
+        if abs(set_by_ns := apart_ns - self._clocks_apart_ns) > SECOND_NS:
+            self._boot_unix_seconds += round(set_by_ns / SECOND_NS)
+            self._clocks_apart_ns = apart_ns
+        return self._boot_unix_seconds

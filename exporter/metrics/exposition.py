@@ -25,6 +25,7 @@ from exporter.metrics.catalogue import (
     DeviceMetric,
     Sample,
     SamplesMetric,
+    TimeMetric,
     ValueMetric,
     clock_estimate,
     settings_of,
@@ -38,7 +39,7 @@ T = TypeVar("T")
 Form = Callable[[bytes], T]
 """Turns the text of a piece into what the scraper gets, for example compressed."""
 
-_STORED: Final = [each for each in DEVICE_METRICS if not isinstance(each, ClockMetric)]
+_STORED: Final = [each for each in DEVICE_METRICS if not isinstance(each, ClockMetric | TimeMetric)]
 _LIVE: Final = tuple(each for each in _STORED if each.changes != "settings")
 _SETTINGS: Final = tuple(each for each in _STORED if each.changes == "settings")
 
@@ -46,6 +47,11 @@ _LIVE_NAMES: Final = tuple(metric.name for metric in _LIVE)
 _LIVE_PLACES: Final = range(len(_LIVE))
 _read_live: Final[Callable[[DeviceState], tuple[Any, ...]]] = attrgetter(
     *(metric.path for metric in _LIVE)
+)
+
+_TIMES: Final = tuple(each for each in DEVICE_METRICS if isinstance(each, TimeMetric))
+_read_times: Final[Callable[[DeviceState], tuple[float | None, ...]]] = attrgetter(
+    *(metric.path for metric in _TIMES)
 )
 
 _ZERO_AND_ONE: Final[dict[float, str]] = {0: "0.0", 1: "1.0"}
@@ -60,7 +66,6 @@ def _writer(metric: ValueMetric | SamplesMetric) -> Callable[[float], str] | Non
     """Return what writes a metric's value; `None` for a metric of samples."""
     if isinstance(metric, SamplesMetric):
         return None
-    # The shortest text of a Unix time takes Python twice as long as one of three decimals.
     return _shortest if metric.decimals is None else f"%.{metric.decimals}f".__mod__
 
 
@@ -157,13 +162,16 @@ class _Snapshot:
         columns = zip(*[each.live for each in devices], strict=True)
         self._live = dict(zip(_LIVE_NAMES, columns, strict=True))
         self._settings = [each.settings for each in devices]
+        times = zip(*[_read_times(each.device.state) for each in devices], strict=True)
+        self._times = dict(zip(_TIMES, times, strict=True))
+        self._now = now
         offsets = offsets_at([clock_estimate(each.device.state) for each in devices], now)
         self._with_offset = [*compress(labels, offsets)]
         self._offsets = [*zip(*filter(None, offsets), strict=True)]
 
     def piece(self, metric: DeviceMetric, form: Form[T]) -> T | None:
         """Return the lines of a family in a form; `None` if there are none."""
-        if isinstance(metric, ClockMetric) or not _is_kept(metric, form):
+        if isinstance(metric, ClockMetric | TimeMetric) or not _is_kept(metric, form):
             return self._make(metric, form)
         source = self._settings if metric.changes == "settings" else self._live[metric.name]
         kept = self._kept.get((metric.name, form))
@@ -182,6 +190,8 @@ class _Snapshot:
             place = Offset._fields.index(metric.path)
             texts = shortest_texts(self._offsets[place]) if self._offsets else []
             return self._with_offset, texts
+        if isinstance(metric, TimeMetric):
+            return self._labels, time_texts(self._times[metric], self._now)
         if metric.changes == "settings":
             return self._labels, [each.texts[metric.name] for each in self._settings]
         return self._labels, self._live[metric.name]
@@ -208,6 +218,15 @@ def _lines(metric: DeviceMetric, labels: Sequence[str], texts: Sequence[str]) ->
     start = f"{metric.name}{{"
     lines = f"\n{start}".join(map(add, compress(labels, texts), filter(None, texts)))
     return f"{start}{lines}\n" if lines else ""
+
+
+def time_texts(steady_times: Sequence[float | None], now: HostTime) -> list[str]:
+    """Return steady seconds as Unix seconds with three decimals, the empty text for `None`.
+
+    The shortest text of a Unix time takes Python twice as long.
+    """
+    ahead = now.unix_seconds_at(0)
+    return ["" if each is None else f"{each + ahead:.3f}" for each in steady_times]
 
 
 def shortest_texts(values: Sequence[float]) -> list[str]:

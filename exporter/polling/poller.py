@@ -132,7 +132,7 @@ class Poller:
 
     def _set_timer(self, polled: _PolledDevice, plan: PlannedPoll) -> None:
         polled.plan = plan
-        polled.device.state.next_poll_unix = self._host.unix_seconds_at(plan.due)
+        polled.device.state.next_poll_steady = plan.due
         wait = max(0.0, plan.due - self._host.steady_seconds())
         polled.timer = self._loop.call_later(wait, self._fall_due, polled, context=self._context)
 

@@ -56,8 +56,8 @@ async def probe_device(
     device = fleet.find(targets[0])
     if device is None:
         raise web.HTTPNotFound(text="No device with this name or address is configured.\n")
-    last = device.state.last_poll_unix
-    if last is None or host.now().unix_seconds - last >= device.target.interval_seconds:
+    last = device.state.last_poll_steady
+    if last is None or host.steady_seconds() - last >= device.target.interval_seconds:
         device = await _poll(device, poller, _poll_timeout_seconds(request, device))
     return partial(device_pieces, device, host.now())
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime
-from exporter.clock.offset import DRIFT_ALLOWANCE_PPM, SECOND_NS, Estimate
+from exporter.clock.offset import DATE_LAG_NS, DRIFT_ALLOWANCE_PPM, SECOND_NS, Estimate
 from exporter.clock.phase import PhaseState, SamplePhase, next_phase_state, shift_ns
 from tests.support.simulated_time import Look, Poller, Truth, see_date, see_nonce
 
@@ -30,13 +30,13 @@ def test_dates_of_a_clock_without_drift_polled_every_second_give_20_ms_after_12_
 
 
 @pytest.mark.parametrize("drift_ppm", [50, -50])
-def test_dates_of_a_drifting_clock_polled_every_minute_give_25_ms_after_15_polls(
+def test_dates_of_a_drifting_clock_polled_every_minute_give_30_ms_after_15_polls(
     drift_ppm: float,
 ) -> None:
     for seed in SEEDS:
         looks = poller(seed, 60.0, drift_ppm).polls(60)
         assert all(look.holds_the_truth for look in looks)
-        assert max(look.half_width_seconds for look in looks[14:]) <= 0.025, seed
+        assert max(look.half_width_seconds for look in looks[14:]) <= 0.030, seed
 
 
 def stepping(seed: int, size_seconds: float, interval_seconds: float) -> list[Look]:
@@ -298,11 +298,13 @@ def test_a_shift_is_always_under_a_second() -> None:
         assert 0 <= subject.clock.shift_seconds(subject.rng.randint(0, 10**13)) < 1
 
 
-def test_a_halving_is_sent_so_that_the_middle_of_the_interval_meets_the_full_second() -> None:
+def test_a_halving_is_sent_so_that_the_middle_of_the_interval_meets_the_full_second_of_a_date() -> (
+    None
+):
     expected = Estimate(100_000_000, 200_000_000, 0)
     shift = shift_ns(SamplePhase.MIDDLE, expected, send_ns=7 * SECOND_NS, round_trip_ns=10_000_000)
     read_ns = 7 * SECOND_NS + shift + 5_000_000
-    assert (read_ns + 150_000_000) % SECOND_NS == 0
+    assert (read_ns + 150_000_000) % SECOND_NS == DATE_LAG_NS // 2
 
 
 def test_a_check_is_sent_just_after_or_just_before_the_full_second() -> None:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from exporter.clock.host import HostTime
 from exporter.clock.offset import (
+    DATE_LAG_NS,
     DRIFT_ALLOWANCE_PPM,
     MAX_AGE_NS,
     MICROSECOND_NS,
@@ -31,10 +32,10 @@ def test_a_point_is_as_wide_as_its_round_trip() -> None:
     assert seen.is_point
 
 
-def test_a_window_is_one_second_wider_than_its_round_trip() -> None:
+def test_a_window_is_one_second_and_the_lag_wider_than_its_round_trip() -> None:
     seen = ClockSample.of(5 * SECOND_NS, SECOND_NS, sent_ns=SECOND_NS, received_ns=1_010 * MS)
     assert seen.low_ns == pytest.approx(5 * SECOND_NS - 1_010 * MS, abs=2000)
-    assert seen.high_ns == pytest.approx(5 * SECOND_NS, abs=3000)
+    assert seen.high_ns == pytest.approx(5 * SECOND_NS + DATE_LAG_NS, abs=3000)
     assert not seen.is_point
 
 

@@ -2,6 +2,7 @@
 
 from exporter.clock.host import HostTime
 from exporter.clock.http_time import CallTimes
+from exporter.clock.offset import SECOND_NS
 from exporter.devices.state import MAX_ERROR_KINDS, DeviceState, ErrorKind, PollOutcome
 from exporter.vapix.errors import ApiError, DeviceError, PollTimeout, UnexpectedStatus
 from exporter.vapix.ntp_info import Reading
@@ -52,13 +53,24 @@ def test_the_start_of_an_outage_is_kept_until_it_ends() -> None:
 
 
 def test_the_last_success_survives_failures() -> None:
-    assert recorded(READING, PollTimeout("a")).last_success_unix == 1000.5
+    assert recorded(READING, PollTimeout("a")).last_success_steady == 0.5
 
 
 def test_every_poll_is_remembered_with_its_reason() -> None:
     state = recorded(READING, ApiError("x", 1000))
-    told = [(poll.ended_unix, poll.reason, poll.code) for poll in state.history]
-    assert told == [(1000, None, None), (1060, "api_error", 1000)]
+    told = [
+        (poll.ended_unix, poll.reason, poll.code)
+        for poll in state.history.polls(HostTime(0, 1000 * SECOND_NS))
+    ]
+    assert told == [(1000.5, None, None), (1060.5, "api_error", 1000)]
+
+
+def test_the_history_moves_with_the_hosts_clock() -> None:
+    history = recorded(READING).history
+    for unix in (1000, 9000, 5):
+        assert [poll.ended_unix for poll in history.polls(HostTime(0, unix * SECOND_NS))] == [
+            unix + 0.5
+        ]
 
 
 def test_a_poll_began_before_it_was_held_and_before_it_took_its_time() -> None:

@@ -10,6 +10,8 @@ from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 from prometheus_client.process_collector import ProcessCollector
 
+from exporter.clock.host import HostClock
+from exporter.clock.offset import SECOND_NS
 from exporter.metrics.exporter import ExporterMetrics, register_process_collector
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -57,3 +59,30 @@ def test_hidden_files_of_proc_do_not_stop_the_exporter(
     monkeypatch.setattr(f"exporter.metrics.exporter.{missing}", tmp_path / "missing")
     names = {metric.name for metric in ExporterMetrics().registry.collect()}
     assert "axis_ntp_exporter_build_info" in names
+
+
+@pytest.mark.parametrize("step_seconds", [-7200, 7200])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "process_start_time_seconds",
+        "axis_ntp_exporter_config_last_reload_success_timestamp_seconds",
+    ],
+)
+def test_a_step_of_the_hosts_clock_moves_every_time_by_the_step(
+    name: str, step_seconds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_by_ns = 0
+    steady_ns = 500 * SECOND_NS
+
+    def host() -> HostClock:
+        return HostClock(lambda: steady_ns, lambda: 10**18 + steady_ns + set_by_ns)
+
+    monkeypatch.setattr("exporter.metrics.exporter.HostClock", host)
+    metrics = ExporterMetrics()
+    metrics.config_loaded()
+    before = metrics.registry.get_sample_value(name)
+    steady_ns, set_by_ns = 560 * SECOND_NS, step_seconds * SECOND_NS
+    after = metrics.registry.get_sample_value(name)
+    assert before is not None
+    assert after == before + step_seconds

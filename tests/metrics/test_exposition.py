@@ -1,5 +1,6 @@
 """From states to samples: every series of the catalogue, and none for a missing value."""
 
+import re
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -7,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.clock.host import HostTime
+from exporter.clock.offset import SECOND_NS
 from exporter.config import Expect
 from exporter.config.types import RESERVED_LABELS
 from exporter.metrics.catalogue import DEVICE_METRICS
@@ -236,3 +239,19 @@ def test_texts_of_settings_that_no_device_has_any_more_are_dropped() -> None:
         subject.state.record(outcome(2000.0 + number, 0.25, read(client)))
         exposition.refresh(subject)
     assert len(exposition._shared) == 1
+
+
+def test_after_a_step_of_the_hosts_clock_every_time_is_right_at_the_next_scrape() -> None:
+    subject = device(read(CLIENT))
+    subject.state.next_poll_steady = 120.0
+    exposition = Exposition()
+    exposition.refresh(subject)
+    for step in (0, 7200, -7200):
+        now = HostTime(NOW.steady_ns, NOW.unix_ns + step * SECOND_NS)
+        text = b"".join(exposition.pieces(now, openmetrics=False, form=bytes)).decode()
+        times = re.findall(r"^axis_ntp_(\w+)_timestamp_seconds.* (\S+)$", text, re.MULTILINE)
+        assert times == [
+            ("last_poll", f"{1000.25 + step:.3f}"),
+            ("last_success", f"{1000.25 + step:.3f}"),
+            ("next_poll", f"{1120 + step:.3f}"),
+        ]

@@ -14,6 +14,7 @@ from exporter.metrics.catalogue import (
     DeviceMetric,
     Sample,
     SamplesMetric,
+    TimeMetric,
     ValueMetric,
 )
 
@@ -48,7 +49,11 @@ def _samples(metric: DeviceMetric, device: Device, now: HostTime) -> Iterable[Sa
     if isinstance(metric, SamplesMetric):
         return metric.samples(device.state)
     value = attrgetter(metric.path)(device.state)
-    return [] if value is None else [((), _as_written(metric, value))]
+    if value is None:
+        return []
+    if isinstance(metric, TimeMetric):
+        return [((), round(now.unix_seconds_at(value), 3))]
+    return [((), _as_written(metric, value))]
 
 
 def _as_written(metric: ValueMetric, value: float) -> float:

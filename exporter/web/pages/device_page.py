@@ -28,7 +28,7 @@ def render_device(device: Device, now: HostTime) -> str:
     """Return the page of a device."""
     state = device.state
     issues = diagnose(state, state.clock_offset(now))
-    polls = list(state.history)
+    polls = list(state.history.polls(now))
     return render(
         "device.html",
         target=device.target,
@@ -51,10 +51,10 @@ def polling_facts(device: Device, now: HostTime) -> Iterator[Fact]:
     state, target = device.state, device.target
     yield "Interval", format_duration(target.interval_seconds)
     yield "Timeout", format_duration(target.timeout_seconds)
-    yield "Last poll", _since(state.last_poll_unix, now)
+    yield "Last poll", _since(state.last_poll_steady, now)
     yield "Poll duration", format_elapsed(state.last_poll_seconds)
-    yield "Last success", _since(state.last_success_unix, now)
-    yield "Next poll", _until(state.next_poll_unix, now)
+    yield "Last success", _since(state.last_success_steady, now)
+    yield "Next poll", _until(state.next_poll_steady, now)
     yield "Polls", f"{state.polls:,}"
     yield "Failed", f"{state.failures:,}"
     if state.last.consecutive_failures:
@@ -98,9 +98,9 @@ def _ntp_interval(settings: NtpSettings) -> str:
     return f"{format_duration(shortest)} to {format_duration(longest)}"
 
 
-def _since(unix_seconds: float | None, now: HostTime) -> str:
-    return "" if unix_seconds is None else format_ago(now.unix_seconds - unix_seconds)
+def _since(steady_seconds: float | None, now: HostTime) -> str:
+    return "" if steady_seconds is None else format_ago(now.steady_seconds - steady_seconds)
 
 
-def _until(unix_seconds: float | None, now: HostTime) -> str:
-    return "" if unix_seconds is None else format_ahead(unix_seconds - now.unix_seconds)
+def _until(steady_seconds: float | None, now: HostTime) -> str:
+    return "" if steady_seconds is None else format_ahead(steady_seconds - now.steady_seconds)

@@ -84,8 +84,8 @@ def _sort_value(state: DeviceState, level: Level, sort: str, now: HostTime) -> f
             return abs(reported)
         case "clock" if (measured := state.clock_offset(now)) is not None:
             return abs(measured.seconds)
-        case "polled" if state.last_poll_unix is not None:
-            return now.unix_seconds - state.last_poll_unix
+        case "polled" if state.last_poll_steady is not None:
+            return now.steady_seconds - state.last_poll_steady
     return None
 
 
@@ -110,7 +110,7 @@ def device_row(device: Device, now: HostTime) -> DeviceRow:
     state, target = device.state, device.target
     offset = state.clock_offset(now)
     issues = diagnose(state, offset)
-    polled = state.last_poll_unix
+    polled = state.last_poll_steady
     return DeviceRow(
         name=target.name,
         address=target.address,
@@ -121,7 +121,7 @@ def device_row(device: Device, now: HostTime) -> DeviceRow:
         reported_offset=format_offset(state.last.client.status.reported_offset_seconds),
         measured_offset=format_clock(offset),
         servers=", ".join(state.last.client.settings.active_servers or ()),
-        last_poll="" if polled is None else format_ago(now.unix_seconds - polled),
+        last_poll="" if polled is None else format_ago(now.steady_seconds - polled),
     )
 
 

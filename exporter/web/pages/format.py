@@ -21,14 +21,14 @@ _DAY: Final = 86_400
 
 def level_of(state: DeviceState, issues: Sequence[Issue]) -> Level:
     """Return a device's level; `issues` are all its problems, most severe first."""
-    if state.last_poll_unix is None:
+    if state.last_poll_steady is None:
         return "waiting"
     return issues[0].level if issues else "good"
 
 
 def describe_state(state: DeviceState, issues: Sequence[Issue]) -> str:
     """Return a device's state and problems: `synchronized, but its clock is 3.0 s ahead`."""
-    if state.last_poll_unix is None:
+    if state.last_poll_steady is None:
         return "not polled yet"
     problems = ", ".join(issue.text for issue in issues)
     if state.last.reading is CLOCK_ONLY:

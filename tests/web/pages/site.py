@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 
 from exporter.clock.host import HostClock, HostTime
 from exporter.clock.http_time import ResponseTimes
+from exporter.clock.offset import SECOND_NS
 from exporter.devices.device import Device, DeviceTarget
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
@@ -20,7 +21,7 @@ from tests.support.devices import outcome
 from tests.support.readings import ntp_client
 
 NOW_UNIX = 1_000_000_000.0
-NOW = HostTime(0, round(NOW_UNIX * 1e9))
+NOW = HostTime(1_000_000 * SECOND_NS, round(NOW_UNIX * 1e9))
 SYNCED = ntp_client(
     enabled=True,
     synced=True,
@@ -48,8 +49,11 @@ def polled(
     reading = (
         result if isinstance(result, DeviceError) else Reading("1.5", result, server_present=False)
     )
-    seen = (ResponseTimes(-1_000_000, 0, date),) if date else ()
-    subject.state.record(outcome(NOW_UNIX - ago - 0.5, 0.5, reading, responses=seen))
+    ended_ns = NOW.steady_ns
+    seen = (ResponseTimes(ended_ns - 1_000_000, ended_ns, date),) if date else ()
+    ended_ago = ago + 0.5
+    began = (NOW_UNIX - ended_ago, NOW.steady_seconds - ended_ago)
+    subject.state.record(outcome(began[0], 0.5, reading, began[1], responses=seen))
     return subject
 
 

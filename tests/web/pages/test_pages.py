@@ -17,7 +17,7 @@ from exporter.devices.device import Device
 from exporter.vapix.errors import ApiError, Unauthorized
 from exporter.web.pages.assets import device_url
 from tests.support.readings import replace_fields
-from tests.web.pages.site import SYNCED, app_of, device, polled
+from tests.web.pages.site import NOW, SYNCED, app_of, device, polled
 
 Client = TestClient[Any, Any]
 Serve = Callable[..., Any]
@@ -154,7 +154,7 @@ async def test_a_devices_page_shows_everything(serve: Serve) -> None:
     lobby = polled(device("lobby", "192.0.2.9", site="hq"), ApiError("API error 1000: x", 1000))
     lobby.state.expect = Expect(nts_enabled=True)
     polled(lobby, replace_fields(SYNCED, minpoll=6, maxpoll=10, nts_enabled=False))
-    lobby.state.next_poll_unix = 1_000_000_042.0
+    lobby.state.next_poll_steady = NOW.steady_seconds + 42
     shown = text((await get(await serve(lobby), "/device/lobby"))[1])
     for words in (
         "192.0.2.9 site=hq",
