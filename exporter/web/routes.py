@@ -15,6 +15,7 @@ from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
+from exporter.web.limits import limit_renderings
 from exporter.web.metrics_endpoint import stream_series
 from exporter.web.pages.assets import render, serve_asset
 from exporter.web.pages.device_page import render_device
@@ -51,7 +52,7 @@ STATE: Final = web.AppKey("state", WebState)
 
 def make_app(state: WebState) -> web.Application:
     """Return the daemon's web application."""
-    app = web.Application()
+    app = web.Application(middlewares=[limit_renderings()])
     app[STATE] = state
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
