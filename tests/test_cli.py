@@ -49,6 +49,7 @@ def test_the_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> Non
         ["--config.fil=x"],
         ["--web.listen-address=nowhere"],
         ["--web.telemetry-path=metrics"],
+        ["--web.max-connections=0"],
         ["--log.level=loud"],
         ["--config.file="],
         ["check", "--config.file", ""],

@@ -6,6 +6,7 @@ from typing import Final
 
 from exporter.system.addresses import DEFAULT_PORT, LARGEST_PORT, listen_address
 from exporter.system.text import parse_digits, parse_duration
+from exporter.web.limits import MAX_CONNECTIONS
 from exporter.web.listener import WebSettings
 
 LARGEST_COUNT: Final = 10_000
@@ -44,6 +45,14 @@ def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
         help="path of the metrics (default: %(default)s)",
     )
     parser.add_argument(
+        "--web.max-connections",
+        dest="max_connections",
+        type=positive_count,
+        default=MAX_CONNECTIONS,
+        metavar="N",
+        help="how many connections may be open at once (default: %(default)s)",
+    )
+    parser.add_argument(
         "--web.config.file",
         dest="web_config_file",
         type=lambda text: Path(text) if text else None,
@@ -73,7 +82,9 @@ def add_log(parser: argparse.ArgumentParser) -> None:
 def web_settings(arguments: argparse.Namespace, default_host: str) -> WebSettings:
     """Return the settings parsed by the flags of `add_web`."""
     listen = tuple(arguments.listen or [(default_host, DEFAULT_PORT)])
-    return WebSettings(listen, arguments.telemetry_path, arguments.web_config_file)
+    return WebSettings(
+        listen, arguments.telemetry_path, arguments.web_config_file, arguments.max_connections
+    )
 
 
 def _file(text: str) -> Path:

@@ -1,6 +1,7 @@
 """The NTP API of one device over HTTP: the only module that sends anything to a device."""
 
 import asyncio
+import errno
 import re
 import ssl
 from collections.abc import Coroutine
@@ -33,6 +34,14 @@ _OK: Final = HTTPStatus.OK
 _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _REDIRECTS: Final = range(300, 400)
 _BUSY: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
+
+_NO_FILE_LEFT: Final = {errno.EMFILE, errno.ENFILE}
+"""The process, or its host, has as many open files as it may have: not the device's fault."""
+
+_NO_FILE_MESSAGE: Final = (
+    "cannot connect: the exporter has too many open files; raise the limit (systemd: "
+    "LimitNOFILE=, shell: ulimit -n), or lower --web.max-connections"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +312,8 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
     """Return our error for one of aiohttp's. The order is from the special to the general."""
     error: errors.DeviceError
     match problem:
+        case aiohttp.ClientOSError() if problem.errno in _NO_FILE_LEFT:
+            error = errors.Internal(_NO_FILE_MESSAGE)
         case aiohttp.ClientConnectorDNSError():
             error = errors.NameNotResolved(f"cannot resolve: {_describe(problem.os_error)}")
         case aiohttp.ClientConnectorCertificateError():

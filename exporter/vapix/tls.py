@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from exporter.system.tls import TlsVersion, allow_from
+from exporter.system.tls import BoundedSSLContext, BoundedSSLObject, TlsVersion, allow_from
 from exporter.vapix.errors import printable
 
 _NAME_MISMATCH: Final = {62, 64}
@@ -57,12 +57,12 @@ class Certificate(NamedTuple):
 Notice = Callable[[Certificate], None]
 
 
-def make_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
+def make_ssl_context(settings: TlsSettings) -> BoundedSSLContext:
     """Return a client context for `settings`.
 
     Raises `OSError` (including `ssl.SSLError`) for a file that cannot be read or used.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context = BoundedSSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
     allow_from(context, settings.min_version)
     if settings.fingerprint_sha256 is not None or settings.insecure_skip_verify:
@@ -78,13 +78,13 @@ def make_ssl_context(settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-def _verifying_class(pin: bytes | None) -> type[ssl.SSLObject]:
+def _verifying_class(pin: bytes | None) -> type[BoundedSSLObject]:
     """Return a class whose handshake errors say how to trust the device's certificate.
 
     With a `pin`, the handshake also fails for any certificate but the pinned one.
     """
 
-    class VerifyingSSLObject(ssl.SSLObject):
+    class VerifyingSSLObject(BoundedSSLObject):
         def do_handshake(self) -> None:
             try:
                 super().do_handshake()
@@ -107,12 +107,12 @@ def _not_trusted(why: str, fingerprint: str | None, other: str = "") -> ssl.SSLE
     return error
 
 
-def notice_certificates(context: ssl.SSLContext, notice: Notice) -> None:
+def notice_certificates(context: BoundedSSLContext, notice: Notice) -> None:
     """Call `notice` with the device's certificate at the end of each handshake of `context`.
 
     The call has the contextvars of the connecting poll, which identify the device.
     """
-    base = context.sslobject_class or ssl.SSLObject
+    base = context.sslobject_class
 
     class NoticingSSLObject(base):  # type: ignore[misc, valid-type]
         def do_handshake(self) -> None:

@@ -13,7 +13,7 @@ from functools import partial
 from http import HTTPStatus
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import structlog
 from aiohttp import web
@@ -22,6 +22,7 @@ from aiohttp.http import HttpProcessingError
 
 from exporter.config import ConfigError
 from exporter.system.background import in_background
+from exporter.web.limits import MAX_CONNECTIONS, ConnectionLimit, UnreadWatch
 from exporter.web.web_config.live import LiveWebConfig
 
 KEEPALIVE_SECONDS: Final = 120.0
@@ -46,12 +47,17 @@ class WebSettings:
     listen: tuple[tuple[str, int], ...]
     telemetry_path: str = "/metrics"
     config_file: Path | None = None
+    max_connections: int = MAX_CONNECTIONS
 
 
 @asynccontextmanager
 async def serve(app: web.Application, settings: WebSettings) -> AsyncIterator[list[str]]:
     """Serve an application and log its addresses; yields its URLs. Raises `CannotServe`."""
-    async with _apply_web_config(app, settings.config_file) as tls, run_application(app) as runner:
+    limit = ConnectionLimit(settings.max_connections)
+    async with (
+        _apply_web_config(app, settings.config_file) as tls,
+        run_application(app, limit=limit) as runner,
+    ):
         for host, port in settings.listen:
             await _listen(runner, host, port, tls)
         scheme = "http" if tls is None else "https"
@@ -80,10 +86,12 @@ async def _apply_web_config(
 
 @asynccontextmanager
 async def run_application(
-    app: web.Application, shutdown_seconds: float = _SHUTDOWN_SECONDS
+    app: web.Application,
+    shutdown_seconds: float = _SHUTDOWN_SECONDS,
+    limit: ConnectionLimit | None = None,
 ) -> AsyncIterator[web.BaseRunner]:
     """Start an application; yields a runner for the sites that listen."""
-    runner = _Runner(app, shutdown_timeout=shutdown_seconds)
+    runner = _Runner(app, limit or ConnectionLimit(), shutdown_timeout=shutdown_seconds)
     await runner.setup()
     try:
         yield runner
@@ -112,19 +120,42 @@ class _Runner(web.AppRunner):
     aiohttp has no setting for the class of connections, but a site calls `server` to make one.
     """
 
+    def __init__(
+        self, app: web.Application, limit: ConnectionLimit, *, shutdown_timeout: float
+    ) -> None:
+        super().__init__(app, shutdown_timeout=shutdown_timeout)
+        self._limit = limit
+
     @property
     def server(self) -> Any:  # noqa: ANN401 - the function that sites call, not aiohttp's `Server`
         server = super().server
-        return None if server is None else partial(_Connection, self.app, server)
+        return None if server is None else partial(_Connection, self.app, server, self._limit)
 
 
 class _Connection(web.RequestHandler):
-    """A connection. aiohttp calls both methods when something has failed."""
+    """A connection of limited use, which answers requests that fail."""
 
-    def __init__(self, app: web.Application, server: web.Server) -> None:
+    def __init__(self, app: web.Application, server: web.Server, limit: ConnectionLimit) -> None:
         settings: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEPALIVE_SECONDS}
         super().__init__(server, loop=asyncio.get_running_loop(), **settings)
         self._app = app
+        self._limit = limit
+        self._unread: UnreadWatch | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to count the connection, and to watch whether the client reads."""
+        super().connection_made(transport)
+        # uvloop's transports are no instances of asyncio's classes.
+        itself = cast("asyncio.Transport", transport)
+        self._unread = UnreadWatch(itself)
+        self._limit.add(self, itself)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count and watch no longer."""
+        if self._unread is not None:
+            self._unread.stop()
+        self._limit.remove(self)
+        super().connection_lost(exc)
 
     def handle_error(
         self,

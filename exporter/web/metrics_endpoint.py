@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple, Protocol
 
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, hdrs, web
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
@@ -35,6 +35,9 @@ async def stream_series(
     if zipped:
         headers[hdrs.CONTENT_ENCODING] = "gzip"
     response = web.StreamResponse(headers=headers)
+    if request.version < HttpVersion11:
+        # Without a length, HTTP/1.0 has no other end of the body.
+        response.force_close()
     await response.prepare(request)
     if request.method == hdrs.METH_HEAD:
         return response

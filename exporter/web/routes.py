@@ -15,6 +15,7 @@ from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
+from exporter.web.limits import limit_renderings
 from exporter.web.metrics_endpoint import stream_series
 from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
 from exporter.web.pages.assets import render, serve_asset
@@ -61,7 +62,7 @@ _FLEET_PAGE: Final = web.AppKey("fleet_page", asyncio.Lock)
 
 def make_app(state: WebState) -> web.Application:
     """Return the daemon's web application."""
-    app = web.Application()
+    app = web.Application(middlewares=[limit_renderings()])
     app[STATE] = state
     app[_CONFIG] = RenderedText(lambda: [state.reloader.config], lambda of: dump_redacted(of[0]))
     app[_TARGETS] = RenderedText(lambda: state.fleet.targets, render_target_groups)

@@ -230,6 +230,7 @@ def took(found: Scrape) -> dict[str, float]:
             WebSettings((("127.0.0.1", 1), ("::1", 2)), "/metrics"),
         ),
         (["--web.telemetry-path=/m"], WebSettings((("", 10123),), "/m")),
+        (["--web.max-connections=9"], WebSettings((("", 10123),), max_connections=9)),
     ],
 )
 def test_the_daemon_listens_on_port_10123_of_every_interface_by_default(

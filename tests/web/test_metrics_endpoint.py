@@ -1,5 +1,6 @@
 """A scrape is sent in pieces, between which polls go on; pieces compressed apart are one gzip."""
 
+import asyncio
 import gzip
 import zlib
 from collections.abc import Iterator
@@ -11,7 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.metrics.exposition import Form, T
+from exporter.web.listener import run_application
 from exporter.web.metrics_endpoint import deflate, gzip_stream, stream_series
+from tests.support.programs import LOOPBACK
 from tests.support.turns import counting_turns
 
 PIECES = 10
@@ -45,3 +48,19 @@ def test_pieces_compressed_apart_are_one_gzip_member(texts: list[bytes]) -> None
     assert member.decompress(zipped) == b"".join(texts)
     assert member.eof
     assert member.unused_data == b""
+
+
+async def test_http_1_0_with_keep_alive_ends_with_its_connection() -> None:
+    async def respond(request: web.Request) -> web.StreamResponse:
+        return await stream_series(request, pieces)
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", respond)])
+    async with asyncio.timeout(10), run_application(app, shutdown_seconds=0.1) as runner:
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        reader, writer = await asyncio.open_connection(*runner.addresses[0])
+        writer.write(b"GET /metrics HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        writer.close()
+    assert b"keep-alive" not in head.lower()
+    assert body.startswith(b"piece\n" * PIECES)

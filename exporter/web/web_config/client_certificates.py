@@ -5,8 +5,10 @@ import ssl
 from collections.abc import Iterable
 from typing import Any
 
+from exporter.system.tls import BoundedSSLObject
 
-class AlertSendingSSLObject(ssl.SSLObject):
+
+class AlertSendingSSLObject(BoundedSSLObject):
     """Sends the client a TLS alert with the reason why its certificate was rejected.
 
     An event loop closes the connection as soon as a handshake fails, before the alert is sent, and
@@ -30,7 +32,7 @@ class AlertSendingSSLObject(ssl.SSLObject):
             raise ssl.SSLWantReadError from None
 
 
-def ssl_object_class(allowed: frozenset[str]) -> type[ssl.SSLObject]:
+def ssl_object_class(allowed: frozenset[str]) -> type[AlertSendingSSLObject]:
     """Return a class whose handshake fails unless the client's certificate has an allowed name."""
 
     class AllowedNamesSSLObject(AlertSendingSSLObject):

@@ -12,7 +12,13 @@ from exporter.config.files import read_file
 from exporter.config.schema import Section
 from exporter.config.types import FilePath, Name
 from exporter.config.yaml_loader import Boolean
-from exporter.system.tls import TLS_VERSIONS, TlsVersion, allow_from, describe_file_error
+from exporter.system.tls import (
+    TLS_VERSIONS,
+    BoundedSSLContext,
+    TlsVersion,
+    allow_from,
+    describe_file_error,
+)
 from exporter.web.web_config.client_certificates import AlertSendingSSLObject, ssl_object_class
 
 FILE_KEYS: Final = ("cert_file", "key_file", "client_ca_file")
@@ -141,7 +147,7 @@ class TlsServerConfig(Section):
     key: InlinePem = None
     client_ca: InlinePem = None
 
-    _context: ssl.SSLContext = PrivateAttr()
+    _context: BoundedSSLContext = PrivateAttr()
     _client_rules: ClientRules = PrivateAttr()
 
     @property
@@ -205,9 +211,9 @@ def _check_protocol(tls: TlsServerConfig) -> None:
         raise ValueError("curve_preferences supports only one curve")
 
 
-def _build_context(tls: TlsServerConfig) -> ssl.SSLContext:
+def _build_context(tls: TlsServerConfig) -> BoundedSSLContext:
     """Return the context for these settings. Raises `ValueError` with a message for the user."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context = BoundedSSLContext(ssl.PROTOCOL_TLS_SERVER)
     # aiohttp's server supports nothing newer, so `http2: true` has no effect.
     context.set_alpn_protocols(["http/1.1"])
     # OpenSSL 3 refuses renegotiation by default; 1.1.1 needs this option.
@@ -218,7 +224,7 @@ def _build_context(tls: TlsServerConfig) -> ssl.SSLContext:
     return context
 
 
-def _set_ciphers(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
+def _set_ciphers(context: BoundedSSLContext, tls: TlsServerConfig) -> None:
     names = [_CIPHERS[name] for name in tls.cipher_suites if name in _CIPHERS]
     allow_from(context, tls.min_version, ":".join(names) or "DEFAULT")
     context.maximum_version = TLS_VERSIONS[tls.max_version]
@@ -228,7 +234,7 @@ def _set_ciphers(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
         context.set_ecdh_curve(_CURVES[curve])
 
 
-def _load_certificate(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
+def _load_certificate(context: BoundedSSLContext, tls: TlsServerConfig) -> None:
     try:
         context.load_cert_chain(tls.cert_file, tls.key_file, password=_no_passphrase)
     except OSError as problem:
@@ -242,7 +248,7 @@ def _no_passphrase() -> str:
     raise ValueError("key_file is encrypted; only keys without a passphrase are supported")
 
 
-def _set_client_verification(context: ssl.SSLContext, tls: TlsServerConfig) -> None:
+def _set_client_verification(context: BoundedSSLContext, tls: TlsServerConfig) -> None:
     context.verify_mode = _VERIFY_MODES[tls.client_auth_type]
     context.sslobject_class = AlertSendingSSLObject
     # As in Go, every certificate in client_ca_file is trusted, not only root certificates.

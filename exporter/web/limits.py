@@ -1,0 +1,131 @@
+"""How much of the exporter visitors may use at once: connections, renderings, and unread bytes."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import structlog
+from aiohttp import hdrs, web
+
+MAX_CONNECTIONS: Final = 512
+"""Prometheus's default of `--web.max-connections`."""
+
+MAX_RENDERINGS: Final = 40
+
+UNREAD_SECONDS: Final = 60.0
+"""How long bytes may wait for a client to read them; Prometheus's own timeout is 10 s."""
+
+STALLED_SECONDS: Final = 5.0
+"""From when on an unfinished response makes way for another one."""
+
+_CHECK_SECONDS: Final = 10.0
+_NEVER_LIMITED: Final = ("/-/healthy", "/-/ready", "/-/reload")
+
+_log = structlog.get_logger()
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def limit_renderings(most: int = MAX_RENDERINGS) -> Callable[..., Awaitable[web.StreamResponse]]:
+    """Return a middleware that writes at most `most` responses at once and responds 503 beyond.
+
+    Each takes memory until its client has read it. A client that has stopped reading makes way.
+    """
+    begun: dict[web.RequestHandler, float] = {}
+
+    @web.middleware
+    async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if request.path in _NEVER_LIMITED:
+            return await handler(request)
+        if len(begun) >= most and not _end_a_stalled_one(begun):
+            text = f"{most} responses are being written already: try again in a second.\n"
+            return web.Response(status=503, text=text, headers={hdrs.RETRY_AFTER: "1"})
+        begun[request.protocol] = asyncio.get_running_loop().time()
+        try:
+            response = await handler(request)
+            # Here and not in aiohttp, so that it counts until the client has read most of it.
+            await response.prepare(request)
+            await response.write_eof()
+            return response
+        finally:
+            begun.pop(request.protocol, None)
+
+    return limit
+
+
+def _end_a_stalled_one(begun: dict[web.RequestHandler, float]) -> bool:
+    """End the oldest connection whose client reads too slowly; return whether there was one."""
+    latest = asyncio.get_running_loop().time() - STALLED_SECONDS
+    for connection, since in begun.items():
+        transport = connection.transport
+        if since <= latest and connection.writing_paused and transport is not None:
+            transport.abort()
+            del begun[connection]
+            return True
+    return False
+
+
+class UnreadWatch:
+    """Ends a connection on which bytes have waited for the client for `UNREAD_SECONDS`."""
+
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self._waited_seconds = 0.0
+        self._plan()
+
+    def _plan(self) -> None:
+        self._timer = asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check)
+
+    def _check(self) -> None:
+        if self._transport.get_write_buffer_size():
+            self._waited_seconds += _CHECK_SECONDS
+        else:
+            self._waited_seconds = 0.0
+        if self._waited_seconds < UNREAD_SECONDS:
+            self._plan()
+        else:
+            _log.debug("web.client_does_not_read", unread_seconds=UNREAD_SECONDS)
+            self._transport.abort()
+
+    def stop(self) -> None:
+        """Stop watching: the connection has ended."""
+        self._timer.cancel()
+
+
+class ConnectionLimit:
+    """Keeps the number of connections at `most`: a new one replaces the oldest idle one.
+
+    So a visitor that opens connections and does nothing locks nobody out. If all are busy, the
+    new one is closed.
+    """
+
+    def __init__(self, most: int = MAX_CONNECTIONS) -> None:
+        self._most = most
+        self._open: dict[web.RequestHandler, asyncio.Transport] = {}
+        self._is_full = False
+
+    def add(self, connection: web.RequestHandler, transport: asyncio.Transport) -> None:
+        """Count a connection, and close one if there are too many."""
+        self._open[connection] = transport
+        if len(self._open) > self._most:
+            self._warn_once()
+            idle = (each for each in self._open if is_idle(each) and each is not connection)
+            self._open.pop(next(idle, connection)).abort()
+
+    def remove(self, connection: web.RequestHandler) -> None:
+        """Count a connection no longer."""
+        self._open.pop(connection, None)
+        if len(self._open) < self._most / 2:
+            self._is_full = False
+
+    def _warn_once(self) -> None:
+        """Log that the limit is reached, once until half of it is free again."""
+        if not self._is_full:
+            self._is_full = True
+            advice = "find out who opens them, or raise --web.max-connections"
+            _log.warning("web.too_many_connections", limit=self._most, advice=advice)
+
+
+def is_idle(connection: web.RequestHandler) -> bool:
+    """Return whether a connection waits for a request. aiohttp has no public way to ask."""
+    return connection._current_request is None  # noqa: SLF001

@@ -1,0 +1,159 @@
+"""Clients that never read, or open connections only to keep them."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+import pytest
+import structlog
+from aiohttp import web
+
+from exporter.web import limits
+from exporter.web.limits import ConnectionLimit, limit_renderings
+from exporter.web.listener import run_application
+from tests.support.programs import LOOPBACK
+
+LARGE = b"x" * 20_000_000
+"""More than the kernel's buffers hold of a connection."""
+
+GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+async def _small(_request: web.Request) -> web.Response:
+    return web.Response(text="small")
+
+
+async def _large(_request: web.Request) -> web.Response:
+    return web.Response(body=LARGE)
+
+
+async def _stream(request: web.Request) -> web.StreamResponse:
+    response = web.StreamResponse()
+    await response.prepare(request)
+    for start in range(0, len(LARGE), 100_000):
+        await response.write(LARGE[start : start + 100_000])
+    await response.write_eof()
+    return response
+
+
+@asynccontextmanager
+async def server(
+    most_renderings: int = 40, limit: ConnectionLimit | None = None
+) -> AsyncIterator[int]:
+    app = web.Application(middlewares=[limit_renderings(most_renderings)])
+    routes = {"/": _small, "/-/healthy": _small, "/large": _large, "/stream": _stream}
+    app.add_routes([web.get(path, handler) for path, handler in routes.items()])
+    async with (
+        asyncio.timeout(15),
+        run_application(app, shutdown_seconds=0.1, limit=limit) as runner,
+    ):
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        yield runner.addresses[0][1]
+
+
+@asynccontextmanager
+async def visitor(port: int, path: bytes = b"") -> AsyncIterator[socket.socket]:
+    """A connection that has sent a request, if any, and reads nothing by itself."""
+    loop = asyncio.get_running_loop()
+    with socket.create_connection((LOOPBACK, port)) as client:
+        client.settimeout(0)
+        if path:
+            await loop.sock_sendall(client, GET % path)
+        yield client
+
+
+async def read_all(client: socket.socket) -> bytes:
+    """Read until the server closes."""
+    loop, received = asyncio.get_running_loop(), b""
+    with suppress(ConnectionResetError):
+        while chunk := await loop.sock_recv(client, 1_000_000):
+            received += chunk
+    return received
+
+
+async def status_of(port: int, path: bytes = b"/") -> int:
+    async with visitor(port, path) as client:
+        head = await asyncio.get_running_loop().sock_recv(client, 1000)
+    return int(head.split()[1])
+
+
+async def until(holds: Callable[[], Awaitable[bool]]) -> None:
+    while not await holds():
+        await asyncio.sleep(0.001)
+
+
+@pytest.mark.parametrize("path", [b"/large", b"/stream"])
+async def test_a_client_that_never_reads_is_disconnected(
+    path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "UNREAD_SECONDS", 0.1)
+    limit = ConnectionLimit()
+    async with server(limit=limit) as port, visitor(port, path) as client:
+        while not limit._open:
+            await asyncio.sleep(0.001)
+        while limit._open:
+            await asyncio.sleep(0.001)
+        # Some is in the kernel's buffers already.
+        assert len(await read_all(client)) < len(LARGE)
+
+
+async def test_a_client_that_reads_gets_everything_however_long_it_takes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "_CHECK_SECONDS", 0.001)
+    monkeypatch.setattr(limits, "UNREAD_SECONDS", 10.0)
+    async with server() as port, visitor(port, b"/large") as client:
+        loop, left = asyncio.get_running_loop(), len(LARGE)
+        while left > 0:
+            left -= len(await loop.sock_recv(client, 1_000_000))
+
+
+@pytest.mark.parametrize("path", [b"/large", b"/stream"])
+async def test_more_renderings_than_allowed_get_503_until_one_is_read(path: bytes) -> None:
+    async with server(most_renderings=2) as port, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(visitor(port, path)) for _ in range(2)]
+        await until(lambda: is_status(port, b"/", 503))
+        assert await status_of(port, b"/-/healthy") == 200
+        clients[0].close()
+        await until(lambda: is_status(port, b"/", 200))
+
+
+async def is_status(port: int, path: bytes, status: int) -> bool:
+    return await status_of(port, path) == status
+
+
+async def test_a_client_that_has_stopped_reading_makes_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with server(most_renderings=2) as port, AsyncExitStack() as stack:
+        for _ in range(2):
+            await stack.enter_async_context(visitor(port, b"/large"))
+        await until(lambda: is_status(port, b"/", 503))
+        monkeypatch.setattr(limits, "STALLED_SECONDS", 0.0)
+        await until(lambda: is_status(port, b"/", 200))
+
+
+async def test_idle_connections_make_way_for_new_ones_and_are_logged_once() -> None:
+    with structlog.testing.capture_logs() as logged:
+        async with server(limit=ConnectionLimit(5)) as port, AsyncExitStack() as stack:
+            idle = [await stack.enter_async_context(visitor(port)) for _ in range(20)]
+            assert await status_of(port) == 200
+            assert await read_all(idle[0]) == b""
+    assert [(line["event"], line["limit"]) for line in logged] == [("web.too_many_connections", 5)]
+
+
+async def test_a_new_connection_is_closed_if_all_others_are_busy() -> None:
+    async with server(limit=ConnectionLimit(2)) as port, AsyncExitStack() as stack:
+        for _ in range(2):
+            busy = await stack.enter_async_context(visitor(port, b"/large"))
+            await asyncio.get_running_loop().sock_recv(busy, 10)
+        async with visitor(port, b"/") as another:
+            assert await read_all(another) == b""
+
+
+async def test_the_state_that_tells_idle_connections_is_where_we_look() -> None:
+    async def respond(_request: web.BaseRequest) -> web.Response:
+        return web.Response()
+
+    connection = web.RequestHandler(web.Server(respond), loop=asyncio.get_running_loop())
+    assert limits.is_idle(connection), "aiohttp changed: adapt exporter/web/limits.py"
