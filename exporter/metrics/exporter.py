@@ -33,7 +33,7 @@ class ExporterMetrics:
         self._host = host or HostClock()
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        register_process_collector(self.registry)
+        register_process_collector(self.registry, self._host)
         PlatformCollector(registry=self.registry)
         GCCollector(registry=self.registry)
         build_info = self._gauge(
@@ -145,13 +145,13 @@ class _LogCollector(Collector):
         )
 
 
-def register_process_collector(registry: CollectorRegistry) -> None:
+def register_process_collector(registry: CollectorRegistry, host: HostClock) -> None:
     """Register `_LinuxProcessCollector`, or prometheus-client's where that cannot work.
 
     It cannot on another or older system, or where files of /proc are hidden (`ProcSubset=pid`).
     """
     try:
-        collector = _LinuxProcessCollector()
+        collector = _LinuxProcessCollector(host)
         counts_open_files = _OPEN_FILES.stat().st_size > 0
     except (OSError, ValueError):
         counts_open_files = False
@@ -168,13 +168,13 @@ class _LinuxProcessCollector(Collector):
     their number. The fields of proc_pid_stat(5) count from 3 here: the name before may have spaces.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, host: HostClock) -> None:
         self._ticks_per_second = float(os.sysconf("SC_CLK_TCK"))
         statistics = _STATISTICS.read_text().splitlines()
         [boot_line] = [line for line in statistics if line.startswith("btime ")]
         self._boot_unix_seconds = float(boot_line.split()[1])
-        self._host = HostClock()
-        self._clocks_apart_ns = self._host.now().unix_minus_steady_ns
+        self._host = host
+        self._clocks_apart_ns = host.now().unix_minus_steady_ns
 
     def collect(self) -> Iterator[Metric]:
         """Yield the families, with prometheus-client's names and help."""

@@ -38,7 +38,7 @@ def test_a_histogram_is_the_same_as_prometheus_clients(
 
 def test_the_process_series_are_the_same_as_prometheus_clients() -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()
-    register_process_collector(ours)
+    register_process_collector(ours, HostClock())
     ProcessCollector(registry=theirs)
     families = [[*each.collect()] for each in (ours, theirs)]
     described = [[(f.name, f.type, f.documentation) for f in each] for each in families]
@@ -70,16 +70,13 @@ def test_hidden_files_of_proc_do_not_stop_the_exporter(
     ],
 )
 def test_a_step_of_the_hosts_clock_moves_every_time_by_the_step(
-    name: str, step_seconds: int, monkeypatch: pytest.MonkeyPatch
+    name: str, step_seconds: int
 ) -> None:
     set_by_ns = 0
     steady_ns = 500 * SECOND_NS
 
-    def host() -> HostClock:
-        return HostClock(lambda: steady_ns, lambda: 10**18 + steady_ns + set_by_ns)
-
-    monkeypatch.setattr("exporter.metrics.exporter.HostClock", host)
-    metrics = ExporterMetrics()
+    host = HostClock(lambda: steady_ns, lambda: 10**18 + steady_ns + set_by_ns)
+    metrics = ExporterMetrics(host)
     metrics.config_loaded()
     before = metrics.registry.get_sample_value(name)
     steady_ns, set_by_ns = 560 * SECOND_NS, step_seconds * SECOND_NS

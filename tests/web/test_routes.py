@@ -27,6 +27,7 @@ from tests.support.devices import outcome
 from tests.support.readings import ntp_client
 
 NOW = 2000.0
+STEADY = 500
 parse_openmetrics: Any = parser.text_string_to_metric_families
 Client = TestClient[Any, Any]
 
@@ -48,7 +49,7 @@ class StubReloader:
 @pytest.fixture
 async def client(lobby: Device) -> AsyncIterator[Client]:
     fleet = Fleet([lobby, device('gate "<script>"')])
-    host = HostClock(steady=lambda: 0, unix=lambda: round(NOW * 1e9))
+    host = HostClock(steady=lambda: STEADY * 10**9, unix=lambda: round(NOW * 1e9))
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
@@ -63,7 +64,7 @@ async def client(lobby: Device) -> AsyncIterator[Client]:
 
 
 def poll(device: Device, result: Any) -> None:
-    device.state.record(outcome(NOW - 10.5, 0.5, result))
+    device.state.record(outcome(NOW - 10.5, 0.5, result, STEADY - 10.5))
 
 
 async def get(
@@ -171,12 +172,12 @@ async def test_a_wrong_clock_is_shown_even_if_the_device_reports_synchronized(
     client: Client, lobby: Device
 ) -> None:
     reading = Reading("1.0", ntp_client(enabled=True, synced=True), server_present=False)
-    # The exporter host's steady clock is 0 at 2000 s Unix time; the device is 30 s ahead.
-    sighting = ResponseTimes(0, 1, "Thu, 01 Jan 1970 00:33:50 GMT")
-    lobby.state.record(outcome(NOW, 0.5, reading, responses=(sighting,)))
+    # The exporter host's steady clock is 500 s at 2000 s Unix time; the device is 30 s ahead.
+    sighting = ResponseTimes(STEADY * 10**9, STEADY * 10**9 + 1, "Thu, 01 Jan 1970 00:33:50 GMT")
+    lobby.state.record(outcome(NOW, 0.5, reading, STEADY, (sighting,)))
     page = (await get(client, "/"))[1].decode()
     assert "synchronized, but its clock is 30.5 s ahead" in page
-    assert "+30.500 s ± 500.000 ms" in page
+    assert "+30.505 s ± 505.000 ms" in page
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/"])
