@@ -312,7 +312,10 @@ async def test_a_closed_pipe_causes_no_traceback(tmp_path: Path) -> None:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        assert await process.communicate() == (b"1\n", b"")
+        assert await process.communicate() == (
+            b"1\n",
+            b"axis-ntp-exporter: cannot write the output: Broken pipe\n",
+        )
 
 
 async def test_an_encoding_without_a_plus_minus_sign_is_supported(tmp_path: Path) -> None:

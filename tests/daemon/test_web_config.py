@@ -158,7 +158,7 @@ async def test_config_check_prints_the_errors_of_both_files(
     code, output = await run_to_end(
         str(COMMAND), "--config.check", f"--config.file={config}", flag(file)
     )
-    first = "device: unknown key (did you mean devices?)"
+    first = f"{config}:1: device: unknown key (did you mean devices?)"
     assert (code, output.splitlines()) == (1, [first, *lines(file, tmp_path)])
 
 
