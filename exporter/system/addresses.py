@@ -14,6 +14,9 @@ _HOST_PORT: Final = re.compile(
     r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^\s/?#@\[\]:\\%]+))(?::(?P<port>[0-9]+))?"
 )
 
+LONGEST_ADDRESS: Final = 300
+"""A host name has at most 253 characters. Encoding a text of 1 MB would take 3 s."""
+
 _ZONE: Final = re.compile(r"[A-Za-z0-9_.~-]{1,15}")
 """A network interface, by its name or number: what RFC 6874 allows without escapes. Linux has
 room for 15 characters."""
@@ -24,6 +27,8 @@ def split_address(address: str) -> tuple[str, int | None]:
 
     Raises `ValueError` with a message for the user.
     """
+    if len(address) > LONGEST_ADDRESS:
+        raise ValueError(f"must have at most {LONGEST_ADDRESS} characters, not {len(address)}")
     match = _HOST_PORT.fullmatch(address)
     if match is None:
         return _bare_v6(address), None

@@ -32,7 +32,7 @@ from exporter.vapix.dns import AresDns, CachingResolver
 KEEPALIVE_SECONDS: Final = 180
 """How long an idle connection is kept: no device is known to keep its own longer."""
 
-HEAD_BYTES: Final = 512 * 1024
+HEAD_BYTES: Final = 128 * 1024
 """The most bytes until the head of a response is complete.
 
 They include interim responses (1xx) and what arrives of the body together with the head.

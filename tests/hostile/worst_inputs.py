@@ -6,23 +6,31 @@ Everything that the event loop parses from outside has a row. A row's input is a
 allows, or longer if the parser itself has to refuse it.
 """
 
+import asyncio
 import contextlib
 import json
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from types import SimpleNamespace
 from typing import Final, NamedTuple
+from unittest.mock import Mock
+
+import aiohttp
+from aiohttp.http_exceptions import HttpProcessingError
 
 from exporter.clock.http_time import nonce_time_us, parse_date
-from exporter.system.addresses import split_address
+from exporter.system.addresses import LONGEST_ADDRESS, split_address
 from exporter.system.text import parse_duration
 from exporter.vapix import ntp
 from exporter.vapix.challenges import MAX_CHARACTERS, _parse, find_next_nonces
-from exporter.vapix.connection import HEAD_BYTES
+from exporter.vapix.client import _read_body
+from exporter.vapix.connection import BODY_BYTES, HEAD_BYTES, GuardedConnection
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.ntp_info import decode_info
+from exporter.web.negotiation import accepts_gzip, negotiate_format
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery
 from exporter.web.web_config.basic_auth import parse_basic
 
@@ -31,6 +39,9 @@ LIMIT_MS: Final = 100.0
 
 HEADER_CHARACTERS: Final = 8190
 """aiohttp's limit for one header."""
+
+_HEADERS: Final = 120
+"""aiohttp accepts 128 headers in a request."""
 
 _BODY: Final = ntp.LARGEST_BODY_BYTES
 _ROUNDS: Final = 3
@@ -46,8 +57,9 @@ class WorstInput(NamedTuple):
     work: Work
 
 
-def _repeat(text: str, length: int) -> str:
-    return (text * (length // len(text) + 1))[:length]
+def _repeat(text: str, length: int, start: str = "", end: str = "") -> str:
+    times = (length - len(start) - len(end)) // len(text)
+    return start + text * times + end
 
 
 def _login(headers: list[str]) -> Work:
@@ -131,12 +143,63 @@ def _body_rows() -> Iterator[WorstInput]:
         yield WorstInput(f"response body: {what}", f"{_BODY:,} bytes", _answer(body))
 
 
+def _http_rows() -> Iterator[WorstInput]:
+    ok = "HTTP/1.1 200 OK\r\n"
+    chunked = ok + "Transfer-Encoding: chunked\r\n\r\n"
+    heads = {
+        "long headers": _repeat("X: " + "a" * 8_000 + "\r\n", HEAD_BYTES, ok),
+        "many short headers": _repeat("a:\r\n", HEAD_BYTES, ok),
+        "interim responses": _repeat("HTTP/1.1 100 C\r\n\r\n", HEAD_BYTES),
+        "a reason without end": _repeat("a", HEAD_BYTES, "HTTP/1.1 200 "),
+        "empty lines": _repeat("\r\n", HEAD_BYTES),
+        "whole responses": _repeat("HTTP/1.1 200 O\r\nContent-Length: 0\r\n\r\n", HEAD_BYTES),
+        "chunks of one byte, with the head": _repeat(
+            "1\r\na\r\n", HEAD_BYTES, chunked, "0\r\n\r\n"
+        ),
+    }
+    for name, text in heads.items():
+        data = text.encode()
+        yield WorstInput(f"response head: {name}", f"{HEAD_BYTES:,} bytes", partial(_receive, data))
+    body = _repeat("1\r\na\r\n", _BODY * 6).encode() + b"0\r\n\r\n"
+    head = chunked.encode()
+    limit = f"{_BODY:,} bytes"
+    yield WorstInput("response body: chunks of one byte", limit, partial(_receive, head, body))
+
+
+_loop = asyncio.new_event_loop()
+
+
+def _receive(head: bytes, body: bytes = b"") -> None:
+    """Feed a connection as the event loop does, and read what it makes of it."""
+
+    async def feed() -> None:
+        connection = GuardedConnection(asyncio.get_running_loop())
+        connection.transport = Mock()
+        connection.allow(HEAD_BYTES)
+        connection.set_response_params(auto_decompress=False, read_bufsize=2**16)
+        connection.data_received(head)
+        connection.allow(BODY_BYTES)
+        if body:
+            connection.data_received(body)
+        with contextlib.suppress(aiohttp.ClientError, HttpProcessingError):
+            while connection._buffer:
+                _, payload = await connection.read()
+                await _read_body(SimpleNamespace(content=payload, close=bool))  # type: ignore[arg-type]
+
+    _loop.run_until_complete(feed())
+
+
 def _web_rows() -> Iterator[WorstInput]:
     limit = f"{HEADER_CHARACTERS:,} characters"
     for part in ("A", " ", "="):
         header = _repeat(part, HEADER_CHARACTERS - 6)
         work = partial(parse_basic, f"Basic {header}")
         yield WorstInput(f"`Authorization: Basic {part}…`", limit, work)
+    for part in ("a/b;q=0.1,", ",", ";", "application/openmetrics-text;version=1.0.0,", "a;b=c;"):
+        headers = [_repeat(part, HEADER_CHARACTERS)] * _HEADERS
+        limit = f"{_HEADERS} headers"
+        yield WorstInput(f"`Accept: {part}…`", limit, partial(negotiate_format, headers))
+        yield WorstInput(f"`Accept-Encoding: {part}…`", limit, partial(accepts_gzip, headers))
     long = _repeat("a ", HEADER_CHARACTERS)
     for name in ("q", "state", "sort", "page"):
         yield WorstInput(f"page query `{name}`", limit, _query(**{name: long}))
@@ -148,9 +211,11 @@ def _config_rows() -> Iterator[WorstInput]:
     for part in ("1", "1m", "1s1"):
         text = _repeat(part, 1_000_000)
         yield WorstInput(f"duration `{part}…`", limit, _refused(parse_duration, text))
-    for part in ("a", "a.", ":", "[", "1"):
-        text = _repeat(part, 500)
-        yield WorstInput(f"address `{part}…`", "500 bytes", _refused(split_address, text))
+    for part in ("a", "a.", "ü", "ü.", ":", "[", "1", "fe80::1%"):
+        for length in (LONGEST_ADDRESS, 1_000_000):
+            text = _repeat(part, length)
+            what = f"address `{part}…`"
+            yield WorstInput(what, f"{length:,} characters", _refused(split_address, text))
 
 
 def worst_inputs() -> Iterable[WorstInput]:
@@ -158,6 +223,7 @@ def worst_inputs() -> Iterable[WorstInput]:
     yield from _challenge_rows()
     yield from _clock_rows()
     yield from _body_rows()
+    yield from _http_rows()
     yield from _web_rows()
     yield from _config_rows()
 
