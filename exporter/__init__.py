@@ -1,3 +1,3 @@
-"""Tell Prometheus whether the clock of each Axis device can be trusted."""
+"""Export to Prometheus whether the clock of each Axis device is right."""
 
 __version__ = "0.1.0"

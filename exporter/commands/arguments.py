@@ -26,7 +26,7 @@ def add_config_file(parser: argparse.ArgumentParser) -> None:
 
 
 def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
-    """Add `--web.*`: listen addresses, the path of the metrics, the web config file."""
+    """Add `--web.*`: listen addresses, the path of the metrics, the web-config."""
     default = f"{default_host}:{DEFAULT_PORT}"
     parser.add_argument(
         "--web.listen-address",

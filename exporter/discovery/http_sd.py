@@ -30,7 +30,7 @@ _ERRORS_WITH_URL: Final = (
 
 
 class HTTPSD:
-    """Discovers devices from an HTTP server. The URL, without its secrets, is the source."""
+    """Discovers devices from an HTTP server. The source's name is the URL without its secrets."""
 
     def __init__(self, config: HttpSdConfig) -> None:
         self.interval_seconds = config.refresh_interval

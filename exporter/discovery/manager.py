@@ -84,7 +84,7 @@ class Discovery:
         return found
 
     def follow(self, config: Config) -> None:
-        """Refresh the sources of `config` from now on. Sources that it keeps keep their devices."""
+        """Refresh the sources of `config` from now on. Unchanged sources keep their devices."""
         self._config, before = config, self._watches
         self._watches = {
             section: before.get(section) or self._start(section) for section in _sections(config)
@@ -131,7 +131,7 @@ class Discovery:
             self._report(source, (*problems, *refused.get(source, ())))
 
     def _store(self, watch: _Watch, results: Iterable[RefreshResult]) -> None:
-        """Keep the devices of each source; those from before if it could not be read."""
+        """Keep the devices of each source; the previous ones if it could not be read."""
         before = watch.found
         watch.found = {
             source: before.get(source, ()) if devices is None else devices

@@ -69,11 +69,11 @@ class ExporterMetrics:
         return Gauge(f"{PREFIX}{name}", text, labels, registry=self.registry)
 
     def poll_started(self, lateness_seconds: float) -> None:
-        """Count a poll that started so long after its due time."""
+        """Record how late a poll started."""
         self._lateness.observe(max(0.0, lateness_seconds))
 
     def poll_ended(self, latency_seconds: float) -> None:
-        """Count a poll that took so long."""
+        """Record how long a poll took."""
         self._latency.observe(latency_seconds)
 
     def config_failed(self) -> None:
@@ -122,7 +122,7 @@ class _SecondsHistogram(Collector):
 
 
 class _HostClockCollector(Collector):
-    """Asks the kernel at each scrape; no sample where it cannot say."""
+    """Reads the clock status of the kernel at each scrape; no sample if it is unknown."""
 
     def collect(self) -> Iterator[Metric]:
         synchronized = kernel_says_synchronized()
@@ -146,9 +146,10 @@ class _LogCollector(Collector):
 
 
 def register_process_collector(registry: CollectorRegistry, host: HostClock) -> None:
-    """Register `_LinuxProcessCollector`, or prometheus-client's where that cannot work.
+    """Register `_LinuxProcessCollector`.
 
-    It cannot on another or older system, or where files of /proc are hidden (`ProcSubset=pid`).
+    Registers prometheus-client's on other systems, before Linux 6.2, and if files of /proc are
+    hidden (`ProcSubset=pid`).
     """
     try:
         collector = _LinuxProcessCollector(host)
@@ -164,8 +165,9 @@ def register_process_collector(registry: CollectorRegistry, host: HostClock) -> 
 class _LinuxProcessCollector(Collector):
     """The series of prometheus-client's collector, without listing every open file at each scrape.
 
-    That is 11 ms' work with 10,000 connections open. Since Linux 6.2 the size of /proc/self/fd is
-    their number. The fields of proc_pid_stat(5) count from 3 here: the name before may have spaces.
+    Listing takes 11 ms with 10,000 connections. Since Linux 6.2 the size of /proc/self/fd is their
+    number. /proc/self/stat is split after the process name, which may contain spaces: index 0 is
+    field 3 of proc_pid_stat(5).
     """
 
     def __init__(self, host: HostClock) -> None:
@@ -199,7 +201,7 @@ class _LinuxProcessCollector(Collector):
             "Total user and system CPU time spent in seconds.",
             user + system,
         )
-        # And the one that prometheus-client opens to list them.
+        # Add 1: prometheus-client also counts the descriptor that it opens for listing.
         count = _OPEN_FILES.stat().st_size + 1
         yield GaugeMetricFamily("process_open_fds", "Number of open file descriptors.", count)
         limit = float(resource.getrlimit(resource.RLIMIT_NOFILE)[0])

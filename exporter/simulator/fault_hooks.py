@@ -79,7 +79,7 @@ def restart_with(device: SimulatedState, undo: Undo) -> Undo:
     return undo_and_restart
 
 
-def never_synchronise(device: SimulatedState) -> Undo:
+def never_synchronize(device: SimulatedState) -> Undo:
     """Restart the NTP client and let no time server answer."""
     return restart_with(device, change(device.client, servers_answer=False))
 
@@ -102,8 +102,8 @@ def remove_servers(device: SimulatedState) -> Undo:
 
 
 def kill_servers(device: SimulatedState) -> Undo:
-    """Stop the time servers after a synchronisation and let the clock drift."""
-    device.client.synchronise(device.clock.host_nanoseconds())
+    """Stop the time servers after a synchronization and let the clock drift."""
+    device.client.synchronize(device.clock.host_nanoseconds())
     undo_drift = change(device.clock, drift_ppm=FAULT_DRIFT_PPM)
     undo_silence = change(device.client, servers_answer=False)
 
@@ -115,8 +115,8 @@ def kill_servers(device: SimulatedState) -> Undo:
 
 
 def step_once(device: SimulatedState) -> Undo:
-    """Step the clock forward after a synchronisation."""
-    device.client.synchronise(device.clock.host_nanoseconds())
+    """Step the clock forward after a synchronization."""
+    device.client.synchronize(device.clock.host_nanoseconds())
     device.clock.step(FAULT_STEP_SECONDS)
     return lambda: device.clock.step(-FAULT_STEP_SECONDS)
 

@@ -55,7 +55,7 @@ def find_fault(name: str) -> Fault:
 
 
 _STATE_FAULTS = (
-    Fault("not_synced", "has not synchronised since its restart", hooks.never_synchronise),
+    Fault("not_synced", "has not synchronized since its restart", hooks.never_synchronize),
     Fault("client_disabled", "its NTP client is disabled", hooks.disable_client),
     Fault(
         "no_client_section",

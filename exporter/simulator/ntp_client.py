@@ -1,4 +1,4 @@
-"""A device's NTP client: its configuration and its synchronisations. No I/O, time passed in."""
+"""A device's NTP client: its configuration and its synchronizations. No I/O, time passed in."""
 
 import zlib
 from collections.abc import Mapping
@@ -36,8 +36,8 @@ OLD_FIRMWARE = Firmware(
 class SimulatedNtpClient:
     """The NTP client of one device.
 
-    It measures the clock at each synchronisation but doesn't correct it: tests and scenarios set
-    the clock. Synchronisations happen every 2^minpoll seconds of host time. They are computed on
+    It measures the clock at each synchronization but doesn't correct it: tests and scenarios set
+    the clock. Synchronizations happen every 2^minpoll seconds of host time. They are computed on
     request, so that ten thousand clients need no timers. All times are nanoseconds since the Unix
     epoch on the host's clock.
     """
@@ -70,13 +70,13 @@ class SimulatedNtpClient:
         self._time_offset_milliseconds = 0.0
 
     def restart(self) -> None:
-        """Forget every synchronisation, as after a reboot."""
+        """Forget every synchronization, as after a reboot."""
         self._last_attempt = None
         self._synced = False
         self._time_offset_milliseconds = 0.0
 
     def configure(self, parameters: Mapping[str, object], host_nanoseconds: int) -> None:
-        """Accept new settings, all or none, and synchronise once they are applied.
+        """Accept new settings, all or none, and synchronize once they are applied.
 
         Raises InvalidParameterError for the first bad parameter.
         """
@@ -98,7 +98,7 @@ class SimulatedNtpClient:
     def section(self, host_nanoseconds: int) -> dict[str, object]:
         """Return the `client` section (reference: "getNTPInfo"), in a device's order."""
         self._apply_pending(host_nanoseconds)
-        self.synchronise(host_nanoseconds)
+        self.synchronize(host_nanoseconds)
         configuration = self.configuration
         fields = {
             "enabled": configuration.enabled,
@@ -118,8 +118,8 @@ class SimulatedNtpClient:
         absent = self.firmware.absent_fields
         return {name: value for name, value in fields.items() if name not in absent}
 
-    def synchronise(self, host_nanoseconds: int) -> None:
-        """Compute the latest synchronisation that was due by that time."""
+    def synchronize(self, host_nanoseconds: int) -> None:
+        """Compute the latest synchronization that was due by that time."""
         if not self._is_active():
             return
         interval = self._interval()
@@ -132,7 +132,7 @@ class SimulatedNtpClient:
             self._attempt(self._last_attempt + due * interval)
 
     def _attempt(self, host_nanoseconds: int) -> None:
-        """Try to synchronise. Only a success changes the reported values (`synced` stays true)."""
+        """Try to synchronize. Only a success changes the reported values (`synced` stays true)."""
         if not self._is_active():
             return
         self._last_attempt = host_nanoseconds

@@ -87,7 +87,7 @@ class DeviceServer(web.Server):
     ) -> int:
         """Open one socket for devices at many addresses 127.x.y.z; return its port. Linux only.
 
-        Needs half the file descriptors of one socket per device, for ten thousand devices. Raises
+        Ten thousand devices need half the file descriptors of one socket per device. Raises
         OSError if the port can't be used.
         """
         bound = _bind("0.0.0.0", port, interface="lo")  # noqa: S104 - tied to the loopback

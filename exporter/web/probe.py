@@ -74,7 +74,7 @@ def _poll_timeout_seconds(request: web.Request, device: Device) -> float:
 
 
 async def _poll(device: Device, poller: Poller, timeout_seconds: float) -> Device:
-    """Poll a device and return it; after a timeout, return a copy whose state says so."""
+    """Poll a device and return it; after a timeout, return a copy that is marked as unanswered."""
     try:
         async with asyncio.timeout(timeout_seconds):
             await poller.poll_now(device)

@@ -42,7 +42,7 @@ def test_the_poll_interval_follows_minpoll(bench: Bench) -> None:
     assert bench.client()["timeToNextSync"] == 1_000
 
 
-def test_a_change_of_settings_synchronises_at_once(bench: Bench) -> None:
+def test_a_change_of_settings_synchronizes_at_once(bench: Bench) -> None:
     bench.client()
     bench.device.clock.step(1)
     bench.set(enabled=True)

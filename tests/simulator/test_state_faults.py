@@ -18,7 +18,7 @@ def started(bench: Bench) -> Bench:
 
 
 @pytest.mark.parametrize("fault", ["not_synced", "no_servers", "client_disabled"])
-def test_a_client_that_never_synchronised_returns_zeros(started: Bench, fault: str) -> None:
+def test_a_client_that_never_synchronized_returns_zeros(started: Bench, fault: str) -> None:
     started.device.fault = fault
     started.host.advance(500)
     client = started.client()
@@ -65,7 +65,7 @@ def test_a_dead_server_leaves_synced_true_and_time_offset_unchanged(started: Ben
     assert started.device.clock.offset_seconds == pytest.approx(4.32)
 
 
-def test_a_client_with_a_dead_server_has_synchronised_once(make_bench: BenchMaker) -> None:
+def test_a_client_with_a_dead_server_has_synchronized_once(make_bench: BenchMaker) -> None:
     assert make_bench(fault="server_dead").client()["synced"] is True
 
 

@@ -22,7 +22,7 @@ MAX_WRONG: Final = 1000
 """How many wrong passwords are remembered."""
 
 _MAX_PASSWORD_BYTES: Final = 72
-"""bcrypt uses no more than these; its Python binding rejects longer passwords."""
+"""bcrypt uses only the first 72 bytes; its Python binding rejects longer passwords."""
 
 _CHALLENGE: Final = 'Basic realm="axis-ntp-exporter", charset="UTF-8"'
 _DIGEST_OF_NOTHING: Final = b"." * 31
@@ -65,7 +65,7 @@ class CheckQueue:
         return await asyncio.to_thread(bcrypt.checkpw, password, hashed)
 
     def close(self) -> None:
-        """Turn away all who wait; a check that is running finishes by itself."""
+        """Reject all waiting checks; a check that is running finishes by itself."""
         self._closed = True
 
 
@@ -101,9 +101,9 @@ class Users:
         return matches and hashed is not None
 
     def _decoy(self, name: bytes) -> bytes:
-        """Return a hash that no password has, with the bcrypt cost of one of the users.
+        """Return a hash that matches no password, with the bcrypt cost of one of the users.
 
-        It is the same for a name after every restart, and cannot be predicted without the hashes.
+        A name gets the same hash after every restart. It cannot be predicted without the hashes.
         """
         hashes = list(self._hashes.values())
         number = int.from_bytes(hashlib.sha256(b"".join([*hashes, name])).digest())

@@ -126,7 +126,7 @@ def checksums(file: Path) -> Digests:
 
 
 def _removed_protections(before: WebConfig, after: WebConfig) -> Iterator[str]:
-    """Yield `path: problem` for each protection that the new config lacks without saying so.
+    """Yield `path: problem` for each protection that the new config omits instead of disabling it.
 
     A file that was truncated on its way must not weaken authentication.
     """
@@ -148,7 +148,7 @@ def _removed_client_rules(old: TlsServerConfig, new: TlsServerConfig) -> Iterato
         )
     if not new.verifies_clients:
         return
-    # Without the first, the system's CAs would be trusted; without the second, every name.
+    # Without client_ca_file the system's CAs would count, without client_allowed_sans any name.
     for key in ("client_ca_file", "client_allowed_sans"):
         if getattr(old, key) is not None and getattr(new, key) is None:
             yield f"tls_server_config.{key}: is missing; restart the exporter to remove it"

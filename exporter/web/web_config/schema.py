@@ -43,7 +43,7 @@ def _check_bcrypt_hash(secret: Secret) -> Secret:
 def _reject_null_users(value: object) -> object:
     if value is None:
         # A file that is truncated here must not admit everyone.
-        raise ValueError("is empty; write {} to ask for no password")
+        raise ValueError("is empty; write {} to disable passwords")
     return value
 
 
