@@ -242,7 +242,7 @@ async def test_discovered_devices_are_configured_and_a_failed_source_is_reported
         run = await here.configure("--apply", "--yes", "--json")
         assert all(is_new(device) for device in here.devices)
     assert run.results == {"sim-00001": "set", "sim-00002": "set"}
-    assert "broken.json: EOF while parsing an object" in run.err
+    assert "broken.json: not JSON: expected a key in double quotes: line 1, column 2" in run.err
     assert run.err.splitlines()[-1] == (
         "configure: some devices could not be discovered, see `discovery` above"
     )

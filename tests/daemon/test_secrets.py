@@ -116,11 +116,12 @@ def broken(text, *_, **__):
     at_hand = text.decode()
     raise RuntimeError("no such luck")
 
-class Broken:
-    b64encode = staticmethod(broken)
+def broken_basic(self, credentials):
+    at_hand = credentials.password
+    raise RuntimeError("no such luck")
 
 auth._HASHES["md5"] = broken
-auth.base64 = Broken
+auth.BasicAuth.__init__ = broken_basic
 
 from exporter.cli import main
 

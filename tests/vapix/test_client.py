@@ -326,7 +326,7 @@ async def test_no_exception_holds_the_password(device: MockedDevice, client: Ntp
 async def test_an_internal_fault_becomes_an_error_of_the_device_and_is_logged(
     client: NtpClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(client._session, "post", Mock(side_effect=ZeroDivisionError))
+    monkeypatch.setattr(client._session, "request", Mock(side_effect=ZeroDivisionError))
     with capture_logs() as logs:
         error = await fails(client)
     assert error.reason == "internal"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.vapix import ntp
-from exporter.vapix.errors import DeviceError, InvalidResponse
+from exporter.vapix.errors import DeviceError, NewerApi
 from exporter.vapix.ntp_info import NtpClientReading, NtpSettings, Reading, decode_info
 from tests.support.readings import ntp_client
 
@@ -176,8 +176,8 @@ def test_any_version_1_is_accepted(version: str) -> None:
     assert decode(answer({}, apiVersion=version)).api_version == version
 
 
-def test_another_major_version_is_invalid() -> None:
-    with pytest.raises(InvalidResponse, match=r"API version 2\.0"):
+def test_a_higher_major_version_is_newer_than_the_exporter() -> None:
+    with pytest.raises(NewerApi, match=r"API version 2\.0"):
         decode(answer({}, apiVersion="2.0"))
 
 
