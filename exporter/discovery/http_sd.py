@@ -1,6 +1,7 @@
 """HTTP discovery: get target groups as JSON from a server."""
 
 import asyncio
+import ssl
 from http import HTTPStatus
 from itertools import pairwise
 from typing import Final
@@ -17,6 +18,7 @@ from exporter.discovery.target_groups import (
     Source,
     Targets,
 )
+from exporter.system.tls import BoundedSSLContext
 from exporter.vapix.aiohttp_internals import ZonelessRequest
 
 TIMEOUT_SECONDS: Final = 30.0
@@ -38,6 +40,8 @@ class HTTPSD:
         self._url = config.url
         self._source = Source("http", redact_url(config.url))
         self.configured_sources = (self._source,)
+        self._tls = BoundedSSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        self._tls.load_default_certs()
 
     def covers(self, source: Source) -> bool:
         """Whether the source is this server."""
@@ -73,7 +77,7 @@ class HTTPSD:
             aiohttp.ClientSession(
                 timeout=timeout, headers=headers, request_class=ZonelessRequest
             ) as session,
-            session.get(self._url) as response,
+            session.get(self._url, ssl=self._tls) as response,
         ):
             return await _read_json(response)
 

@@ -1,12 +1,19 @@
-"""HTTP discovery from a server whose address has a zone."""
+"""HTTP discovery from servers whose address has a zone, or that flood."""
 
 import asyncio
+import socket
+import ssl
+from pathlib import Path
 
 import pytest
+import trustme
 
 from exporter.config.schema import HttpSdConfig
 from exporter.discovery.http_sd import HTTPSD
+from exporter.discovery.target_groups import RefreshFailed
 from tests.real.test_ipv6_zones import ADDRESSES
+from tests.support.empty_records import queue_empty_record
+from tests.vapix.tls_device import device_that
 
 
 @pytest.mark.skipif("::1%1" not in ADDRESSES, reason="this machine has no IPv6")
@@ -31,3 +38,26 @@ async def test_the_zone_of_a_server_is_not_in_the_host_header() -> None:
 def test_a_url_with_an_invalid_zone_is_refused(zone: str) -> None:
     with pytest.raises(ValueError, match=r"must be a URL|zone after %|is not host"):
         HttpSdConfig(url=f"http://[fe80::1%{zone}]/")
+
+
+async def test_a_server_that_sends_tls_records_without_data_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority, most, sent = trustme.CA(), 1_000_000, 0
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "ca.pem"))
+
+    def flood(plain: socket.socket) -> None:
+        nonlocal sent
+        with context.wrap_socket(plain, server_side=True) as tls:
+            tls.recv(4096)
+            while sent < most:
+                queue_empty_record(tls, "keyupdate")
+                sent += 1
+
+    async with asyncio.timeout(30), device_that(flood) as address:
+        with pytest.raises(RefreshFailed):
+            await HTTPSD(HttpSdConfig(url=f"https://{address}/targets")).refresh()
+    assert 0 < sent < most / 2

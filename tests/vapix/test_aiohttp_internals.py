@@ -4,9 +4,11 @@ import asyncio
 import inspect
 
 import aiohttp
+import pytest
 from aiohttp.client_proto import ResponseHandler
+from yarl import URL
 
-from exporter.vapix.aiohttp_internals import LeanResponseHandler
+from exporter.vapix.aiohttp_internals import LeanResponseHandler, ZonelessRequest
 from exporter.vapix.connection import GuardedConnection, open_session
 from tests.vapix.raw_device import at_once, client_of, servers_max
 
@@ -46,6 +48,22 @@ async def test_the_connector_makes_its_connections_with_our_factory() -> None:
     finally:
         GuardedConnection.__init__ = init  # type: ignore[method-assign]
     assert len(made) == 1, f"the connector does not call its _factory. {ADVICE}"
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "server_name"),
+    [
+        ("https://[fe80::1%25eth0]:8443/", "[fe80::1]:8443", "fe80::1"),
+        ("https://camera.example/", "camera.example", None),
+    ],
+)
+async def test_a_request_shows_the_server_no_zone(
+    url: str, host: str, server_name: str | None
+) -> None:
+    loop = asyncio.get_running_loop()
+    request = ZonelessRequest("GET", URL(url, encoded=True), loop=loop)
+    shown = (request.headers["Host"], request.server_hostname)
+    assert shown == (host, server_name), f"ClientRequest has no server_hostname any more. {ADVICE}"
 
 
 def test_a_request_is_sent_by_its_method_send() -> None:
