@@ -108,8 +108,13 @@ def test_config_check_prints_every_error_and_exits_with_1(
     ]
 
 
-def test_the_daemon_does_not_start_with_an_invalid_config(tmp_path: Path) -> None:
+def test_without_a_config_the_daemon_does_not_start_and_says_how_to_get_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run([f"--config.file={tmp_path / 'missing.yaml'}"]) == 1
+    problem, advice = capsys.readouterr().err.splitlines()
+    assert problem.endswith("missing.yaml: cannot be read: No such file or directory")
+    assert advice == "Copy config.example.yaml, or try `axis-ntp-exporter demo`."
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,8 @@ def _run(arguments: argparse.Namespace) -> int:
             return 0
     except ConfigError as error:
         print(error, file=sys.stderr)
+        if not arguments.config_file.exists():
+            print("Copy config.example.yaml, or try `axis-ntp-exporter demo`.", file=sys.stderr)
         return 1
     except StartFailed as failure:
         _log.error("exporter.start_failed", error=str(failure))

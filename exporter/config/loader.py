@@ -46,7 +46,8 @@ def _parse(file: Path, text: str, *, verbatim: bool = False) -> Tree:
     try:
         return parse_yaml(text, verbatim=verbatim)
     except YamlError as error:
-        raise ConfigError([f"{file}: {error}"]) from None
+        file_and_place = f"{file}:{error.place}" if error.place else f"{file}"
+        raise ConfigError([f"{file_and_place}: {error.problem}"]) from None
 
 
 def _read_text(file: Path) -> str:

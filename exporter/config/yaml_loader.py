@@ -45,11 +45,16 @@ class Boolean(str):
 
 
 class YamlError(ValueError):
-    """Not YAML, or more of YAML than a config may use; `str()` says where, and quotes no value."""
+    """Not YAML, or more of YAML than a config may use; `str()` says where, and quotes no value.
+
+    `problem` does not say where; `place` is `line:column`, or empty if unknown.
+    """
 
     def __init__(self, problem: str, mark: _Mark | None = None) -> None:
-        place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        super().__init__(f"{place}{problem}")
+        where = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
+        super().__init__(f"{where}{problem}")
+        self.problem = problem
+        self.place = f"{mark.line + 1}:{mark.column + 1}" if mark else ""
 
 
 def parse_yaml(document: str, *, verbatim: bool = False) -> Tree:

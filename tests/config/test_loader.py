@@ -105,7 +105,7 @@ def test_a_config_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="is not UTF-8 text"):
         load_config(missing, {})
     missing.write_text("a: [")
-    with pytest.raises(ConfigError, match=r"config\.yaml: line 2, column 1: "):
+    with pytest.raises(ConfigError, match=r"config\.yaml:2:1: "):
         load_config(missing, {})
 
 

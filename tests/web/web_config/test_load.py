@@ -54,9 +54,10 @@ def test_every_error_is_reported_with_its_path(case: Case, folder: Path) -> None
     file = write(folder, case)
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
-    assert caught.value.problems == [
-        f"{file}: {problem.replace('{folder}', str(folder))}" for problem in case.problems
-    ]
+    # An error of the YAML begins with its line and column.
+    places = [f"{file}:" if problem[0].isdigit() else f"{file}: " for problem in case.problems]
+    expected = [problem.replace("{folder}", str(folder)) for problem in case.problems]
+    assert caught.value.problems == [a + b for a, b in zip(places, expected, strict=True)]
 
 
 @pytest.mark.parametrize("case", [case for case in INVALID if not case.newer], ids=name)
