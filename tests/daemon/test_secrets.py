@@ -168,5 +168,5 @@ async def test_a_reload_does_not_show_an_unquoted_password(tmp_path: Path) -> No
         file.write_text("modules:\n  m:\n    auth:\n      password: !Sesam77x\n")
         status, output = await running.reload()
         assert status == 500
-    assert "line 4, column 17: a value that begins with ! must be quoted" in output
+    assert ":4:17: a value that begins with ! must be quoted" in output
     assert "Sesam77x" not in output + running.text

@@ -61,7 +61,7 @@ async def test_a_broken_file_changes_nothing_and_is_logged_once(
         assert (await served.get(tls=tls, headers=AS_ALICE))[0] == 200
     [entry] = log
     assert (entry["event"], entry["log_level"]) == ("web_config.reload_failed", "error")
-    assert entry["error"].startswith(f"{file}: ")
+    assert entry["error"].startswith(f"{file}:")
     assert "secret" not in entry["error"]
 
 
