@@ -197,14 +197,19 @@ class NtpClient:
         if response.body is None:
             limit = ntp.LARGEST_BODY_BYTES
             raise errors.InvalidResponse(f"the response is larger than {limit} bytes")
-        return ntp.decode_answer(response.body)
+        return ntp.decode_answer(response.body, self._redactor(response.body))
+
+    def _redactor(self, body: bytes) -> ntp.Redact | None:
+        authenticator = self._authenticator
+        return authenticator.redact if authenticator.may_repeat_a_secret(body) else None
 
     def _raise_for_status(self, response: HttpResponse) -> None:
         status = response.status
         if status == _OK:
             return
         if status == HTTPStatus.INTERNAL_SERVER_ERROR:
-            error = ntp.find_error(response.body or b"")
+            body = response.body or b""
+            error = ntp.find_error(body, self._redactor(body))
             if error is not None:
                 raise error
         if status == HTTPStatus.FORBIDDEN:
@@ -290,8 +295,6 @@ class NtpClient:
             self._call.responses += (seen,)
         body = await _read_body(response)
         exchange.end()
-        if body is not None:
-            body = self._authenticator.redact_body(body)
         return HttpResponse(response.status, headers, body)
 
 

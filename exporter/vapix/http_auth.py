@@ -50,7 +50,8 @@ class DeviceCredentials:
         plain = self.password
         in_json = (json.dumps(plain, ensure_ascii=each)[1:-1] for each in (True, False))
         spellings = {plain, *in_json, quote(plain), quote_plus(plain), escape(plain)}
-        longest_first = sorted({*spellings, self.basic_token}, key=len, reverse=True)
+        # An empty password has no spelling: it would be found everywhere.
+        longest_first = sorted({*spellings, self.basic_token} - {""}, key=len, reverse=True)
         object.__setattr__(self, "_spellings", tuple(each.encode() for each in longest_first))
 
     @property
@@ -58,13 +59,17 @@ class DeviceCredentials:
         """The `user-pass` of Basic authentication (RFC 7617 section 2), in UTF-8."""
         return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
 
+    def are_in(self, body: bytes) -> bool:
+        """Return whether a device's text contains the password, however it is spelled."""
+        return any(spelling in body for spelling in self._spellings)
+
     def redact(self, body: bytes) -> bytes:
         """Return a device's text with `<secret>` for the password, however it is spelled.
 
         Spellings: plain, escaped as in JSON, a URL or HTML, and as Basic authentication sends it. A
         password within a longer word is not replaced: `pass` stays in `password`.
         """
-        if not any(spelling in body for spelling in self._spellings):  # the usual case, and fast
+        if not self.are_in(body):  # the usual case, and fast
             return body
         any_spelling = b"|".join(map(re.escape, self._spellings))
         return re.sub(rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % any_spelling, b"<secret>", body)
@@ -189,12 +194,15 @@ class Authenticator:
         return None if self._auth is None else self._auth.authorization(method, uri)
 
     def redact(self, text: str) -> str:
-        """Return the text of a device's header without our secrets; some devices repeat them."""
-        return self.redact_body(text.encode(errors="surrogatepass")).decode(errors="surrogatepass")
+        """Return a device's text without our secrets; some devices repeat them."""
+        if self._credentials is None:
+            return text
+        body = self._credentials.redact(text.encode(errors="surrogatepass"))
+        return body.decode(errors="surrogatepass")
 
-    def redact_body(self, body: bytes) -> bytes:
-        """Return the body of a device's response without our secrets."""
-        return body if self._credentials is None else self._credentials.redact(body)
+    def may_repeat_a_secret(self, body: bytes) -> bool:
+        """Return whether a JSON body can contain a secret: plain, or with escapes."""
+        return self._credentials is not None and (b"\\" in body or self._credentials.are_in(body))
 
     def handle_success(self, authentication_info: str | None) -> None:
         """Use the next nonce, if the response's `Authentication-Info` header announces one."""

@@ -6,6 +6,7 @@
 import json
 import re
 from codecs import BOM_UTF8
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -36,6 +37,10 @@ _LARGEST_ERROR_CODE: Final = 99_999
 _API_VERSION: Final = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}")
 
 
+Redact = Callable[[str], str]
+"""Returns a device's text without our secrets."""
+
+
 class NtpAnswer(NamedTuple):
     """A response without an error: its API version and its `data`."""
 
@@ -58,13 +63,13 @@ encode_bare_request: Final = lru_cache(maxsize=64)(encode_request)
 """Return the cached request of a method without parameters."""
 
 
-def decode_answer(body: bytes) -> NtpAnswer:
-    """Decode a response's version and data (reference, "Return value").
+def decode_answer(body: bytes, redact: Redact | None = None) -> NtpAnswer:
+    """Decode a response's version and data (reference, "Return value"), its strings redacted.
 
     Raises the `DeviceError` of the API's error code, or `InvalidResponse` if `body` is not
     what the reference describes.
     """
-    document = _decode_object(body)
+    document = _decode_object(body, redact)
     if "error" in document:
         raise decode_error(document["error"])
     data = document.get("data")
@@ -82,10 +87,10 @@ def decode_error(error: object) -> DeviceError:
     return api_error(code, message if isinstance(message, str) else None, subcode)
 
 
-def find_error(body: bytes) -> DeviceError | None:
+def find_error(body: bytes, redact: Redact | None = None) -> DeviceError | None:
     """Return the API's error in the body of an HTTP 500; `None` if the body is not the API's."""
     try:
-        document = _decode_object(body)
+        document = _decode_object(body, redact)
     except InvalidResponse:
         return None
     return decode_error(document["error"]) if "error" in document else None
@@ -115,7 +120,7 @@ def json_kind(value: object) -> str:
     return "missing or null" if value is None else kinds.get(type(value), "a number")
 
 
-def _decode_object(body: bytes) -> dict[str, Any]:
+def _decode_object(body: bytes, redact: Redact | None) -> dict[str, Any]:
     try:
         # A byte order mark may be ignored (RFC 8259 section 8.1). C programs may send the NUL at
         # the end of a string.
@@ -125,7 +130,19 @@ def _decode_object(body: bytes) -> dict[str, Any]:
         raise InvalidResponse(f"the response is {kind or f'not JSON: {problem}'}") from None
     if not isinstance(document, dict):
         raise InvalidResponse(f"the response is {json_kind(document)}, not an object")
-    return document
+    redacted: dict[str, Any] = document if redact is None else _redact_strings(document, redact)
+    return redacted
+
+
+def _redact_strings(value: Any, redact: Redact) -> Any:  # noqa: ANN401 - any JSON value
+    """Return a decoded value with its strings redacted; keys are never shown."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, list):
+        return [_redact_strings(each, redact) for each in value]
+    if isinstance(value, dict):
+        return {key: _redact_strings(each, redact) for key, each in value.items()}
+    return value
 
 
 def _valid_version(value: object) -> str | None:

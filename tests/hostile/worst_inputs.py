@@ -79,6 +79,11 @@ def _answer(body: bytes) -> Work:
     return decode
 
 
+def _redacted_answer(body: bytes) -> Work:
+    account = Authenticator("auto", DeviceCredentials("root", "pass"), secure=False)
+    return partial(ntp.decode_answer, body, account.redact)
+
+
 def _query(**parameters: str) -> Work:
     def parse() -> None:
         with contextlib.suppress(BadQuery):
@@ -141,6 +146,11 @@ def _body_rows() -> Iterator[WorstInput]:
     for what, text in texts.items():
         body = text.encode()[:_BODY]
         yield WorstInput(f"response body: {what}", f"{_BODY:,} bytes", _answer(body))
+    for part in ('"a",', '"pass",', '"\\\\",'):
+        count = (_BODY - 60) // len(part)
+        body = ('{"data":{"client":{"x":[%s""]}}}' % (part * count)).encode()
+        what = f"response body: redacted strings `{part}…`"
+        yield WorstInput(what, f"{_BODY:,} bytes", _redacted_answer(body))
 
 
 def _http_rows() -> Iterator[WorstInput]:

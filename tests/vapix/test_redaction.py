@@ -8,6 +8,7 @@ from typing import Final
 import pytest
 
 from exporter.vapix.http_auth import DeviceCredentials
+from exporter.vapix.ntp_info import NtpSettings
 from tests.vapix.raw_device import Handler, client_of, error_of, read_request
 
 PASSWORD: Final = 'geh"eim é/+ 123'
@@ -63,6 +64,26 @@ async def test_no_error_quotes_the_password_from_a_header(spelling: str) -> None
 
 async def test_no_error_quotes_the_password_from_a_body() -> None:
     body = json.dumps({"error": {"code": 1234, "message": f"not {PASSWORD}"}})
+    async with client_of(responding("200 OK", body), credentials=CREDENTIALS) as client:
+        assert str(await error_of(client)) == "API error 1234: not <secret>"
+
+
+@pytest.mark.parametrize("password", ["", "10", "true", "static", "{", "client"])
+async def test_a_password_that_json_needs_breaks_no_reading(password: str) -> None:
+    section = {"enabled": True, "maxpoll": 10, "minpoll": 6, "serversSource": "DHCP"}
+    body = json.dumps({"data": {"client": section}, "method": "\u00e9"})
+    credentials = DeviceCredentials("root", password)
+    async with client_of(responding("200 OK", body), credentials=credentials) as client:
+        reading = (await client.get_info()).value
+    assert reading.client is not None
+    assert reading.client.settings == NtpSettings(
+        enabled=True, maxpoll=10, minpoll=6, servers_source="dhcp"
+    )
+
+
+async def test_an_escaped_password_is_replaced_too() -> None:
+    escaped = "".join(f"\\u{ord(each):04x}" for each in PASSWORD)
+    body = f'{{"error": {{"code": 1234, "message": "not {escaped}"}}}}'
     async with client_of(responding("200 OK", body), credentials=CREDENTIALS) as client:
         assert str(await error_of(client)) == "API error 1234: not <secret>"
 
