@@ -126,7 +126,7 @@ class _Place(NamedTuple):
 
 
 _LEAST_SIMILAR: Final = 0.65
-"""A slip of the pen is more similar; `ca_file` and `username_file` are less."""
+"""Typing errors are more similar than this; `ca_file` and `username_file` are less."""
 
 
 def _hint(location: _Location, root: type[BaseModel]) -> str:

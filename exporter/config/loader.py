@@ -7,7 +7,7 @@ from typing import Any, Final
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from exporter.config.errors import ConfigError, Problem, as_lines, keys_of, validation_problems
+from exporter.config.errors import ConfigError, Problem, as_lines, validation_problems
 from exporter.config.files import check_files
 from exporter.config.schema import (
     DEFAULT_MODULE,
@@ -20,8 +20,6 @@ from exporter.config.yaml_loader import Tree, YamlError, expand_variables, find_
 from exporter.system.files import read_regular
 
 _DUMPED_PER_STEP: Final = 50
-
-KNOWN_KEYS: Final = keys_of(Config)
 
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:

@@ -83,11 +83,11 @@ class NotPolled(_WithoutReading):
 class Success:
     """The last poll got a reading.
 
-    `client` has only `None` in its fields if the reading has no client section. Whether there are
-    sections is `None` if the API was not asked. `description` is
-    the servers' source and the API version, empty if not reported. `mismatches` are the parameters
-    that differ from `expect`, and `compliant` is whether there are none; `None` without an
-    `expect`. They are fields, not properties, because the exposition reads them at every poll.
+    `client` has only `None` in its fields if the reading has no client section. `client_present`
+    and `server_present` are `None` if the API was not asked. `description` is the servers' source
+    and the API version, empty if not reported. `mismatches` are the parameters that differ from
+    `expect`, and `compliant` is whether there are none; `None` without an `expect`. They are
+    fields, not properties, because the exposition reads them at every poll.
     """
 
     reading: Reading

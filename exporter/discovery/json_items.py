@@ -42,7 +42,7 @@ class JsonItems:
             raise self._error("more follows the list")
 
     def _peek(self) -> str:
-        """Return the next character that is no space, `""` at the end."""
+        """Return the next character that is not a space; `""` at the end."""
         while True:
             end = _SPACES.match(self._document, self._position).end()  # type: ignore[union-attr]
             if end == self._position:

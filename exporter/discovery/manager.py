@@ -22,8 +22,10 @@ from exporter.system.process import TooManyConnections
 _log = structlog.get_logger()
 
 SdConfig = FileSdConfig | HttpSdConfig
-_Found = dict[Source, tuple[DeviceConfig, ...]]
 Mechanism = FileSD | HTTPSD
+
+_Found = dict[Source, tuple[DeviceConfig, ...]]
+"""The devices that each source listed last."""
 
 
 @dataclass(eq=False)
@@ -31,7 +33,7 @@ class _Watch:
     """A section's mechanism, the task that refreshes it, and its sources' last good devices."""
 
     mechanism: Mechanism
-    found: dict[Source, tuple[DeviceConfig, ...]]
+    found: _Found
     has_refreshed: bool = False
     task: asyncio.Task[None] = field(init=False)
 
@@ -107,7 +109,7 @@ class Discovery:
         watch.task = asyncio.get_running_loop().create_task(self._refresh_forever(watch))
         return watch
 
-    def _last_found(self, section: SdConfig) -> dict[Source, tuple[DeviceConfig, ...]]:
+    def _last_found(self, section: SdConfig) -> _Found:
         if (watch := self._watches.get(section)) is not None:
             return watch.found
         # A changed section has no results yet: use those of other sections for the same sources.
@@ -202,7 +204,7 @@ async def discover_once(config: Config) -> tuple[Config, list[str]]:
 
 
 def _is_same(applied: tuple[Config, _Found, object], config: Config, found: _Found) -> bool:
-    """Return whether nothing was read anew since `applied`: applying 50,000 devices takes 0.4 s."""
+    """Return whether nothing has changed since `applied`: applying 50,000 devices takes 0.4 s."""
     before = applied[1]
     return (
         applied[0] is config

@@ -78,7 +78,7 @@ class AcceptedTargets(NamedTuple):
 
 
 class Budget:
-    """How many values one group may have; ends the reading of a document that nobody needs."""
+    """Limits the values of one group, and ends the reading when the exporter stops."""
 
     def __init__(self, stop: Event) -> None:
         self._stop = stop

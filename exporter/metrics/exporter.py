@@ -212,7 +212,7 @@ class _LinuxProcessCollector(Collector):
     def _boot_seconds(self) -> float:
         """Return when the host booted, Unix seconds, moved by what its clock was set since.
 
-        Less than a second is no move: queries count the restarts by the changes of the start time.
+        A move of less than a second is ignored: queries count each change as a restart.
         """
         apart_ns = self._host.now().unix_minus_steady_ns
         if abs(set_by_ns := apart_ns - self._clocks_apart_ns) > SECOND_NS:

@@ -35,7 +35,7 @@ def open_closed_streams() -> None:
 class OutputFailed(Exception):
     """Standard output cannot be written: a full disk, a closed pipe; `str()` says why.
 
-    Not an `OSError`: argparse ignores those, and they do not tell which file failed.
+    Not an `OSError`: argparse ignores those, and they do not say which file failed.
     """
 
 

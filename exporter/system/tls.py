@@ -76,7 +76,7 @@ class BoundedSSLObject(ssl.SSLObject):
         return super().pending() + self._given.pending
 
     def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
-        """Send data: the peer may answer, so its allowance begins anew."""
+        """Send data. The peer may answer, so it gets its whole allowance again."""
         if self._free_bytes < 0:
             raise _too_much_overhead()
         self._free_bytes = FREE_OVERHEAD_BYTES

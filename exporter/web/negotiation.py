@@ -40,9 +40,9 @@ class Format(NamedTuple):
         return self.media_type == _OPENMETRICS_TYPE
 
     def content_type(self, escaping: str) -> str:
-        """Return the header; versions from 1.0.0 on tell how names are escaped."""
-        told = "" if self.version == "0.0.4" else f"; escaping={escaping}"
-        return f"{self.media_type}; version={self.version}; charset=utf-8{told}"
+        """Return the header; from version 1.0.0 on it contains how names are escaped."""
+        suffix = "" if self.version == "0.0.4" else f"; escaping={escaping}"
+        return f"{self.media_type}; version={self.version}; charset=utf-8{suffix}"
 
 
 _OPENMETRICS_TYPE: Final = "application/openmetrics-text"

@@ -1,7 +1,7 @@
-"""Refuses what a page of another host asks for in the browser of a person who may ask for it.
+"""Refuses requests that a page of another host sends from an operator's browser.
 
-A browser tells whose page it is in `Origin` (RFC 6454). A page whose name its owner points to
-loopback (DNS rebinding) is our own for the browser, but the name is in `Host`.
+The browser sends the page's host in `Origin` (RFC 6454). With DNS rebinding, a foreign name points
+to loopback: the browser then takes the page for ours, but the foreign name is in `Host`.
 """
 
 from collections.abc import Iterable

@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from exporter.config import ConfigError, dump_redacted, load_config, parse_config
+from exporter.config.errors import keys_of
 from exporter.config.files import read_credentials
-from exporter.config.loader import KNOWN_KEYS
+from exporter.config.schema import Config
 from tests.config.documents import load, problems
 
 FINGERPRINT = ":".join(["ab"] * 32)
@@ -118,7 +119,7 @@ def test_the_example_config_loads() -> None:
 
 def test_the_example_config_shows_every_key() -> None:
     text = EXAMPLE.read_text()
-    missing = [key for key in KNOWN_KEYS if not re.search(rf"\b{key}:", text)]
+    missing = [key for key in keys_of(Config) if not re.search(rf"\b{key}:", text)]
     assert missing == []
 
 

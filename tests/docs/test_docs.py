@@ -19,7 +19,8 @@ from exporter.check.examine import DeviceCheck
 from exporter.check.report import as_document as check_document
 from exporter.cli import COMMANDS, make_parser
 from exporter.config import ModuleConfig
-from exporter.config.loader import KNOWN_KEYS
+from exporter.config.errors import keys_of
+from exporter.config.schema import Config
 from exporter.configure.apply import DeviceChange
 from exporter.configure.outcome import ChangeResult, ChangeStatus
 from exporter.configure.report import as_document
@@ -88,7 +89,7 @@ def test_the_docs_explain_every_reason() -> None:
 
 
 def test_the_docs_explain_every_config_key() -> None:
-    missing = [key for key in KNOWN_KEYS if f"`{key}`" not in CONFIGURATION]
+    missing = [key for key in keys_of(Config) if f"`{key}`" not in CONFIGURATION]
     assert [key for key in missing if key not in ("global", "modules")] == []
 
 

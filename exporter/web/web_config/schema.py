@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from exporter.config.errors import ConfigError, as_lines, keys_of, validation_problems
+from exporter.config.errors import ConfigError, as_lines, validation_problems
 from exporter.config.loader import read_tree
 from exporter.config.schema import NullIsUnset, Section
 from exporter.config.types import Secret, Username
@@ -93,9 +93,6 @@ class WebConfig(NullIsUnset):
         count = len(self.basic_auth_users)
         tls = "no TLS" if self.tls_server_config is None else "TLS"
         return f"{tls}, {count} user{'' if count == 1 else 's'}"
-
-
-KNOWN_KEYS: Final = keys_of(WebConfig)
 
 
 def load_web_config(file: Path) -> WebConfig:

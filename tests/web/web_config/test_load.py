@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from exporter.config import ConfigError
-from exporter.web.web_config.schema import KNOWN_KEYS, WebConfig, load_web_config
+from exporter.config.errors import keys_of
+from exporter.web.web_config.schema import WebConfig, load_web_config
 from tests.support.certificates import authority, encrypt
 from tests.support.programs import find_program
 from tests.web.web_config.cases import HASH, INVALID, TLS, VALID, Case
@@ -102,4 +103,4 @@ def test_clients_may_not_renegotiate(folder: Path) -> None:
 
 def test_the_docs_describe_every_key() -> None:
     text = (Path(__file__).parents[3] / "docs/configuration.md").read_text()
-    assert [key for key in KNOWN_KEYS if f"`{key}`" not in text] == []
+    assert [key for key in keys_of(WebConfig) if f"`{key}`" not in text] == []
