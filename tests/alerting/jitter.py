@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import replace
 
 from exporter.simulator.fleet import ServedFleet
@@ -19,23 +19,26 @@ async def jittering(served: ServedFleet, most_seconds: float) -> AsyncIterator[S
         yield served
         return
     async with AsyncExitStack() as stack:
-        relays = [_relaying(address, most_seconds) for address in served.addresses]
+        relays = [relaying(address, most_seconds) for address in served.addresses]
         yield replace(served, addresses=[await stack.enter_async_context(each) for each in relays])
 
 
 @asynccontextmanager
-async def _relaying(address: str, most_seconds: float) -> AsyncIterator[str]:
+async def relaying(address: str, most_seconds: float) -> AsyncIterator[str]:
     """Relay to an address while the context lasts; yield the relay's address."""
     host, _, port = address.rpartition(":")
     tasks: set[asyncio.Task[None]] = set()
 
-    async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def relay(client: Streams) -> None:
         device = await asyncio.open_connection(host, int(port))
-        await _relay((reader, writer), device, most_seconds)
+        with closing(device[1]):
+            await _relay(client, device, most_seconds)
 
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.create_task(relay(reader, writer))
+        task = asyncio.create_task(relay((reader, writer)))
         tasks.add(task)
+        # Not in the task: one that is cancelled before its first step closes nothing.
+        task.add_done_callback(lambda _: writer.close())
         task.add_done_callback(tasks.discard)
 
     server = await asyncio.start_server(accept, LOOPBACK, 0)
@@ -43,9 +46,11 @@ async def _relaying(address: str, most_seconds: float) -> AsyncIterator[str]:
         yield "{}:{}".format(*server.sockets[0].getsockname())
     finally:
         server.close()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        # Accepted connections may still get their tasks meanwhile.
+        while tasks:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -63,7 +68,6 @@ async def _relay(client: Streams, device: Streams, most_seconds: float) -> None:
         for direction in directions:
             direction.cancel()
         await asyncio.gather(*directions, return_exceptions=True)
-        await _close(client[1], device[1])
 
 
 async def _forward(
@@ -72,10 +76,3 @@ async def _forward(
     while data := await source.read(65536):
         await asyncio.sleep(random.uniform(0, most_seconds))
         sink.write(data)
-
-
-async def _close(*writers: asyncio.StreamWriter) -> None:
-    for writer in writers:
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
