@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from exporter.clock.drift import Drift, DriftWindow
 from exporter.clock.host import HostTime
+from exporter.clock.motion import ClockEvent, Motion, begin
 from exporter.clock.offset import (
     DATE_LAG_NS,
     MAX_AGE_NS,
@@ -12,13 +14,13 @@ from exporter.clock.offset import (
     ClockSample,
     Estimate,
     Offset,
-    intersect,
     offset_at,
 )
 from exporter.clock.phase import (
     POINT_SUFFICES_NS,
     SHORTEST_HOLD_NS,
     PhaseState,
+    SamplePhase,
     next_phase_state,
     shift_ns,
 )
@@ -34,17 +36,23 @@ LONGEST_RESERVE_NS: Final = 250_000_000
 class DeviceClock:
     """The estimate of one device's clock. All times are steady, in nanoseconds.
 
-    `estimate` is `None` before the first response. `steps` counts the steps of the device's clock.
-    `last_step_seconds` is the step that the last poll showed, `None` if it showed none.
+    `steps` counts the steps of the device's clock.
+    `events` are the steps and slews that the last poll showed.
     """
 
     steps: int = 0
-    last_step_seconds: float | None = None
-    estimate: Estimate | None = None
+    events: tuple[ClockEvent, ...] = ()
+    _motion: Motion | None = None
+    _drift: DriftWindow = field(default_factory=DriftWindow)
     _phase_state: PhaseState = field(default_factory=PhaseState)
     _last_point_ns: int | None = None
     _round_trip_ns: int = 0
     _connect_times_ns: tuple[int, ...] = ()
+
+    @property
+    def estimate(self) -> Estimate | None:
+        """The interval of theta at the last sample; `None` before the first."""
+        return None if self._motion is None else self._motion.estimate
 
     @property
     def lead_ns(self) -> int:
@@ -63,7 +71,7 @@ class DeviceClock:
         `ready_after_ns`: the time from the poll's start until its request could be sent, `None`
         if there was no response.
         """
-        self.last_step_seconds = None
+        self.events = ()
         last = self._connect_times_ns[: POLLS_KEPT - 1]
         self._connect_times_ns = () if ready_after_ns is None else (ready_after_ns, *last)
         for sample in samples:
@@ -71,18 +79,28 @@ class DeviceClock:
             self._add(sample, in_phase=sample is samples[0])
 
     def _add(self, sample: ClockSample, *, in_phase: bool) -> None:
-        before = self.estimate
-        self.estimate, step_ns = intersect(before, sample)
-        if step_ns is not None:
-            self.steps += 1
-            self.last_step_seconds = step_ns / SECOND_NS
-            # A step invalidates the last precise sample.
-            self._phase_state, self._last_point_ns = PhaseState(), None
+        before = self._motion
+        self._motion = motion = begin(sample) if before is None else before.follow(sample)
+        if motion.event is not None:
+            self._take_event(motion.event)
         elif in_phase and before is not None:
-            self._update_phase(self.estimate, sample)
+            self._update_phase(motion.likely, sample)
+        self._drift.add(sample)
         if sample.is_point:
             self._last_point_ns = sample.at_ns
         self._round_trip_ns = sample.round_trip_ns
+
+    def _take_event(self, event: ClockEvent) -> None:
+        self.events += (event,)
+        if event.kind == "stepped":
+            self.steps += 1
+            self._drift = DriftWindow()
+        if event.kind != "slewed":
+            # The last precise sample is no longer true.
+            phase = SamplePhase.MIDDLE
+            if event.kind == "slewing":  # Was it a step?
+                phase = SamplePhase.HIGH if event.seconds > 0 else SamplePhase.LOW
+            self._phase_state, self._last_point_ns = PhaseState(phase), None
 
     def _update_phase(self, after: Estimate, sample: ClockSample) -> None:
         last_ns = self._last_point_ns
@@ -93,6 +111,11 @@ class DeviceClock:
         self._phase_state = next_phase_state(
             self._phase_state, was_later=was_later, gain_ns=gain_ns
         )
+
+    @property
+    def drift(self) -> Drift | None:
+        """How fast the device's clock drifts against the host's, or `None` while unknown."""
+        return self._drift.drift
 
     def offset(self, now: HostTime) -> Offset | None:
         """Return the device's clock minus the host's, or `None` while unknown."""
@@ -107,7 +130,7 @@ class DeviceClock:
 
     def shift_seconds(self, send_ns: int) -> float:
         """Return how much later than `send_ns` to send for the best sample: 0 to under 1 s."""
-        if self.estimate is None:
+        if self._motion is None:
             return 0.0
-        expected = self.estimate.at(send_ns)
+        expected = self._motion.likely.at(send_ns)
         return shift_ns(self._phase_state.phase, expected, send_ns, self._round_trip_ns) / SECOND_NS

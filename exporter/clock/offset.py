@@ -1,9 +1,9 @@
 """The offset of a device's clock, as an interval that contains the true value. No I/O.
 
 `theta` is the device's clock minus the host's steady clock, in nanoseconds. An interval keeps
-containing it as long as the two clocks drift apart by no more than `DRIFT_ALLOWANCE_PPM`. The
-host's wall clock is only used to export the offset, so setting it changes no interval. The
-mathematics: docs/clock.md.
+containing it as long as the two clocks drift apart by no more than `DRIFT_ALLOWANCE_PPM`, or
+`SLEW_ALLOWANCE_PPM` while the device is known to slew its clock. The host's wall clock is only used
+to export the offset, so setting it changes no interval. The mathematics: docs/clock.md.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,13 @@ from exporter.clock.host import HostTime
 SECOND_NS: Final = 1_000_000_000
 MICROSECOND_NS: Final = 1_000
 DRIFT_ALLOWANCE_PPM: Final = 100
-"""How fast a device's clock and ours may drift apart. A faster change counts as a step."""
+"""How fast a device's clock and ours may drift apart."""
+
+SLEW_ALLOWANCE_PPM: Final = DRIFT_ALLOWANCE_PPM + 500
+"""How fast they may drift apart while the device slews its clock, which adjtime(3) does at 500 ppm.
+
+A faster change is a step.
+"""
 
 DATE_LAG_NS: Final = 10_000_000
 """How late a `Date` may be: servers read the kernel's coarse clock, which ticks 100 to 1000 Hz."""
@@ -26,9 +32,9 @@ _FLOAT_ROUNDING: Final = 2**-52
 """The relative error of an offset that is exported as a float."""
 
 
-def drift_ns(elapsed_ns: int) -> int:
+def drift_ns(elapsed_ns: int, allowance_ppm: int = DRIFT_ALLOWANCE_PPM) -> int:
     """Return how far the clocks may drift apart in `elapsed_ns`, rounded up."""
-    return abs(elapsed_ns) * DRIFT_ALLOWANCE_PPM // 1_000_000 + 1
+    return abs(elapsed_ns) * allowance_ppm // 1_000_000 + 1
 
 
 class ClockSample(NamedTuple):
@@ -52,7 +58,7 @@ class ClockSample(NamedTuple):
         `Date`, which may be late by `DATE_LAG_NS` besides.
         """
         round_trip = received_ns - sent_ns
-        drift = drift_ns(round_trip)
+        drift = drift_ns(round_trip, SLEW_ALLOWANCE_PPM)
         is_point = resolution_ns < SECOND_NS
         low = device_ns - received_ns - drift
         high = device_ns + resolution_ns + (0 if is_point else DATE_LAG_NS) - sent_ns + drift
@@ -60,11 +66,15 @@ class ClockSample(NamedTuple):
 
 
 class Estimate(NamedTuple):
-    """An interval that contains theta at the steady time `at_ns`."""
+    """An interval that contains theta at the steady time `at_ns`.
+
+    `allowance_ppm` is how fast theta may change from then on.
+    """
 
     low_ns: int
     high_ns: int
     at_ns: int
+    allowance_ppm: int = DRIFT_ALLOWANCE_PPM
 
     @property
     def width_ns(self) -> int:
@@ -78,24 +88,17 @@ class Estimate(NamedTuple):
 
     def at(self, steady_ns: int) -> "Estimate":
         """Return the interval at another time, widened by the possible drift in between."""
-        drift = drift_ns(steady_ns - self.at_ns)
-        return Estimate(self.low_ns - drift, self.high_ns + drift, steady_ns)
+        drift = drift_ns(steady_ns - self.at_ns, self.allowance_ppm)
+        return self._replace(
+            low_ns=self.low_ns - drift, high_ns=self.high_ns + drift, at_ns=steady_ns
+        )
 
-
-def intersect(estimate: Estimate | None, sample: ClockSample) -> tuple[Estimate, int | None]:
-    """Return the estimate after a sample, and the step in nanoseconds if the sample shows one.
-
-    The new estimate is the intersection of both intervals. If they do not overlap, the clock has
-    stepped: the step is the distance of the middles, and the sample becomes the estimate.
-    """
-    fresh = Estimate(sample.low_ns, sample.high_ns, sample.at_ns)
-    if estimate is None or sample.at_ns - estimate.at_ns > MAX_AGE_NS:
-        return fresh, None
-    expected = estimate.at(sample.at_ns)
-    low, high = max(expected.low_ns, sample.low_ns), min(expected.high_ns, sample.high_ns)
-    if low > high:
-        return fresh, fresh.middle_ns - expected.middle_ns
-    return Estimate(low, high, sample.at_ns), None
+    def intersect(self, sample: ClockSample, allowance_ppm: int) -> "Estimate | None":
+        """Return the estimate after a sample; `None` if theta has changed faster than allowed."""
+        drift = drift_ns(sample.at_ns - self.at_ns, allowance_ppm)
+        low = max(self.low_ns - drift, sample.low_ns)
+        high = min(self.high_ns + drift, sample.high_ns)
+        return None if low > high else Estimate(low, high, sample.at_ns, allowance_ppm)
 
 
 class Offset(NamedTuple):
@@ -124,8 +127,8 @@ def offsets_at(
         if estimate is None or (elapsed_ns := steady_ns - estimate[2]) > MAX_AGE_NS:
             offsets.append(None)
             continue
-        low_ns, high_ns, _ = estimate
-        drift = abs(elapsed_ns) * DRIFT_ALLOWANCE_PPM // 1_000_000 + 1
+        low_ns, high_ns, _, allowance_ppm = estimate
+        drift = abs(elapsed_ns) * allowance_ppm // 1_000_000 + 1
         seconds = (low_ns + high_ns - ahead_ns) / (2 * SECOND_NS)
         half_width_ns = (high_ns - low_ns + 2 * drift) / 2 + bracket_ns
         offsets.append((seconds, half_width_ns / SECOND_NS + abs(seconds) * _FLOAT_ROUNDING))

@@ -20,7 +20,7 @@ WIDE_NS: Final = 20_000_000
 TOO_WIDE_TO_CHECK_NS: Final = 200_000_000
 """Above this gain, there are no checks: they would detect only large steps."""
 
-LATER_IN_A_ROW: Final = 5
+LATER_IN_A_ROW: Final = 3
 """The upper end is checked after this many consecutive halvings that kept the upper half."""
 
 POINT_SUFFICES_NS: Final = 600 * SECOND_NS

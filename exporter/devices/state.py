@@ -1,11 +1,14 @@
 """What is known about one device: counters, and what its last poll showed."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Final, NamedTuple, Self
 
+from exporter.clock.drift import Drift
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime
 from exporter.clock.http_time import CallTimes, clock_samples
+from exporter.clock.motion import ClockEvent
 from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect
 from exporter.devices.history import History
@@ -140,14 +143,14 @@ class Failure(_WithoutReading):
 
 
 class Transition(NamedTuple):
-    """What a poll changed: `None` for nothing.
+    """What a poll changed.
 
-    `down_seconds`: the device answers again, after so long. `step_seconds`: its clock stepped,
-    and did not at the poll before.
+    `down_seconds`: the device answers again, after so long; `None` if it was not down.
+    `clock_events`: how its clock moved, without a step if the poll before showed one too.
     """
 
     down_seconds: float | None = None
-    step_seconds: float | None = None
+    clock_events: Sequence[ClockEvent] = ()
 
 
 @dataclass(slots=True)
@@ -169,6 +172,8 @@ class DeviceState:
     last_success_steady: float | None = None
     next_poll_steady: float | None = None
     clock: DeviceClock = field(default_factory=DeviceClock)
+    _reported_offset_seconds: float | None = None
+    _reported_offset_changed_steady: float | None = None
     history: History = field(default_factory=History)
 
     @property
@@ -179,6 +184,20 @@ class DeviceState:
     def clock_offset(self, now: HostTime) -> Offset | None:
         """Return the measured offset; `None` if unknown or if the last poll got no response."""
         return self.clock.offset(now) if self.last.answered else None
+
+    @property
+    def clock_drift(self) -> Drift | None:
+        """The clock's drift; `None` if unknown or if the last poll got no response."""
+        return self.clock.drift if self.last.answered else None
+
+    @property
+    def reported_offset_changed_steady(self) -> float | None:
+        """When the reported offset was first seen to be what it is; `None` if it is absent or 0.
+
+        A device may report 0 while it knows nothing.
+        """
+        reported = self.last.client.status.reported_offset_seconds
+        return self._reported_offset_changed_steady if reported else None
 
     def as_unanswered(self) -> Self:
         """Return a copy for a device that has not answered yet: no reading, the same counters."""
@@ -200,7 +219,7 @@ class DeviceState:
         self.polls += 1
         self.last_poll_steady = outcome.ended.steady_seconds
         self.last_poll_seconds = outcome.duration_seconds
-        step_seconds = self._record_clock(outcome)
+        clock_events = self._record_clock(outcome)
         down_seconds = None
         if isinstance(outcome.result, DeviceError):
             self._record_failure(outcome, outcome.result)
@@ -208,20 +227,24 @@ class DeviceState:
             down_seconds = self._record_success(outcome, outcome.result)
         offset = self.clock.rough_offset_seconds(outcome.ended) if self.last.answered else None
         self.history.add(self.last_poll_steady, self.last_poll_seconds, offset, self.last.error)
-        return Transition(down_seconds, step_seconds)
+        return Transition(down_seconds, clock_events)
 
-    def _record_clock(self, outcome: PollOutcome) -> float | None:
-        """Return the step of the clock, unless the poll before showed one too."""
-        stepped_before = self.clock.last_step_seconds is not None
+    def _record_clock(self, outcome: PollOutcome) -> Sequence[ClockEvent]:
+        """Return how the clock moved, without a step if the poll before showed one too."""
+        before = {event.kind for event in self.clock.events} & {"stepped"}
         samples = clock_samples(outcome.times.responses, outcome.ended.year)
         self.clock.take_poll(samples, outcome.ready_after_ns)
-        return None if stepped_before else self.clock.last_step_seconds
+        return [event for event in self.clock.events if event.kind not in before]
 
     def _record_success(self, outcome: PollOutcome, reading: Reading) -> float | None:
         """Return for how long the device was down, if it was."""
         down_since, self.down_since_steady = self.down_since_steady, None
         self.last = Success.of(reading, self.expect)
         self.last_success_steady = self.last_poll_steady
+        reported = self.last.client.status.reported_offset_seconds
+        if reported != self._reported_offset_seconds:
+            self._reported_offset_seconds = reported
+            self._reported_offset_changed_steady = self.last_poll_steady
         return None if down_since is None else outcome.began_steady_seconds - down_since
 
     def _record_failure(self, outcome: PollOutcome, error: DeviceError) -> None:

@@ -70,6 +70,20 @@ class ClockMetric:
 
 
 @dataclass(frozen=True, slots=True)
+class DriftMetric:
+    """A gauge of the measured drift: the value at `path` in a `Drift`, written with nine decimals.
+
+    It is computed at each scrape, from the slopes that the polls have left.
+    """
+
+    name: str
+    help: str
+    path: str
+    kind: ClassVar[Kind] = "gauge"
+    labels: ClassVar[tuple[str, ...]] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class TimeMetric:
     """A gauge in Unix seconds: the steady time at `path` in a `DeviceState`, none for `None`.
 
@@ -83,7 +97,7 @@ class TimeMetric:
     labels: ClassVar[tuple[str, ...]] = ()
 
 
-DeviceMetric = ValueMetric | SamplesMetric | ClockMetric | TimeMetric
+DeviceMetric = ValueMetric | SamplesMetric | ClockMetric | DriftMetric | TimeMetric
 
 settings_of: Final = attrgetter("last.client.settings")
 """Of a `DeviceState`, everything that the metrics that change with the settings depend on."""
@@ -163,6 +177,12 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
         "last.client.status.reported_offset_seconds",
         changes="each poll",
     ),
+    TimeMetric(
+        "axis_ntp_time_offset_last_change_timestamp_seconds",
+        "When the reported offset was last seen to change, Unix time; absent unless synced and "
+        "while it is 0.",
+        "reported_offset_changed_steady",
+    ),
     ValueMetric(
         "axis_ntp_time_to_next_sync_seconds",
         "Time until the device's next synchronization attempt.",
@@ -238,9 +258,20 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
         "Largest possible error of the measured offset.",
         "uncertainty_seconds",
     ),
+    DriftMetric(
+        "axis_ntp_clock_drift_ratio",
+        "Measured drift over the last hour at most: seconds that the device's clock gains on this "
+        "host's per second.",
+        "ratio",
+    ),
+    DriftMetric(
+        "axis_ntp_clock_drift_uncertainty_ratio",
+        "Largest possible error of the measured drift.",
+        "uncertainty_ratio",
+    ),
     ValueMetric(
         "axis_ntp_clock_steps_total",
-        "Measured steps of the device's clock.",
+        "Measured steps of the device's clock; what a slew explains is no step.",
         "clock.steps",
         kind="counter",
     ),

@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 from pydantic_core import to_json
 
+from exporter.clock.drift import Drift
 from exporter.clock.host import HostTime
 from exporter.clock.offset import Offset, offsets_at
 from exporter.devices.device import Device
@@ -23,6 +24,7 @@ from exporter.metrics.catalogue import (
     DEVICE_METRICS,
     ClockMetric,
     DeviceMetric,
+    DriftMetric,
     Sample,
     SamplesMetric,
     TimeMetric,
@@ -39,7 +41,10 @@ T = TypeVar("T")
 Form = Callable[[bytes], T]
 """Turns the text of a piece into what the scraper gets, for example compressed."""
 
-_STORED: Final = [each for each in DEVICE_METRICS if not isinstance(each, ClockMetric | TimeMetric)]
+_MEASURED = ClockMetric | DriftMetric | TimeMetric
+"""Computed at each scrape, and not stored."""
+
+_STORED: Final = [each for each in DEVICE_METRICS if not isinstance(each, _MEASURED)]
 _LIVE: Final = tuple(each for each in _STORED if each.changes != "settings")
 _SETTINGS: Final = tuple(each for each in _STORED if each.changes == "settings")
 
@@ -168,10 +173,13 @@ class _Snapshot:
         offsets = offsets_at([clock_estimate(each.device.state) for each in devices], now)
         self._with_offset = [*compress(labels, offsets)]
         self._offsets = [*zip(*filter(None, offsets), strict=True)]
+        drifts = [each.device.state.clock_drift for each in devices]
+        self._with_drift = [*compress(labels, drifts)]
+        self._drifts = [*zip(*filter(None, drifts), strict=True)]
 
     def piece(self, metric: DeviceMetric, form: Form[T]) -> T | None:
         """Return the lines of a family in a form; `None` if there are none."""
-        if isinstance(metric, ClockMetric | TimeMetric) or not _is_kept(metric, form):
+        if isinstance(metric, _MEASURED) or not _is_kept(metric, form):
             return self._make(metric, form)
         source = self._settings if metric.changes == "settings" else self._live[metric.name]
         kept = self._kept.get((metric.name, form))
@@ -190,6 +198,10 @@ class _Snapshot:
             place = Offset._fields.index(metric.path)
             texts = shortest_texts(self._offsets[place]) if self._offsets else []
             return self._with_offset, texts
+        if isinstance(metric, DriftMetric):
+            place = Drift._fields.index(metric.path)
+            texts = [f"{each:.9f}" for each in self._drifts[place]] if self._drifts else []
+            return self._with_drift, texts
         if isinstance(metric, TimeMetric):
             return self._labels, time_texts(self._times[metric], self._now)
         if metric.changes == "settings":

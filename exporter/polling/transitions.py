@@ -5,6 +5,7 @@ import logging
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from exporter.clock.motion import ClockEvent
 from exporter.devices.device import Device
 from exporter.devices.state import ErrorKind, PollOutcome, Transition
 from exporter.vapix.errors import DeviceError
@@ -26,9 +27,8 @@ def log_transitions(device: Device, outcome: PollOutcome, transition: Transition
             _bind(device).info("device.recovered", down_seconds=down_seconds)
             device.logged_reasons = frozenset()
         _log_invalid_fields(device, outcome.result)
-    if transition.step_seconds is not None:
-        seconds = round(transition.step_seconds, 6)
-        _bind(device).warning("device.clock_stepped", seconds=seconds)
+    for event in transition.clock_events:
+        _log_clock_event(device, event)
     if _stdlib_log.isEnabledFor(logging.DEBUG):
         _log_poll(device, outcome)
 
@@ -47,6 +47,16 @@ def _log_failure(device: Device, error: DeviceError) -> None:
         device.logged_reasons |= {reason}
         fields = {"reason": reason, "error": str(error)} | ({"code": code} if code else {})
         _bind(device).warning("device.failed", **fields)
+
+
+def _log_clock_event(device: Device, event: ClockEvent) -> None:
+    seconds = round(event.seconds, 6)
+    if event.kind == "stepped":
+        _bind(device).warning("device.clock_stepped", seconds=seconds)
+    elif event.kind == "slewing":
+        _bind(device).info("device.clock_slewing", state="begun")
+    else:
+        _bind(device).info("device.clock_slewing", state="ended", total_seconds=seconds)
 
 
 def _log_invalid_fields(device: Device, reading: Reading) -> None:

@@ -45,5 +45,5 @@ def test_late_dates_invent_no_step_and_the_truth_is_always_inside(
                 continue
             look = subject.poll(turn_ns)
             observed += 1
-            assert not look.stepped, (number, observed, subject.clock.last_step_seconds)
+            assert not look.stepped, (number, observed, subject.clock.events)
             assert look.holds_the_truth, (number, observed, look)

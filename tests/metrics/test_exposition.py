@@ -251,6 +251,7 @@ def test_after_a_step_of_the_hosts_clock_every_time_is_right_at_the_next_scrape(
         text = b"".join(exposition.pieces(now, openmetrics=False, form=bytes)).decode()
         times = re.findall(r"^axis_ntp_(\w+)_timestamp_seconds.* (\S+)$", text, re.MULTILINE)
         assert times == [
+            ("time_offset_last_change", f"{1000.25 + step:.3f}"),
             ("last_poll", f"{1000.25 + step:.3f}"),
             ("last_success", f"{1000.25 + step:.3f}"),
             ("next_poll", f"{1120 + step:.3f}"),

@@ -12,6 +12,7 @@ from exporter.metrics.catalogue import (
     DEVICE_METRICS,
     ClockMetric,
     DeviceMetric,
+    DriftMetric,
     Sample,
     SamplesMetric,
     TimeMetric,
@@ -46,6 +47,9 @@ def _samples(metric: DeviceMetric, device: Device, now: HostTime) -> Iterable[Sa
     if isinstance(metric, ClockMetric):
         offset = device.state.clock_offset(now)
         return [] if offset is None else [((), attrgetter(metric.path)(offset))]
+    if isinstance(metric, DriftMetric):
+        drift = device.state.clock_drift
+        return [] if drift is None else [((), round(attrgetter(metric.path)(drift), 9))]
     if isinstance(metric, SamplesMetric):
         return metric.samples(device.state)
     value = attrgetter(metric.path)(device.state)

@@ -93,7 +93,7 @@ class Poller:
         # The host's wall clock equals the steady one until it is set.
         offset = self.clock.offset(HostTime(now_ns, now_ns + self.host_wall_set_ns))
         assert offset is not None
-        stepped = self.clock.last_step_seconds is not None
+        stepped = any(event.kind == "stepped" for event in self.clock.events)
         truth_ns = self.truth.at(now_ns) - self.host_wall_set_ns
         return Look(offset, truth_ns / SECOND_NS, stepped)
 

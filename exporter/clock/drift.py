@@ -1,0 +1,117 @@
+"""How fast a device's clock drifts against the host's, from all intervals of an hour. No I/O.
+
+A clock of constant rate is a straight line `theta(t) = a + b t`, and each sample is a vertical bar
+that the line crosses. Two samples limit `b`: the line cannot rise by more than from the lower end
+of the earlier bar to the upper end of the later one, nor by less than the other way round. The
+slopes that all pairs allow are exactly those of the lines that cross all bars. docs/clock.md has
+the picture.
+"""
+
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple
+
+from exporter.clock.offset import SECOND_NS, ClockSample
+
+WINDOW_NS: Final = 3600 * SECOND_NS
+"""Older samples are forgotten: a clock's rate changes with its temperature."""
+
+SLOT_NS: Final = WINDOW_NS // 6
+"""Of the samples of a slot, only the highest lower end and the lowest upper end are kept."""
+
+LARGEST_UNCERTAINTY: Final = 100e-6
+"""A drift that is known no better than this is not told."""
+
+_RESOLUTION: Final = 1e-9
+"""Added to the uncertainty: the exported decimals, and more than all rounding here."""
+
+_FIELDS: Final = 4
+_Slopes = tuple[float, float]
+_ANY_SLOPE: Final[_Slopes] = (-1.0, 1.0)
+
+
+class Drift(NamedTuple):
+    """The rate of a device's clock against the host's, minus one: seconds per second."""
+
+    ratio: float
+    uncertainty_ratio: float
+
+
+@dataclass(slots=True, eq=False)
+class DriftWindow:
+    """The least and the greatest slope that the samples of the last hour allow.
+
+    `_slots` has four numbers a slot, the oldest first: when the lower end was seen, the lower end,
+    when the upper end was seen, the upper end; all relative to the window's first sample, in
+    nanoseconds.
+    """
+
+    _origin: tuple[int, int] = (0, 0)
+    _slots: "array[float]" = field(default_factory=lambda: array("d"))
+    _slopes: _Slopes = _ANY_SLOPE
+
+    @property
+    def drift(self) -> Drift | None:
+        """The drift; `None` while it is not known to `LARGEST_UNCERTAINTY`."""
+        least, greatest = self._slopes
+        uncertainty = (greatest - least) / 2 + _RESOLUTION
+        if uncertainty >= LARGEST_UNCERTAINTY:
+            return None
+        return Drift((least + greatest) / 2, uncertainty)
+
+    def add(self, sample: ClockSample) -> None:
+        """Add a sample; forget the oldest ones that contradict it. One that is not later is ignored."""
+        if not self._slots:
+            self._origin = sample.at_ns, sample.low_ns
+        at, low = float(sample.at_ns - self._origin[0]), float(sample.low_ns - self._origin[1])
+        high = low + (sample.high_ns - sample.low_ns)
+        if at <= max(self._slots[-_FIELDS::2], default=-1.0):
+            return
+        self._forget_before(at - WINDOW_NS)
+        slopes = _narrow(self._slopes, self._slots, (at, low, at, high))
+        while slopes[0] > slopes[1]:
+            self._forget_oldest()
+            slopes = _narrow(self._slopes, self._slots, (at, low, at, high))
+        self._slopes = slopes
+        self._keep(at, low, high)
+
+    def _forget_before(self, oldest_at: float) -> None:
+        while self._slots and min(self._slots[0], self._slots[2]) < oldest_at:
+            self._forget_oldest()
+
+    def _forget_oldest(self) -> None:
+        del self._slots[:_FIELDS]
+        self._slopes = _slopes_of(self._slots)
+
+    def _keep(self, at: float, low: float, high: float) -> None:
+        """Add the sample as a slot, or to the last slot where it is tighter than what that has."""
+        last = self._slots[-_FIELDS:]
+        if not last or at // SLOT_NS > min(last[0], last[2]) // SLOT_NS:
+            self._slots.extend((at, low, at, high))
+            return
+        slope = sum(self._slopes) / 2
+        if low - last[1] > slope * (at - last[0]):
+            self._slots[-4:-2] = array("d", (at, low))
+        if high - last[3] < slope * (at - last[2]):
+            self._slots[-2:] = array("d", (at, high))
+
+
+def _slopes_of(slots: "array[float]") -> _Slopes:
+    slopes = _ANY_SLOPE
+    for start in range(_FIELDS, len(slots), _FIELDS):
+        slopes = _narrow(slopes, slots[:start], slots[start : start + _FIELDS])
+    return slopes
+
+
+def _narrow(slopes: _Slopes, earlier: "array[float]", later: Sequence[float]) -> _Slopes:
+    """Return the slopes that each pair of an earlier slot and a later one allows too."""
+    least, greatest = slopes
+    low_at, low, high_at, high = later
+    numbers = [iter(earlier)] * _FIELDS
+    for low_at_before, low_before, high_at_before, high_before in zip(*numbers, strict=True):
+        if (slope := (high - low_before) / (high_at - low_at_before)) < greatest:
+            greatest = slope
+        if (slope := (low - high_before) / (low_at - high_at_before)) > least:
+            least = slope
+    return least, greatest
