@@ -53,7 +53,8 @@ async def examine(check: DeviceCheck, host: HostClock) -> None:
     outcome = await device.poll(host)
     device.state.record(outcome)
     check.offset = device.state.clock_offset(outcome.ended)
-    check.issues = [_add_pin(issue, check) for issue in diagnose(device.state, check.offset)]
+    issues = diagnose(device.state, check.offset, outcome.ended)
+    check.issues = [_add_pin(issue, check) for issue in issues]
 
 
 def _add_pin(issue: Issue, check: DeviceCheck) -> Issue:

@@ -7,12 +7,13 @@ slopes that all pairs allow are exactly those of the lines that cross all bars. 
 the picture.
 """
 
+import math
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
-from exporter.clock.offset import SECOND_NS, ClockSample
+from exporter.clock.offset import SECOND_NS, ClockSample, Offset
 
 WINDOW_NS: Final = 3600 * SECOND_NS
 """Older samples are forgotten: a clock's rate changes with its temperature."""
@@ -22,6 +23,9 @@ SLOT_NS: Final = WINDOW_NS // 6
 
 LARGEST_UNCERTAINTY: Final = 100e-6
 """A drift that is known no better than this is not told."""
+
+NOTABLE_DRIFT: Final = 5e-6
+"""A healthy clock drifts by as much: it is not forecast."""
 
 _RESOLUTION: Final = 1e-9
 """Added to the uncertainty: the exported decimals, and more than all rounding here."""
@@ -36,6 +40,21 @@ class Drift(NamedTuple):
 
     ratio: float
     uncertainty_ratio: float
+
+
+def seconds_until(limit_seconds: float, offset: Offset, drift: Drift) -> float | None:
+    """Return when a clock that goes on at its drift passes a limit on its offset, in seconds.
+
+    `None` if it is beyond the limit, and while the drift's direction is uncertain or the drift is
+    no more than `NOTABLE_DRIFT`.
+    """
+    speed = abs(drift.ratio)
+    if speed <= max(drift.uncertainty_ratio, NOTABLE_DRIFT):
+        return None
+    if abs(offset.seconds) - offset.uncertainty_seconds >= limit_seconds:
+        return None
+    forward = math.copysign(offset.seconds, offset.seconds * drift.ratio)
+    return max(0.0, limit_seconds - forward) / speed
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +80,10 @@ class DriftWindow:
         return Drift((least + greatest) / 2, uncertainty)
 
     def add(self, sample: ClockSample) -> None:
-        """Add a sample; forget the oldest ones that contradict it. One that is not later is ignored."""
+        """Add a sample, and forget the oldest ones that contradict it.
+
+        A sample that is not later than those before is ignored.
+        """
         if not self._slots:
             self._origin = sample.at_ns, sample.low_ns
         at, low = float(sample.at_ns - self._origin[0]), float(sample.low_ns - self._origin[1])

@@ -3,12 +3,14 @@
 `check` and the status page show it. The thresholds are those of the alerts' warnings.
 """
 
+import time
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
+from exporter.clock.host import HostTime
 from exporter.clock.offset import Offset
 from exporter.devices.state import DeviceState, ErrorKind
-from exporter.system.text import format_magnitude
+from exporter.system.text import format_magnitude, format_roughly
 from exporter.vapix.errors import (
     Busy,
     CertificateNotTrusted,
@@ -21,7 +23,7 @@ from exporter.vapix.errors import (
     NonceAlwaysStale,
     RedirectToHttps,
 )
-from exporter.vapix.ntp_info import NtpClientReading
+from exporter.vapix.ntp_info import NtpClientReading, NtpSettings
 
 OFFSET_SECONDS: Final = 0.1
 """Largest reported offset without an issue, the warning threshold of AxisNTPOffsetHigh."""
@@ -29,6 +31,17 @@ OFFSET_SECONDS: Final = 0.1
 SKEW_SECONDS: Final = 0.5
 """Largest certain measured offset without an issue, the warning threshold of AxisNTPClockSkew."""
 
+
+INTERVALS_UNCHANGED: Final = 4
+"""A synchronized device has stalled when its reported offset is the same for so many intervals.
+
+Its longest interval counts. It is the condition of AxisNTPSyncStalled.
+"""
+
+UNCHANGED_SECONDS: Final = 4096
+"""The same for a device that does not report its longest interval."""
+
+_DAY_SECONDS: Final = 86_400
 
 POLLS_TO_SUSPECT_NO_API: Final = 3
 """A device that closed so many connections, and has answered none, may close all CGI requests."""
@@ -52,15 +65,15 @@ class Issue(NamedTuple):
         return self.detail or self.what
 
 
-def diagnose(state: DeviceState, offset: Offset | None) -> list[Issue]:
-    """Return all issues of a device, the worst first; none before its first poll.
+def diagnose(state: DeviceState, offset: Offset | None, now: HostTime) -> list[Issue]:
+    """Return all issues that a device has now, the worst first; none before its first poll.
 
-    `offset` is its current measured offset; `None` while unknown.
+    `offset` is its measured offset now; `None` while unknown.
     """
     if state.last_poll_steady is None:
         return []
     error = state.last.kind
-    issues = _reading_issues(state) if error is None else [_failure(state, error)]
+    issues = _reading_issues(state, now) if error is None else [_failure(state, error)]
     return [*issues, *_clock_issues(offset)]
 
 
@@ -114,12 +127,13 @@ def _failure(state: DeviceState, error: ErrorKind) -> Issue:
     return Issue("bad", f"{error.reason} {error.code}".strip(), advice)
 
 
-def _reading_issues(state: DeviceState) -> Iterator[Issue]:
+def _reading_issues(state: DeviceState, now: HostTime) -> Iterator[Issue]:
     if state.last.client_present is False:
         what, advice = "no NTP client", "Update the device's firmware: it reports no NTP client."
         yield Issue("warning", what, advice)
     elif state.client is not None:
         yield from _client_issues(state.client)
+        yield from _stalled_issues(state.client, state.reported_offset_changed_steady, now)
     if state.last.mismatches:
         what = f"not as expected: {', '.join(state.last.mismatches)}"
         advice = "Run `axis-ntp-exporter configure` to see the differences, --apply to fix them."
@@ -141,6 +155,30 @@ def _client_issues(client: NtpClientReading) -> Iterator[Issue]:
     if offset_seconds is not None and abs(offset_seconds) > OFFSET_SECONDS:
         advice = "Check whether its NTP servers agree, and whether the network delays responses."
         yield Issue("warning", "large reported offset", advice)
+
+
+def _stalled_issues(
+    client: NtpClientReading, changed_steady: float | None, now: HostTime
+) -> Iterator[Issue]:
+    settings = client.settings
+    longest = settings.poll_interval_max_seconds
+    limit = UNCHANGED_SECONDS if longest is None else INTERVALS_UNCHANGED * longest
+    if changed_steady is None or (unchanged := now.steady_seconds - changed_steady) <= limit:
+        return
+    since = time.gmtime(now.unix_seconds_at(changed_steady))
+    day = "%Y-%m-%d " if unchanged >= _DAY_SECONDS else ""
+    asks = "" if longest is None else f"; it asks its server every {_interval(settings)}"
+    detail = "the reported offset has not changed since "
+    detail += f"{time.strftime(f'{day}%H:%M', since)} UTC ({format_roughly(unchanged)}{asks})"
+    advice = "Check that its time servers respond: it probably gets no answer from them."
+    yield Issue("warning", "the reported offset does not change", advice, detail)
+
+
+def _interval(settings: NtpSettings) -> str:
+    shortest, longest = settings.poll_interval_min_seconds, settings.poll_interval_max_seconds
+    if shortest is None or shortest == longest:
+        return format_roughly(longest or 0)
+    return f"{format_roughly(shortest)} to {format_roughly(longest or 0)}"
 
 
 def _clock_issues(offset: Offset | None) -> Iterator[Issue]:

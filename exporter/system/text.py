@@ -4,8 +4,10 @@ import re
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from exporter.clock.drift import Drift
     from exporter.clock.offset import Offset
 
+_MINUTE: Final = 60
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
 _UNIT_SECONDS: Final = {
@@ -13,7 +15,7 @@ _UNIT_SECONDS: Final = {
     "w": 7 * _DAY,
     "d": _DAY,
     "h": _HOUR,
-    "m": 60,
+    "m": _MINUTE,
     "s": 1,
     "ms": 0.001,
 }
@@ -92,6 +94,25 @@ def format_magnitude(seconds: float) -> str:
     if size < _HOUR:
         return f"{size:.1f} s"
     return f"{size / _DAY:,.1f} days" if size >= _DAY else f"{size / _HOUR:.1f} h"
+
+
+def format_roughly(seconds: float) -> str:
+    """Format a duration in one or two units, rounded down: `64 s`, `18 min`, `2 h 20 min`."""
+    whole = int(seconds)
+    if whole < 2 * _MINUTE:
+        return f"{whole} s"
+    if whole < 2 * _HOUR:
+        return f"{whole // _MINUTE} min"
+    if whole < 2 * _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{whole // _DAY:,} days"
+
+
+def format_drift(drift: "Drift | None") -> str:
+    """Format a measured drift with its uncertainty: `+18.0 ppm ± 0.4 ppm`, empty for `None`."""
+    if drift is None:
+        return ""
+    return f"{drift.ratio * 1e6:+.1f} ppm ± {drift.uncertainty_ratio * 1e6:.1f} ppm"
 
 
 def format_clock(offset: "Offset | None") -> str:

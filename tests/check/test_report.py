@@ -16,7 +16,7 @@ from exporter.vapix import errors
 from exporter.vapix.connection import Session
 from exporter.vapix.ntp_info import NtpClientReading, Reading
 from exporter.vapix.tls import Certificate
-from tests.support.devices import outcome
+from tests.support.devices import NOW, outcome
 from tests.support.readings import ntp_client, replace_fields
 
 CLIENT = ntp_client(
@@ -37,7 +37,7 @@ def make_check(result: Reading | errors.DeviceError | None, **settings: Any) -> 
     )
     if result is not None:
         made.device.state.record(outcome(1_800_000_000.0, 0.0431, result))
-        made.issues = diagnose(made.device.state, made.offset)
+        made.issues = diagnose(made.device.state, made.offset, NOW)
     return made
 
 

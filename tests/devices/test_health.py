@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import yaml
 
-from exporter.clock.offset import Offset
+from exporter.clock.host import HostTime
+from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect
 from exporter.devices.health import OFFSET_SECONDS, SKEW_SECONDS, diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix import errors
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading, Reading
-from tests.support.devices import outcome
+from tests.support.devices import NOW, outcome
 from tests.support.readings import ntp_client, replace_fields
 
 FINE = ntp_client(enabled=True, synced=True, offset_seconds=0.01)
@@ -33,15 +34,15 @@ def read(client: NtpClientReading | None) -> DeviceState:
 
 
 def found(state: DeviceState, offset: Offset | None = None) -> list[str]:
-    return [issue.what for issue in diagnose(state, offset)]
+    return [issue.what for issue in diagnose(state, offset, NOW)]
 
 
 def test_a_device_has_no_issue_before_its_first_poll() -> None:
-    assert diagnose(DeviceState(), None) == []
+    assert diagnose(DeviceState(), None, NOW) == []
 
 
 def test_a_healthy_device_has_no_issue() -> None:
-    assert diagnose(read(FINE), Offset(0.4, 0.001)) == []
+    assert diagnose(read(FINE), Offset(0.4, 0.001), NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -67,10 +68,47 @@ def test_a_clock_is_off_only_beyond_its_uncertainty(seconds: float, *, is_off: b
     assert found(read(FINE), Offset(seconds, 0.1)) == (["its clock is off"] if is_off else [])
 
 
+def stalled_text(changed_seconds_ago: float, **settings: Any) -> list[str]:
+    """Return the problems, in words, of a device that reports the same offset for so long."""
+    client = replace_fields(FINE, **settings)
+    state = polled(Reading("1.0", client, server_present=False))
+    now = HostTime(0, 1_795_847_400 * SECOND_NS)  # 2026-11-28 06:30:00 UTC
+    ended_ns = round((0.1 + changed_seconds_ago) * SECOND_NS)
+    now = HostTime(ended_ns, now.unix_ns)
+    return [issue.text for issue in diagnose(state, None, now)]
+
+
+def test_a_reported_offset_that_does_not_change_for_four_intervals_is_an_issue() -> None:
+    intervals = {"minpoll": 6, "maxpoll": 8}
+    assert stalled_text(1024, **intervals) == []
+    assert stalled_text(1024.1, **intervals) == [
+        "the reported offset has not changed since 06:12 UTC (17 min; it asks its server every "
+        "64 s to 4 min)"
+    ]
+
+
+def test_a_device_that_reports_no_interval_may_keep_its_offset_for_68_minutes() -> None:
+    assert stalled_text(4096) == []
+    [text] = stalled_text(4097)
+    assert text == "the reported offset has not changed since 05:21 UTC (68 min)"
+
+
+def test_a_reported_offset_that_has_been_the_same_for_days_is_told_with_the_date() -> None:
+    [text] = stalled_text(3 * 86_400)
+    assert text == "the reported offset has not changed since 2026-11-25 06:30 UTC (3 days)"
+
+
+@pytest.mark.parametrize("changed", [{"offset_seconds": 0.0}, {"synced": False}])
+def test_an_offset_of_zero_or_without_synchronization_has_not_stalled(
+    changed: dict[str, Any],
+) -> None:
+    assert not any("has not changed" in text for text in stalled_text(90_000, **changed))
+
+
 def test_the_clock_of_a_device_whose_poll_failed_is_diagnosed_too() -> None:
     state = polled(errors.Unauthorized("HTTP 401", 401))
     assert found(state, Offset(9.0, 0.1)) == ["unauthorized 401", "its clock is off"]
-    assert [issue.level for issue in diagnose(state, Offset(9.0, 0.1))] == ["bad", "warning"]
+    assert [issue.level for issue in diagnose(state, Offset(9.0, 0.1), NOW)] == ["bad", "warning"]
 
 
 def test_a_deviating_parameter_is_named() -> None:
@@ -83,7 +121,7 @@ def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
     kinds: list[Any] = [*errors.DeviceError.__subclasses__()]
     kind = next(each for each in kinds if getattr(each, "reason", "") == reason)
     code = (1000,) if kind is errors.ApiError else ()
-    (issue,) = diagnose(polled(kind("what happened", *code)), None)
+    (issue,) = diagnose(polled(kind("what happened", *code)), None, NOW)
     assert re.fullmatch(r"[A-Z][^.]*(\.\d+[^.]*)*\.", issue.advice)
 
 
@@ -101,7 +139,7 @@ def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
     ],
 )
 def test_a_specific_error_has_its_own_advice(error: errors.DeviceError, advice: str) -> None:
-    (issue,) = diagnose(polled(error), None)
+    (issue,) = diagnose(polled(error), None, NOW)
     assert issue.advice.startswith(advice)
     assert re.fullmatch(r"[A-Z][^.]*(\.\w[^.]*)*\.", issue.advice)
 
@@ -121,7 +159,7 @@ def test_a_device_that_closed_its_first_three_connections_may_have_no_ntp_cgi(
     state = DeviceState()
     for reason in reasons:
         state.record(outcome(1_800_000_000.0, 0.1, results[reason]))
-    (issue,) = diagnose(state, None)
+    (issue,) = diagnose(state, None, NOW)
     assert ("clock_only: true" in issue.advice) == suspects
 
 
@@ -131,7 +169,7 @@ def test_a_device_whose_api_is_not_asked_has_no_issue() -> None:
 
 def test_an_overdue_response_is_reported_instead_of_the_last_error() -> None:
     state = polled(errors.FactoryNew("x", 401)).as_unanswered()
-    (issue,) = diagnose(state, None)
+    (issue,) = diagnose(state, None, NOW)
     assert (issue.what, issue.advice[:23]) == ("timeout", "Check device load and f")
 
 
@@ -139,7 +177,7 @@ def test_a_device_without_servers_gets_the_advice_to_configure_some() -> None:
     none = replace_fields(
         FINE, synced=False, offset_seconds=None, servers_source="static", static_servers=()
     )
-    assert [each.advice for each in diagnose(read(none), None)] == [
+    assert [each.advice for each in diagnose(read(none), None, NOW)] == [
         "Configure NTP servers on the device: it has none."
     ]
 

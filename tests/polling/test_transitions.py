@@ -5,9 +5,13 @@ import asyncio
 import pytest
 from structlog.testing import capture_logs
 
+from exporter.clock.motion import ClockEvent
+from exporter.devices.state import Transition
 from exporter.polling.poller import Poller
+from exporter.polling.transitions import log_transitions
 from exporter.vapix.errors import Unauthorized, UnexpectedStatus
 from exporter.vapix.ntp_info import Reading
+from tests.support.devices import outcome
 from tests.support.polled_devices import READING, ClockedClient, StubClient, device, poll_for
 
 
@@ -74,3 +78,23 @@ def test_a_step_is_logged_once() -> None:
         poll_for(1200, [device(client)], then=step)
     assert [log["event"] for log in logs] == ["device.clock_stepped"]
     assert logs[0]["seconds"] == pytest.approx(30, abs=1)
+
+
+def test_a_slew_is_logged_at_its_start_and_at_its_end_with_its_total() -> None:
+    slews = [ClockEvent("slewing", -0.02), ClockEvent("slewed", -3.6)]
+    with capture_logs() as logs:
+        log_transitions(device(StubClient()), outcome(0, 1, READING), Transition(None, slews))
+    told: list[dict[str, object]] = [
+        {"state": "begun"},
+        {"state": "ended", "total_seconds": -3.6},
+    ]
+    assert logs == [
+        {
+            "event": "device.clock_slewing",
+            "log_level": "info",
+            "device": "lobby",
+            "address": "lobby.example",
+        }
+        | fields
+        for fields in told
+    ]

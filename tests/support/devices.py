@@ -12,6 +12,9 @@ from exporter.devices.state import PollOutcome
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.ntp_info import Reading
 
+NOW = HostTime(SECOND_NS, 1_800_000_001 * SECOND_NS)
+"""A second after the start of the steady clock."""
+
 
 def make_device(
     name: str = "lobby",

@@ -2,11 +2,19 @@
 
 from collections.abc import Iterator
 
+from exporter.clock.drift import Drift, seconds_until
 from exporter.clock.host import HostTime
+from exporter.clock.offset import Offset
 from exporter.devices.device import Device
-from exporter.devices.health import diagnose
+from exporter.devices.health import SKEW_SECONDS, diagnose
 from exporter.devices.state import DeviceState
-from exporter.system.text import format_clock, format_duration, format_offset
+from exporter.system.text import (
+    format_clock,
+    format_drift,
+    format_duration,
+    format_offset,
+    format_roughly,
+)
 from exporter.vapix.ntp_info import NtpSettings
 from exporter.web.pages import chart
 from exporter.web.pages.assets import probe_url, render
@@ -27,7 +35,7 @@ _YES_NO = {True: "yes", False: "no", None: ""}
 def render_device(device: Device, now: HostTime) -> str:
     """Return the page of a device."""
     state = device.state
-    issues = diagnose(state, state.clock_offset(now))
+    issues = diagnose(state, state.clock_offset(now), now)
     polls = list(state.history.polls(now))
     return render(
         "device.html",
@@ -38,7 +46,7 @@ def render_device(device: Device, now: HostTime) -> str:
         issues=issues,
         polling=list(polling_facts(device, now)),
         clock=list(clock_facts(state, now)),
-        client=list(client_facts(state)),
+        client=list(client_facts(state, now)),
         chart=chart.draw(polls),
         polls=polls[::-1],
         probe_url=probe_url(device.target.name),
@@ -63,11 +71,22 @@ def polling_facts(device: Device, now: HostTime) -> Iterator[Fact]:
 
 def clock_facts(state: DeviceState, now: HostTime) -> Iterator[Fact]:
     """Yield what was measured of the device's clock."""
-    yield "against the exporter host", format_clock(state.clock_offset(now))
+    offset = state.clock_offset(now)
+    yield "against the exporter host", format_clock(offset)
+    yield "Drift", _drift(offset, state.clock_drift)
     yield "Clock steps", f"{state.clock.steps:,}"
 
 
-def client_facts(state: DeviceState) -> Iterator[Fact]:
+def _drift(offset: Offset | None, drift: Drift | None) -> str:
+    if offset is None or drift is None:
+        return ""
+    until = seconds_until(SKEW_SECONDS, offset, drift)
+    if until is None:
+        return format_drift(drift)
+    return f"{format_drift(drift)}, passes {SKEW_SECONDS} s in about {format_roughly(until)}"
+
+
+def client_facts(state: DeviceState, now: HostTime) -> Iterator[Fact]:
     """Yield what the device reports about its NTP client; nothing without one."""
     if state.client is None or state.last.reading is None:
         return
@@ -75,6 +94,7 @@ def client_facts(state: DeviceState) -> Iterator[Fact]:
     yield "Enabled", _YES_NO[settings.enabled]
     yield "Synchronized", _YES_NO[status.synced]
     yield "Reported offset", format_offset(status.reported_offset_seconds)
+    yield "Last change of the reported offset", _since(state.reported_offset_changed_steady, now)
     until_sync = status.time_to_next_sync_seconds
     after = "" if until_sync is None else f"{format_duration(until_sync)} after the last poll"
     yield "Next synchronization", after

@@ -45,7 +45,7 @@ class Selection:
         """Count more devices, and select those that the query asks for."""
         words = query.words
         for device in devices:
-            issues = diagnose(device.state, device.state.clock_offset(now))
+            issues = diagnose(device.state, device.state.clock_offset(now), now)
             level = level_of(device.state, issues)
             self.counts[level] += 1
             if query.state not in (None, level) or (words and not _contains(device, issues, words)):
@@ -109,7 +109,7 @@ def device_row(device: Device, now: HostTime) -> DeviceRow:
     """Return the row of a device."""
     state, target = device.state, device.target
     offset = state.clock_offset(now)
-    issues = diagnose(state, offset)
+    issues = diagnose(state, offset, now)
     polled = state.last_poll_steady
     return DeviceRow(
         name=target.name,

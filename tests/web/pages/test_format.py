@@ -14,6 +14,7 @@ from exporter.web.pages.format import (
     format_elapsed,
     level_of,
 )
+from tests.support.devices import NOW
 from tests.support.readings import ntp_client, replace_fields
 from tests.web.pages.site import SYNCED, device, polled
 
@@ -21,7 +22,7 @@ ADVANCED = Offset(3.0, 0.001)
 
 
 def described(state: DeviceState, offset: Offset | None = None) -> tuple[str, str]:
-    issues = diagnose(state, offset)
+    issues = diagnose(state, offset, NOW)
     return level_of(state, issues), describe_state(state, issues)
 
 

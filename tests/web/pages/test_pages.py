@@ -12,11 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
+from exporter.clock.host import HostTime
+from exporter.clock.offset import SECOND_NS
 from exporter.config.schema import Expect
 from exporter.devices.device import Device
 from exporter.vapix.errors import ApiError, Unauthorized
 from exporter.web.pages.assets import device_url
+from exporter.web.pages.device_page import clock_facts
 from tests.support.readings import replace_fields
+from tests.support.simulated_time import see_nonce
 from tests.web.pages.site import NOW, SYNCED, app_of, device, polled
 
 Client = TestClient[Any, Any]
@@ -163,8 +167,9 @@ async def test_a_devices_page_shows_everything(serve: Serve) -> None:
         "Last 2 polls",
         "Interval 1m Timeout 10s Last poll 10s ago Poll duration 500 ms Last success 10s ago",
         "Next poll in 42s Polls 2 Failed 1",
-        "Measured offset against the exporter host unknown Clock steps 0",
+        "Measured offset against the exporter host unknown Drift unknown Clock steps 0",
         "Reported offset -12.300 ms",
+        "Last change of the reported offset 10s ago",
         "NTP poll interval 1m4s to 17m4s",
         "Matches `expect` no: nts_enabled",
         "Next synchronization not reported",
@@ -196,3 +201,25 @@ async def test_a_device_that_was_never_polled_has_a_page(serve: Serve) -> None:
 async def test_the_series_of_a_device_are_linked_by_its_name(serve: Serve) -> None:
     _, page = await get(await serve(device("a&b c")), device_url("a&b c"))
     assert 'href="/probe?target=a%26b+c"' in page
+
+
+@pytest.mark.parametrize(
+    ("drift_ppm", "offset_seconds", "shown"),
+    [
+        (18, 0.2, r"\+18\.0 ppm ± 0\.\d ppm, passes 0\.5 s in about 3 h 3\d min"),
+        (-18, 0.2, r"-18\.0 ppm ± 0\.\d ppm, passes 0\.5 s in about 9 h [45]\d min"),
+        (18, 0.7, r"\+18\.0 ppm ± 0\.\d ppm"),
+        (4, 0.2, r"\+4\.0 ppm ± 0\.\d ppm"),
+    ],
+)
+def test_a_devices_page_tells_when_a_drifting_clock_will_be_off(
+    drift_ppm: float, offset_seconds: float, shown: str
+) -> None:
+    subject = polled(device("lobby"))
+    for minute in range(60):
+        at_ns = minute * 60 * SECOND_NS
+        theta_ns = round(offset_seconds * SECOND_NS + drift_ppm * at_ns / 1e6)
+        sample = see_nonce(at_ns + theta_ns, at_ns - 1_000_000, at_ns + 1_000_000)
+        subject.state.clock.take_poll([sample], 0)
+    facts = dict(clock_facts(subject.state, HostTime(at_ns, at_ns)))
+    assert re.fullmatch(shown, facts["Drift"]), facts["Drift"]
