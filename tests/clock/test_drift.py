@@ -2,7 +2,6 @@
 
 import random
 import sys
-from collections.abc import Callable
 
 import pytest
 from hypothesis import given, settings
@@ -10,9 +9,8 @@ from hypothesis import strategies as st
 
 from exporter.clock.drift import SLOT_NS, WINDOW_NS, DriftWindow
 from exporter.clock.offset import SECOND_NS, SLEW_ALLOWANCE_PPM, ClockSample
-from tests.support.simulated_time import Poller, Truth, see_date, see_nonce
+from tests.support.simulated_time import Poller, See, Truth, see_date, see_nonce
 
-See = Callable[[int, int, int], ClockSample]
 MS = 1_000_000
 MINUTE_NS = 60 * SECOND_NS
 

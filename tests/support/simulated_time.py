@@ -40,6 +40,10 @@ class Look:
         return abs(self.offset.seconds - self.truth_seconds) <= self.half_width_seconds
 
 
+See = Callable[[int, int, int], ClockSample]
+"""What a response shows of the device's clock, read between two steady times: nanoseconds."""
+
+
 def see_date(device_ns: int, sent_ns: int, received_ns: int) -> ClockSample:
     return ClockSample.of(device_ns // SECOND_NS * SECOND_NS, SECOND_NS, sent_ns, received_ns)
 
@@ -55,7 +59,7 @@ class Poller:
     truth: Truth
     interval_seconds: float
     rng: random.Random
-    see: Callable[[int, int, int], ClockSample] = see_date
+    see: See = see_date
     round_trip_seconds: tuple[float, float] = (0.0005, 0.003)
     connect_seconds: tuple[float, float] = (0.0002, 0.002)
     start_ns: int = 0
