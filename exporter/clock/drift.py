@@ -31,8 +31,7 @@ _RESOLUTION: Final = 1e-9
 """Added to the uncertainty: the exported decimals, and more than all rounding here."""
 
 _FIELDS: Final = 4
-_Slopes = tuple[float, float]
-_ANY_SLOPE: Final[_Slopes] = (-1.0, 1.0)
+_LARGEST_NS: Final = 2**62
 
 
 class Drift(NamedTuple):
@@ -61,79 +60,67 @@ def seconds_until(limit_seconds: float, offset: Offset, drift: Drift) -> float |
 class DriftWindow:
     """The least and the greatest slope that the samples of the last hour allow.
 
-    `_slots` has four numbers a slot, the oldest first: when the lower end was seen, the lower end,
-    when the upper end was seen, the upper end; all relative to the window's first sample, in
-    nanoseconds.
+    `_slots` has four numbers a slot, the oldest first, in nanoseconds: when the lower end was seen,
+    the lower end, when the upper end was seen, the upper end.
     """
 
-    _origin: tuple[int, int] = (0, 0)
-    _slots: "array[float]" = field(default_factory=lambda: array("d"))
-    _slopes: _Slopes = _ANY_SLOPE
+    _slots: "array[int]" = field(default_factory=lambda: array("q"))
+    _least: float = -1.0
+    _greatest: float = 1.0
 
     @property
     def drift(self) -> Drift | None:
         """The drift; `None` while it is not known to `LARGEST_UNCERTAINTY`."""
-        least, greatest = self._slopes
-        uncertainty = (greatest - least) / 2 + _RESOLUTION
+        uncertainty = (self._greatest - self._least) / 2 + _RESOLUTION
         if uncertainty >= LARGEST_UNCERTAINTY:
             return None
-        return Drift((least + greatest) / 2, uncertainty)
+        return Drift((self._least + self._greatest) / 2, uncertainty)
 
     def add(self, sample: ClockSample) -> None:
         """Add a sample, and forget the oldest ones that contradict it.
 
-        A sample that is not later than those before is ignored.
+        A sample that is not later than those before is ignored, and so is a clock that is centuries
+        off.
         """
-        if not self._slots:
-            self._origin = sample.at_ns, sample.low_ns
-        at, low = float(sample.at_ns - self._origin[0]), float(sample.low_ns - self._origin[1])
-        high = low + (sample.high_ns - sample.low_ns)
-        if at <= max(self._slots[-_FIELDS::2], default=-1.0):
+        low, high, at = sample.low_ns, sample.high_ns, sample.at_ns
+        if at <= max(self._slots[-_FIELDS::2], default=-1) or abs(low) > _LARGEST_NS:
             return
         self._forget_before(at - WINDOW_NS)
-        slopes = _narrow(self._slopes, self._slots, (at, low, at, high))
-        while slopes[0] > slopes[1]:
+        self._narrow(self._slots, (at, low, at, high))
+        while self._least > self._greatest:
             self._forget_oldest()
-            slopes = _narrow(self._slopes, self._slots, (at, low, at, high))
-        self._slopes = slopes
+            self._narrow(self._slots, (at, low, at, high))
         self._keep(at, low, high)
 
-    def _forget_before(self, oldest_at: float) -> None:
+    def _narrow(self, earlier: "array[int]", later: Sequence[int]) -> None:
+        """Keep only slopes that each pair of an earlier slot and a later one allows."""
+        low_at, low, high_at, high = later
+        numbers = [iter(earlier)] * _FIELDS
+        for low_at_before, low_before, high_at_before, high_before in zip(*numbers, strict=True):
+            if (slope := (high - low_before) / (high_at - low_at_before)) < self._greatest:
+                self._greatest = slope
+            if (slope := (low - high_before) / (low_at - high_at_before)) > self._least:
+                self._least = slope
+
+    def _forget_before(self, oldest_at: int) -> None:
         while self._slots and min(self._slots[0], self._slots[2]) < oldest_at:
             self._forget_oldest()
 
     def _forget_oldest(self) -> None:
-        del self._slots[:_FIELDS]
-        self._slopes = _slopes_of(self._slots)
+        slots = self._slots
+        del slots[:_FIELDS]
+        self._least, self._greatest = -1.0, 1.0
+        for start in range(_FIELDS, len(slots), _FIELDS):
+            self._narrow(slots[:start], slots[start : start + _FIELDS])
 
-    def _keep(self, at: float, low: float, high: float) -> None:
+    def _keep(self, at: int, low: int, high: int) -> None:
         """Add the sample as a slot, or to the last slot where it is tighter than what that has."""
         last = self._slots[-_FIELDS:]
         if not last or at // SLOT_NS > min(last[0], last[2]) // SLOT_NS:
             self._slots.extend((at, low, at, high))
             return
-        slope = sum(self._slopes) / 2
+        slope = (self._least + self._greatest) / 2
         if low - last[1] > slope * (at - last[0]):
-            self._slots[-4:-2] = array("d", (at, low))
+            self._slots[-4:-2] = array("q", (at, low))
         if high - last[3] < slope * (at - last[2]):
-            self._slots[-2:] = array("d", (at, high))
-
-
-def _slopes_of(slots: "array[float]") -> _Slopes:
-    slopes = _ANY_SLOPE
-    for start in range(_FIELDS, len(slots), _FIELDS):
-        slopes = _narrow(slopes, slots[:start], slots[start : start + _FIELDS])
-    return slopes
-
-
-def _narrow(slopes: _Slopes, earlier: "array[float]", later: Sequence[float]) -> _Slopes:
-    """Return the slopes that each pair of an earlier slot and a later one allows too."""
-    least, greatest = slopes
-    low_at, low, high_at, high = later
-    numbers = [iter(earlier)] * _FIELDS
-    for low_at_before, low_before, high_at_before, high_before in zip(*numbers, strict=True):
-        if (slope := (high - low_before) / (high_at - low_at_before)) < greatest:
-            greatest = slope
-        if (slope := (low - high_before) / (low_at - high_at_before)) > least:
-            least = slope
-    return least, greatest
+            self._slots[-2:] = array("q", (at, high))

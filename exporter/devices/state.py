@@ -1,7 +1,8 @@
 """What is known about one device: counters, and what its last poll showed."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 from typing import ClassVar, Final, NamedTuple, Self
 
 from exporter.clock.drift import Drift
@@ -43,6 +44,10 @@ class PollOutcome(NamedTuple):
         if not self.times.responses:
             return None
         return self.times.responses[0].sent_ns - (self.ended.steady_ns - self.duration_ns)
+
+
+_NO_ERRORS: Final[Mapping["ErrorKind", int]] = MappingProxyType({})
+"""One object for all devices without errors."""
 
 
 class ErrorKind(NamedTuple):
@@ -165,7 +170,7 @@ class DeviceState:
     last: NotPolled | Success | Failure = NotPolled()
     polls: int = 0
     failures: int = 0
-    errors: dict[ErrorKind, int] = field(default_factory=dict)
+    errors: Mapping[ErrorKind, int] = field(default_factory=lambda: _NO_ERRORS)
     down_since_steady: float | None = None
     last_poll_steady: float | None = None
     last_poll_seconds: float | None = None
@@ -254,6 +259,6 @@ class DeviceState:
         kind = ErrorKind.of(error)
         if kind not in self.errors and len(self.errors) >= MAX_ERROR_KINDS - len(REASONS):
             kind = ErrorKind(kind.reason)
-        self.errors[kind] = self.errors.get(kind, 0) + 1
+        self.errors = {**self.errors, kind: self.errors.get(kind, 0) + 1}
         answered = bool(outcome.times.responses)
         self.last = Failure(error, kind, answered, (self.last.consecutive_failures or 0) + 1)

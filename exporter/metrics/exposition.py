@@ -127,7 +127,8 @@ class DeviceTexts:
                 else:
                     texts[place] = "" if value is None else write(value)
         self.live = texts
-        if settings_of(state) != self.settings.settings:
+        settings, shown = settings_of(state), self.settings.settings
+        if settings is not shown and settings != shown:
             self.settings = _settings_texts(state, self._shared)
 
 

@@ -4,7 +4,7 @@ import asyncio
 import contextvars
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import structlog
@@ -28,7 +28,7 @@ class _PolledDevice:
     task: asyncio.Task[None] | None = None
     again: bool = False
     removed: bool = False
-    waiters: list[asyncio.Event] = field(default_factory=list)
+    waiters: tuple[asyncio.Event, ...] = ()
 
 
 class Poller:
@@ -105,7 +105,7 @@ class Poller:
         often than once per interval.
         """
         polled, ended = self._polled[device], asyncio.Event()
-        polled.waiters.append(ended)
+        polled.waiters += (ended,)
         self._poll_early(polled)
         await ended.wait()
 
@@ -203,6 +203,6 @@ class Poller:
         self._set_timer(polled, self._plan(polled, turn, now))
 
     def _wake_waiters(self, polled: _PolledDevice) -> None:
-        for waiter in polled.waiters:
+        waiters, polled.waiters = polled.waiters, ()
+        for waiter in waiters:
             waiter.set()
-        polled.waiters.clear()

@@ -217,7 +217,7 @@ def decode_info(answer: NtpAnswer) -> Reading:
         )
     invalid: dict[str, str] = {}
     client = NtpClientReading(
-        _decode(_SETTINGS, section, invalid), _decode(_STATUS, section, invalid)
+        _share(_decode(_SETTINGS, section, invalid)), _decode(_STATUS, section, invalid)
     )
     return Reading(
         api_version=answer.api_version,
@@ -225,6 +225,12 @@ def decode_info(answer: NtpAnswer) -> Reading:
         server_present="server" in answer.data,
         invalid_fields=tuple(invalid.items()),
     )
+
+
+@lru_cache(maxsize=64)
+def _share(settings: NtpSettings) -> NtpSettings:
+    """Return the same object for equal settings: most devices of a fleet have the same."""
+    return settings
 
 
 _SETTINGS: Final = TypeAdapter(NtpSettings)

@@ -139,6 +139,6 @@ def test_a_window_takes_a_few_hundred_bytes(interval_seconds: float) -> None:
     window = DriftWindow()
     for number in range(10_000):
         window.add(sample(0, round(number * interval_seconds * SECOND_NS)))
-    held = [window, window._slots, *window._slopes, window._slopes, *window._origin, window._origin]
-    assert sum(map(sys.getsizeof, held)) < 700
+    held = [window, window._slots, window._least, window._greatest]
+    assert sum(map(sys.getsizeof, held)) < 500
     assert len(window._slots) // 4 <= WINDOW_NS // SLOT_NS + 1

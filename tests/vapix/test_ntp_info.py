@@ -171,6 +171,12 @@ def test_a_server_section_is_reported() -> None:
     assert decode(b'{"data": {"server": {}}}').server_present
 
 
+def test_equal_settings_of_two_devices_are_one_object() -> None:
+    first, second = (decode_client(**FIELD_EXAMPLE) for _ in range(2))
+    assert first.settings is second.settings
+    assert first.status is not second.status
+
+
 @pytest.mark.parametrize("version", ["1.0", "1.5", "1.12"])
 def test_any_version_1_is_accepted(version: str) -> None:
     assert decode(answer({}, apiVersion=version)).api_version == version
