@@ -80,12 +80,13 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
         stack.push_async_callback(poller.stop)
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
+        metrics.devices.set_function(lambda: len(fleet))
         reconciler = Reconciler(fleet, session, poller, exposition)
         reloader = ConfigReloader(
             settings.load, settings.shard, reconciler, metrics, settings.manager
         )
         try:
-            reloader.start(config)
+            await reloader.start(config)
         except ConfigError:
             raise
         except CONFIG_ERRORS as error:

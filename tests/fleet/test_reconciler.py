@@ -39,13 +39,13 @@ async def test_an_update_that_fails_changes_nothing_and_the_next_one_works(bad_n
         reconciler = Reconciler(fleet, session, poller, exposition)
         factory = FailingFactory(SETTINGS)
         old = {name: spec(name, "127.0.0.1:9", factory) for name in ("cam-0", "cam-1", "cam-2")}
-        reconciler.update(old, 100)
+        await reconciler.update(old, 100)
         before = [(device, device.client, device.target) for device in fleet]
         other = FailingFactory(SETTINGS)
         new = {name: spec(name, "127.0.0.1:9", other) for name in ("cam-1", "cam-3", "cam-4")}
         with pytest.raises(ValueError, match="not an address"):
-            reconciler.update({**new, bad_name: spec(bad_name, "bad", other)}, 1)
+            await reconciler.update({**new, bad_name: spec(bad_name, "bad", other)}, 1)
         assert [(device, device.client, device.target) for device in fleet] == before
-        assert reconciler.update(new, 100) == Changes(added=2, removed=2, changed=1)
+        assert await reconciler.update(new, 100) == Changes(added=2, removed=2, changed=1)
         assert {device.target.name for device in fleet} == new.keys()
         await poller.stop()
