@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import structlog
 
@@ -18,6 +19,7 @@ from exporter.discovery.target_groups import (
 )
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.system.process import TooManyConnections
+from exporter.system.slices import free_in_slices
 
 _log = structlog.get_logger()
 
@@ -150,9 +152,9 @@ class Discovery:
 
     async def _apply(self) -> Mapping[Source, tuple[str, ...]]:
         """Hand over the accepted devices, and return why targets were refused, by source."""
-        found = self._found(self._config)
-        if self._applied is not None and _is_same(self._applied, self._config, found):
-            return self._applied[2]
+        found, before = self._found(self._config), self._applied
+        if before is not None and _is_same(before, self._config, found):
+            return before[2]
         self._applied = None
         accepted = await self.accept(self._config)
         try:
@@ -160,6 +162,9 @@ class Discovery:
         except TooManyConnections as error:
             return dict.fromkeys(accepted.refused, (str(error),))
         self._applied = (self._config, found, accepted.refused)
+        replaced = [*chain.from_iterable(before[1].values())] if before else []
+        del before
+        await free_in_slices(replaced)
         return accepted.refused
 
     def _report_internal_error(self, watch: _Watch, error: Exception) -> None:

@@ -5,6 +5,7 @@ A device that stays the same is not touched: it keeps its state, connection, non
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Final, NamedTuple
 
 from exporter.config import Config, DeviceConfig, Expect
@@ -22,8 +23,9 @@ from exporter.vapix.connection import Session
 RETRIES_PER_SECOND: Final = 500
 """Devices that are polled per second after a change of their credentials, to spread the load."""
 
-MANY_DEVICES: Final = 1000
-"""The garbage collector leaves out the objects of so many new devices."""
+FROZEN_AT_ONCE: Final = 1000
+"""New devices of which the garbage collector leaves out the objects from then on. It does not run
+by itself while as many old devices are freed."""
 
 
 class DeviceSpec(NamedTuple):
@@ -68,7 +70,8 @@ class _Plan:
     removed: list[str] = field(default_factory=list)
     added: list[tuple[DeviceSpec, Device]] = field(default_factory=list)
     changed: list[DeviceSpec] = field(default_factory=list)
-    clients: dict[str, NtpClient] = field(default_factory=dict)
+    new_clients: dict[str, NtpClient] = field(default_factory=dict)
+    readdressed: int = 0
 
 
 class Reconciler:
@@ -91,14 +94,10 @@ class Reconciler:
         one goes on from what is done.
         """
         plan = await self._plan(specs)
-        readdressed = sum(spec.target.name in self._specs for spec, _device in plan.added)
         await self._carry_out(plan)
         self._poller.set_concurrency(concurrency)
-        if len(plan.added) >= MANY_DEVICES:
-            freeze_new_objects()
-        return Changes(
-            len(plan.added) - readdressed, len(plan.removed), len(plan.changed) + readdressed
-        )
+        changed = len(plan.changed) + plan.readdressed
+        return Changes(len(plan.added) - plan.readdressed, len(plan.removed), changed)
 
     async def _plan(self, specs: Mapping[str, DeviceSpec]) -> _Plan:
         """Compare the specs with the present ones, and make new clients. Raises `ValueError`."""
@@ -107,10 +106,11 @@ class Reconciler:
             before = self._specs.get(name)
             if before is None or before.target.address != spec.target.address:
                 plan.added.append((spec, make_device(spec, self._session)))
+                plan.readdressed += before is not None
             elif before != spec:
                 plan.changed.append(spec)
                 if before.factory is not spec.factory:
-                    plan.clients[name] = self._make_client(spec)
+                    plan.new_clients[name] = self._make_client(spec)
         async for name in in_slices(self._specs):
             if name not in specs:
                 plan.removed.append(name)
@@ -119,14 +119,17 @@ class Reconciler:
     async def _carry_out(self, plan: _Plan) -> None:
         async for name in in_slices(plan.removed):
             self._remove(name)
-        async for spec, device in in_slices(plan.added):
+        async for number, (spec, device) in in_slices(enumerate(plan.added, 1)):
             if spec.target.name in self._specs:
                 self._remove(spec.target.name)
             self._add(spec, device)
+            if number % FROZEN_AT_ONCE == 0:
+                freeze_new_objects()
+        delays = (index / RETRIES_PER_SECOND for index in count())
         async for spec in in_slices(plan.changed):
             self._change(spec)
-        async for index, (name, client) in in_slices(enumerate(plan.clients.items())):
-            self._replace_client(name, client, delay_seconds=index / RETRIES_PER_SECOND)
+            if client := plan.new_clients.get(spec.target.name):
+                self._replace_client(spec.target.name, client, next(delays))
 
     def _make_client(self, spec: DeviceSpec) -> NtpClient:
         return spec.factory.client(spec.target.address, self._session)

@@ -140,22 +140,22 @@ class ConfigReloader:
     async def _rebuild_factories(self) -> Mapping[str, tuple[str, ...]]:
         """Apply client factories whose files have changed. Returns problems by module."""
         try:
-            state, factories, problems = await self._module_files.result()
+            before, factories, problems = await self._module_files.result()
         except TimeoutError:
             problem = f"cannot be read within {FILES_TIMEOUT_SECONDS:g} s: check the disk or share"
             return dict.fromkeys(self.config.modules, (problem,))
         async with self._applying:
             # After a reload meanwhile, which has read the files, these are of the old config.
-            if state.config is self.config and factories != state.factories:
+            if before is self._state.factories and factories != before:
                 changes = await self._apply(self._state._replace(factories=factories))
                 _log.info("config.files_read", **changes._asdict())
         return problems
 
     def _read_module_files(
         self,
-    ) -> tuple[DesiredState, ClientFactories, Mapping[str, tuple[str, ...]]]:
-        state = self._state
-        return state, *rebuild_changed_factories(state.config.modules, state.factories)
+    ) -> tuple[ClientFactories, ClientFactories, Mapping[str, tuple[str, ...]]]:
+        config, factories, _discovered = self._state
+        return factories, *rebuild_changed_factories(config.modules, factories)
 
     async def _apply_discovered(self, devices: Sequence[DeviceConfig]) -> None:
         changes = await self._apply(self._state._replace(discovered=devices))
