@@ -21,6 +21,8 @@ MAX_NESTING: Final = 100
 MAX_REPEATED_VALUES: Final = 1_000_000
 """Values that aliases may repeat. Each line `&b [*a, *a]` doubles them: 20 lines make a million."""
 
+_SEARCHED_AT_ONCE: Final = 2**20
+
 _MERGE: Final = "\0<<"
 """The merge key. A quoted `"<<"` is an ordinary key; no key of ours contains a NUL."""
 
@@ -90,9 +92,10 @@ def _yaml_error(error: yaml.YAMLError, document: str) -> YamlError:
 def _explained(error: yaml.MarkedYAMLError, document: str) -> str:
     """Return the parser's problem, in our words if it is one of the usual mistakes."""
     problem, mark = error.problem or error.context or "not YAML", error.problem_mark
-    lines = document.split("\n")
-    line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
-    if mark is not None and "\t" in line[: mark.column + 1] and not line[: mark.column].strip():
+    # Not a list of all lines: a document of 60 MB may have as many.
+    end = len(document) if mark is None else mark.index + 1
+    line = document[document.rfind("\n", 0, end - 1) + 1 : end]
+    if mark is not None and "\t" in line and not line[:-1].strip():
         return "a tab in the indentation: YAML allows only spaces there"
     if "'}'" in problem:
         return "a } is missing, or a value that begins with { is not quoted"
@@ -108,14 +111,20 @@ class _Character(NamedTuple):
 
 def _unreadable(document: str) -> YamlError | None:
     """Return an error for the first character that YAML does not allow."""
-    found = yaml.reader.Reader.NON_PRINTABLE.search(document)
-    if found is None:
-        return None
-    before = document[: found.start()]
-    place = _Character(before.count("\n"), len(before) - before.rfind("\n") - 1)
-    if found[0] == "\0":
+    # Part by part: a search keeps all other threads waiting.
+    for start in range(0, len(document), _SEARCHED_AT_ONCE):
+        part = document[start : start + _SEARCHED_AT_ONCE]
+        if found := yaml.reader.Reader.NON_PRINTABLE.search(part):
+            return _forbidden(found[0], document, start + found.start())
+    return None
+
+
+def _forbidden(character: str, document: str, index: int) -> YamlError:
+    line, column = document.count("\n", 0, index), index - document.rfind("\n", 0, index) - 1
+    place = _Character(line, column)
+    if character == "\0":
         return YamlError("not YAML: a NUL byte; the file is damaged or not UTF-8 text", place)
-    return YamlError(f"not YAML: the control character {found[0]!a} is not allowed", place)
+    return YamlError(f"not YAML: the control character {character!a} is not allowed", place)
 
 
 def find_lines(document: str) -> Mapping[str, int]:

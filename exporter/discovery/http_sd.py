@@ -71,7 +71,7 @@ class HTTPSD:
         self._reader.stop.set()
 
     def _read(self, document: bytes) -> Targets:
-        return self._reader.read(self._source, document.decode("utf-8-sig"), is_json=True)
+        return self._reader.read(self._source, document, is_json=True)
 
     async def _fetch(self) -> bytes:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)

@@ -1,7 +1,7 @@
 """Read Prometheus target groups as devices, and decide which of them are accepted. Pure."""
 
 import hashlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from threading import Event
 from typing import Annotated, Any, Final, NamedTuple
 
@@ -97,16 +97,16 @@ class Budget:
             raise ValueError("the exporter is stopping")
 
 
-def read_groups(document: str, *, is_json: bool, stop: Event | None = None) -> Targets:
-    """Read a JSON or YAML document. Raises `ValueError` if it is not a list of target groups.
+def read_groups(document: bytes, *, is_json: bool, stop: Event | None = None) -> Targets:
+    """Read a JSON or YAML document in UTF-8, a list of target groups. Raises `ValueError`.
 
     Reads group by group, in Python: a hostile document must neither take many times its size in
     memory nor hold up the event loop, which runs in another thread. `stop` ends it early.
     """
     budget = Budget(stop or Event())
-    read_items = JsonItems if is_json else iter_yaml_items
+    items = JsonItems(document, budget.spend) if is_json else _yaml_items(document, budget)
     reader = _TargetReader()
-    for index, item in enumerate(read_items(document, budget.spend)):
+    for index, item in enumerate(items):
         if index >= MAX_TARGETS:
             raise ValueError(f"has more than {MAX_TARGETS} target groups, which is the limit")
         group = _validate_group(item, index)
@@ -118,6 +118,14 @@ def read_groups(document: str, *, is_json: bool, stop: Event | None = None) -> T
     return reader.targets
 
 
+def _yaml_items(document: bytes, budget: Budget) -> Iterator[object]:
+    try:
+        text = document.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8 text") from None
+    return iter_yaml_items(text, budget.spend)
+
+
 class GroupReader:
     """Reads the documents of sources, but not again those that stay the same."""
 
@@ -125,9 +133,9 @@ class GroupReader:
         self.stop = Event()
         self._last: dict[Source, tuple[bytes, Targets]] = {}
 
-    def read(self, source: Source, document: str, *, is_json: bool) -> Targets:
+    def read(self, source: Source, document: bytes, *, is_json: bool) -> Targets:
         """Return what `read_groups` returns, or returned for this document."""
-        digest = hashlib.sha256(document.encode()).digest()
+        digest = hashlib.sha256(document).digest()
         before, targets = self._last.get(source, (b"", Targets(())))
         if digest != before:
             targets = read_groups(document, is_json=is_json, stop=self.stop)
