@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -12,6 +13,7 @@ from exporter.config import Config, ConfigError
 from exporter.daemon import Settings, running
 from exporter.fleet import loads
 from exporter.fleet.loads import SLOW_SECONDS, SharedLoads
+from exporter.fleet.reconciler import Changes, DeviceSpec, Reconciler
 from exporter.web.listener import WebSettings
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 
@@ -118,3 +120,60 @@ async def test_stopping_cancels_the_loads() -> None:
     await shared.stop()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+class SlowUpdates:
+    """Counts the updates of the devices that run at once; each waits for `may_go_on`."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.running = self.most = self.ended = 0
+        self.may_go_on = asyncio.Event()
+        update = Reconciler.update
+
+        async def slow_update(
+            reconciler: Reconciler, specs: Mapping[str, DeviceSpec], concurrency: int
+        ) -> Changes:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            if specs:  # the first config has no devices
+                await self.may_go_on.wait()
+            changes = await update(reconciler, specs, concurrency)
+            self.running -= 1
+            self.ended += 1
+            return changes
+
+        monkeypatch.setattr(Reconciler, "update", slow_update)
+
+
+async def test_changes_wait_for_each_other_and_the_exporter_is_not_ready_before_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "sd.json"
+    file.write_text('[{"targets": ["127.0.0.1:9"]}]')
+    sd = {"files": [str(file)], "refresh_interval": "10ms"}
+    config = Config.model_validate({"file_sd_configs": [sd]})
+    settings = Settings(WebSettings((("127.0.0.1", 0),)), lambda: config)
+    updates = SlowUpdates(monkeypatch)
+    async with running(config, settings) as (url,), aiohttp.ClientSession() as visitor:
+
+        async def ask(method: str, path: str) -> int:
+            async with visitor.request(method, url + path) as response:
+                return response.status
+
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while not updates.running:
+                assert await ask("get", "/-/ready") == 503
+            reloads = [asyncio.create_task(ask("post", "/-/reload")) for _ in range(3)]
+            assert await ask("get", "/-/ready") == 503
+            updates.may_go_on.set()
+            assert {*await asyncio.gather(*reloads)} == {200}
+            file.write_text('[{"targets": ["127.0.0.1:9", "127.0.0.1:10"]}]')
+            while '"127.0.0.1:10"' not in await text_of(visitor, f"{url}/discover"):
+                await asyncio.sleep(0)
+    assert updates.most == 1
+    assert updates.ended >= 3
+
+
+async def text_of(visitor: aiohttp.ClientSession, url: str) -> str:
+    async with visitor.get(url) as response:
+        return await response.text()
