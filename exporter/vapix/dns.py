@@ -8,9 +8,12 @@ import ipaddress
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Final, Protocol
 
 import aiodns
@@ -18,6 +21,8 @@ import structlog
 from aiodns.error import ARES_ENOTFOUND, DNSError
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from exporter.system.files import Digests, digests
+from exporter.system.threads import HungCallGuard
 from exporter.vapix.errors import printable
 
 MIN_TTL_SECONDS: Final = 10.0
@@ -42,6 +47,14 @@ MAX_LOOKUPS: Final = 128
 MAX_FAILING_LOOKUPS: Final = 64
 """Concurrent lookups of names whose last lookup failed, apart from all others."""
 
+FILES: Final = tuple(map(Path, ("/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/hosts")))
+"""What c-ares reads. It notices no change behind a symlink or in a bind mount, as containers
+have, nor a hosts file that is older than the one before."""
+
+FILES_INTERVAL_SECONDS: Final = 5.0
+"""How often the contents of `FILES` are compared, at most."""
+
+_FILES_TIMEOUT_SECONDS: Final = 1.0
 _FIRST_TRY_SECONDS: Final = 1.0
 _TRIES: Final = 4
 _MIN_NAMES_TO_PRUNE: Final = 1024
@@ -86,21 +99,29 @@ class Dns(Protocol):
 
 
 class AresDns:
-    """c-ares, which reads /etc/hosts and resolv.conf. Needs a running event loop.
+    """c-ares, made again when the contents of `FILES` change. Needs a running event loop.
 
     `nameservers`, as `address:port`, replace those of resolv.conf.
     """
 
     def __init__(self, nameservers: Sequence[str] | None = None) -> None:
-        self._resolver = aiodns.DNSResolver(nameservers, timeout=_FIRST_TRY_SECONDS, tries=_TRIES)
+        self._nameservers = nameservers
+        self._files = HungCallGuard(lambda: digests(FILES), _FILES_TIMEOUT_SECONDS)
+        self._seen: Digests = digests(FILES)
+        self._check_at = time.monotonic() + FILES_INTERVAL_SECONDS
+        self._resolver = self._new_resolver()
+        self._lookups: Counter[aiodns.DNSResolver] = Counter()
 
     async def look_up(self, name: str, family: socket.AddressFamily) -> DnsAnswer:
         """Return the addresses of `name`, with the lowest TTL of their records.
 
         Raises `LookupFailed`, after up to 15 s if no server answers.
         """
+        if time.monotonic() >= self._check_at:
+            await self._check_files()
         try:
-            found = await self._resolver.getaddrinfo(name, family, type=socket.SOCK_STREAM)
+            async with self._use_resolver() as resolver:
+                found = await resolver.getaddrinfo(name, family, type=socket.SOCK_STREAM)
         except DNSError as error:
             code, message = error.args
             raise LookupFailed(message, no_such_name=code == ARES_ENOTFOUND) from None
@@ -114,8 +135,42 @@ class AresDns:
         return DnsAnswer(addresses, min(ttls))
 
     async def close(self) -> None:
-        """Stop the thread of c-ares; lookups in progress fail."""
-        await self._resolver.close()
+        """Stop the threads of c-ares; lookups in progress fail."""
+        for resolver in {self._resolver, *self._lookups}:
+            await resolver.close()
+
+    def _new_resolver(self) -> aiodns.DNSResolver:
+        return aiodns.DNSResolver(self._nameservers, timeout=_FIRST_TRY_SECONDS, tries=_TRIES)
+
+    async def _check_files(self) -> None:
+        """Replace the resolver if a file has changed; one that cannot be read has not."""
+        try:
+            now = await self._files.result()
+        except TimeoutError:
+            now = {}
+        self._check_at = time.monotonic() + FILES_INTERVAL_SECONDS
+        changed = [file for file in now if now[file] not in {None, self._seen[file]}]
+        if changed:
+            replaced, self._resolver = self._resolver, self._new_resolver()
+            self._seen = now  # last, so that a failure is tried again
+            _log.info("dns.files_changed", files=[str(file) for file in changed])
+            await self._close_if_unused(replaced)
+
+    @asynccontextmanager
+    async def _use_resolver(self) -> AsyncIterator[aiodns.DNSResolver]:
+        resolver = self._resolver
+        self._lookups[resolver] += 1
+        try:
+            yield resolver
+        finally:
+            self._lookups[resolver] -= 1
+            await self._close_if_unused(resolver)
+
+    async def _close_if_unused(self, resolver: aiodns.DNSResolver) -> None:
+        """Close a replaced resolver after its last lookup, which ends by its caller's timeout."""
+        if resolver is not self._resolver and not self._lookups[resolver]:
+            del self._lookups[resolver]
+            await resolver.close()
 
 
 @dataclass(slots=True, eq=False)
