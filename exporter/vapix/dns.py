@@ -5,6 +5,7 @@ aiohttp calls `CachingResolver` before it connects, which calls `AresDns`.
 
 import asyncio
 import ipaddress
+import os
 import re
 import socket
 import time
@@ -21,7 +22,7 @@ import structlog
 from aiodns.error import ARES_ENOTFOUND, DNSError
 from aiohttp.abc import AbstractResolver, ResolveResult
 
-from exporter.system.files import Digests, digests
+from exporter.system.files import Digests, digests, find_lack_of_files
 from exporter.system.threads import HungCallGuard
 from exporter.vapix.errors import printable
 
@@ -72,12 +73,19 @@ class LookupFailed(OSError):
     """A name has no address; `str()` says why. aiohttp turns it into `ClientConnectorDNSError`.
 
     `no_such_name`: the DNS says that the name does not exist, so a cached answer is wrong.
+    `errno` is set if this process could not even ask.
     """
 
-    def __init__(self, message: str, *, no_such_name: bool = False) -> None:
+    def __init__(
+        self, message: str, *, no_such_name: bool = False, errno: int | None = None
+    ) -> None:
         super().__init__(message)
-        self.strerror = message  # part of the message of aiohttp's error
+        self.strerror, self.errno = message, errno  # parts of aiohttp's error
         self.no_such_name = no_such_name
+
+    def __str__(self) -> str:
+        """Return the message, without the error number that `OSError` would put before it."""
+        return str(self.strerror)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +131,7 @@ class AresDns:
             async with self._use_resolver() as resolver:
                 found = await resolver.getaddrinfo(name, family, type=socket.SOCK_STREAM)
         except DNSError as error:
-            code, message = error.args
-            raise LookupFailed(message, no_such_name=code == ARES_ENOTFOUND) from None
+            raise _describe(*error.args) from None
         if not found.nodes:
             raise LookupFailed("the DNS answered without an address")
         addresses = tuple(
@@ -173,19 +180,27 @@ class AresDns:
             await resolver.close()
 
 
+def _describe(code: int, message: str) -> LookupFailed:
+    # c-ares calls a lack of files "Could not contact DNS servers".
+    if errno := find_lack_of_files():
+        return LookupFailed(os.strerror(errno), errno=errno)
+    return LookupFailed(message, no_such_name=code == ARES_ENOTFOUND)
+
+
 @dataclass(slots=True, eq=False)
 class _CacheEntry:
     """What is known about a name. Times are monotonic seconds.
 
     The next lookup is due at `refresh_at`; `addresses` can be used until `expires_at`. `failure`
-    is the error of the last lookup. `stale_since`: since then `addresses` are used after their
-    TTL because lookups fail, as the log says.
+    and `failure_errno` are the error of the last lookup. `stale_since`: since then `addresses` are
+    used after their TTL because lookups fail, as the log says.
     """
 
     addresses: tuple[Address, ...] = ()
     refresh_at: float = -inf
     expires_at: float = -inf
     failure: str | None = None
+    failure_errno: int | None = None
     stale_since: float | None = None
     lookup: asyncio.Task[None] | None = None
 
@@ -275,14 +290,14 @@ class CachingResolver(AbstractResolver):
         entry.addresses = answer.addresses
         entry.refresh_at = now + min(max(answer.ttl_seconds, MIN_TTL_SECONDS), MAX_TTL_SECONDS)
         entry.expires_at = entry.refresh_at + STALE_SECONDS
-        entry.failure = None
+        entry.failure = entry.failure_errno = None
         if entry.stale_since is not None:
             _log.info("dns.recovered", name=host, down_seconds=round(now - entry.stale_since, 3))
             entry.stale_since = None
 
     def _record_failure(self, host: str, entry: _CacheEntry, failure: LookupFailed) -> None:
         now = self._monotonic()
-        entry.failure = str(failure)
+        entry.failure, entry.failure_errno = str(failure), failure.errno
         entry.refresh_at = now + RETRY_SECONDS
         if failure.no_such_name:
             entry.addresses, entry.expires_at = (), -inf
@@ -301,7 +316,7 @@ class CachingResolver(AbstractResolver):
                 raise LookupFailed("the resolver is closed")
             lookup.result()
         if self._monotonic() >= entry.expires_at:
-            raise LookupFailed(entry.failure or "no answer")
+            raise LookupFailed(entry.failure or "no answer", errno=entry.failure_errno)
 
 
 def _results(host: str, port: int, addresses: Iterable[Address]) -> list[ResolveResult]:
