@@ -4,10 +4,13 @@ import asyncio
 import socket
 from contextlib import suppress
 from pathlib import Path
+from threading import Event
+from threading import enumerate as enumerate_threads
 from typing import Final
 
 import pytest
 
+from exporter.system.files import Digests
 from exporter.vapix import dns as dns_module
 from exporter.vapix.dns import LOOKUP_TIMEOUT_SECONDS, CachingResolver, DnsAnswer, LookupFailed
 from tests.vapix.dns_server import (
@@ -163,6 +166,24 @@ async def test_a_replaced_resolver_is_closed_after_its_last_lookup(
             await dns.look_up("cam.example", ANY)
         await wait_until_closed(*before)
     await wait_until_closed(before[0] - 1, before[1] - 1)
+
+
+async def test_a_file_that_hangs_does_not_stop_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns_module, "FILES_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(dns_module, "_FILES_TIMEOUT_SECONDS", 0.01)
+    released = Event()
+
+    def hang(_: object) -> Digests:
+        released.wait()
+        return {}
+
+    async with dns_server(cam=at("192.0.2.1")) as server, dns_of(server) as dns:
+        monkeypatch.setattr(dns_module, "digests", hang)
+        answers = [await dns.look_up("cam.example", ANY) for _ in range(3)]
+        readers = sum(thread.name == "files" for thread in enumerate_threads())
+        released.set()
+    assert [each.addresses[0][0] for each in answers] == ["192.0.2.1"] * 3
+    assert readers == 1
 
 
 async def test_closing_ends_the_lookups_of_a_replaced_resolver(
