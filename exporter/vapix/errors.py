@@ -205,3 +205,7 @@ class Internal(DeviceError):
     """A bug in the exporter. Please report it, with the traceback in the log."""
 
     reason = "internal"
+
+
+class TooManyOpenFiles(Internal):
+    """The exporter has too many open files. The operator must raise its limit."""
