@@ -1,7 +1,8 @@
 """How much of the exporter visitors may use at once: connections, renderings, and unread bytes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -63,6 +64,23 @@ def _end_a_stalled_one(begun: dict[web.RequestHandler, float]) -> bool:
             del begun[connection]
             return True
     return False
+
+
+def has_left(request: web.Request) -> bool:
+    """Return whether the client has disconnected."""
+    return request.transport is None
+
+
+@asynccontextmanager
+async def turn(lock: asyncio.Lock, request: web.Request) -> AsyncIterator[None]:
+    """Hold a lock for a request. Raises `ConnectionError` if its client has left meanwhile.
+
+    aiohttp does not cancel such a request: it would do its work for nobody.
+    """
+    async with lock:
+        if has_left(request):
+            raise ConnectionError("the client has left before its turn")
+        yield
 
 
 class UnreadWatch:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 from exporter.metrics.exposition import Form, T
+from exporter.web.limits import has_left
 from exporter.web.negotiation import accepts_gzip, negotiate_format
 
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
@@ -48,6 +49,8 @@ async def stream_series(
         yield form(wanted.encode(own_series))
 
     for piece in gzip_stream(body(deflate)) if zipped else body(bytes):
+        if has_left(request):
+            raise ConnectionError("the client has left before the end")
         await response.write(piece)
         await asyncio.sleep(0)
     await response.write_eof()

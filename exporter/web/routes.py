@@ -15,7 +15,7 @@ from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
-from exporter.web.limits import limit_renderings
+from exporter.web.limits import limit_renderings, turn
 from exporter.web.metrics_endpoint import stream_series
 from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
 from exporter.web.pages.assets import render, serve_asset
@@ -145,7 +145,7 @@ async def _status_page(request: web.Request) -> web.Response:
         query = FleetQuery.parse(request.query)
     except BadQuery as problem:
         return _html(render("problem.html", title="Invalid request", problem=str(problem)), 400)
-    async with request.app[_FLEET_PAGE]:
+    async with turn(request.app[_FLEET_PAGE], request):
         now = state.host.now()
         page = await render_fleet(state.fleet, query, now, state.telemetry_path)
     return _html(page)

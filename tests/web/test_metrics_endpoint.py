@@ -50,6 +50,33 @@ def test_pieces_compressed_apart_are_one_gzip_member(texts: list[bytes]) -> None
     assert member.unused_data == b""
 
 
+async def test_no_more_pieces_are_made_for_a_client_that_has_left() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    def endless(*, openmetrics: bool, form: Form[T]) -> Iterator[T]:
+        del openmetrics
+        begun.set()
+        while True:
+            # As while the state of all devices is taken: nothing to write yet.
+            yield form(b"")
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        try:
+            return await stream_series(request, endless)
+        finally:
+            ended.set()
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", respond)])
+    async with asyncio.timeout(10), run_application(app, shutdown_seconds=0.1) as runner:
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0])
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        await begun.wait()
+        writer.close()
+        await ended.wait()
+
+
 async def test_http_1_0_with_keep_alive_ends_with_its_connection() -> None:
     async def respond(request: web.Request) -> web.StreamResponse:
         return await stream_series(request, pieces)
