@@ -82,7 +82,12 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
         reconciler = Reconciler(fleet, session, poller, exposition)
         reloader = ConfigReloader(
-            settings.load, settings.shard, reconciler, metrics, settings.manager
+            settings.load,
+            settings.shard,
+            reconciler,
+            metrics,
+            settings.manager,
+            settings.web.max_connections,
         )
         try:
             reloader.start(config)

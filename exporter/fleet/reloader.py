@@ -19,7 +19,7 @@ from exporter.fleet.reconciler import Changes, DeviceSpec, Reconciler, build_dev
 from exporter.fleet.sharding import Shard
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.system.files import Digests, FileWatcher
-from exporter.system.process import TooManyConnections, raise_file_limit
+from exporter.system.process import TooManyConnections, raise_file_limit, warn_of_low_file_limit
 from exporter.system.systemd import ServiceManager
 from exporter.system.threads import FILES_TIMEOUT_SECONDS, HungCallGuard, read_files
 
@@ -46,7 +46,8 @@ class DesiredState(NamedTuple):
 class ConfigReloader:
     """Holds the running config, and applies each new desired state completely or not at all.
 
-    `load` reads the config file. It raises one of `CONFIG_ERRORS`.
+    `load` reads the config file. It raises one of `CONFIG_ERRORS`. `visitors` is how many
+    connections of visitors there may be.
     """
 
     def __init__(
@@ -56,12 +57,14 @@ class ConfigReloader:
         reconciler: Reconciler,
         metrics: ExporterMetrics,
         manager: ServiceManager,
+        visitors: int,
     ) -> None:
         self._load = load
         self._shard = shard
         self._reconciler = reconciler
         self._metrics = metrics
         self._manager = manager
+        self._visitors = visitors
         self._state = DesiredState(Config(), {}, ())
         self._loads_started = 0
         self._refusal: str | None = None
@@ -209,7 +212,10 @@ class ConfigReloader:
         Raises `TooManyConnections` before it changes anything.
         """
         specs = self._build_specs(desired)
-        changes = self._reconciler.update(specs, desired.config.global_.concurrency)
+        concurrency = desired.config.global_.concurrency
+        changes = self._reconciler.update(specs, concurrency)
+        if changes.added:
+            warn_of_low_file_limit(len(specs), concurrency, self._visitors)
         self._metrics.devices.set(len(specs))
         self._state = desired
         self._discovery.follow(desired.config)
