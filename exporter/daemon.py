@@ -12,7 +12,7 @@ from exporter.clock.host import HostClock
 from exporter.config import Config, ConfigError
 from exporter.fleet.reconciler import Reconciler
 from exporter.fleet.registry import Fleet
-from exporter.fleet.reloader import CONFIG_ERRORS, ConfigReloader
+from exporter.fleet.reloader import CONFIG_ERRORS, ConfigReloader, InstanceLimits
 from exporter.fleet.sharding import ALL_DEVICES, Shard
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.exposition import Exposition
@@ -81,14 +81,8 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         stack.push_async_callback(poller.stop)
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
         reconciler = Reconciler(fleet, session, poller, exposition)
-        reloader = ConfigReloader(
-            settings.load,
-            settings.shard,
-            reconciler,
-            metrics,
-            settings.manager,
-            settings.web.max_connections,
-        )
+        limits = InstanceLimits(settings.shard, settings.web.max_connections)
+        reloader = ConfigReloader(settings.load, limits, reconciler, metrics, settings.manager)
         try:
             reloader.start(config)
         except ConfigError:

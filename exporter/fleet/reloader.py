@@ -43,28 +43,32 @@ class DesiredState(NamedTuple):
     discovered: Sequence[DeviceConfig]
 
 
+class InstanceLimits(NamedTuple):
+    """Which devices this instance polls, and how many connections of visitors it accepts."""
+
+    shard: Shard
+    visitors: int
+
+
 class ConfigReloader:
     """Holds the running config, and applies each new desired state completely or not at all.
 
-    `load` reads the config file. It raises one of `CONFIG_ERRORS`. `visitors` is how many
-    connections of visitors there may be.
+    `load` reads the config file. It raises one of `CONFIG_ERRORS`.
     """
 
     def __init__(
         self,
         load: Callable[[], Config],
-        shard: Shard,
+        instance: InstanceLimits,
         reconciler: Reconciler,
         metrics: ExporterMetrics,
         manager: ServiceManager,
-        visitors: int,
     ) -> None:
         self._load = load
-        self._shard = shard
+        self._instance = instance
         self._reconciler = reconciler
         self._metrics = metrics
         self._manager = manager
-        self._visitors = visitors
         self._state = DesiredState(Config(), {}, ())
         self._loads_started = 0
         self._refusal: str | None = None
@@ -202,7 +206,7 @@ class ConfigReloader:
     def _build_specs(self, desired: DesiredState) -> Mapping[str, DeviceSpec]:
         """Return the devices' specs by name. Raises `TooManyConnections` if they are too many."""
         config, factories, discovered = desired
-        specs = build_device_specs(config, discovered, factories, self._shard)
+        specs = build_device_specs(config, discovered, factories, self._instance.shard)
         raise_file_limit(len(specs))
         return specs
 
@@ -215,7 +219,7 @@ class ConfigReloader:
         concurrency = desired.config.global_.concurrency
         changes = self._reconciler.update(specs, concurrency)
         if changes.added:
-            warn_of_low_file_limit(len(specs), concurrency, self._visitors)
+            warn_of_low_file_limit(len(specs), concurrency, self._instance.visitors)
         self._metrics.devices.set(len(specs))
         self._state = desired
         self._discovery.follow(desired.config)
