@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from exporter.config import Config, ConfigError, DeviceConfig
+from exporter.config.errors import Problem, as_lines
 from exporter.discovery.manager import Discovery
 from exporter.fleet.client_factory import (
     ClientFactories,
@@ -88,7 +89,9 @@ class ConfigReloader:
 
     def start(self, config: Config) -> None:
         """Apply the first config. Raises one of `CONFIG_ERRORS`."""
-        self._apply(DesiredState(config, build_client_factories(config.modules, {}), ()))
+        self._apply(
+            DesiredState(config, build_client_factories(config.modules, {}, config.source), ())
+        )
         self._metrics.config_loaded()
 
     async def stop(self) -> None:
@@ -129,26 +132,26 @@ class ConfigReloader:
         Compares the settings of the clients instead of watching the files, so that a change
         between loading and watching is not missed.
         """
-        logged: Mapping[str, tuple[str, ...]] = {}
+        logged: Mapping[str, tuple[Problem, ...]] = {}
         while True:
             await asyncio.sleep(MODULE_FILES_INTERVAL_SECONDS)
             problems = await self._rebuild_factories()
-            for module, lines in problems.items() - logged.items():
+            for module, found in problems.items() - logged.items():
                 _log.warning(
                     "config.file_unusable",
                     module=module,
-                    error="; ".join(lines),
+                    error="; ".join(as_lines(found)),
                     advice="the previous content stays in use until the file is fixed",
                 )
             logged = problems
 
-    async def _rebuild_factories(self) -> Mapping[str, tuple[str, ...]]:
+    async def _rebuild_factories(self) -> Mapping[str, tuple[Problem, ...]]:
         """Apply client factories whose files have changed. Returns problems by module."""
         try:
             state, factories, problems = await self._module_files.result()
         except TimeoutError:
             problem = f"cannot be read within {FILES_TIMEOUT_SECONDS:g} s: check the disk or share"
-            return dict.fromkeys(self.config.modules, (problem,))
+            return dict.fromkeys(self.config.modules, (("", problem),))
         # After a reload meanwhile, which has read the files itself, these are of the old config.
         if state.config is self.config and factories != state.factories:
             changes = self._apply(self._state._replace(factories=factories))
@@ -157,7 +160,7 @@ class ConfigReloader:
 
     def _read_module_files(
         self,
-    ) -> tuple[DesiredState, ClientFactories, Mapping[str, tuple[str, ...]]]:
+    ) -> tuple[DesiredState, ClientFactories, Mapping[str, tuple[Problem, ...]]]:
         state = self._state
         return state, *rebuild_changed_factories(state.config.modules, state.factories)
 
@@ -188,7 +191,7 @@ class ConfigReloader:
 
         def read() -> tuple[Config, ClientFactories]:
             config = self._load()
-            return config, build_client_factories(config.modules, existing)
+            return config, build_client_factories(config.modules, existing, config.source)
 
         config, factories = await read_files(read)
         return DesiredState(config, factories, self._discovery.accept(config).devices)

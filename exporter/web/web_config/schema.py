@@ -7,9 +7,10 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
 from exporter.config.errors import ConfigError, as_lines, validation_problems
-from exporter.config.loader import read_tree
+from exporter.config.loader import load_document, read_tree
 from exporter.config.schema import NullIsUnset, Section
 from exporter.config.types import Secret, Username
+from exporter.config.yaml_loader import Tree
 from exporter.web.web_config.tls import FILE_KEYS, TlsServerConfig, YamlBool
 
 MAX_COST: Final = 16
@@ -96,18 +97,21 @@ class WebConfig(NullIsUnset):
 
 
 def load_web_config(file: Path) -> WebConfig:
-    """Read and validate a web-config. Raises `ConfigError` with lines `file: path: problem`."""
-    tree = read_tree(file, verbatim=True)
+    """Read and validate a web-config. Raises `ConfigError` as `load_config` does."""
+    return load_document(file, lambda tree: _parse(tree, file.parent), verbatim=True)
+
+
+def _parse(tree: Tree, directory: Path) -> WebConfig:
     if tree is None:
         # A half-written file must not turn off TLS and passwords.
-        raise ConfigError([f"{file}: is empty; write {{}} for neither TLS nor passwords"])
+        raise ConfigError(["is empty; write {} for neither TLS nor passwords"], [""])
     if not isinstance(tree, dict):
-        raise ConfigError([f"{file}: must be a mapping"])
+        raise ConfigError(["must be a mapping"], [""])
     try:
-        return WebConfig.model_validate(tree, context={"directory": file.parent})
+        return WebConfig.model_validate(tree, context={"directory": directory})
     except ValidationError as invalid:
-        found = as_lines(validation_problems(invalid, WebConfig))
-    raise ConfigError([f"{file}: {line}" for line in found])
+        found = list(validation_problems(invalid, WebConfig))
+    raise ConfigError(as_lines(found), [path for path, _ in found])
 
 
 def files_named_in(file: Path) -> list[Path]:
