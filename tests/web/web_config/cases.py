@@ -329,7 +329,7 @@ INVALID = [
     *(
         Case(
             document,
-            ("basic_auth_users.alice: has whitespace before or after the bcrypt hash",),
+            ("2: basic_auth_users.alice: has whitespace before or after the bcrypt hash",),
             promtool_accepts=accepted,
         )
         for document, accepted in [
