@@ -152,7 +152,7 @@ class Discovery:
         try:
             self._apply_devices(accepted.devices)
         except TooManyConnections as error:
-            return dict.fromkeys(accepted.refused, (str(error),))
+            return {at: (str(error), *each) for at, each in accepted.refused.items()}
         self._applied = (self._config, found, accepted.refused)
         return accepted.refused
 

@@ -283,9 +283,7 @@ def test_a_stale_nonce_is_replaced_at_once_but_not_forever() -> None:
     device.handle_unauthorized([DIGEST], 1)
     device.handle_unauthorized([stale], 2)
     assert device.authorization("POST", "/") is not None
-    with pytest.raises(
-        Unauthorized, match="accepts the password but keeps rejecting its own nonce"
-    ):
+    with pytest.raises(Unauthorized, match="accepts the password but keeps refusing its own nonce"):
         device.handle_unauthorized([stale], 3)
 
 

@@ -25,7 +25,7 @@ MAX_WRONG: Final = 1000
 """How many wrong passwords are remembered."""
 
 _MAX_PASSWORD_BYTES: Final = 72
-"""bcrypt uses only the first 72 bytes; its Python binding rejects longer passwords."""
+"""bcrypt uses only the first 72 bytes; its Python binding refuses longer passwords."""
 
 _CHALLENGE: Final = 'Basic realm="axis-ntp-exporter", charset="UTF-8"'
 _DIGEST_OF_NOTHING: Final = b"." * 31
@@ -71,7 +71,7 @@ class CheckQueue:
         return await asyncio.to_thread(bcrypt.checkpw, password, hashed)
 
     def close(self) -> None:
-        """Reject all waiting checks; a check that is running finishes by itself."""
+        """Refuse all waiting checks; a check that is running finishes by itself."""
         self._closed = True
 
 

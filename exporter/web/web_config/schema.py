@@ -41,14 +41,14 @@ def _check_bcrypt_hash(secret: Secret) -> Secret:
     return secret
 
 
-def _reject_null_users(value: object) -> object:
+def _refuse_null_users(value: object) -> object:
     if value is None:
         # A file that is truncated here must not admit everyone.
         raise ValueError("is empty; write {} to disable passwords")
     return value
 
 
-def _reject_rate_limit(_value: object) -> None:
+def _refuse_rate_limit(_value: object) -> None:
     raise ValueError("is not supported")
 
 
@@ -85,10 +85,10 @@ class WebConfig(NullIsUnset):
 
     tls_server_config: TlsServerConfig | None = None
     http_server_config: HttpServerConfig = HttpServerConfig()
-    basic_auth_users: Annotated[dict[Username, BcryptHash], BeforeValidator(_reject_null_users)] = (
+    basic_auth_users: Annotated[dict[Username, BcryptHash], BeforeValidator(_refuse_null_users)] = (
         Field(default_factory=dict)
     )
-    rate_limit: Annotated[None, BeforeValidator(_reject_rate_limit)] = None
+    rate_limit: Annotated[None, BeforeValidator(_refuse_rate_limit)] = None
 
     def __str__(self) -> str:
         count = len(self.basic_auth_users)
