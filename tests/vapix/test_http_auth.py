@@ -129,6 +129,7 @@ def test_a_response_without_a_usable_next_nonce_keeps_the_nonce(info: str | None
         [f"{DIGEST}, {BASIC}"],
         ["Negotiate", "NTLM TlRMTVNTUAAC==", DIGEST],
         [f"Negotiate, {DIGEST}"],
+        [f'Negotiate, "neither scheme nor parameter", {DIGEST}'],
         [DIGEST.replace("MD5", "SHA-512-256"), DIGEST],
         [DIGEST.replace("Digest", "dIGEST").replace("realm", "REALM")],
         [DIGEST.replace(", ", ",")],
