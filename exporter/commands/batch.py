@@ -73,7 +73,7 @@ async def open_devices(
     config, chosen = targets.config, targets.devices
     modules = {device.module: config.module(device.module) for device in chosen}
     try:
-        factories = build_client_factories(modules, {})
+        factories = build_client_factories(modules, {}, config.source)
         raise_file_limit(min(concurrency, len(chosen)))
     except (ConfigError, TooManyConnections) as problem:
         raise UsageError(str(problem)) from None

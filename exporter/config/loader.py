@@ -1,8 +1,8 @@
 """Loads a config file as a `Config`, or raises all of its errors, each with its path."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -21,18 +21,45 @@ from exporter.system.files import read_regular
 
 _DUMPED_PER_STEP: Final = 50
 
+T = TypeVar("T")
+
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:
     """Reads and validates a config file. Raises `ConfigError` with every problem and its line.
 
     The files that a valid config names are not read: `check_files` and the makers of clients do.
     """
+    config = load_document(file, lambda tree: parse_config(tree, environ, file.parent))
+    config.note_source(file)
+    return config
+
+
+def load_document(file: Path, parse: Callable[[Tree], T], *, verbatim: bool = False) -> T:
+    """Return what `parse` makes of the tree of a YAML file.
+
+    Raises `ConfigError` with `file:line: ` before each problem, also those that `parse` raises.
+    """
     text = _read_text(file)
-    tree = _parse(file, text)
+    tree = _parse(file, text, verbatim=verbatim)
     try:
-        return parse_config(tree, environ, file.parent)
+        return parse(tree)
     except ConfigError as error:
         raise error.located(file, find_lines(text)) from None
+
+
+def file_errors(problems: Iterable[Problem], source: Path | None) -> ConfigError:
+    """Return the error for files that a valid config names; `source` is the file it is from.
+
+    The lines are read from it anew: only errors need them.
+    """
+    listed = list(problems)
+    error = ConfigError(as_lines(listed), [path for path, _ in listed])
+    if source is None:
+        return error
+    try:
+        return error.located(source, find_lines(_read_text(source)))
+    except (ConfigError, yaml.YAMLError):
+        return error  # the file has been changed since
 
 
 def read_tree(file: Path, *, verbatim: bool = False) -> Tree:

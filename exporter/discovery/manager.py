@@ -160,7 +160,7 @@ class Discovery:
         try:
             await self._apply_devices(accepted.devices)
         except TooManyConnections as error:
-            return dict.fromkeys(accepted.refused, (str(error),))
+            return {at: (str(error), *each) for at, each in accepted.refused.items()}
         self._applied = (self._config, found, accepted.refused)
         replaced = [*chain.from_iterable(before[1].values())] if before else []
         del before

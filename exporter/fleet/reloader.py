@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 import structlog
 
 from exporter.config import Config, ConfigError, DeviceConfig
+from exporter.config.errors import Problem, as_lines
 from exporter.discovery.manager import Discovery
 from exporter.fleet.client_factory import (
     ClientFactories,
@@ -21,7 +22,7 @@ from exporter.fleet.reconciler import Changes, DeviceSpec, Reconciler, build_spe
 from exporter.fleet.sharding import Shard
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.system.files import Digests, FileWatcher
-from exporter.system.process import TooManyConnections, raise_file_limit
+from exporter.system.process import TooManyConnections, raise_file_limit, warn_of_low_file_limit
 from exporter.system.slices import in_slices
 from exporter.system.systemd import ServiceManager
 from exporter.system.threads import FILES_TIMEOUT_SECONDS, HungCallGuard, read_files
@@ -46,6 +47,13 @@ class DesiredState(NamedTuple):
     discovered: Sequence[DeviceConfig]
 
 
+class InstanceLimits(NamedTuple):
+    """Which devices this instance polls, and how many connections of visitors it accepts."""
+
+    shard: Shard
+    visitors: int
+
+
 class ConfigReloader:
     """Holds the running config, and applies each new desired state completely or not at all.
 
@@ -55,13 +63,13 @@ class ConfigReloader:
     def __init__(
         self,
         load: Callable[[], Config],
-        shard: Shard,
+        instance: InstanceLimits,
         reconciler: Reconciler,
         metrics: ExporterMetrics,
         manager: ServiceManager,
     ) -> None:
         self._load = load
-        self._shard = shard
+        self._instance = instance
         self._reconciler = reconciler
         self._metrics = metrics
         self._manager = manager
@@ -85,7 +93,7 @@ class ConfigReloader:
 
     async def start(self, config: Config) -> None:
         """Apply the first config. Raises one of `CONFIG_ERRORS`."""
-        factories = build_client_factories(config.modules, {})
+        factories = build_client_factories(config.modules, {}, config.source)
         async with self._applying:
             await self._apply(DesiredState(config, factories, ()))
         self._metrics.config_loaded()
@@ -124,26 +132,26 @@ class ConfigReloader:
         Compares the settings of the clients instead of watching the files, so that a change
         between loading and watching is not missed.
         """
-        logged: Mapping[str, tuple[str, ...]] = {}
+        logged: Mapping[str, tuple[Problem, ...]] = {}
         while True:
             await asyncio.sleep(MODULE_FILES_INTERVAL_SECONDS)
             problems = await self._rebuild_factories()
-            for module, lines in problems.items() - logged.items():
+            for module, found in problems.items() - logged.items():
                 _log.warning(
                     "config.file_unusable",
                     module=module,
-                    error="; ".join(lines),
+                    error="; ".join(as_lines(found)),
                     advice="the previous content stays in use until the file is fixed",
                 )
             logged = problems
 
-    async def _rebuild_factories(self) -> Mapping[str, tuple[str, ...]]:
+    async def _rebuild_factories(self) -> Mapping[str, tuple[Problem, ...]]:
         """Apply client factories whose files have changed. Returns problems by module."""
         try:
             before, factories, problems = await self._module_files.result()
         except TimeoutError:
             problem = f"cannot be read within {FILES_TIMEOUT_SECONDS:g} s: check the disk or share"
-            return dict.fromkeys(self.config.modules, (problem,))
+            return dict.fromkeys(self.config.modules, (("", problem),))
         async with self._applying:
             # After a reload meanwhile, which has read the files, these are of the old config.
             if before is self._state.factories and factories != before:
@@ -153,7 +161,7 @@ class ConfigReloader:
 
     def _read_module_files(
         self,
-    ) -> tuple[ClientFactories, ClientFactories, Mapping[str, tuple[str, ...]]]:
+    ) -> tuple[ClientFactories, ClientFactories, Mapping[str, tuple[Problem, ...]]]:
         config, factories, _discovered = self._state
         return factories, *rebuild_changed_factories(config.modules, factories)
 
@@ -203,7 +211,7 @@ class ConfigReloader:
 
         def read() -> tuple[Config, ClientFactories]:
             config = self._load()
-            return config, build_client_factories(config.modules, existing)
+            return config, build_client_factories(config.modules, existing, config.source)
 
         return await read_files(read)
 
@@ -228,7 +236,7 @@ class ConfigReloader:
         config, factories, discovered = desired
         specs = {}
         async for device in in_slices(chain(config.devices, discovered)):
-            if self._shard.owns(device.label):
+            if self._instance.shard.owns(device.label):
                 specs[device.label] = build_spec(config, device, factories)
         raise_file_limit(len(specs))
         return specs
@@ -239,7 +247,10 @@ class ConfigReloader:
         The caller holds the lock. Raises `TooManyConnections` before it changes anything.
         """
         specs = await self._build_specs(desired)
-        changes = await self._reconciler.update(specs, desired.config.global_.concurrency)
+        concurrency = desired.config.global_.concurrency
+        changes = await self._reconciler.update(specs, concurrency)
+        if changes.added:
+            warn_of_low_file_limit(len(specs), concurrency, self._instance.visitors)
         self._state = desired
         self._discovery.follow(desired.config)
         return changes

@@ -12,8 +12,12 @@ import resource
 import sys
 from typing import Any, Final
 
+import structlog
+
 SPARE_FILES: Final = 128
-"""Open files not used for devices: scrapes, name servers, logs, config and password files."""
+"""Open files not used for devices or visitors: name servers, logs, config and password files."""
+
+_log = structlog.get_logger()
 
 
 class TooManyConnections(Exception):
@@ -81,6 +85,23 @@ def raise_file_limit(connections: int) -> None:
             f"{connections} devices need {needed} open files, the hard limit is {hard}: "
             "raise it (systemd: LimitNOFILE=, shell: ulimit -Hn), "
             "or divide the devices with --poll.shard"
+        )
+
+
+def warn_of_low_file_limit(devices: int, polls_at_once: int, visitors: int) -> None:
+    """Log a warning if devices and visitors together may need more open files than are allowed.
+
+    A poll may need two: it tries the next address of a device while the first one is silent.
+    """
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = devices + min(devices, polls_at_once) + visitors + SPARE_FILES
+    if limit != resource.RLIM_INFINITY and needed > limit:
+        _log.warning(
+            "files.limit_low",
+            limit=limit,
+            needed=needed,
+            advice="many visitors could make polls fail: raise the limit (systemd: LimitNOFILE=, "
+            "shell: ulimit -Hn), or lower --web.max-connections or global.concurrency",
         )
 
 

@@ -227,7 +227,7 @@ class NtpClient:
         return errors.UnexpectedStatus(f"HTTP {status}: redirect to {target} not followed", status)
 
     async def _send_authenticated(self, request: bytes) -> HttpResponse:
-        """Send a request until the device accepts the credentials, or finally rejects them."""
+        """Send a request until the device accepts the credentials, or finally refuses them."""
         refusals = 0
         while (response := await self._send_connected(request)).status == _UNAUTHORIZED:
             refusals += 1

@@ -122,7 +122,7 @@ class NoCommonScheme(Unauthorized):
 
 
 class NonceAlwaysStale(Unauthorized):
-    """The device accepts the password but rejects its own nonces: a fault of its firmware."""
+    """The device accepts the password but refuses its own nonces: a fault of its firmware."""
 
 
 class FactoryNew(Unauthorized):

@@ -22,6 +22,7 @@ from aiohttp.http import HttpProcessingError
 
 from exporter.config import ConfigError
 from exporter.system.background import in_background
+from exporter.web.handshake import Handshake
 from exporter.web.limits import MAX_CONNECTIONS, ConnectionLimit, UnreadWatch
 from exporter.web.web_config.live import LiveWebConfig
 
@@ -56,10 +57,10 @@ async def serve(app: web.Application, settings: WebSettings) -> AsyncIterator[li
     limit = ConnectionLimit(settings.max_connections)
     async with (
         _apply_web_config(app, settings.config_file) as tls,
-        run_application(app, limit=limit) as runner,
+        run_application(app, limit=limit, tls=tls) as runner,
     ):
         for host, port in settings.listen:
-            await _listen(runner, host, port, tls)
+            await _listen(runner, host, port)
         scheme = "http" if tls is None else "https"
         addresses = [_format_address(address) for address in runner.addresses]
         for address in addresses:
@@ -89,9 +90,10 @@ async def run_application(
     app: web.Application,
     shutdown_seconds: float = _SHUTDOWN_SECONDS,
     limit: ConnectionLimit | None = None,
+    tls: SSLContext | None = None,
 ) -> AsyncIterator[web.BaseRunner]:
-    """Start an application; yields a runner for the sites that listen."""
-    runner = _Runner(app, limit or ConnectionLimit(), shutdown_timeout=shutdown_seconds)
+    """Start an application; yields a runner for the sites that listen, without a TLS context."""
+    runner = _Runner(app, limit or ConnectionLimit(), tls, shutdown_timeout=shutdown_seconds)
     await runner.setup()
     try:
         yield runner
@@ -99,9 +101,9 @@ async def run_application(
         await runner.cleanup()
 
 
-async def _listen(runner: web.BaseRunner, host: str, port: int, tls: SSLContext | None) -> None:
+async def _listen(runner: web.BaseRunner, host: str, port: int) -> None:
     try:
-        await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
+        await web.TCPSite(runner, host or None, port).start()
     except (OSError, UnicodeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         hint = "choose another address with --web.listen-address"
@@ -121,15 +123,24 @@ class _Runner(web.AppRunner):
     """
 
     def __init__(
-        self, app: web.Application, limit: ConnectionLimit, *, shutdown_timeout: float
+        self,
+        app: web.Application,
+        limit: ConnectionLimit,
+        tls: SSLContext | None,
+        *,
+        shutdown_timeout: float,
     ) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout)
         self._limit = limit
+        self._tls = tls
 
     @property
     def server(self) -> Any:  # noqa: ANN401 - the function that sites call, not aiohttp's `Server`
         server = super().server
-        return None if server is None else partial(_Connection, self.app, server, self._limit)
+        if server is None:
+            return None
+        make = partial(_Connection, self.app, server, self._limit)
+        return make if self._tls is None else partial(Handshake, self._tls, self._limit, make)
 
 
 class _Connection(web.RequestHandler):

@@ -116,6 +116,25 @@ async def test_too_many_devices_are_logged_and_counted_for_the_source_that_was_r
     assert [(log["event"], log["problem"]) for log in logs] == [("discovery.failed", "too many")]
 
 
+async def test_too_many_devices_do_not_hide_why_single_targets_are_refused(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([{"targets": ["10.0.0.1", "10.0.0.2"]}]))
+
+    async def apply_devices(_devices: Sequence[DeviceConfig]) -> None:
+        raise TooManyConnections("too many")
+
+    config = config_on(tmp_path).model_copy(update={"devices": (DeviceConfig(address="10.0.0.1"),)})
+    with capture_logs() as logs:
+        discovery = Discovery(ExporterMetrics(), apply_devices, asyncio.Lock())
+        discovery.follow(config)
+        async with asyncio.timeout(10):
+            while not logs:
+                await asyncio.sleep(0.01)
+        await discovery.stop()
+    assert [(log["problem"], log["more_problems"]) for log in logs] == [("too many", 1)]
+
+
 async def test_a_refresh_that_fails_keeps_the_last_good_devices(tmp_path: Path) -> None:
     folder, target, loop = (tmp_path / name for name in ("sd", "target", "loop"))
     target.mkdir()
