@@ -28,6 +28,16 @@ def allow_from(context: ssl.SSLContext, oldest: TlsVersion, ciphers: str = "DEFA
         context.set_ciphers(f"{ciphers}:@SECLEVEL=0" if old else ciphers)
 
 
+def refuse_dhe(context: ssl.SSLContext) -> None:
+    """Offer no key exchange with a Diffie-Hellman group that the server chooses.
+
+    OpenSSL accepts one of 10,000 bits, which takes a client a second of CPU. The groups of ECDHE
+    are fixed and fast.
+    """
+    offered = [each["name"] for each in context.get_ciphers() if each["kea"] != "kx-dhe"]
+    context.set_ciphers(":".join(offered))
+
+
 _FILE_ERRORS: Final = {
     "KEY_VALUES_MISMATCH": "the key does not match the certificate",
     "NO_CERTIFICATE_OR_CRL_FOUND": "it contains no PEM certificate",
