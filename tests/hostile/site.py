@@ -138,12 +138,13 @@ def _add_modules(config: dict[str, Any]) -> None:
 
 
 class Usage(NamedTuple):
-    """What a process uses, from /proc."""
+    """What a process uses, from /proc; `waited_seconds` is how long it waited for a CPU."""
 
     memory_mb: float
     open_files: int
     threads: int
     cpu_seconds: float
+    waited_seconds: float
 
 
 def usage_of(process_id: int) -> Usage:
@@ -156,6 +157,7 @@ def usage_of(process_id: int) -> Usage:
         len(list((folder / "fd").iterdir())),
         int(fields[17]),
         ticks / os.sysconf("SC_CLK_TCK"),
+        int((folder / "schedstat").read_text().split()[1]) / 1e9,
     )
 
 

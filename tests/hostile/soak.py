@@ -55,8 +55,8 @@ STOP_SECONDS: Final = 2.0
 LOG: Final = Path(tempfile.gettempdir()) / "axis-ntp-exporter-soak.log"
 
 COLUMNS: Final = (
-    "minute", "memory MB", "open files", "threads", "CPU %", "slowest /-/healthy ms", "polls done",
-    "polls lost", "polls failed", "counters backwards", "error lines", "reloads",
+    "minute", "memory MB", "open files", "threads", "CPU %", "CPU wait %", "slowest health ms",
+    "polls done", "polls lost", "polls failed", "counters backwards", "error lines", "reloads",
 )  # fmt: skip
 
 
@@ -97,7 +97,7 @@ class Soak:
                 continue
             key = (name, frozenset((k, v) for k, v in labels.items() if k != "turn"))
             if value < self.counters.get(key, 0):
-                self.backwards.add(f"{name}{labels}")
+                self.backwards.add(f"{name}{labels}: {self.counters[key]:g} to {value:g}")
             self.counters[key] = value
 
 
@@ -280,14 +280,17 @@ class Rows:
     async def add(self) -> None:
         found = await self.soak.running.scrape()
         now, usage = time.monotonic(), usage_of(self.soak.running.process.pid)
-        cpu = 100 * (usage.cpu_seconds - self.last.cpu_seconds) / max(1e-9, now - self.since)
+        percent = 100 / max(1e-9, now - self.since)
+        cpu = percent * (usage.cpu_seconds - self.last.cpu_seconds)
+        waited = percent * (usage.waited_seconds - self.last.waited_seconds)
         done, failed = self._gained(POLLS, found), self._gained(FAILURES, found)
         turns = int((now - self.begun) / INTERVAL_SECONDS)
         self.lost = sum(max(0.0, turns - each) for each in done.values())
         self.failed, self.turns = sum(failed.values()), turns * len(done)
+        slowest_ms = 1000 * max(self.waits, default=0)
         cells = (
             f"{(now - self.begun) / 60:.0f}", f"{usage.memory_mb:.0f}", usage.open_files,
-            usage.threads, f"{cpu:.0f}", f"{1000 * max(self.waits, default=0):.0f}",
+            usage.threads, f"{cpu:.0f}", f"{waited:.0f}", f"{slowest_ms:.0f}",
             f"{sum(done.values()):.0f}", f"{self.lost:.0f}", f"{self.failed:.0f}",
             len(self.soak.backwards), len(self.soak.error_lines), self.soak.reloads,
         )  # fmt: skip
