@@ -176,16 +176,15 @@ POST = b"POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n"
 async def test_a_client_that_sends_an_endless_body_is_disconnected(
     path: bytes, framing: bytes, body: bytes
 ) -> None:
-    sent = 0
+    loop, sent = asyncio.get_running_loop(), 0
     async with server() as port, visitor(port) as client:
-        loop = asyncio.get_running_loop()
         await loop.sock_sendall(client, POST % (path, framing))
-        with pytest.raises(ConnectionError):
+        with suppress(ConnectionError):
             while sent < 100_000_000:
                 await loop.sock_sendall(client, body * 10_000)
                 sent += len(body) * 10_000
         assert await status_of(port) == 200
-    assert sent < 20_000_000, "what the kernel's buffers hold"
+    assert sent < 20_000_000, "no more than the kernel's buffers hold"
 
 
 async def test_a_client_that_sends_requests_without_end_is_served_while_it_reads() -> None:
