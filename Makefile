@@ -4,9 +4,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # The port of `make demo`. Not taken from the environment, where PORT often means something else.
 PORT    = 10123
+# How long `make soak` runs.
+SOAK_MINUTES ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit bench dashboards docs alerts-table \
+.PHONY: help demo test lint format types unit bench soak dashboards docs alerts-table \
         picture format clean
 
 help: ## list the targets
@@ -29,6 +31,9 @@ unit: $(VENV)/.dev-installed ## run all tests
 
 bench: $(VENV)/.dev-installed ## measure performance and print the tables of docs/performance.md
 	$(BIN)/python -m bench
+
+soak: $(VENV)/.dev-installed ## run among hostile devices and changing files; other time: make soak SOAK_MINUTES=60
+	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.hostile.soak
 
 dashboards: $(VENV)/.dev-installed ## generate the dashboards' JSON from grafana/generate
 	$(BIN)/python -m grafana.generate

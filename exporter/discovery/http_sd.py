@@ -19,7 +19,7 @@ from exporter.discovery.target_groups import (
     Source,
     Targets,
 )
-from exporter.system.tls import BoundedSSLContext
+from exporter.system.tls import BoundedSSLContext, refuse_dhe
 from exporter.vapix.aiohttp_internals import ZonelessRequest
 
 TIMEOUT_SECONDS: Final = 30.0
@@ -46,6 +46,7 @@ class HTTPSD:
     def _tls(self) -> ssl.SSLContext:
         """The context of all requests; loading the system's CAs takes 20 ms."""
         context = BoundedSSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        refuse_dhe(context)
         context.load_default_certs()
         return context
 

@@ -38,7 +38,9 @@ def open_regular(file: Path) -> BinaryIO:
 def read_regular(file: Path) -> bytes:
     """Return the content of a regular file of at most `MAX_FILE_BYTES`. Raises `OSError`."""
     with open_regular(file) as opened:
-        content = opened.read(MAX_FILE_BYTES + 1)
+        content: bytes | None = opened.read(MAX_FILE_BYTES + 1)
+    if content is None:  # a file of /proc that waits for news, as /proc/kmsg does
+        raise OSError(errno.EAGAIN, "it has nothing to read yet", str(file))
     if len(content) > MAX_FILE_BYTES:
         raise OSError(errno.EFBIG, f"larger than {MAX_FILE_BYTES} bytes", str(file))
     return content

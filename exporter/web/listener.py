@@ -29,6 +29,9 @@ from exporter.web.web_config.live import LiveWebConfig
 KEEPALIVE_SECONDS: Final = 120.0
 """How long a connection may be idle or take to send a request's head; scrapes come more often."""
 
+REQUEST_BYTES: Final = 128 * 1024
+"""The most bytes that a client may send between two responses; a request has some hundreds."""
+
 _SHUTDOWN_SECONDS: Final = 0.5
 
 _log = structlog.get_logger()
@@ -93,6 +96,7 @@ async def run_application(
     tls: SSLContext | None = None,
 ) -> AsyncIterator[web.BaseRunner]:
     """Start an application; yields a runner for the sites that listen, without a TLS context."""
+    app.on_response_prepare.append(_allow_another_request)
     runner = _Runner(app, limit or ConnectionLimit(), tls, shutdown_timeout=shutdown_seconds)
     await runner.setup()
     try:
@@ -147,11 +151,30 @@ class _Connection(web.RequestHandler):
     """A connection of limited use, which answers requests that fail."""
 
     def __init__(self, app: web.Application, server: web.Server, limit: ConnectionLimit) -> None:
-        settings: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEPALIVE_SECONDS}
+        settings: dict[str, Any] = {
+            "access_log": None,
+            "keepalive_timeout": KEEPALIVE_SECONDS,
+            # No request needs a body, and a small one could be unpacked to a very large one.
+            "auto_decompress": False,
+        }
         super().__init__(server, loop=asyncio.get_running_loop(), **settings)
         self._app = app
         self._limit = limit
         self._unread: UnreadWatch | None = None
+        self._budget_bytes = REQUEST_BYTES
+
+    def allow_another_request(self) -> None:
+        """Accept the bytes of another request: a response begins."""
+        self._budget_bytes = REQUEST_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        """Parse bytes within the budget; end the connection beyond it."""
+        self._budget_bytes -= len(data)
+        if self._budget_bytes >= 0:
+            super().data_received(data)
+        elif self.transport is not None:
+            _log.debug("web.request_too_long", limit_bytes=REQUEST_BYTES)
+            self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to count the connection, and to watch whether the client reads."""
@@ -186,6 +209,11 @@ class _Connection(web.RequestHandler):
     def log_exception(self, *_args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as in logging
         """Log a body that ends too early, or an error of ours during a response."""
         _log_failure(kwargs.get("exc_info"))
+
+
+async def _allow_another_request(request: web.Request, _response: web.StreamResponse) -> None:
+    if isinstance(request.protocol, _Connection):
+        request.protocol.allow_another_request()
 
 
 def _log_failure(problem: BaseException | None, **where: str | None) -> None:

@@ -34,14 +34,13 @@ MALFORMED = {
     "not HTTP": b"s3cretpw\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
     "an odd chunk": HEAD + b"\r\nTransfer-Encoding: chunked\r\n\r\ns3cretpw\r\n",
-    "an odd encoding": HEAD + b"\r\nContent-Length: 8\r\nContent-Encoding: deflate\r\n\r\ns3cretpw",
     "invalid data after an upgrade": (
         HEAD + b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\ns3cretpw \0\r\n\r\n"
     ),
 }
 """Each gets a 400; the last one after another response."""
 
-BREAKS_OFF = HEAD + b"\r\nContent-Length: 8\r\nContent-Encoding: gzip\r\n\r\n"
+BREAKS_OFF = HEAD + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
 """A request whose response is sent before its body, which turns out to be invalid, arrives."""
 
 LEVELS: tuple[Level, ...] = ("debug", "info", "warn", "error")
