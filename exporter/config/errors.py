@@ -9,6 +9,8 @@ from typing import Any, Final, NamedTuple, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from exporter.system.text import escaped
+
 Problem = tuple[str, str]
 """The path of a key (empty for the whole file) and what is wrong with it."""
 
@@ -59,8 +61,8 @@ def _line(path: str, lines: Mapping[str, int]) -> int:
 
 
 def as_lines(problems: Iterable[Problem]) -> list[str]:
-    """Return each problem as `path: problem`."""
-    return [f"{path}: {problem}" if path else problem for path, problem in problems]
+    """Return each problem as `path: problem`; keys and values of a file may be any text."""
+    return [escaped(f"{path}: {problem}" if path else problem) for path, problem in problems]
 
 
 def validation_problems(error: ValidationError, root: type[BaseModel]) -> Iterator[Problem]:

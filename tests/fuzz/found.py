@@ -1,0 +1,19 @@
+"""Inputs that have shown a defect, each with what was wrong. They run as plain tests."""
+
+from typing import Final, NamedTuple
+
+
+class Found(NamedTuple):
+    """An input of a target, and the defect that it showed before the fix."""
+
+    target: str
+    data: bytes
+    defect: str
+
+
+FOUND: Final[tuple[Found, ...]] = (
+    Found(
+        "web-config", b"\xf1\x80\x80\x80tls_server_config: {}", "unprintable character in an error"
+    ),
+    Found("config", b'"\\e[31m": 1', "escape sequence in an error"),
+)
