@@ -16,4 +16,5 @@ FOUND: Final[tuple[Found, ...]] = (
         "web-config", b"\xf1\x80\x80\x80tls_server_config: {}", "unprintable character in an error"
     ),
     Found("config", b'"\\e[31m": 1', "escape sequence in an error"),
+    Found("challenges", b"\0%s\n%s\n%s" % (b"a" * 190, b"b" * 190, b"c" * 190), "a long error"),
 )

@@ -30,7 +30,7 @@ class FuzzTarget(NamedTuple):
             self._check(data)
         except Exception as defect:
             raise AssertionError(
-                f"fuzz target {self.name!r} fails with {data!r}: "
+                f"fuzz target {self.name!r} fails with {data!r}: {defect!r}; "
                 "add this input to FOUND in tests/fuzz/found.py, then fix the defect"
             ) from defect
 

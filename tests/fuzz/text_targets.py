@@ -38,7 +38,7 @@ def address(data: bytes) -> None:
     assert split_address(host) == (host, None)
     assert split_address(bare if port is None else f"{bare}:{port}") == (host, port)
     url = URL.build(scheme="http", host=host, port=port, path="/")
-    assert url.host
+    assert url.raw_host
     assert without_zone(without_zone(host)) == without_zone(host)
     assert "%" not in without_zone(host)
 

@@ -6,10 +6,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from exporter.config.errors import ConfigError, as_lines, validation_problems
-from exporter.config.loader import read_tree
+from exporter.config.errors import ConfigError, as_lines, first_problems, validation_problems
+from exporter.config.loader import MAX_PART_VALUES, read_tree
 from exporter.config.schema import NullIsUnset, Section
 from exporter.config.types import Secret, Username
+from exporter.config.yaml_loader import count_values
 from exporter.web.web_config.tls import FILE_KEYS, TlsServerConfig, YamlBool
 
 MAX_COST: Final = 16
@@ -103,10 +104,13 @@ def load_web_config(file: Path) -> WebConfig:
         raise ConfigError([f"{file}: is empty; write {{}} for neither TLS nor passwords"])
     if not isinstance(tree, dict):
         raise ConfigError([f"{file}: must be a mapping"])
+    if count_values(tree) > MAX_PART_VALUES:
+        limit = f"has more than {MAX_PART_VALUES:,} values, which is the limit"
+        raise ConfigError([f"{file}: {limit}"])
     try:
         return WebConfig.model_validate(tree, context={"directory": file.parent})
     except ValidationError as invalid:
-        found = as_lines(validation_problems(invalid, WebConfig))
+        found = as_lines(first_problems(validation_problems(invalid, WebConfig)))
     raise ConfigError([f"{file}: {line}" for line in found])
 
 
