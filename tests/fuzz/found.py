@@ -17,4 +17,9 @@ FOUND: Final[tuple[Found, ...]] = (
     ),
     Found("config", b'"\\e[31m": 1', "escape sequence in an error"),
     Found("challenges", b"\0%s\n%s\n%s" % (b"a" * 190, b"b" * 190, b"c" * 190), "a long error"),
+    Found(
+        "web-request",
+        b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nExpect: \xe0\r\n\r\n",
+        "an internal error by a header that is not UTF-8",
+    ),
 )

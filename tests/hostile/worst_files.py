@@ -80,7 +80,7 @@ def _config_rows() -> Iterator[WorstFile]:
     files = {
         "as many unknown keys as fit": _numbered("", "k#: 1\n", MAX_FILE_BYTES // 13),
         "unknown keys up to the limit": _numbered("", "k#: 1\n", part),
-        "a million modules": _numbered("modules: {", "m#: {},", 1_000_000 - 10, "}"),
+        "more modules than the limit": _numbered("modules: {", "m#: {},", 2 * MAX_ENTRIES, "}"),
         "devices without an address": _numbered("devices: [", "{x#: a},", _FLOW_DEVICES, "]"),
         "unset variables": _filled("a: ", "${X}"),
         "the same device by aliases": lambda: iter((alias, "*a," * 300_000, "]")),
