@@ -97,7 +97,7 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
         raise ConfigError(as_lines(too_long), [path for path, _ in too_long])
     unexpanded: list[Problem] = []
     expanded: Any = expand_variables(tree, environ, unexpanded)
-    parts = _Parts(directory)
+    parts = _SectionValidator(directory)
     config, found = parts.validate_all(expanded), parts.problems
     found += islice(_cross_problems(expanded), MAX_PROBLEMS + 1)
     if config is not None and not found:
@@ -112,7 +112,7 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
     return config
 
 
-class _Parts:
+class _SectionValidator:
     """Validates a config in parts, and gathers their problems; not many more than `MAX_PROBLEMS`.
 
     pydantic finds all errors of what it gets in one call, during which no other thread can run.

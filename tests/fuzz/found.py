@@ -22,4 +22,5 @@ FOUND: Final[tuple[Found, ...]] = (
         b"GET /-/healthy HTTP/1.1\r\nHost: a\r\nExpect: \xe0\r\n\r\n",
         "an internal error by a header that is not UTF-8",
     ),
+    Found("duration", b"5100ms", "not the same as 5s100ms, by a rounding error"),
 )

@@ -30,9 +30,7 @@ _CONTENT_TYPES: Final = re.compile(
 )
 _PATHS: Final = (b"/?", b"/device?name=", b"/device/", b"/probe?target=", b"/discover?", b"/probe?")
 _ANSWERS: Final = {200, 400, 404}
-_HEAD: Final = re.compile(
-    rb"HTTP/(?:0\.9|1\.[01]) ([0-9]{3}) [ -~]*\r\n(?:[!-9;-~]+: [ -~]*\r\n)*\r\n"
-)
+_HEAD: Final = re.compile(rb"HTTP/[0-9]\.[0-9] ([0-9]{3}) [ -~]*\r\n(?:[!-9;-~]+: [ -~]*\r\n)*\r\n")
 
 
 class _Pipe(asyncio.Transport):
