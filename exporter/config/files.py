@@ -10,7 +10,7 @@ from typing import Final
 
 from exporter.config.errors import Problem
 from exporter.config.schema import AuthConfig, ModuleConfig, TlsConfig
-from exporter.config.types import check_username
+from exporter.config.types import MAX_SECRET_CHARACTERS, check_username
 from exporter.system.files import read_regular
 from exporter.system.tls import describe_file_error
 from exporter.vapix.http_auth import DeviceCredentials
@@ -46,6 +46,8 @@ def read_secret(file: Path) -> str:
     secret = text.removesuffix("\n").removesuffix("\r")
     if not secret:
         raise ValueError(f"{file} is empty")
+    if len(secret) > MAX_SECRET_CHARACTERS:
+        raise ValueError(f"{file} has more than {MAX_SECRET_CHARACTERS:,} characters")
     return secret
 
 

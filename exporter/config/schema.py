@@ -29,7 +29,7 @@ from exporter.config.types import (
     HttpUrl,
     Labels,
     Name,
-    Secret,
+    Password,
     ServerName,
     Username,
 )
@@ -79,7 +79,7 @@ class AuthConfig(Section):
     scheme: Policy = "auto"
     username: Username | None = None
     username_file: FilePath | None = None
-    password: Secret | None = None
+    password: Password | None = None
     password_file: FilePath | None = None
 
     @model_validator(mode="after")

@@ -6,9 +6,12 @@ schema converts it. A key without a value (`key:`, `~`, `null`) counts as absent
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import yaml
+
+from exporter.config.errors import MAX_PROBLEMS
 
 _Event = Any
 _Mark = Any
@@ -22,6 +25,8 @@ MAX_REPEATED_VALUES: Final = 1_000_000
 """Values that aliases may repeat. Each line `&b [*a, *a]` doubles them: 20 lines make a million."""
 
 _SEARCHED_AT_ONCE: Final = 2**20
+MAX_VALUES: Final = 2_000_000
+"""Values of a document that is read as a tree: 40 for each device of the largest fleet."""
 
 _MERGE: Final = "\0<<"
 """The merge key. A quoted `"<<"` is an ordinary key; no key of ours contains a NUL."""
@@ -66,9 +71,21 @@ def parse_yaml(document: str, *, verbatim: bool = False) -> Tree:
     `true` is a `Boolean`, unlike a quoted one.
     """
     try:
-        return _Composer(document, verbatim=verbatim).compose_document()
+        return _Composer(document, verbatim=verbatim, spend=_spender()).compose_document()
     except yaml.YAMLError as error:
         raise _yaml_error(error, document) from None
+
+
+def _spender() -> Callable[[int], None]:
+    left = MAX_VALUES
+
+    def spend(values: int) -> None:
+        nonlocal left
+        left -= values
+        if left < 0:
+            raise YamlError(f"has more than {MAX_VALUES:,} values, which is the limit")
+
+    return spend
 
 
 def iter_yaml_items(document: str, spend: Callable[[int], None]) -> Iterator[Tree]:
@@ -190,9 +207,7 @@ class _Composer:
     document ends the process, and both quote parts of the document, which may be a password.
     """
 
-    def __init__(
-        self, document: str, *, verbatim: bool, spend: Callable[[int], None] = lambda _values: None
-    ) -> None:
+    def __init__(self, document: str, *, verbatim: bool, spend: Callable[[int], None]) -> None:
         # libyaml reads the config of a large fleet ten times faster, but PyYAML may lack it.
         loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         self._next_event: Callable[[], Any] = yaml.parse(_Parts(document), Loader=loader).__next__
@@ -337,12 +352,19 @@ def _merged(sources: Tree, start: yaml.MappingStartEvent) -> dict[str, Any]:
     return merged
 
 
+def count_values(tree: Tree) -> int:
+    """Return the number of values within a tree."""
+    inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return len(inner) + sum(count_values(each) for each in inner if isinstance(each, dict | list))
+
+
 def expand_variables(
     tree: Tree, environ: Mapping[str, str], problems: list[tuple[str, str]], path: str = ""
 ) -> Tree:
     """Return `tree` with `${NAME}` replaced from `environ` and `$$` by a dollar, everywhere.
 
-    Appends what cannot be replaced to `problems`, as (path, problem).
+    Appends what cannot be replaced to `problems`, as (path, problem); not much more than
+    `MAX_PROBLEMS`.
     """
     if isinstance(tree, dict):
         return {
@@ -355,7 +377,8 @@ def expand_variables(
             for index, value in enumerate(tree)
         ]
     if isinstance(tree, str) and "$" in tree:
-        problems.extend((path, problem) for problem in _variable_problems(tree, environ))
+        found = ((path, problem) for problem in _variable_problems(tree, environ))
+        problems.extend(islice(found, max(0, MAX_PROBLEMS + 1 - len(problems))))
         return _VARIABLE.sub(
             lambda found: environ.get(found["name"], "") if found["name"] else "$", tree
         )

@@ -280,5 +280,5 @@ def _why_none(challenges: Sequence[Challenge], policy: Policy, *, secure: bool) 
             "the device offers only Basic, which is never used over plain HTTP as it would expose "
             "the password: set `scheme: https`, or enable Digest on the device"
         )
-    names = ", ".join(sorted(printable(scheme) for scheme in offered))
+    names = printable(", ".join(sorted(offered)))
     return f"the device offers only {names}, which `auth.scheme: {policy}` cannot answer"

@@ -16,9 +16,10 @@ from ssl import SSLContext
 from typing import Any, Final, cast
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpProcessingError
+from aiohttp.http_exceptions import BadHttpMessage
 
 from exporter.config import ConfigError
 from exporter.system.background import in_background
@@ -199,6 +200,9 @@ class _Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - quotes the request
     ) -> web.StreamResponse:
         """Return the response to a malformed request (400) or after a handler failed (500)."""
+        if isinstance(exc, UnicodeEncodeError) and hdrs.EXPECT in request.headers:
+            # aiohttp's response to an unknown `Expect` quotes it, and it may not be UTF-8.
+            status, exc = HTTPStatus.BAD_REQUEST, BadHttpMessage(hdrs.EXPECT)
         _log_failure(exc or sys.exception(), address=request.remote, path=request.path)
         if request.writer.output_size > 0:
             # Makes aiohttp close the connection: a second response cannot follow a partial one.

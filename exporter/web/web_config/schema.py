@@ -6,11 +6,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from exporter.config.errors import ConfigError, as_lines, validation_problems
-from exporter.config.loader import load_document, read_tree
+from exporter.config.errors import ConfigError, as_lines, first_problems, validation_problems
+from exporter.config.loader import MAX_PART_VALUES, load_document, read_tree
 from exporter.config.schema import NullIsUnset, Section
 from exporter.config.types import Secret, Username
-from exporter.config.yaml_loader import Tree
+from exporter.config.yaml_loader import Tree, count_values
 from exporter.web.web_config.tls import FILE_KEYS, TlsServerConfig, YamlBool
 
 MAX_COST: Final = 16
@@ -107,10 +107,13 @@ def _parse(tree: Tree, directory: Path) -> WebConfig:
         raise ConfigError(["is empty; write {} for neither TLS nor passwords"], [""])
     if not isinstance(tree, dict):
         raise ConfigError(["must be a mapping"], [""])
+    if count_values(tree) > MAX_PART_VALUES:
+        limit = f"has more than {MAX_PART_VALUES:,} values, which is the limit"
+        raise ConfigError([limit], [""])
     try:
         return WebConfig.model_validate(tree, context={"directory": directory})
     except ValidationError as invalid:
-        found = list(validation_problems(invalid, WebConfig))
+        found = list(first_problems(validation_problems(invalid, WebConfig)))
     raise ConfigError(as_lines(found), [path for path, _ in found])
 
 

@@ -31,6 +31,7 @@ MALFORMED = {
     "an odd port": b"GET http://prom:s3cretpw@x:99999999/ HTTP/1.1\r\nHost: x\r\n\r\n",
     "an odd query": b"GET /?password=s3cretpw x HTTP/1.1\r\n\r\n",
     "an odd path": b"GET /s3cretpw/\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an odd expectation": HEAD + b"\r\nExpect: s3cretpw\xff\r\n\r\n",
     "not HTTP": b"s3cretpw\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
     "an odd chunk": HEAD + b"\r\nTransfer-Encoding: chunked\r\n\r\ns3cretpw\r\n",
