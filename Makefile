@@ -4,9 +4,14 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 # The port of `make demo`. Not taken from the environment, where PORT often means something else.
 PORT    = 10123
+# How long `make soak` runs.
+SOAK_MINUTES ?= 20
+# How long `make fuzz` tries each target, and the only one to try.
+SECONDS = 60
+TARGET  =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit bench dashboards docs alerts-table \
+.PHONY: help demo test lint format types unit fuzz bench soak dashboards docs alerts-table \
         picture format clean
 
 help: ## list the targets
@@ -27,8 +32,14 @@ types: $(VENV)/.dev-installed ## check types with mypy, strict
 unit: $(VENV)/.dev-installed ## run all tests
 	$(BIN)/pytest
 
+fuzz: $(VENV)/.fuzz-installed ## try new inputs, guided by coverage; make fuzz SECONDS=600 TARGET=config
+	$(BIN)/python -m tests.fuzz --seconds=$(SECONDS) $(if $(TARGET),--target=$(TARGET))
+
 bench: $(VENV)/.dev-installed ## measure performance and print the tables of docs/performance.md
 	$(BIN)/python -m bench
+
+soak: $(VENV)/.dev-installed ## run among hostile devices and changing files; other time: make soak SOAK_MINUTES=60
+	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.hostile.soak
 
 dashboards: $(VENV)/.dev-installed ## generate the dashboards' JSON from grafana/generate
 	$(BIN)/python -m grafana.generate
@@ -63,4 +74,9 @@ $(VENV)/.demo-installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev-installed: pyproject.toml constraints.txt $(VENV)/.demo-installed
 	$(INSTALL) --no-build-isolation --editable '.[simulator,dev]'
+	@touch $@
+
+# Without atheris, which has no package for every platform, fuzzing is not guided by coverage.
+$(VENV)/.fuzz-installed: $(VENV)/.dev-installed
+	$(INSTALL) --no-build-isolation --editable '.[fuzz]' || echo "atheris cannot be installed here"
 	@touch $@

@@ -1,7 +1,13 @@
 """The composition root: creates the parts of the daemon, connects, starts and stops them."""
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -12,7 +18,7 @@ from exporter.clock.host import HostClock
 from exporter.config import Config, ConfigError
 from exporter.fleet.reconciler import Reconciler
 from exporter.fleet.registry import Fleet
-from exporter.fleet.reloader import CONFIG_ERRORS, ConfigReloader
+from exporter.fleet.reloader import CONFIG_ERRORS, ConfigReloader, InstanceLimits
 from exporter.fleet.sharding import ALL_DEVICES, Shard
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.exposition import Exposition
@@ -22,7 +28,7 @@ from exporter.system.files import Digests
 from exporter.system.process import freeze_existing_objects
 from exporter.system.signals import on_hangup, stop_signals
 from exporter.system.systemd import NO_SERVICE_MANAGER, ServiceManager
-from exporter.vapix.connection import open_session
+from exporter.vapix.connection import Session, open_session
 from exporter.web.listener import CannotServe, WebSettings, serve
 from exporter.web.origin import is_loopback_only
 from exporter.web.routes import WebState, make_app
@@ -74,44 +80,66 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
 
     Yields the URLs that it listens on, as `http://host:port`. Raises what `run_daemon` raises.
     """
+    async with (
+        open_session() as session,
+        _polling(config, settings, session) as state,
+        _serving(state, settings.web) as urls,
+    ):
+        _log_start(state.fleet, settings.shard)
+        async with (
+            in_background(state.reloader.watch_module_files()),
+            _watching_config(state.reloader, settings.auto_reload),
+        ):
+            with on_hangup(state.reloader.reload):
+                yield urls
+
+
+@asynccontextmanager
+async def _polling(config: Config, settings: Settings, session: Session) -> AsyncIterator[WebState]:
+    """Poll the devices of the config and of its sources; yields what is known about them."""
     host, exposition, fleet = HostClock(), Exposition(), Fleet()
     metrics = ExporterMetrics(host)
-    async with open_session() as session, AsyncExitStack() as stack:
-        poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
+    poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
+    metrics.polls_in_flight.set_function(lambda: poller.in_flight)
+    metrics.devices.set_function(lambda: len(fleet))
+    limits = InstanceLimits(settings.shard, settings.web.max_connections)
+    reconciler = Reconciler(fleet, session, poller, exposition)
+    reloader = ConfigReloader(settings.load, limits, reconciler, metrics, settings.manager)
+    path, loopback_only = settings.web.telemetry_path, is_loopback_only(settings.web.listen)
+    async with AsyncExitStack() as stack:
         stack.push_async_callback(poller.stop)
-        metrics.polls_in_flight.set_function(lambda: poller.in_flight)
-        reconciler = Reconciler(fleet, session, poller, exposition)
-        reloader = ConfigReloader(
-            settings.load, settings.shard, reconciler, metrics, settings.manager
-        )
-        try:
-            reloader.start(config)
-        except ConfigError:
-            raise
-        except CONFIG_ERRORS as error:
-            raise StartFailed(str(error)) from error
         stack.push_async_callback(reloader.stop)
-        state = WebState(
-            fleet,
-            exposition,
-            metrics.registry,
-            host,
-            reloader,
-            poller,
-            settings.web.telemetry_path,
-            is_loopback_only(settings.web.listen),
+        with _as_start_failed(CONFIG_ERRORS):
+            await reloader.start(config)
+        yield WebState(
+            fleet, exposition, metrics.registry, host, reloader, poller, path, loopback_only
         )
-        try:
-            urls = await stack.enter_async_context(serve(make_app(state), settings.web))
-        except CannotServe as error:
-            raise StartFailed(str(error)) from error
-        _log_start(fleet, settings.shard)
-        await stack.enter_async_context(in_background(reloader.watch_module_files()))
-        if (auto := settings.auto_reload) is not None:
-            watching = reloader.watch_config(auto.file, auto.interval_seconds, auto.loaded)
-            await stack.enter_async_context(in_background(watching))
-        stack.enter_context(on_hangup(reloader.reload))
+
+
+@asynccontextmanager
+async def _serving(state: WebState, settings: WebSettings) -> AsyncIterator[list[str]]:
+    async with AsyncExitStack() as stack:
+        with _as_start_failed((CannotServe,)):
+            urls = await stack.enter_async_context(serve(make_app(state), settings))
         yield urls
+
+
+@contextmanager
+def _as_start_failed(kinds: tuple[type[Exception], ...]) -> Iterator[None]:
+    try:
+        yield
+    except ConfigError:
+        raise
+    except kinds as error:
+        raise StartFailed(str(error)) from error
+
+
+def _watching_config(
+    reloader: ConfigReloader, auto: AutoReload | None
+) -> AbstractAsyncContextManager[object]:
+    if auto is None:
+        return nullcontext()
+    return in_background(reloader.watch_config(auto.file, auto.interval_seconds, auto.loaded))
 
 
 def _log_start(fleet: Fleet, shard: Shard) -> None:

@@ -14,8 +14,7 @@ from exporter.commands.targets import SelectedDevices, UsageError
 from exporter.config import ConfigError
 from exporter.devices.device import Device
 from exporter.fleet.client_factory import build_client_factories
-from exporter.fleet.reconciler import build_device_specs, make_device
-from exporter.fleet.sharding import ALL_DEVICES
+from exporter.fleet.reconciler import build_spec, make_device
 from exporter.system.logs import configure_logging
 from exporter.system.process import TooManyConnections, raise_file_limit
 from exporter.system.signals import StopEvents
@@ -74,17 +73,16 @@ async def open_devices(
     config, chosen = targets.config, targets.devices
     modules = {device.module: config.module(device.module) for device in chosen}
     try:
-        factories = build_client_factories(modules, {})
+        factories = build_client_factories(modules, {}, config.source)
         raise_file_limit(min(concurrency, len(chosen)))
     except (ConfigError, TooManyConnections) as problem:
         raise UsageError(str(problem)) from None
     if notice is not None:
         for factory in factories.values():
             factory.notice_certificates(notice)
-    reduced = config.model_copy(update={"devices": chosen})
-    specs = build_device_specs(reduced, (), factories, ALL_DEVICES)
+    specs = [build_spec(config, device, factories) for device in chosen]
     async with open_session() as session:
-        yield [make_device(spec, session) for spec in specs.values()]
+        yield [make_device(spec, session) for spec in specs]
 
 
 async def run_jobs(

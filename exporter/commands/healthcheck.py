@@ -58,7 +58,7 @@ def _get_status(host: str, port: int) -> int:
     try:
         return _get(http.client.HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=tls))
     except ssl.SSLError as problem:
-        # The daemon requires a client certificate and rejected us with a TLS alert: it is alive.
+        # The daemon requires a client certificate and refused us with a TLS alert: it is alive.
         if "ALERT" in (problem.reason or ""):
             return http.client.OK
         raise

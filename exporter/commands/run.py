@@ -17,8 +17,8 @@ from exporter.commands.arguments import (
     web_settings,
 )
 from exporter.config import Config, ConfigError, load_config
-from exporter.config.errors import as_lines
 from exporter.config.files import check_files
+from exporter.config.loader import file_errors
 from exporter.daemon import AutoReload, Settings, StartFailed, run_daemon
 from exporter.fleet.sharding import parse_shard
 from exporter.system.files import Digests, digests
@@ -114,7 +114,7 @@ def _load(arguments: argparse.Namespace) -> tuple[Config, WebConfig | None]:
         problems += error.problems
     if config is not None and (problems or arguments.config_check):
         # Otherwise the daemon reads these files when it makes the clients.
-        problems += as_lines(check_files(config.modules))
+        problems += file_errors(check_files(config.modules), config.source).problems
     if config is None or problems:
         raise ConfigError(problems)
     return config, web_config

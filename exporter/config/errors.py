@@ -3,11 +3,21 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+
+from exporter.system.text import escaped
+
+MAX_PROBLEMS: Final = 1_000
+"""How many errors of a file are found. A file of 1 MiB can have 500,000, in 600 MB of memory."""
+
+_MAX_LINE_CHARACTERS: Final = 1_000
+"""How much of an error is shown: its path and a value that it quotes may be as long as the file."""
 
 Problem = tuple[str, str]
 """The path of a key (empty for the whole file) and what is wrong with it."""
@@ -58,21 +68,38 @@ def _line(path: str, lines: Mapping[str, int]) -> int:
     return lines.get(path, 1)
 
 
+def first_problems(problems: Iterable[Problem]) -> list[Problem]:
+    """Return the first `MAX_PROBLEMS`, and a last one that says so if there are more."""
+    kept = list(islice(problems, MAX_PROBLEMS + 1))
+    if len(kept) > MAX_PROBLEMS:
+        kept[MAX_PROBLEMS] = ("", f"there are more errors; these are the first {MAX_PROBLEMS:,}")
+    return kept
+
+
 def as_lines(problems: Iterable[Problem]) -> list[str]:
-    """Return each problem as `path: problem`."""
-    return [f"{path}: {problem}" if path else problem for path, problem in problems]
+    """Return each problem as `path: problem`, printable: keys and values may be any text."""
+    return [_shown(f"{path}: {problem}" if path else problem) for path, problem in problems]
 
 
-def validation_problems(error: ValidationError, root: type[BaseModel]) -> Iterator[Problem]:
-    """Yield every problem that pydantic found in a `root`.
+def _shown(line: str) -> str:
+    cut = "…" if len(line) > _MAX_LINE_CHARACTERS else ""
+    return escaped(line[:_MAX_LINE_CHARACTERS]) + cut
+
+
+def validation_problems(
+    error: ValidationError, root: type[BaseModel], start: _Location = ()
+) -> Iterator[Problem]:
+    """Yield every problem that pydantic found in a `root`, or in its part at `start`.
 
     For an unknown key, suggests one that is valid in its place, else says where it belongs.
     """
     details = error.errors(include_url=False)
+    for detail in details:
+        detail["loc"] = start + detail["loc"]
     locations = [detail["loc"] for detail in details]
     for detail in details:
         if not (detail["type"] == "too_short" and _has_errors_inside(detail["loc"], locations)):
-            yield _path(detail["loc"]), _message(detail, root)
+            yield as_path(detail["loc"]), _message(detail, root)
 
 
 def _has_errors_inside(location: _Location, all_locations: Iterable[_Location]) -> bool:
@@ -81,7 +108,7 @@ def _has_errors_inside(location: _Location, all_locations: Iterable[_Location]) 
     return any(len(each) > depth and each[:depth] == location for each in all_locations)
 
 
-def _path(location: _Location) -> str:
+def as_path(location: _Location) -> str:
     """Return `("devices", 3, "labels", "site")` as `devices[3].labels.site`."""
     # pydantic marks an invalid key (not its value) by a last part "[key]".
     parts = location[:-1] if location[-1:] == ("[key]",) else location
@@ -113,7 +140,7 @@ def _message(error: ErrorDetails, root: type[BaseModel]) -> str:
 
 def keys_of(root: type[BaseModel]) -> list[str]:
     """Return every key of a section and of those inside it, as the file spells it."""
-    return sorted({key for place in _places(_Place("", root, ())) for key in _keys(place.section)})
+    return sorted({key for place in _all_places(root) for key in _keys(place.section)})
 
 
 class _Place(NamedTuple):
@@ -128,9 +155,14 @@ class _Place(NamedTuple):
 _LEAST_SIMILAR: Final = 0.65
 """Typing errors are more similar than this; `ca_file` and `username_file` are less."""
 
+_LONGEST_KEY: Final = 100
+"""No key of ours is half as long, and comparing a key of 1 MB takes a second."""
+
 
 def _hint(location: _Location, root: type[BaseModel]) -> str:
-    key, places = str(location[-1]), list(_places(_Place("", root, ())))
+    key, places = str(location[-1]), _all_places(root)
+    if len(key) > _LONGEST_KEY:
+        return ""
     here = [place for place in places if _leads_to(location[:-1], place)]
     known = [name for place in here for name in _keys(place.section)]
     if close := difflib.get_close_matches(key, known, n=1, cutoff=_LEAST_SIMILAR):
@@ -150,6 +182,11 @@ def _leads_to(location: _Location, place: _Place) -> bool:
 def _keys(section: type[BaseModel]) -> dict[str, Any]:
     """Return the annotation of each key, as the file spells it."""
     return {field.alias or name: field.annotation for name, field in section.model_fields.items()}
+
+
+@cache
+def _all_places(root: type[BaseModel]) -> tuple[_Place, ...]:
+    return tuple(_places(_Place("", root, ())))
 
 
 def _places(place: _Place) -> Iterator[_Place]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from exporter.config.errors import Problem
 from exporter.config.schema import AuthConfig, ModuleConfig, TlsConfig
-from exporter.config.types import check_username
+from exporter.config.types import MAX_SECRET_CHARACTERS, check_username
 from exporter.system.files import read_regular
 from exporter.system.tls import describe_file_error
 from exporter.vapix.http_auth import DeviceCredentials
@@ -46,6 +46,8 @@ def read_secret(file: Path) -> str:
     secret = text.removesuffix("\n").removesuffix("\r")
     if not secret:
         raise ValueError(f"{file} is empty")
+    if len(secret) > MAX_SECRET_CHARACTERS:
+        raise ValueError(f"{file} has more than {MAX_SECRET_CHARACTERS:,} characters")
     return secret
 
 
@@ -84,22 +86,22 @@ def file_problems(module: ModuleConfig) -> dict[str, str]:
 
 
 def _certificate_problems(tls: TlsConfig, unreadable: Container[str]) -> Iterator[Problem]:
-    """Yield why OpenSSL rejects readable files. Its errors name no file, so try each alone."""
+    """Yield why OpenSSL refuses readable files. Its errors name no file, so try each alone."""
     if tls.ca_file is not None and "tls_config.ca_file" not in unreadable:
         settings = TlsSettings(ca_file=tls.ca_file, insecure_skip_verify=tls.insecure_skip_verify)
-        if reason := _rejection(settings):
+        if reason := _refusal(settings):
             yield "tls_config.ca_file", f"cannot use {tls.ca_file}: {reason}"
     pair = ("tls_config.cert_file", "tls_config.key_file")
     if tls.cert_file is not None and not any(key in unreadable for key in pair):
         settings = TlsSettings(
             cert_file=tls.cert_file, key_file=tls.key_file, insecure_skip_verify=True
         )
-        if reason := _rejection(settings):
+        if reason := _refusal(settings):
             files = f"{tls.cert_file} with the key in {tls.key_file or tls.cert_file}"
             yield "tls_config.cert_file", f"cannot use {files}: {reason}"
 
 
-def _rejection(settings: TlsSettings) -> str | None:
+def _refusal(settings: TlsSettings) -> str | None:
     try:
         make_ssl_context(settings)
     except OSError as error:

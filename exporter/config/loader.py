@@ -1,25 +1,54 @@
 """Loads a config file as a `Config`, or raises all of its errors, each with its path."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
 
-from exporter.config.errors import ConfigError, Problem, as_lines, validation_problems
+from exporter.config.errors import (
+    MAX_PROBLEMS,
+    ConfigError,
+    Problem,
+    as_lines,
+    as_path,
+    first_problems,
+    validation_problems,
+)
 from exporter.config.files import check_files
 from exporter.config.schema import (
     DEFAULT_MODULE,
     AuthConfig,
     Config,
+    DeviceConfig,
     ModuleConfig,
     TlsConfig,
 )
-from exporter.config.yaml_loader import Tree, YamlError, expand_variables, find_lines, parse_yaml
+from exporter.config.yaml_loader import (
+    Tree,
+    YamlError,
+    count_values,
+    expand_variables,
+    find_lines,
+    parse_yaml,
+)
 from exporter.system.files import read_regular
 
+_KINDS: Final[Mapping[str, type]] = {"modules": dict, "devices": list}
+"""The sections that are as large as the fleet."""
+
+MAX_ENTRIES: Final = 100_000
+"""Devices, and modules. An exporter polls half as many devices."""
+
+MAX_PART_VALUES: Final = 10_000
+"""Values of one module or device, and of all other sections together."""
+
 _DUMPED_PER_STEP: Final = 50
+
+S = TypeVar("S", bound=BaseModel)
+T = TypeVar("T")
 
 
 def load_config(file: Path, environ: Mapping[str, str]) -> Config:
@@ -27,12 +56,37 @@ def load_config(file: Path, environ: Mapping[str, str]) -> Config:
 
     The files that a valid config names are not read: `check_files` and the makers of clients do.
     """
+    config = load_document(file, lambda tree: parse_config(tree, environ, file.parent))
+    config.note_source(file)
+    return config
+
+
+def load_document(file: Path, parse: Callable[[Tree], T], *, verbatim: bool = False) -> T:
+    """Return what `parse` makes of the tree of a YAML file.
+
+    Raises `ConfigError` with `file:line: ` before each problem, also those that `parse` raises.
+    """
     text = _read_text(file)
-    tree = _parse(file, text)
+    tree = _parse(file, text, verbatim=verbatim)
     try:
-        return parse_config(tree, environ, file.parent)
+        return parse(tree)
     except ConfigError as error:
         raise error.located(file, find_lines(text)) from None
+
+
+def file_errors(problems: Iterable[Problem], source: Path | None) -> ConfigError:
+    """Return the error for files that a valid config names; `source` is the file it is from.
+
+    The lines are read from it anew: only errors need them.
+    """
+    listed = list(problems)
+    error = ConfigError(as_lines(listed), [path for path, _ in listed])
+    if source is None:
+        return error
+    try:
+        return error.located(source, find_lines(_read_text(source)))
+    except (ConfigError, yaml.YAMLError):
+        return error  # the file has been changed since
 
 
 def read_tree(file: Path, *, verbatim: bool = False) -> Tree:
@@ -61,25 +115,70 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
     """Validates a tree whose relative paths start at `directory`. Raises `ConfigError`."""
     if not isinstance(tree, dict):
         raise ConfigError([f"the config is {'empty' if tree is None else 'not a mapping'}"], [""])
+    if too_long := [
+        (key, f"has more than {MAX_ENTRIES:,} entries, which is the limit")
+        for key, kind in _KINDS.items()
+        if isinstance(tree.get(key), kind) and len(tree[key]) > MAX_ENTRIES
+    ]:
+        raise ConfigError(as_lines(too_long), [path for path, _ in too_long])
     unexpanded: list[Problem] = []
     expanded: Any = expand_variables(tree, environ, unexpanded)
-    config: Config | None = None
-    found: list[Problem] = []
-    try:
-        config = Config.model_validate(expanded, context={"directory": directory})
-    except ValidationError as error:
-        found += validation_problems(error, Config)
-    found += _cross_problems(expanded)
+    parts = _SectionValidator(directory)
+    config, found = parts.validate_all(expanded), parts.problems
+    found += islice(_cross_problems(expanded), MAX_PROBLEMS + 1)
     if config is not None and not found:
-        found += _overlay_problems(config)
+        found += islice(_overlay_problems(config), MAX_PROBLEMS + 1)
     if config is None or unexpanded or found:
         # No client will be made from this config, so check its files here.
         found += check_files(_modules_with_files(expanded, directory))
         paths = {path for path, _ in unexpanded}
         found = [(path, problem) for path, problem in found if path not in paths]
-        all_problems = [*unexpanded, *found]
-        raise ConfigError(as_lines(all_problems), [path for path, _ in all_problems])
+        shown = first_problems([*unexpanded, *found])
+        raise ConfigError(as_lines(shown), [path for path, _ in shown])
     return config
+
+
+class _SectionValidator:
+    """Validates a config in parts, and gathers their problems; not many more than `MAX_PROBLEMS`.
+
+    pydantic finds all errors of what it gets in one call, during which no other thread can run.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._context = {"directory": directory}
+        self.problems: list[Problem] = []
+
+    def validate_all(self, tree: dict[str, Any]) -> Config | None:
+        """Validate each module and device, and the rest; `None` if there are problems."""
+        parts = {key: tree[key] for key, kind in _KINDS.items() if type(tree.get(key)) is kind}
+        rest = {key: value for key, value in tree.items() if key not in parts}
+        config = self._validate(Config, rest)
+        modules = {
+            name: self._validate(ModuleConfig, module, "modules", name)
+            for name, module in parts.get("modules", {}).items()
+        }
+        devices = tuple(
+            self._validate(DeviceConfig, device, "devices", index)
+            for index, device in enumerate(parts.get("devices", ()))
+        )
+        if config is None or self.problems:
+            return None
+        modules.setdefault(DEFAULT_MODULE, config.module(DEFAULT_MODULE))
+        return config.model_copy(update={"modules": modules, "devices": devices})
+
+    def _validate(self, section: type[S], part: Tree, *location: str | int) -> S | None:
+        if len(self.problems) > MAX_PROBLEMS:
+            return None
+        if count_values(part) > MAX_PART_VALUES:
+            what = "has" if location else "the config, without its modules and devices, has"
+            problem = f"{what} more than {MAX_PART_VALUES:,} values, which is the limit"
+            self.problems.append((as_path(location), problem))
+            return None
+        try:
+            return section.model_validate(part, context=self._context)
+        except ValidationError as error:
+            self.problems += validation_problems(error, Config, location)
+        return None
 
 
 def problems_of(error: ValidationError, root: type[BaseModel] = Config) -> list[str]:

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 from annotated_types import Ge, Le, Len, MaxLen
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    field_validator,
+    model_validator,
+)
 
 from exporter.config.types import (
     Address,
@@ -21,7 +29,7 @@ from exporter.config.types import (
     HttpUrl,
     Labels,
     Name,
-    Secret,
+    Password,
     ServerName,
     Username,
 )
@@ -71,7 +79,7 @@ class AuthConfig(Section):
     scheme: Policy = "auto"
     username: Username | None = None
     username_file: FilePath | None = None
-    password: Secret | None = None
+    password: Password | None = None
     password_file: FilePath | None = None
 
     @model_validator(mode="after")
@@ -274,6 +282,17 @@ class Config(Section):
     @classmethod
     def _default_exists(cls, modules: dict[str, ModuleConfig]) -> dict[str, ModuleConfig]:
         return modules if DEFAULT_MODULE in modules else {**modules, DEFAULT_MODULE: ModuleConfig()}
+
+    _source: Path | None = PrivateAttr(None)
+
+    @property
+    def source(self) -> Path | None:
+        """The file that the config was read from."""
+        return self._source
+
+    def note_source(self, file: Path) -> None:
+        """Remember the file that the config was read from, for the lines of later errors."""
+        self._source = file
 
     @property
     def files(self) -> tuple[Path, ...]:

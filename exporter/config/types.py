@@ -21,6 +21,16 @@ class Secret(pydantic.Secret[str]):
         return "<secret>"
 
 
+MAX_SECRET_CHARACTERS: Final = 1_000
+"""Of a password or username: many times what a device accepts. Each response is searched for it."""
+
+
+def _check_password(secret: Secret) -> Secret:
+    if len(secret.get_secret_value()) > MAX_SECRET_CHARACTERS:
+        raise ValueError(f"must have at most {MAX_SECRET_CHARACTERS:,} characters")
+    return secret
+
+
 MAX_NAME_BYTES: Final = 500
 """A request line has room for 8190 bytes; percent-encoding triples a name's bytes."""
 
@@ -153,6 +163,8 @@ def check_username(name: str) -> str:
         raise ValueError("must not contain a colon: HTTP authentication cannot transmit it")
     if not name.isprintable():
         raise ValueError("must be one line without control characters")
+    if len(name) > MAX_SECRET_CHARACTERS:
+        raise ValueError(f"must have at most {MAX_SECRET_CHARACTERS:,} characters")
     return _check_not_blank(name)
 
 
@@ -174,3 +186,4 @@ Name = Annotated[str, AfterValidator(_check_not_blank)]
 DeviceName = Annotated[Name, AfterValidator(_check_length)]
 ServerName = Annotated[Name, AfterValidator(_check_server_name)]
 Username = Annotated[str, AfterValidator(check_username)]
+Password = Annotated[Secret, AfterValidator(_check_password)]

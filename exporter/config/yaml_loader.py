@@ -6,9 +6,12 @@ schema converts it. A key without a value (`key:`, `~`, `null`) counts as absent
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final, NamedTuple
 
 import yaml
+
+from exporter.config.errors import MAX_PROBLEMS
 
 _Event = Any
 _Mark = Any
@@ -20,6 +23,10 @@ MAX_NESTING: Final = 100
 
 MAX_REPEATED_VALUES: Final = 1_000_000
 """Values that aliases may repeat. Each line `&b [*a, *a]` doubles them: 20 lines make a million."""
+
+_SEARCHED_AT_ONCE: Final = 2**20
+MAX_VALUES: Final = 2_000_000
+"""Values of a document that is read as a tree: 40 for each device of the largest fleet."""
 
 _MERGE: Final = "\0<<"
 """The merge key. A quoted `"<<"` is an ordinary key; no key of ours contains a NUL."""
@@ -64,9 +71,21 @@ def parse_yaml(document: str, *, verbatim: bool = False) -> Tree:
     `true` is a `Boolean`, unlike a quoted one.
     """
     try:
-        return _Composer(document, verbatim=verbatim).compose_document()
+        return _Composer(document, verbatim=verbatim, spend=_spender()).compose_document()
     except yaml.YAMLError as error:
         raise _yaml_error(error, document) from None
+
+
+def _spender() -> Callable[[int], None]:
+    left = MAX_VALUES
+
+    def spend(values: int) -> None:
+        nonlocal left
+        left -= values
+        if left < 0:
+            raise YamlError(f"has more than {MAX_VALUES:,} values, which is the limit")
+
+    return spend
 
 
 def iter_yaml_items(document: str, spend: Callable[[int], None]) -> Iterator[Tree]:
@@ -90,9 +109,10 @@ def _yaml_error(error: yaml.YAMLError, document: str) -> YamlError:
 def _explained(error: yaml.MarkedYAMLError, document: str) -> str:
     """Return the parser's problem, in our words if it is one of the usual mistakes."""
     problem, mark = error.problem or error.context or "not YAML", error.problem_mark
-    lines = document.split("\n")
-    line = lines[mark.line] if mark is not None and mark.line < len(lines) else ""
-    if mark is not None and "\t" in line[: mark.column + 1] and not line[: mark.column].strip():
+    # Not a list of all lines: a document of 60 MB may have as many.
+    end = len(document) if mark is None else mark.index + 1
+    line = document[document.rfind("\n", 0, end - 1) + 1 : end]
+    if mark is not None and "\t" in line and not line[:-1].strip():
         return "a tab in the indentation: YAML allows only spaces there"
     if "'}'" in problem:
         return "a } is missing, or a value that begins with { is not quoted"
@@ -108,14 +128,20 @@ class _Character(NamedTuple):
 
 def _unreadable(document: str) -> YamlError | None:
     """Return an error for the first character that YAML does not allow."""
-    found = yaml.reader.Reader.NON_PRINTABLE.search(document)
-    if found is None:
-        return None
-    before = document[: found.start()]
-    place = _Character(before.count("\n"), len(before) - before.rfind("\n") - 1)
-    if found[0] == "\0":
+    # Part by part: a search keeps all other threads waiting.
+    for start in range(0, len(document), _SEARCHED_AT_ONCE):
+        part = document[start : start + _SEARCHED_AT_ONCE]
+        if found := yaml.reader.Reader.NON_PRINTABLE.search(part):
+            return _forbidden(found[0], document, start + found.start())
+    return None
+
+
+def _forbidden(character: str, document: str, index: int) -> YamlError:
+    line, column = document.count("\n", 0, index), index - document.rfind("\n", 0, index) - 1
+    place = _Character(line, column)
+    if character == "\0":
         return YamlError("not YAML: a NUL byte; the file is damaged or not UTF-8 text", place)
-    return YamlError(f"not YAML: the control character {found[0]!a} is not allowed", place)
+    return YamlError(f"not YAML: the control character {character!a} is not allowed", place)
 
 
 def find_lines(document: str) -> Mapping[str, int]:
@@ -181,9 +207,7 @@ class _Composer:
     document ends the process, and both quote parts of the document, which may be a password.
     """
 
-    def __init__(
-        self, document: str, *, verbatim: bool, spend: Callable[[int], None] = lambda _values: None
-    ) -> None:
+    def __init__(self, document: str, *, verbatim: bool, spend: Callable[[int], None]) -> None:
         # libyaml reads the config of a large fleet ten times faster, but PyYAML may lack it.
         loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         self._next_event: Callable[[], Any] = yaml.parse(_Parts(document), Loader=loader).__next__
@@ -328,12 +352,19 @@ def _merged(sources: Tree, start: yaml.MappingStartEvent) -> dict[str, Any]:
     return merged
 
 
+def count_values(tree: Tree) -> int:
+    """Return the number of values within a tree."""
+    inner = tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ()
+    return len(inner) + sum(count_values(each) for each in inner if isinstance(each, dict | list))
+
+
 def expand_variables(
     tree: Tree, environ: Mapping[str, str], problems: list[tuple[str, str]], path: str = ""
 ) -> Tree:
     """Return `tree` with `${NAME}` replaced from `environ` and `$$` by a dollar, everywhere.
 
-    Appends what cannot be replaced to `problems`, as (path, problem).
+    Appends what cannot be replaced to `problems`, as (path, problem); not much more than
+    `MAX_PROBLEMS`.
     """
     if isinstance(tree, dict):
         return {
@@ -346,7 +377,8 @@ def expand_variables(
             for index, value in enumerate(tree)
         ]
     if isinstance(tree, str) and "$" in tree:
-        problems.extend((path, problem) for problem in _variable_problems(tree, environ))
+        found = ((path, problem) for problem in _variable_problems(tree, environ))
+        problems.extend(islice(found, max(0, MAX_PROBLEMS + 1 - len(problems))))
         return _VARIABLE.sub(
             lambda found: environ.get(found["name"], "") if found["name"] else "$", tree
         )

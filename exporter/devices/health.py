@@ -22,6 +22,7 @@ from exporter.vapix.errors import (
     NoCommonScheme,
     NonceAlwaysStale,
     RedirectToHttps,
+    TooManyOpenFiles,
 )
 from exporter.vapix.ntp_info import NtpClientReading, NtpSettings
 
@@ -106,6 +107,7 @@ _ADVICE_ON: Final[dict[type[DeviceError], str]] = {
     ),
     RedirectToHttps: "Set `scheme: https` for this device's module.",
     Busy: "Wait: the device is busy or starting, and is polled again.",
+    TooManyOpenFiles: "Raise the exporter's limit of open files (systemd: LimitNOFILE=).",
     FactoryNew: "Set the device's first password in its web interface.",
 }
 """Advice on errors whose reason alone is not specific enough."""

@@ -8,13 +8,12 @@ from typing import Final
 
 from exporter.config.schema import FileSdConfig
 from exporter.discovery.target_groups import (
-    MAX_DOCUMENT_BYTES,
     GroupReader,
     RefreshFailed,
     RefreshResult,
     Source,
 )
-from exporter.system.files import open_regular
+from exporter.system.files import read_regular
 from exporter.system.threads import HungCallGuard
 
 READ_TIMEOUT_SECONDS: Final = 30.0
@@ -68,7 +67,9 @@ class FileSD:
     def _read_source(self, file: Path) -> RefreshResult:
         source, is_json = _source(file), file.suffix in (".json", ".JSON")
         try:
-            targets = self._reader.read(source, read_text(file), is_json=is_json)
+            targets = self._reader.read(source, read_regular(file), is_json=is_json)
+        except OSError as error:
+            return RefreshResult(source, None, (f"cannot be read: {error.strerror}",))
         except ValueError as error:
             return RefreshResult(source, None, (str(error),))
         return RefreshResult(source, *targets)
@@ -100,17 +101,3 @@ def _files_of(pattern: Path) -> Iterator[Path]:
             yield pattern
     except (FileNotFoundError, NotADirectoryError):
         return  # as in Prometheus: a missing file or folder has no targets
-
-
-def read_text(file: Path) -> str:
-    """Return the text of a regular file. Raises `ValueError`, saying why it cannot be read."""
-    try:
-        with open_regular(file) as opened:
-            content = opened.read(MAX_DOCUMENT_BYTES + 1)
-        if len(content) > MAX_DOCUMENT_BYTES:
-            raise ValueError(f"is larger than {MAX_DOCUMENT_BYTES} bytes")
-        return content.decode("utf-8-sig")
-    except OSError as error:
-        raise ValueError(f"cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError("is not UTF-8 text") from None

@@ -19,7 +19,7 @@ from exporter.discovery.target_groups import (
     Source,
     Targets,
 )
-from exporter.system.tls import BoundedSSLContext
+from exporter.system.tls import BoundedSSLContext, refuse_dhe
 from exporter.vapix.aiohttp_internals import ZonelessRequest
 
 TIMEOUT_SECONDS: Final = 30.0
@@ -46,6 +46,7 @@ class HTTPSD:
     def _tls(self) -> ssl.SSLContext:
         """The context of all requests; loading the system's CAs takes 20 ms."""
         context = BoundedSSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        refuse_dhe(context)
         context.load_default_certs()
         return context
 
@@ -71,7 +72,7 @@ class HTTPSD:
         self._reader.stop.set()
 
     def _read(self, document: bytes) -> Targets:
-        return self._reader.read(self._source, document.decode("utf-8-sig"), is_json=True)
+        return self._reader.read(self._source, document, is_json=True)
 
     async def _fetch(self) -> bytes:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)

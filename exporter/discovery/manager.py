@@ -1,8 +1,9 @@
 """Refresh the sources of targets periodically, and hand over the devices that are accepted."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
 import structlog
 
@@ -18,6 +19,7 @@ from exporter.discovery.target_groups import (
 )
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.system.process import TooManyConnections
+from exporter.system.slices import free_in_slices
 
 _log = structlog.get_logger()
 
@@ -53,15 +55,20 @@ class _Watch:
 class Discovery:
     """Follows the sources of a config and decides which of their devices are accepted.
 
-    `apply_devices` is called with the accepted devices after each refresh. It raises
-    `TooManyConnections` if there are too many; the previous devices then stay.
+    `apply_devices` is called with the accepted devices after each refresh that found others. It
+    raises `TooManyConnections` if there are too many; the previous devices then stay. `applying`
+    is held meanwhile, and by the caller of `accept` and `follow`.
     """
 
     def __init__(
-        self, metrics: ExporterMetrics, apply_devices: Callable[[Sequence[DeviceConfig]], None]
+        self,
+        metrics: ExporterMetrics,
+        apply_devices: Callable[[Sequence[DeviceConfig]], Awaitable[None]],
+        applying: asyncio.Lock,
     ) -> None:
         self._metrics = metrics
         self._apply_devices = apply_devices
+        self._applying = applying
         self._config = Config()
         self._watches: dict[SdConfig, _Watch] = {}
         self._applied: tuple[Config, _Found, Mapping[Source, tuple[str, ...]]] | None = None
@@ -75,9 +82,9 @@ class Discovery:
         self._has_refreshed = self._has_refreshed or all(each.has_refreshed for each in watches)
         return self._has_refreshed
 
-    def accept(self, config: Config) -> AcceptedTargets:
+    async def accept(self, config: Config) -> AcceptedTargets:
         """Return what `config` accepts and refuses of the devices that its sources listed last."""
-        return accept_targets(config, self._found(config))
+        return await asyncio.to_thread(accept_targets, config, self._found(config))
 
     def _found(self, config: Config) -> _Found:
         found: _Found = {}
@@ -123,12 +130,14 @@ class Discovery:
                 await self._refresh(watch)
             except Exception as error:  # noqa: BLE001 - last resort: without it refreshes end
                 self._report_internal_error(watch, error)
+            watch.has_refreshed = True
             await asyncio.sleep(watch.mechanism.interval_seconds)
 
     async def _refresh(self, watch: _Watch) -> None:
         results = await watch.refresh()
         self._store(watch, results)
-        refused = self._apply()
+        async with self._applying:
+            refused = await self._apply()
         for source, _devices, problems in results:
             self._report(source, (*problems, *refused.get(source, ())))
 
@@ -139,21 +148,23 @@ class Discovery:
             source: before.get(source, ()) if devices is None else devices
             for source, devices, _problems in results
         }
-        watch.has_refreshed = True
         self._forget(before)
 
-    def _apply(self) -> Mapping[Source, tuple[str, ...]]:
+    async def _apply(self) -> Mapping[Source, tuple[str, ...]]:
         """Hand over the accepted devices, and return why targets were refused, by source."""
-        found = self._found(self._config)
-        if self._applied is not None and _is_same(self._applied, self._config, found):
-            return self._applied[2]
+        found, before = self._found(self._config), self._applied
+        if before is not None and _is_same(before, self._config, found):
+            return before[2]
         self._applied = None
-        accepted = accept_targets(self._config, found)
+        accepted = await self.accept(self._config)
         try:
-            self._apply_devices(accepted.devices)
+            await self._apply_devices(accepted.devices)
         except TooManyConnections as error:
-            return dict.fromkeys(accepted.refused, (str(error),))
+            return {at: (str(error), *each) for at, each in accepted.refused.items()}
         self._applied = (self._config, found, accepted.refused)
+        replaced = [*chain.from_iterable(before[1].values())] if before else []
+        del before
+        await free_in_slices(replaced)
         return accepted.refused
 
     def _report_internal_error(self, watch: _Watch, error: Exception) -> None:

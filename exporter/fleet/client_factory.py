@@ -1,12 +1,14 @@
 """Makes the clients of a module's devices, which share one account and one TLS context."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 from yarl import URL
 
-from exporter.config.errors import ConfigError, as_lines
+from exporter.config.errors import Problem
 from exporter.config.files import file_problems, read_credentials
+from exporter.config.loader import file_errors
 from exporter.config.schema import AuthConfig, ModuleConfig, TlsConfig
 from exporter.system.addresses import split_address
 from exporter.system.files import digest
@@ -72,33 +74,39 @@ ClientFactories = Mapping[str, ClientFactory]
 
 
 def build_client_factories(
-    modules: Mapping[str, ModuleConfig], existing: ClientFactories
+    modules: Mapping[str, ModuleConfig], existing: ClientFactories, source: Path | None = None
 ) -> ClientFactories:
     """Return a factory for each module: the existing one if its settings are unchanged.
 
-    Raises `ConfigError` with every file that cannot be used.
+    Raises `ConfigError` with every file that cannot be used, and its key's line in `source`.
     """
     factories, problems = rebuild_changed_factories(modules, existing)
     if problems:
-        lines = [f"modules.{name}.{line}" for name in problems for line in problems[name]]
-        raise ConfigError(lines)
+        raise file_errors(
+            (
+                (f"modules.{name}.{path}".removesuffix("."), problem)
+                for name, found in problems.items()
+                for path, problem in found
+            ),
+            source,
+        )
     return factories
 
 
 def rebuild_changed_factories(
     modules: Mapping[str, ModuleConfig], existing: ClientFactories
-) -> tuple[ClientFactories, Mapping[str, tuple[str, ...]]]:
+) -> tuple[ClientFactories, Mapping[str, tuple[Problem, ...]]]:
     """Return factories for the files as they are now, and the problems of files by module.
 
     A module whose files cannot be used keeps its factory; the other modules don't wait for it.
     """
     factories = {name: factory for name, factory in existing.items() if name in modules}
-    problems: dict[str, tuple[str, ...]] = {}
+    problems: dict[str, tuple[Problem, ...]] = {}
     for name, module in modules.items():
         try:
             settings = read_client_settings(module)
             if name not in existing or existing[name].settings != settings:
                 factories[name] = ClientFactory(settings)
         except (OSError, ValueError) as error:
-            problems[name] = tuple(as_lines(file_problems(module).items())) or (str(error),)
+            problems[name] = tuple(file_problems(module).items()) or (("", str(error)),)
     return factories, problems

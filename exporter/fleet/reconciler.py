@@ -3,7 +3,9 @@
 A device that stays the same is not touched: it keeps its state, connection, nonce and schedule.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Final, NamedTuple
 
 from exporter.config import Config, DeviceConfig, Expect
@@ -11,14 +13,19 @@ from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import DeviceState
 from exporter.fleet.client_factory import ClientFactories, ClientFactory
 from exporter.fleet.registry import Fleet
-from exporter.fleet.sharding import Shard
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
+from exporter.system.process import freeze_new_objects
+from exporter.system.slices import in_slices
 from exporter.vapix.client import NtpClient
 from exporter.vapix.connection import Session
 
 RETRIES_PER_SECOND: Final = 500
 """Devices that are polled per second after a change of their credentials, to spread the load."""
+
+FROZEN_AT_ONCE: Final = 1000
+"""New devices of which the garbage collector leaves out the objects from then on. It does not run
+by itself while as many old devices are freed."""
 
 
 class DeviceSpec(NamedTuple):
@@ -29,18 +36,8 @@ class DeviceSpec(NamedTuple):
     expect: Expect
 
 
-def build_device_specs(
-    config: Config, discovered: Iterable[DeviceConfig], factories: ClientFactories, shard: Shard
-) -> dict[str, DeviceSpec]:
-    """Return the spec of every device of this shard by name, configured devices first."""
-    return {
-        device.label: _build_spec(config, device, factories[device.module])
-        for device in (*config.devices, *discovered)
-        if shard.owns(device.label)
-    }
-
-
-def _build_spec(config: Config, device: DeviceConfig, factory: ClientFactory) -> DeviceSpec:
+def build_spec(config: Config, device: DeviceConfig, factories: ClientFactories) -> DeviceSpec:
+    """Return the spec of a device, with the settings of its module and the global ones."""
     module = config.module(device.module)
     target = DeviceTarget(
         name=device.label,
@@ -49,7 +46,7 @@ def _build_spec(config: Config, device: DeviceConfig, factory: ClientFactory) ->
         interval_seconds=module.interval or config.global_.interval,
         timeout_seconds=module.timeout or config.global_.timeout,
     )
-    return DeviceSpec(target, factory, config.expect(device))
+    return DeviceSpec(target, factories[device.module], config.expect(device))
 
 
 def make_device(spec: DeviceSpec, session: Session) -> Device:
@@ -66,6 +63,17 @@ class Changes(NamedTuple):
     changed: int
 
 
+@dataclass(slots=True)
+class _Plan:
+    """What an update changes. A device with another address is another device."""
+
+    removed: list[str] = field(default_factory=list)
+    added: list[tuple[DeviceSpec, Device]] = field(default_factory=list)
+    changed: list[DeviceSpec] = field(default_factory=list)
+    new_clients: dict[str, NtpClient] = field(default_factory=dict)
+    readdressed: int = 0
+
+
 class Reconciler:
     """Makes the registry, the poller and the exposition match the device specs."""
 
@@ -78,59 +86,76 @@ class Reconciler:
         self._exposition = exposition
         self._specs: dict[str, DeviceSpec] = {}
 
-    def update(self, specs: Mapping[str, DeviceSpec], concurrency: int) -> Changes:
+    async def update(self, specs: Mapping[str, DeviceSpec], concurrency: int) -> Changes:
         """Make the devices match `specs`, with at most `concurrency` open polls.
 
-        All or nothing: every client is made before any device is touched.
+        All or nothing: every client is made before any device is touched. Both are done in
+        slices; the caller starts no other update meanwhile. If this one is cancelled, the next
+        one goes on from what is done.
         """
-        before = self._specs
-        # A device with another address is another device.
-        kept = {
-            name
-            for name, spec in specs.items()
-            if name in before and before[name].target.address == spec.target.address
-        }
-        removed, added = before.keys() - kept, [name for name in specs if name not in kept]
-        changed = [name for name in kept if before[name] != specs[name]]
-        reconnecting = [name for name in changed if before[name].factory is not specs[name].factory]
-        devices = [make_device(specs[name], self._session) for name in added]
-        clients = {name: self._make_client(specs[name]) for name in reconnecting}
-        self._specs = dict(specs)
-        for name in removed:
-            self._remove(name)
-        for device in devices:
-            self._add(device)
-        for name in changed:
-            self._change(before[name], specs[name])
-        for index, (name, client) in enumerate(clients.items()):
-            self._replace_client(name, client, delay_seconds=index / RETRIES_PER_SECOND)
+        plan = await self._plan(specs)
+        await self._carry_out(plan)
         self._poller.set_concurrency(concurrency)
-        readdressed = len(removed & set(added))
-        return Changes(
-            len(added) - readdressed, len(removed) - readdressed, len(changed) + readdressed
-        )
+        changed = len(plan.changed) + plan.readdressed
+        return Changes(len(plan.added) - plan.readdressed, len(plan.removed), changed)
+
+    async def _plan(self, specs: Mapping[str, DeviceSpec]) -> _Plan:
+        """Compare the specs with the present ones, and make new clients. Raises `ValueError`."""
+        plan = _Plan()
+        async for name, spec in in_slices(specs.items()):
+            before = self._specs.get(name)
+            if before is None or before.target.address != spec.target.address:
+                plan.added.append((spec, make_device(spec, self._session)))
+                plan.readdressed += before is not None
+            elif before != spec:
+                plan.changed.append(spec)
+                if before.factory is not spec.factory:
+                    plan.new_clients[name] = self._make_client(spec)
+        async for name in in_slices(self._specs):
+            if name not in specs:
+                plan.removed.append(name)
+        return plan
+
+    async def _carry_out(self, plan: _Plan) -> None:
+        async for name in in_slices(plan.removed):
+            self._remove(name)
+        async for number, (spec, device) in in_slices(enumerate(plan.added, 1)):
+            if spec.target.name in self._specs:
+                self._remove(spec.target.name)
+            self._add(spec, device)
+            if number % FROZEN_AT_ONCE == 0:
+                freeze_new_objects()
+        delays = (index / RETRIES_PER_SECOND for index in count())
+        async for spec in in_slices(plan.changed):
+            self._change(spec)
+            if client := plan.new_clients.get(spec.target.name):
+                self._replace_client(spec.target.name, client, next(delays))
 
     def _make_client(self, spec: DeviceSpec) -> NtpClient:
         return spec.factory.client(spec.target.address, self._session)
 
-    def _add(self, device: Device) -> None:
+    def _add(self, spec: DeviceSpec, device: Device) -> None:
+        self._specs[spec.target.name] = spec
         self._fleet.add(device)
         self._poller.start(device)
 
     def _remove(self, name: str) -> None:
+        del self._specs[name]
         device = self._fleet.remove(name)
         self._poller.remove(device)
         self._exposition.remove(device)
         device.client.close()
 
-    def _change(self, before: DeviceSpec, spec: DeviceSpec) -> None:
-        device = self._fleet[spec.target.name]
+    def _change(self, spec: DeviceSpec) -> None:
+        name = spec.target.name
+        before, self._specs[name] = self._specs[name].target, spec
+        device = self._fleet[name]
         device.target = spec.target
         device.state.set_expect(spec.expect)
-        if spec.target.labels != before.target.labels:
+        if spec.target.labels != before.labels:
             self._exposition.remove(device)
         self._exposition.refresh(device)
-        if spec.target.interval_seconds != before.target.interval_seconds:
+        if spec.target.interval_seconds != before.interval_seconds:
             self._poller.restart(device)
 
     def _replace_client(self, name: str, client: NtpClient, delay_seconds: float) -> None:

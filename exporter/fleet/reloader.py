@@ -3,23 +3,27 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from typing import Final, NamedTuple
 
 import structlog
 
 from exporter.config import Config, ConfigError, DeviceConfig
+from exporter.config.errors import Problem, as_lines
 from exporter.discovery.manager import Discovery
 from exporter.fleet.client_factory import (
     ClientFactories,
     build_client_factories,
     rebuild_changed_factories,
 )
-from exporter.fleet.reconciler import Changes, DeviceSpec, Reconciler, build_device_specs
+from exporter.fleet.loads import SharedLoads
+from exporter.fleet.reconciler import Changes, DeviceSpec, Reconciler, build_spec
 from exporter.fleet.sharding import Shard
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.system.files import Digests, FileWatcher
-from exporter.system.process import TooManyConnections, raise_file_limit
+from exporter.system.process import TooManyConnections, raise_file_limit, warn_of_low_file_limit
+from exporter.system.slices import in_slices
 from exporter.system.systemd import ServiceManager
 from exporter.system.threads import FILES_TIMEOUT_SECONDS, HungCallGuard, read_files
 
@@ -43,6 +47,13 @@ class DesiredState(NamedTuple):
     discovered: Sequence[DeviceConfig]
 
 
+class InstanceLimits(NamedTuple):
+    """Which devices this instance polls, and how many connections of visitors it accepts."""
+
+    shard: Shard
+    visitors: int
+
+
 class ConfigReloader:
     """Holds the running config, and applies each new desired state completely or not at all.
 
@@ -52,21 +63,22 @@ class ConfigReloader:
     def __init__(
         self,
         load: Callable[[], Config],
-        shard: Shard,
+        instance: InstanceLimits,
         reconciler: Reconciler,
         metrics: ExporterMetrics,
         manager: ServiceManager,
     ) -> None:
         self._load = load
-        self._shard = shard
+        self._instance = instance
         self._reconciler = reconciler
         self._metrics = metrics
         self._manager = manager
         self._state = DesiredState(Config(), {}, ())
-        self._loads_started = 0
+        self._loads = SharedLoads(self._load_and_apply)
+        self._newest_load = 0
         self._refusal: str | None = None
-        self._lock = asyncio.Lock()
-        self._discovery = Discovery(metrics, self._apply_discovered)
+        self._applying = asyncio.Lock()
+        self._discovery = Discovery(metrics, self._apply_discovered, self._applying)
         self._module_files = HungCallGuard(self._read_module_files, FILES_TIMEOUT_SECONDS)
 
     @property
@@ -79,13 +91,16 @@ class ConfigReloader:
         """Whether every discovery source was read at least once, successfully or not."""
         return self._discovery.has_refreshed
 
-    def start(self, config: Config) -> None:
+    async def start(self, config: Config) -> None:
         """Apply the first config. Raises one of `CONFIG_ERRORS`."""
-        self._apply(DesiredState(config, build_client_factories(config.modules, {}), ()))
+        factories = build_client_factories(config.modules, {}, config.source)
+        async with self._applying:
+            await self._apply(DesiredState(config, factories, ()))
         self._metrics.config_loaded()
 
     async def stop(self) -> None:
-        """Stop discovery."""
+        """Stop discovery and every reload."""
+        await self._loads.stop()
         await self._discovery.stop()
 
     async def reload(self) -> None:
@@ -93,14 +108,9 @@ class ConfigReloader:
 
         All requests during one load share the next. Raises `ReloadFailed`.
         """
-        loads_before = self._loads_started
-        async with self._lock:
-            if self._loads_started == loads_before:
-                self._loads_started += 1
-                with self._manager.reloading():
-                    self._refusal = await self._load_and_apply()
-        if self._refusal is not None:
-            raise ReloadFailed(self._refusal)
+        refusal = await self._loads.result()
+        if refusal is not None:
+            raise ReloadFailed(refusal)
 
     async def watch_config(self, file: Path, interval_seconds: float, loaded: Digests) -> None:
         """Reload when the config file, or a file that it names, has changed; until cancelled.
@@ -122,95 +132,125 @@ class ConfigReloader:
         Compares the settings of the clients instead of watching the files, so that a change
         between loading and watching is not missed.
         """
-        logged: Mapping[str, tuple[str, ...]] = {}
+        logged: Mapping[str, tuple[Problem, ...]] = {}
         while True:
             await asyncio.sleep(MODULE_FILES_INTERVAL_SECONDS)
             problems = await self._rebuild_factories()
-            for module, lines in problems.items() - logged.items():
+            for module, found in problems.items() - logged.items():
                 _log.warning(
                     "config.file_unusable",
                     module=module,
-                    error="; ".join(lines),
+                    error="; ".join(as_lines(found)),
                     advice="the previous content stays in use until the file is fixed",
                 )
             logged = problems
 
-    async def _rebuild_factories(self) -> Mapping[str, tuple[str, ...]]:
+    async def _rebuild_factories(self) -> Mapping[str, tuple[Problem, ...]]:
         """Apply client factories whose files have changed. Returns problems by module."""
         try:
-            state, factories, problems = await self._module_files.result()
+            before, factories, problems = await self._module_files.result()
         except TimeoutError:
             problem = f"cannot be read within {FILES_TIMEOUT_SECONDS:g} s: check the disk or share"
-            return dict.fromkeys(self.config.modules, (problem,))
-        # After a reload meanwhile, which has read the files itself, these are of the old config.
-        if state.config is self.config and factories != state.factories:
-            changes = self._apply(self._state._replace(factories=factories))
-            _log.info("config.files_read", **changes._asdict())
+            return dict.fromkeys(self.config.modules, (("", problem),))
+        async with self._applying:
+            # After a reload meanwhile, which has read the files, these are of the old config.
+            if before is self._state.factories and factories != before:
+                changes = await self._apply(self._state._replace(factories=factories))
+                _log.info("config.files_read", **changes._asdict())
         return problems
 
     def _read_module_files(
         self,
-    ) -> tuple[DesiredState, ClientFactories, Mapping[str, tuple[str, ...]]]:
-        state = self._state
-        return state, *rebuild_changed_factories(state.config.modules, state.factories)
+    ) -> tuple[ClientFactories, ClientFactories, Mapping[str, tuple[Problem, ...]]]:
+        config, factories, _discovered = self._state
+        return factories, *rebuild_changed_factories(config.modules, factories)
 
-    def _apply_discovered(self, devices: Sequence[DeviceConfig]) -> None:
-        changes = self._apply(self._state._replace(discovered=devices))
+    async def _apply_discovered(self, devices: Sequence[DeviceConfig]) -> None:
+        changes = await self._apply(self._state._replace(discovered=devices))
         if any(changes):
             _log.info("discovery.devices_changed", **changes._asdict())
 
-    async def _load_and_apply(self) -> str | None:
-        """Return why the config was refused, or `None` if it was applied."""
+    async def _load_and_apply(self, number: int) -> str | None:
+        """Return why the config was refused, or `None` if it was applied.
+
+        If a newer load has ended meanwhile, this one changes nothing, and returns the same.
+        """
+        changes, refusal = None, None
         try:
-            changes = self._apply(await self._load_desired())
+            with self._manager.reloading():
+                changes = await self._load_unless_outdated(number)
         except CONFIG_ERRORS as error:
             refusal = str(error)
         except Exception:  # noqa: BLE001 - whatever it is, the exporter goes on with the old config
             _log.exception("config.internal_error")
             refusal = "internal error, see the exporter's log"
-        else:
+        if number > self._newest_load:
+            self._newest_load, self._refusal = number, refusal
+            self._report_load(changes, refusal)
+        return self._refusal
+
+    def _report_load(self, changes: Changes | None, refusal: str | None) -> None:
+        if changes is not None:
             self._metrics.config_loaded()
             _log.info("config.reloaded", **changes._asdict())
-            return None
-        self._metrics.config_failed()
-        _log.error("config.reload_failed", error=refusal)
-        return refusal
+        else:
+            self._metrics.config_failed()
+            _log.error("config.reload_failed", error=refusal)
 
-    async def _load_desired(self) -> DesiredState:
+    async def _load_unless_outdated(self, number: int) -> Changes | None:
+        """Load and apply the config; return `None` if a newer load has ended meanwhile."""
+        # Without the lock: reading may hang.
+        config, factories = await self._read_config()
+        async with self._applying:
+            if number < self._newest_load:
+                return None
+            return await self._apply(await self._desired(config, factories))
+
+    async def _read_config(self) -> tuple[Config, ClientFactories]:
         existing = self._state.factories
 
         def read() -> tuple[Config, ClientFactories]:
             config = self._load()
-            return config, build_client_factories(config.modules, existing)
+            return config, build_client_factories(config.modules, existing, config.source)
 
-        config, factories = await read_files(read)
-        return DesiredState(config, factories, self._discovery.accept(config).devices)
+        return await read_files(read)
+
+    async def _desired(self, config: Config, factories: ClientFactories) -> DesiredState:
+        return DesiredState(config, factories, (await self._discovery.accept(config)).devices)
 
     async def _refused_config_is_valid_now(self) -> bool:
         """Whether a refused config would be accepted now, as a file that it names exists now."""
         if self._refusal is None:
             return False
         try:
-            self._build_specs(await self._load_desired())
+            await self._build_specs(await self._desired(*await self._read_config()))
         except Exception:  # noqa: BLE001 - logged when the config was refused
             return False
         return True
 
-    def _build_specs(self, desired: DesiredState) -> Mapping[str, DeviceSpec]:
-        """Return the devices' specs by name. Raises `TooManyConnections` if they are too many."""
+    async def _build_specs(self, desired: DesiredState) -> Mapping[str, DeviceSpec]:
+        """Return the specs of this shard's devices by name, configured devices first.
+
+        Raises `TooManyConnections` if they are too many.
+        """
         config, factories, discovered = desired
-        specs = build_device_specs(config, discovered, factories, self._shard)
+        specs = {}
+        async for device in in_slices(chain(config.devices, discovered)):
+            if self._instance.shard.owns(device.label):
+                specs[device.label] = build_spec(config, device, factories)
         raise_file_limit(len(specs))
         return specs
 
-    def _apply(self, desired: DesiredState) -> Changes:
+    async def _apply(self, desired: DesiredState) -> Changes:
         """Make the desired state the running one: every change of the devices comes through here.
 
-        Raises `TooManyConnections` before it changes anything.
+        The caller holds the lock. Raises `TooManyConnections` before it changes anything.
         """
-        specs = self._build_specs(desired)
-        changes = self._reconciler.update(specs, desired.config.global_.concurrency)
-        self._metrics.devices.set(len(specs))
+        specs = await self._build_specs(desired)
+        concurrency = desired.config.global_.concurrency
+        changes = await self._reconciler.update(specs, concurrency)
+        if changes.added:
+            warn_of_low_file_limit(len(specs), concurrency, self._instance.visitors)
         self._state = desired
         self._discovery.follow(desired.config)
         return changes

@@ -58,7 +58,7 @@ class ExporterMetrics:
         )
         self._sd_failures = Counter(
             f"{PREFIX}sd_refresh_failures",
-            "Refreshes of a discovery source that failed or rejected a target.",
+            "Refreshes of a discovery source that failed or refused a target.",
             ("mechanism", "source"),
             registry=self.registry,
         )
@@ -87,7 +87,7 @@ class ExporterMetrics:
         self._reload_time.set_function(lambda: self._host.now().unix_seconds_at(loaded))
 
     def sd_refreshed(self, mechanism: str, source: str, *, failed: bool) -> None:
-        """Count a refresh of a discovery source; `failed` also if it rejected a target."""
+        """Count a refresh of a discovery source; `failed` also if it refused a target."""
         self._sd_failures.labels(mechanism, source).inc(failed)
 
     def sd_ended(self, mechanism: str, sources: Iterable[str]) -> None:

@@ -288,7 +288,8 @@ class Exposition:
         for (labels, block), kept in zip(blocks.items(), self._kept.values(), strict=True):
             snapshots.append(_Snapshot(block, labels, kept, now))
             yield form(b"")
-        yield from _pieces(snapshots, openmetrics=openmetrics, form=form)
+        for piece in _pieces(snapshots, openmetrics=openmetrics, form=form):
+            yield form(b"") if piece is None else piece
 
 
 def device_pieces(
@@ -297,18 +298,22 @@ def device_pieces(
     """Yield one device's families."""
     texts = DeviceTexts(device, WeakValueDictionary())
     snapshot = _Snapshot([texts], (texts.labels,), {}, now)
-    return _pieces([snapshot], openmetrics=openmetrics, form=form)
+    pieces = _pieces([snapshot], openmetrics=openmetrics, form=form)
+    return (piece for piece in pieces if piece is not None)
 
 
-def _pieces(snapshots: Iterable[_Snapshot], *, openmetrics: bool, form: Form[T]) -> Iterator[T]:
+def _pieces(
+    snapshots: Iterable[_Snapshot], *, openmetrics: bool, form: Form[T]
+) -> Iterator[T | None]:
+    """Yield the families block by block, `None` for a block without lines: it takes time, too."""
     for metric in DEVICE_METRICS:
         head_is_due = True
         for snapshot in snapshots:
-            if (piece := snapshot.piece(metric, form)) is not None:
-                if head_is_due:
-                    yield form(_head(metric, openmetrics=openmetrics).encode())
-                    head_is_due = False
-                yield piece
+            piece = snapshot.piece(metric, form)
+            if piece is not None and head_is_due:
+                yield form(_head(metric, openmetrics=openmetrics).encode())
+                head_is_due = False
+            yield piece
 
 
 def _head(metric: DeviceMetric, *, openmetrics: bool) -> str:

@@ -118,8 +118,15 @@ class NtpApi:
             return str(call.version)
         if self.strict_versions:
             raise ApiFault(UNSUPPORTED_VERSION)
-        requested = _parse_version(call.version)
-        compatible = [v for v in self.versions if _is_compatible(_parse_version(v), requested)]
+        if (requested := _parse_version(call.version)) is None:
+            raise ApiFault(UNSUPPORTED_VERSION)
+        # Minor versions only add to the API.
+        major, minor = requested
+        compatible = [
+            version
+            for version in self.versions
+            if (known := _parse_version(version)) and known[0] == major and known[1] >= minor
+        ]
         if not compatible:
             raise ApiFault(UNSUPPORTED_VERSION)
         return _highest(tuple(compatible))
@@ -191,13 +198,6 @@ def _parse_version(version: object) -> tuple[int, int] | None:
     if not (major.isdecimal() and minor.isdecimal()):
         return None
     return int(major), int(minor)
-
-
-def _is_compatible(supported: tuple[int, int] | None, requested: tuple[int, int] | None) -> bool:
-    """Return whether `supported` includes `requested`: minor versions only add to the API."""
-    if supported is None or requested is None:
-        return False
-    return supported[0] == requested[0] and supported[1] >= requested[1]
 
 
 def _highest(versions: tuple[str, ...]) -> str:

@@ -45,7 +45,7 @@ class ChallengeOffer:
     algorithm: str = ""
     qop: bool = False
 
-    def accepts(self, credentials: digest.DigestAccount) -> bool:
+    def accepts(self, credentials: digest.DigestParameters) -> bool:
         """Return whether these Digest credentials fit this challenge.
 
         A client may leave out the offered qop (RFC 2617, section 3.2.2), but must not send a qop
@@ -193,7 +193,7 @@ class DeviceLogin:
         return GRANTED if is_right and scheme.lower() == "basic" else REFUSED
 
     def _check_digest(
-        self, credentials: digest.DigestAccount, request: Request, microseconds: int
+        self, credentials: digest.DigestParameters, request: Request, microseconds: int
     ) -> Verdict:
         """Check the password before the nonce: "stale" implies that the password is right."""
         # Algorithm names are case-insensitive; our tables have them in upper case.
@@ -209,7 +209,7 @@ class DeviceLogin:
         return self._check_nonce(credentials, account_hash, microseconds)
 
     def _check_nonce(
-        self, credentials: digest.DigestAccount, account_hash: str, microseconds: int
+        self, credentials: digest.DigestParameters, account_hash: str, microseconds: int
     ) -> Verdict:
         created = digest.nonce_microseconds(credentials.nonce, self._secret, self.realm)
         if created is None:
@@ -236,7 +236,7 @@ class DeviceLogin:
 
 
 def _authentication_info(
-    credentials: digest.DigestAccount, account_hash: str, next_nonce: str | None
+    credentials: digest.DigestParameters, account_hash: str, next_nonce: str | None
 ) -> str | None:
     """Return the value of Authentication-Info (RFC 7616, section 3.5).
 

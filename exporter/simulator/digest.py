@@ -26,7 +26,7 @@ HASHES: Mapping[str, Callable[[str], str]] = {"MD5": _md5, "SHA-256": _sha256}
 
 
 @dataclass(frozen=True, slots=True)
-class DigestAccount:
+class DigestParameters:
     """The parameters of an `Authorization: Digest` header (RFC 7616, section 3.4).
 
     Without `qop` the digest is that of RFC 2069, and `nc` and `cnonce` are empty.
@@ -43,23 +43,19 @@ class DigestAccount:
     cnonce: str
 
 
-def parse_credentials(authorization: str) -> DigestAccount | None:
+def parse_credentials(authorization: str) -> DigestParameters | None:
     """Parse the value of an Authorization header; None unless it is complete Digest."""
     scheme, _, rest = authorization.partition(" ")
     if scheme.lower() != "digest":
         return None
     found = {
-        name.lower(): _unescape(quoted) if quoted else token
+        name.lower(): _ESCAPE.sub(r"\1", quoted) if quoted else token
         for name, quoted, token in _PARAMETER.findall(rest)
     }
     if not found.keys() >= {"username", "realm", "nonce", "uri", "response"}:
         return None
     found.setdefault("algorithm", "MD5")
-    return DigestAccount(**{name: found.get(name, "") for name in DigestAccount.__slots__})
-
-
-def _unescape(quoted: str) -> str:
-    return _ESCAPE.sub(r"\1", quoted) if "\\" in quoted else quoted
+    return DigestParameters(**{name: found.get(name, "") for name in DigestParameters.__slots__})
 
 
 def hash_account(algorithm: str, username: str, realm: str, password: str) -> str:
@@ -67,7 +63,7 @@ def hash_account(algorithm: str, username: str, realm: str, password: str) -> st
     return HASHES[algorithm](f"{username}:{realm}:{password}")
 
 
-def expected_response(account_hash: str, credentials: DigestAccount, method: str) -> str:
+def expected_response(account_hash: str, credentials: DigestParameters, method: str) -> str:
     """Return the `response` for the right password; with an empty method, `rspauth`.
 
     RFC 7616, sections 3.4.1 and 3.5; without qop, RFC 2069, section 2.1.2.

@@ -132,11 +132,11 @@ def refuse(_device: SimulatedState, _request: Request, _verdict: Verdict) -> Ver
 
 
 def mark_stale(_device: SimulatedState, _request: Request, verdict: Verdict) -> Verdict:
-    """Reject the nonce of every request with the right password as stale."""
+    """Refuse the nonce of every request with the right password as stale."""
     return STALE if verdict.result is AuthResult.GRANTED else verdict
 
 
-def refuse_from_set_on(device: SimulatedState, request: Request, verdict: Verdict) -> Verdict:
+def change_password_at_set(device: SimulatedState, request: Request, verdict: Verdict) -> Verdict:
     """Change the password at the first attempt to change the configuration."""
     if SET_CONFIGURATION.encode() not in request.body:
         return verdict

@@ -85,7 +85,7 @@ _STATE_FAULTS = (
 
 _AUTHENTICATION_FAULTS = (
     Fault("unauthorized", "returns 401 even for the right password", authenticate=hooks.refuse),
-    Fault("stale_every_request", "rejects every nonce as stale", authenticate=hooks.mark_stale),
+    Fault("stale_every_request", "refuses every nonce as stale", authenticate=hooks.mark_stale),
     Fault(
         "wrong_role_403",
         "returns 403: the account is not an administrator",
@@ -243,7 +243,7 @@ _SETTING_FAULTS = (
         "set_unauthorized",
         "changes its password at the first attempt to change its settings",
         lambda device: hooks.change(device.login, password=device.login.password),
-        authenticate=hooks.refuse_from_set_on,
+        authenticate=hooks.change_password_at_set,
     ),
 )
 

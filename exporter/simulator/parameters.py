@@ -133,7 +133,7 @@ def check_parameters(
 
 
 def _check_poll_order(settings: Mapping[str, object], configuration: Configuration) -> None:
-    """Reject a minpoll above maxpoll (the reference's sentence about it has a misprint).
+    """Refuse a minpoll above maxpoll (the reference's sentence about it has a misprint).
 
     The error names the parameter that was sent, or minpoll if both were.
     """

@@ -116,9 +116,11 @@ class DeviceServer(web.Server):
         await self._no_connections.wait()
 
     def connection_made(self, handler: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Find the device of the connection; aiohttp calls this."""
+        """Find the device at the local address, or on all addresses; aiohttp calls this."""
         super().connection_made(handler, transport)
-        device = self._device_at(*transport.get_extra_info("sockname")[:2])
+        host, port = transport.get_extra_info("sockname")[:2]
+        found = (self._devices.get((name, port)) for name in (host, *_ALL_ADDRESSES))
+        device = next(filter(None, found), None)
         if device is None:  # a shared socket also accepts connections to addresses without a device
             transport.abort()
             return
@@ -134,11 +136,6 @@ class DeviceServer(web.Server):
         self._open.pop(handler, None)
         if not self._open:
             self._no_connections.set()
-
-    def _device_at(self, host: str, port: int) -> SimulatedDevice | None:
-        """Return the device at a local address, or the one that listens on all addresses."""
-        candidates = (self._devices.get((name, port)) for name in (host, *_ALL_ADDRESSES))
-        return next(filter(None, candidates), None)
 
     async def _handle(self, incoming: web.BaseRequest) -> web.StreamResponse:
         """Read a request, let its device handle it, send the reply."""

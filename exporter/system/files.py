@@ -15,6 +15,9 @@ from exporter.system.threads import FILES_TIMEOUT_SECONDS, HungCallGuard
 MAX_FILE_BYTES: Final = 64 * 2**20
 """The config of the largest fleet is a tenth of it; a file without end must not fill the memory."""
 
+NO_FILE_LEFT: Final = {errno.EMFILE, errno.ENFILE}
+"""The process, or its host, has as many open files as it may have: not the device's fault."""
+
 Digests = Mapping[Path, bytes | None]
 """The SHA-256 of each file's content, `None` for a file that cannot be read."""
 
@@ -35,10 +38,21 @@ def open_regular(file: Path) -> BinaryIO:
 def read_regular(file: Path) -> bytes:
     """Return the content of a regular file of at most `MAX_FILE_BYTES`. Raises `OSError`."""
     with open_regular(file) as opened:
-        content = opened.read(MAX_FILE_BYTES + 1)
+        content: bytes | None = opened.read(MAX_FILE_BYTES + 1)
+    if content is None:  # a file of /proc that waits for news, as /proc/kmsg does
+        raise OSError(errno.EAGAIN, "it has nothing to read yet", str(file))
     if len(content) > MAX_FILE_BYTES:
         raise OSError(errno.EFBIG, f"larger than {MAX_FILE_BYTES} bytes", str(file))
     return content
+
+
+def find_lack_of_files() -> int | None:
+    """Return the error number if the process or its host has no file left, else `None`."""
+    try:
+        os.close(os.open("/", os.O_RDONLY))
+    except OSError as error:
+        return error.errno if error.errno in NO_FILE_LEFT else None
+    return None
 
 
 def digest(file: Path) -> bytes:

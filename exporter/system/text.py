@@ -61,7 +61,8 @@ def parse_duration(text: str) -> float:
     if not text or match is None:
         raise ValueError(f"{text!r} is not a duration such as 30s, 1m30s or 500ms")
     parts = zip(match.groups(), _UNIT_SECONDS.values(), strict=True)
-    return float(sum(int(count) * seconds for count, seconds in parts if count))
+    # Whole milliseconds have no rounding error: 5100 * 0.001 is not 5.1.
+    return sum(int(count) * round(seconds * 1000) for count, seconds in parts if count) / 1000
 
 
 def format_duration(seconds: float) -> str:

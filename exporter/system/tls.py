@@ -28,6 +28,16 @@ def allow_from(context: ssl.SSLContext, oldest: TlsVersion, ciphers: str = "DEFA
         context.set_ciphers(f"{ciphers}:@SECLEVEL=0" if old else ciphers)
 
 
+def refuse_dhe(context: ssl.SSLContext) -> None:
+    """Offer no key exchange with a Diffie-Hellman group that the server chooses.
+
+    OpenSSL accepts one of 10,000 bits, which takes a client a second of CPU. The groups of ECDHE
+    are fixed and fast.
+    """
+    offered = [each["name"] for each in context.get_ciphers() if each["kea"] != "kx-dhe"]
+    context.set_ciphers(":".join(offered))
+
+
 _FILE_ERRORS: Final = {
     "KEY_VALUES_MISMATCH": "the key does not match the certificate",
     "NO_CERTIFICATE_OR_CRL_FOUND": "it contains no PEM certificate",
@@ -44,6 +54,12 @@ def describe_file_error(error: OSError) -> str:
 
 FREE_OVERHEAD_BYTES: Final = 32 * 1024
 """The most bytes that a peer may send between two writes of ours without carrying data."""
+
+HANDSHAKE_BYTES: Final = 128 * 1024
+"""The most bytes that a peer may send until the handshake is complete.
+
+OpenSSL accepts 100 KiB of certificates. It skips any number of HelloRequests in between.
+"""
 
 _DATA_PER_OVERHEAD: Final = 8
 """So many bytes of data pay for one byte more: each record has a head, an IV and a checksum."""
@@ -65,11 +81,21 @@ class BoundedSSLObject(ssl.SSLObject):
         self._given = given
         self._free_bytes = FREE_OVERHEAD_BYTES
         self._is_exceeded = False
+        self._handshake_bytes = 0
 
     def do_handshake(self) -> None:
-        """Continue the handshake. OpenSSL limits its messages."""
-        self._given.write(self._received.read())
-        super().do_handshake()
+        """Continue the handshake. Raises `ssl.SSLError` if the peer sends too much for one."""
+        while True:
+            self._handshake_bytes += self._give()
+            try:
+                super().do_handshake()
+            except ssl.SSLWantReadError:
+                if self._handshake_bytes > HANDSHAKE_BYTES:
+                    raise ssl.SSLError(1, "the handshake is too long") from None
+                if not self._received.pending:
+                    raise
+            else:
+                return
 
     def pending(self) -> int:
         """Return how many bytes a read may find, decrypted or not."""

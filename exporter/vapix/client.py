@@ -1,7 +1,6 @@
 """The NTP API of one device over HTTP: the only module that sends anything to a device."""
 
 import asyncio
-import errno
 import re
 import ssl
 from collections.abc import Coroutine
@@ -15,6 +14,7 @@ from multidict import CIMultiDictProxy
 from yarl import URL
 
 from exporter.clock.http_time import CallTimes, ResponseTimes
+from exporter.system.files import NO_FILE_LEFT
 from exporter.system.text import escaped
 from exporter.vapix import errors, ntp
 from exporter.vapix.aiohttp_internals import before_send
@@ -34,9 +34,6 @@ _OK: Final = HTTPStatus.OK
 _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _REDIRECTS: Final = range(300, 400)
 _BUSY: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
-
-_NO_FILE_LEFT: Final = {errno.EMFILE, errno.ENFILE}
-"""The process, or its host, has as many open files as it may have: not the device's fault."""
 
 _NO_FILE_MESSAGE: Final = (
     "cannot connect: the exporter has too many open files; raise the limit (systemd: "
@@ -230,7 +227,7 @@ class NtpClient:
         return errors.UnexpectedStatus(f"HTTP {status}: redirect to {target} not followed", status)
 
     async def _send_authenticated(self, request: bytes) -> HttpResponse:
-        """Send a request until the device accepts the credentials, or finally rejects them."""
+        """Send a request until the device accepts the credentials, or finally refuses them."""
         refusals = 0
         while (response := await self._send_connected(request)).status == _UNAUTHORIZED:
             refusals += 1
@@ -315,8 +312,8 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
     """Return our error for one of aiohttp's. The order is from the special to the general."""
     error: errors.DeviceError
     match problem:
-        case aiohttp.ClientOSError() if problem.errno in _NO_FILE_LEFT:
-            error = errors.Internal(_NO_FILE_MESSAGE)
+        case aiohttp.ClientOSError() if problem.errno in NO_FILE_LEFT:
+            error = errors.TooManyOpenFiles(_NO_FILE_MESSAGE)
         case aiohttp.ClientConnectorDNSError():
             error = errors.NameNotResolved(f"cannot resolve: {_describe(problem.os_error)}")
         case aiohttp.ClientConnectorCertificateError():

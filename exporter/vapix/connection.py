@@ -188,7 +188,7 @@ class Exchange:
     async def find_tls_refusal(self) -> ssl.SSLError | None:
         """Return the TLS error that ended the connection, if one did.
 
-        In TLS 1.3 a device rejects a client's certificate after the handshake. The alert may be
+        In TLS 1.3 a device refuses a client's certificate after the handshake. The alert may be
         read one turn of the event loop after writing has failed.
         """
         await asyncio.sleep(0)

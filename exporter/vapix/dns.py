@@ -5,12 +5,16 @@ aiohttp calls `CachingResolver` before it connects, which calls `AresDns`.
 
 import asyncio
 import ipaddress
+import os
 import re
 import socket
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import inf
+from pathlib import Path
 from typing import Final, Protocol
 
 import aiodns
@@ -18,6 +22,8 @@ import structlog
 from aiodns.error import ARES_ENOTFOUND, DNSError
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from exporter.system.files import Digests, digests, find_lack_of_files
+from exporter.system.threads import HungCallGuard
 from exporter.vapix.errors import printable
 
 MIN_TTL_SECONDS: Final = 10.0
@@ -42,6 +48,14 @@ MAX_LOOKUPS: Final = 128
 MAX_FAILING_LOOKUPS: Final = 64
 """Concurrent lookups of names whose last lookup failed, apart from all others."""
 
+FILES: Final = tuple(map(Path, ("/etc/resolv.conf", "/etc/nsswitch.conf", "/etc/hosts")))
+"""What c-ares reads. It notices no change behind a symlink or in a bind mount, as containers
+have, nor a hosts file that is older than the one before."""
+
+FILES_INTERVAL_SECONDS: Final = 5.0
+"""How often the contents of `FILES` are compared, at most."""
+
+_FILES_TIMEOUT_SECONDS: Final = 1.0
 _FIRST_TRY_SECONDS: Final = 1.0
 _TRIES: Final = 4
 _MIN_NAMES_TO_PRUNE: Final = 1024
@@ -59,12 +73,19 @@ class LookupFailed(OSError):
     """A name has no address; `str()` says why. aiohttp turns it into `ClientConnectorDNSError`.
 
     `no_such_name`: the DNS says that the name does not exist, so a cached answer is wrong.
+    `errno` is set if this process could not even ask.
     """
 
-    def __init__(self, message: str, *, no_such_name: bool = False) -> None:
+    def __init__(
+        self, message: str, *, no_such_name: bool = False, errno: int | None = None
+    ) -> None:
         super().__init__(message)
-        self.strerror = message  # part of the message of aiohttp's error
+        self.strerror, self.errno = message, errno  # parts of aiohttp's error
         self.no_such_name = no_such_name
+
+    def __str__(self) -> str:
+        """Return the message, without the error number that `OSError` would put before it."""
+        return str(self.strerror)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +107,31 @@ class Dns(Protocol):
 
 
 class AresDns:
-    """c-ares, which reads /etc/hosts and resolv.conf. Needs a running event loop.
+    """c-ares, made again when the contents of `FILES` change. Needs a running event loop.
 
     `nameservers`, as `address:port`, replace those of resolv.conf.
     """
 
     def __init__(self, nameservers: Sequence[str] | None = None) -> None:
-        self._resolver = aiodns.DNSResolver(nameservers, timeout=_FIRST_TRY_SECONDS, tries=_TRIES)
+        self._nameservers = nameservers
+        self._files = HungCallGuard(lambda: digests(FILES), _FILES_TIMEOUT_SECONDS)
+        self._seen: Digests = digests(FILES)
+        self._check_at = time.monotonic() + FILES_INTERVAL_SECONDS
+        self._resolver = self._new_resolver()
+        self._lookups: Counter[aiodns.DNSResolver] = Counter()
 
     async def look_up(self, name: str, family: socket.AddressFamily) -> DnsAnswer:
         """Return the addresses of `name`, with the lowest TTL of their records.
 
         Raises `LookupFailed`, after up to 15 s if no server answers.
         """
+        if time.monotonic() >= self._check_at:
+            await self._check_files()
         try:
-            found = await self._resolver.getaddrinfo(name, family, type=socket.SOCK_STREAM)
+            async with self._use_resolver() as resolver:
+                found = await resolver.getaddrinfo(name, family, type=socket.SOCK_STREAM)
         except DNSError as error:
-            code, message = error.args
-            raise LookupFailed(message, no_such_name=code == ARES_ENOTFOUND) from None
+            raise _describe(*error.args) from None
         if not found.nodes:
             raise LookupFailed("the DNS answered without an address")
         addresses = tuple(
@@ -114,8 +142,49 @@ class AresDns:
         return DnsAnswer(addresses, min(ttls))
 
     async def close(self) -> None:
-        """Stop the thread of c-ares; lookups in progress fail."""
-        await self._resolver.close()
+        """Stop the threads of c-ares; lookups in progress fail."""
+        for resolver in {self._resolver, *self._lookups}:
+            await resolver.close()
+
+    def _new_resolver(self) -> aiodns.DNSResolver:
+        return aiodns.DNSResolver(self._nameservers, timeout=_FIRST_TRY_SECONDS, tries=_TRIES)
+
+    async def _check_files(self) -> None:
+        """Replace the resolver if a file has changed; one that cannot be read has not."""
+        try:
+            now = await self._files.result()
+        except TimeoutError:
+            now = {}
+        self._check_at = time.monotonic() + FILES_INTERVAL_SECONDS
+        changed = [file for file in now if now[file] not in {None, self._seen[file]}]
+        if changed:
+            replaced, self._resolver = self._resolver, self._new_resolver()
+            self._seen = now  # last, so that a failure is tried again
+            _log.info("dns.files_changed", files=[str(file) for file in changed])
+            await self._close_if_unused(replaced)
+
+    @asynccontextmanager
+    async def _use_resolver(self) -> AsyncIterator[aiodns.DNSResolver]:
+        resolver = self._resolver
+        self._lookups[resolver] += 1
+        try:
+            yield resolver
+        finally:
+            self._lookups[resolver] -= 1
+            await self._close_if_unused(resolver)
+
+    async def _close_if_unused(self, resolver: aiodns.DNSResolver) -> None:
+        """Close a replaced resolver after its last lookup, which ends by its caller's timeout."""
+        if resolver is not self._resolver and not self._lookups[resolver]:
+            del self._lookups[resolver]
+            await resolver.close()
+
+
+def _describe(code: int, message: str) -> LookupFailed:
+    # c-ares calls a lack of files "Could not contact DNS servers".
+    if errno := find_lack_of_files():
+        return LookupFailed(os.strerror(errno), errno=errno)
+    return LookupFailed(message, no_such_name=code == ARES_ENOTFOUND)
 
 
 @dataclass(slots=True, eq=False)
@@ -123,14 +192,15 @@ class _CacheEntry:
     """What is known about a name. Times are monotonic seconds.
 
     The next lookup is due at `refresh_at`; `addresses` can be used until `expires_at`. `failure`
-    is the error of the last lookup. `stale_since`: since then `addresses` are used after their
-    TTL because lookups fail, as the log says.
+    and `failure_errno` are the error of the last lookup. `stale_since`: since then `addresses` are
+    used after their TTL because lookups fail, as the log says.
     """
 
     addresses: tuple[Address, ...] = ()
     refresh_at: float = -inf
     expires_at: float = -inf
     failure: str | None = None
+    failure_errno: int | None = None
     stale_since: float | None = None
     lookup: asyncio.Task[None] | None = None
 
@@ -220,14 +290,14 @@ class CachingResolver(AbstractResolver):
         entry.addresses = answer.addresses
         entry.refresh_at = now + min(max(answer.ttl_seconds, MIN_TTL_SECONDS), MAX_TTL_SECONDS)
         entry.expires_at = entry.refresh_at + STALE_SECONDS
-        entry.failure = None
+        entry.failure = entry.failure_errno = None
         if entry.stale_since is not None:
             _log.info("dns.recovered", name=host, down_seconds=round(now - entry.stale_since, 3))
             entry.stale_since = None
 
     def _record_failure(self, host: str, entry: _CacheEntry, failure: LookupFailed) -> None:
         now = self._monotonic()
-        entry.failure = str(failure)
+        entry.failure, entry.failure_errno = str(failure), failure.errno
         entry.refresh_at = now + RETRY_SECONDS
         if failure.no_such_name:
             entry.addresses, entry.expires_at = (), -inf
@@ -246,7 +316,7 @@ class CachingResolver(AbstractResolver):
                 raise LookupFailed("the resolver is closed")
             lookup.result()
         if self._monotonic() >= entry.expires_at:
-            raise LookupFailed(entry.failure or "no answer")
+            raise LookupFailed(entry.failure or "no answer", errno=entry.failure_errno)
 
 
 def _results(host: str, port: int, addresses: Iterable[Address]) -> list[ResolveResult]:

@@ -122,7 +122,7 @@ class NoCommonScheme(Unauthorized):
 
 
 class NonceAlwaysStale(Unauthorized):
-    """The device accepts the password but rejects its own nonces: a fault of its firmware."""
+    """The device accepts the password but refuses its own nonces: a fault of its firmware."""
 
 
 class FactoryNew(Unauthorized):
@@ -205,3 +205,7 @@ class Internal(DeviceError):
     """A bug in the exporter. Please report it, with the traceback in the log."""
 
     reason = "internal"
+
+
+class TooManyOpenFiles(Internal):
+    """The exporter has too many open files. The operator must raise its limit."""

@@ -28,7 +28,7 @@ Policy = Literal["auto", "digest", "basic"]
 """Which schemes may be used; `auto` is Digest, or Basic over TLS if there is no Digest."""
 
 STALE_RETRIES: Final = 2
-"""How often in one call a device may reject its own nonce as stale."""
+"""How often in one call a device may refuse its own nonce as stale."""
 
 _HASHES: Final[dict[str, Callable[[bytes], "hashlib._Hash"]]] = {
     "sha-256": hashlib.sha256,
@@ -232,7 +232,7 @@ class Authenticator:
             raise NoCommonScheme(f"HTTP 401: {why}{printable(self.redact(header))}", 401)
         is_stale = chosen.params.get("stale", "").lower() == "true"
         if is_stale and refusals > STALE_RETRIES:
-            message = "the device accepts the password but keeps rejecting its own nonce"
+            message = "the device accepts the password but keeps refusing its own nonce"
             raise NonceAlwaysStale(f"HTTP 401: {message}", 401)
         if (refusals > 1 and not is_stale) or chosen.scheme == previous_scheme == "basic":
             raise Unauthorized("HTTP 401: the device refused the username or password", 401)
@@ -280,5 +280,5 @@ def _why_none(challenges: Sequence[Challenge], policy: Policy, *, secure: bool) 
             "the device offers only Basic, which is never used over plain HTTP as it would expose "
             "the password: set `scheme: https`, or enable Digest on the device"
         )
-    names = ", ".join(sorted(printable(scheme) for scheme in offered))
+    names = printable(", ".join(sorted(offered)))
     return f"the device offers only {names}, which `auth.scheme: {policy}` cannot answer"

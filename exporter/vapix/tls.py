@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from exporter.system.tls import BoundedSSLContext, BoundedSSLObject, TlsVersion, allow_from
+from exporter.system.tls import (
+    BoundedSSLContext,
+    BoundedSSLObject,
+    TlsVersion,
+    allow_from,
+    refuse_dhe,
+)
 from exporter.vapix.errors import printable
 
 _NAME_MISMATCH: Final = {62, 64}
@@ -65,6 +71,7 @@ def make_ssl_context(settings: TlsSettings) -> BoundedSSLContext:
     context = BoundedSSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(["http/1.1"])
     allow_from(context, settings.min_version)
+    refuse_dhe(context)
     if settings.fingerprint_sha256 is not None or settings.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

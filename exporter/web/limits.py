@@ -1,7 +1,8 @@
 """How much of the exporter visitors may use at once: connections, renderings, and unread bytes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
@@ -65,6 +66,23 @@ def _end_a_stalled_one(begun: dict[web.RequestHandler, float]) -> bool:
     return False
 
 
+def has_left(request: web.Request) -> bool:
+    """Return whether the client has disconnected."""
+    return request.transport is None
+
+
+@asynccontextmanager
+async def turn(lock: asyncio.Lock, request: web.Request) -> AsyncIterator[None]:
+    """Hold a lock for a request. Raises `ConnectionError` if its client has left meanwhile.
+
+    aiohttp does not cancel such a request: it would do its work for nobody.
+    """
+    async with lock:
+        if has_left(request):
+            raise ConnectionError("the client has left before its turn")
+        yield
+
+
 class UnreadWatch:
     """Ends a connection on which bytes have waited for the client for `UNREAD_SECONDS`."""
 
@@ -93,26 +111,36 @@ class UnreadWatch:
 
 
 class ConnectionLimit:
-    """Keeps the number of connections at `most`: a new one replaces the oldest idle one.
+    """Keeps the number of connections at `most`: a new one replaces the oldest TLS handshake.
 
-    So a visitor that opens connections and does nothing locks nobody out. If all are busy, the
-    new one is closed.
+    Without one it replaces the oldest idle connection. So a visitor that opens connections and
+    does nothing locks nobody out. If all are busy, the new one is closed.
     """
 
     def __init__(self, most: int = MAX_CONNECTIONS) -> None:
         self._most = most
-        self._open: dict[web.RequestHandler, asyncio.Transport] = {}
+        self._open: dict[asyncio.BaseProtocol, asyncio.Transport] = {}
         self._is_full = False
 
-    def add(self, connection: web.RequestHandler, transport: asyncio.Transport) -> None:
-        """Count a connection, and close one if there are too many."""
-        self._open[connection] = transport
-        if len(self._open) > self._most:
+    def add(self, connection: asyncio.BaseProtocol, transport: asyncio.Transport) -> None:
+        """Count a connection or a handshake, and close one if there are too many."""
+        if len(self._open) >= self._most:
             self._warn_once()
-            idle = (each for each in self._open if is_idle(each) and each is not connection)
-            self._open.pop(next(idle, connection)).abort()
+            makes_way = next(self._replaceable(), None)
+            if makes_way is None:
+                transport.abort()
+                return
+            self._open.pop(makes_way).abort()
+        self._open[connection] = transport
 
-    def remove(self, connection: web.RequestHandler) -> None:
+    def _replaceable(self) -> Iterator[asyncio.BaseProtocol]:
+        """Yield the connections that a new one may replace, the first one first."""
+        yield from (each for each in self._open if not isinstance(each, web.RequestHandler))
+        for each in self._open:
+            if isinstance(each, web.RequestHandler) and is_idle(each):
+                yield each
+
+    def remove(self, connection: asyncio.BaseProtocol) -> None:
         """Count a connection no longer."""
         self._open.pop(connection, None)
         if len(self._open) < self._most / 2:

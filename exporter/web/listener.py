@@ -16,17 +16,22 @@ from ssl import SSLContext
 from typing import Any, Final, cast
 
 import structlog
-from aiohttp import web
+from aiohttp import hdrs, web
 from aiohttp.abc import AbstractStreamWriter
 from aiohttp.http import HttpProcessingError
+from aiohttp.http_exceptions import BadHttpMessage
 
 from exporter.config import ConfigError
 from exporter.system.background import in_background
+from exporter.web.handshake import Handshake
 from exporter.web.limits import MAX_CONNECTIONS, ConnectionLimit, UnreadWatch
 from exporter.web.web_config.live import LiveWebConfig
 
 KEEPALIVE_SECONDS: Final = 120.0
 """How long a connection may be idle or take to send a request's head; scrapes come more often."""
+
+REQUEST_BYTES: Final = 128 * 1024
+"""The most bytes that a client may send between two responses; a request has some hundreds."""
 
 _SHUTDOWN_SECONDS: Final = 0.5
 
@@ -56,10 +61,10 @@ async def serve(app: web.Application, settings: WebSettings) -> AsyncIterator[li
     limit = ConnectionLimit(settings.max_connections)
     async with (
         _apply_web_config(app, settings.config_file) as tls,
-        run_application(app, limit=limit) as runner,
+        run_application(app, limit=limit, tls=tls) as runner,
     ):
         for host, port in settings.listen:
-            await _listen(runner, host, port, tls)
+            await _listen(runner, host, port)
         scheme = "http" if tls is None else "https"
         addresses = [_format_address(address) for address in runner.addresses]
         for address in addresses:
@@ -89,9 +94,11 @@ async def run_application(
     app: web.Application,
     shutdown_seconds: float = _SHUTDOWN_SECONDS,
     limit: ConnectionLimit | None = None,
+    tls: SSLContext | None = None,
 ) -> AsyncIterator[web.BaseRunner]:
-    """Start an application; yields a runner for the sites that listen."""
-    runner = _Runner(app, limit or ConnectionLimit(), shutdown_timeout=shutdown_seconds)
+    """Start an application; yields a runner for the sites that listen, without a TLS context."""
+    app.on_response_prepare.append(_allow_another_request)
+    runner = _Runner(app, limit or ConnectionLimit(), tls, shutdown_timeout=shutdown_seconds)
     await runner.setup()
     try:
         yield runner
@@ -99,9 +106,9 @@ async def run_application(
         await runner.cleanup()
 
 
-async def _listen(runner: web.BaseRunner, host: str, port: int, tls: SSLContext | None) -> None:
+async def _listen(runner: web.BaseRunner, host: str, port: int) -> None:
     try:
-        await web.TCPSite(runner, host or None, port, ssl_context=tls).start()
+        await web.TCPSite(runner, host or None, port).start()
     except (OSError, UnicodeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         hint = "choose another address with --web.listen-address"
@@ -121,26 +128,54 @@ class _Runner(web.AppRunner):
     """
 
     def __init__(
-        self, app: web.Application, limit: ConnectionLimit, *, shutdown_timeout: float
+        self,
+        app: web.Application,
+        limit: ConnectionLimit,
+        tls: SSLContext | None,
+        *,
+        shutdown_timeout: float,
     ) -> None:
         super().__init__(app, shutdown_timeout=shutdown_timeout)
         self._limit = limit
+        self._tls = tls
 
     @property
     def server(self) -> Any:  # noqa: ANN401 - the function that sites call, not aiohttp's `Server`
         server = super().server
-        return None if server is None else partial(_Connection, self.app, server, self._limit)
+        if server is None:
+            return None
+        make = partial(_Connection, self.app, server, self._limit)
+        return make if self._tls is None else partial(Handshake, self._tls, self._limit, make)
 
 
 class _Connection(web.RequestHandler):
     """A connection of limited use, which answers requests that fail."""
 
     def __init__(self, app: web.Application, server: web.Server, limit: ConnectionLimit) -> None:
-        settings: dict[str, Any] = {"access_log": None, "keepalive_timeout": KEEPALIVE_SECONDS}
+        settings: dict[str, Any] = {
+            "access_log": None,
+            "keepalive_timeout": KEEPALIVE_SECONDS,
+            # No request needs a body, and a small one could be unpacked to a very large one.
+            "auto_decompress": False,
+        }
         super().__init__(server, loop=asyncio.get_running_loop(), **settings)
         self._app = app
         self._limit = limit
         self._unread: UnreadWatch | None = None
+        self._budget_bytes = REQUEST_BYTES
+
+    def allow_another_request(self) -> None:
+        """Accept the bytes of another request: a response begins."""
+        self._budget_bytes = REQUEST_BYTES
+
+    def data_received(self, data: bytes) -> None:
+        """Parse bytes within the budget; end the connection beyond it."""
+        self._budget_bytes -= len(data)
+        if self._budget_bytes >= 0:
+            super().data_received(data)
+        elif self.transport is not None:
+            _log.debug("web.request_too_long", limit_bytes=REQUEST_BYTES)
+            self.transport.abort()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to count the connection, and to watch whether the client reads."""
@@ -165,6 +200,9 @@ class _Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - quotes the request
     ) -> web.StreamResponse:
         """Return the response to a malformed request (400) or after a handler failed (500)."""
+        if isinstance(exc, UnicodeEncodeError) and hdrs.EXPECT in request.headers:
+            # aiohttp's response to an unknown `Expect` quotes it, and it may not be UTF-8.
+            status, exc = HTTPStatus.BAD_REQUEST, BadHttpMessage(hdrs.EXPECT)
         _log_failure(exc or sys.exception(), address=request.remote, path=request.path)
         if request.writer.output_size > 0:
             # Makes aiohttp close the connection: a second response cannot follow a partial one.
@@ -175,6 +213,11 @@ class _Connection(web.RequestHandler):
     def log_exception(self, *_args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as in logging
         """Log a body that ends too early, or an error of ours during a response."""
         _log_failure(kwargs.get("exc_info"))
+
+
+async def _allow_another_request(request: web.Request, _response: web.StreamResponse) -> None:
+    if isinstance(request.protocol, _Connection):
+        request.protocol.allow_another_request()
 
 
 def _log_failure(problem: BaseException | None, **where: str | None) -> None:

@@ -10,6 +10,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 
 from exporter.metrics.exposition import Form, T
+from exporter.web.limits import has_left
 from exporter.web.negotiation import accepts_gzip, negotiate_format
 
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
@@ -26,9 +27,16 @@ class Pieces(Protocol):
 
 
 async def stream_series(
-    request: web.Request, pieces_of: Pieces, own_series: Collector = _NO_SERIES
+    request: web.Request,
+    pieces_of: Pieces,
+    turns: asyncio.Lock,
+    own_series: Collector = _NO_SERIES,
 ) -> web.StreamResponse:
-    """Respond with series, in pieces between which polls go on."""
+    """Respond with series, in pieces between which polls go on.
+
+    `turns` is held while a piece is made: many requests at once would each make one in every turn
+    of the event loop.
+    """
     wanted, content_type = negotiate_format(request.headers.getall(hdrs.ACCEPT, ()))
     headers = {hdrs.CONTENT_TYPE: content_type, hdrs.VARY: "Accept, Accept-Encoding"}
     zipped = accepts_gzip(request.headers.getall(hdrs.ACCEPT_ENCODING, ()))
@@ -47,9 +55,16 @@ async def stream_series(
         # Last, because it ends with OpenMetrics' `# EOF`.
         yield form(wanted.encode(own_series))
 
-    for piece in gzip_stream(body(deflate)) if zipped else body(bytes):
+    pieces = gzip_stream(body(deflate)) if zipped else body(bytes)
+    while True:
+        async with turns:
+            if has_left(request):
+                raise ConnectionError("the client has left before the end")
+            piece = next(pieces, None)
+            await asyncio.sleep(0)
+        if piece is None:
+            break
         await response.write(piece)
-        await asyncio.sleep(0)
     await response.write_eof()
     return response
 

@@ -5,6 +5,8 @@ from collections.abc import Callable, Sequence
 from operator import is_
 from typing import Generic, TypeVar
 
+from exporter.system.slices import free_in_slices
+
 T = TypeVar("T")
 
 
@@ -14,12 +16,10 @@ class RenderedText(Generic[T]):
     It is made again only after `read` has returned other objects, and never twice at once.
     """
 
-    def __init__(
-        self, read: Callable[[], Sequence[T]], render: Callable[[Sequence[T]], str]
-    ) -> None:
+    def __init__(self, read: Callable[[], list[T]], render: Callable[[Sequence[T]], str]) -> None:
         self._read = read
         self._render = render
-        self._made_of: Sequence[T] | None = None
+        self._made_of: list[T] | None = None
         self._body = b""
         self._lock = asyncio.Lock()
 
@@ -29,7 +29,8 @@ class RenderedText(Generic[T]):
             now = self._read()
             if self._made_of is None or not _are_same(now, self._made_of):
                 self._body = await asyncio.to_thread(lambda: self._render(now).encode())
-                self._made_of = now
+                before, self._made_of = self._made_of, now
+                await free_in_slices(before or [])
             return self._body
 
 

@@ -15,7 +15,7 @@ from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
-from exporter.web.limits import limit_renderings
+from exporter.web.limits import limit_renderings, turn
 from exporter.web.metrics_endpoint import stream_series
 from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
 from exporter.web.pages.assets import render, serve_asset
@@ -59,6 +59,9 @@ _TARGETS: Final = web.AppKey("targets", RenderedText[DeviceTarget])
 _FLEET_PAGE: Final = web.AppKey("fleet_page", asyncio.Lock)
 """Held while the page is made: many at once would each take a step in every turn of the loop."""
 
+_PIECES: Final = web.AppKey("pieces", asyncio.Lock)
+"""Held while a piece of a scrape is made."""
+
 
 def make_app(state: WebState) -> web.Application:
     """Return the daemon's web application."""
@@ -67,6 +70,7 @@ def make_app(state: WebState) -> web.Application:
     app[_CONFIG] = RenderedText(lambda: [state.reloader.config], lambda of: dump_redacted(of[0]))
     app[_TARGETS] = RenderedText(lambda: state.fleet.targets, render_target_groups)
     app[_FLEET_PAGE] = asyncio.Lock()
+    app[_PIECES] = asyncio.Lock()
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
         [
@@ -117,14 +121,14 @@ async def _reload(request: web.Request) -> web.Response:
 async def _metrics(request: web.Request) -> web.StreamResponse:
     state = request.app[STATE]
     pieces = partial(state.exposition.pieces, state.host.now())
-    return await stream_series(request, pieces, state.own_series)
+    return await stream_series(request, pieces, request.app[_PIECES], state.own_series)
 
 
 async def _probe(request: web.Request) -> web.StreamResponse:
     """Serve the series of one configured device; no other address is ever contacted."""
     state = request.app[STATE]
     pieces = await probe_device(request, state.fleet, state.poller, state.host)
-    return await stream_series(request, pieces)
+    return await stream_series(request, pieces, request.app[_PIECES])
 
 
 async def _discover(request: web.Request) -> web.Response:
@@ -145,7 +149,7 @@ async def _status_page(request: web.Request) -> web.Response:
         query = FleetQuery.parse(request.query)
     except BadQuery as problem:
         return _html(render("problem.html", title="Invalid request", problem=str(problem)), 400)
-    async with request.app[_FLEET_PAGE]:
+    async with turn(request.app[_FLEET_PAGE], request):
         now = state.host.now()
         page = await render_fleet(state.fleet, query, now, state.telemetry_path)
     return _html(page)

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.request import Request, urlopen
@@ -29,9 +30,13 @@ class Alertmanager:
     def address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
-    def post(self, alerts: Sequence[Labels]) -> None:
-        """Send alerts as Prometheus does; they last for the `resolve_timeout`."""
-        body = json.dumps([{"labels": labels} for labels in alerts]).encode()
+    def post(self, alerts: Sequence[Labels], *, begun: datetime | None = None) -> None:
+        """Send alerts as Prometheus does; they last for the `resolve_timeout`.
+
+        `begun` is since when they fire: now, unless it is given.
+        """
+        more = {} if begun is None else {"startsAt": begun.isoformat()}
+        body = json.dumps([{"labels": labels, **more} for labels in alerts]).encode()
         headers = {"Content-Type": "application/json"}
         request = Request(f"http://{self.address}/api/v2/alerts", body, headers)
         with urlopen(request, timeout=10) as answer:

@@ -8,13 +8,18 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from exporter.system.text import parse_duration
 from tests.alerting.alertmanager import PACKAGE, Alertmanager, Labels, running_alertmanager
+from tests.alerting.inbox import Inbox, receiving
 from tests.alerting.rules import ALERTMANAGER_EXAMPLE, alerts, load
+from tests.support.background import event_loop, in_background
 from tests.support.programs import enter_on_free_ports, find_program, wait_until
 
 pytestmark = pytest.mark.xdist_group("alertmanager")
@@ -101,6 +106,32 @@ WARNINGS = [each for each in ALL_OF_LOBBY if each["severity"] == "warning"]
 NOT_CRITICAL = [each for each in ALL_OF_LOBBY if each["severity"] != "critical"]
 # Alerts that are not ours, of the same device and exporter.
 FOREIGN = [of_lobby("DiskFull", severity) for severity in ("critical", "warning", "info")]
+
+
+def test_an_alert_that_arrives_late_is_sent_at_once_unless_its_inhibitor_came_first(
+    tmp_path: Path,
+) -> None:
+    """After a restart of Alertmanager, or on a busy host, alerts arrive after `group_wait`."""
+    inbox, config = Inbox(), load(ALERTMANAGER_EXAMPLE)
+    begun = datetime.now(UTC) - timedelta(hours=1)
+    pairs = {place: [{**each, "site": place} for each in (CRITICAL_SKEW, SKEW)] for place in "ab"}
+    with ExitStack() as stack:
+        loop = stack.enter_context(event_loop())
+        url = stack.enter_context(in_background(loop, receiving(inbox)))
+        for receiver in config["receivers"]:
+            receiver["webhook_configs"] = [{"url": f"{url}/{receiver['name']}"}]
+        alertmanager = enter_on_free_ports(stack, lambda: running_alertmanager(config, tmp_path))
+        for late in pairs["a"]:
+            alertmanager.post([late], begun=begun)
+        for count, late in enumerate(reversed(pairs["b"]), 2):
+            alertmanager.post([late | {"device": "gate"}], begun=begun)
+            wait_until(partial(inbox_has, inbox, count), "the alert is sent")
+    sent = {(each.labels["site"], each.labels["severity"]) for each in inbox.notifications}
+    assert sent == {("a", "critical"), ("b", "warning"), ("b", "critical")}
+
+
+def inbox_has(inbox: Inbox, count: int) -> bool:
+    return len(inbox.notifications) >= count
 
 
 def without(alerts: list[Labels], *excepted: Labels) -> list[Labels]:

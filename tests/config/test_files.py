@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import trustme
 
-from exporter.config import load_config
+from exporter.config import ConfigError, load_config
 from exporter.config.errors import as_lines
 from exporter.config.files import check_files, read_credentials
+from exporter.fleet.client_factory import build_client_factories
 from tests.config.documents import load, problems
 
 
@@ -179,3 +180,33 @@ def test_a_file_named_by_an_unset_variable_is_one_error() -> None:
 @pytest.mark.timeout(10)
 def test_validation_opens_no_file(tmp_path: Path) -> None:
     assert load(UNUSABLE, tmp_path).files[0] == tmp_path / "missing"
+
+
+VALID_WITH_FILES = """\
+modules:
+  m:
+    auth:
+      username: root
+      password_file: missing
+    tls_config:
+      ca_file: bad.pem
+"""
+
+
+def test_a_file_that_a_valid_config_names_is_reported_with_the_line_of_its_key(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(VALID_WITH_FILES)
+    (tmp_path / "bad.pem").write_text("no certificate")
+    config = load_config(file, {})
+    with pytest.raises(ConfigError) as caught:
+        build_client_factories(config.modules, {}, config.source)
+    assert [problem.partition(": ")[0] for problem in caught.value.problems] == [
+        f"{file}:5",
+        f"{file}:7",
+    ]
+    # Without the file there are no lines.
+    file.unlink()
+    with pytest.raises(ConfigError, match=r"^modules\.m\.auth\.password_file: cannot read "):
+        build_client_factories(config.modules, {}, config.source)

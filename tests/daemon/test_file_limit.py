@@ -9,11 +9,13 @@ import yaml
 
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.system.process import SPARE_FILES
+from exporter.web.limits import MAX_CONNECTIONS
 from tests.daemon.series import polls, polls_reach, sd_failures
 from tests.support.daemon_process import COMMAND, daemon_on
 
 
 async def under_limits(soft: int, hard: int, config: dict[str, object], folder: Path) -> str:
+    """Return what the daemon logs until it has started, and the limits it then runs with."""
     file = folder / "config.yaml"
     file.write_text(yaml.safe_dump(config))
     process = await asyncio.create_subprocess_exec(
@@ -30,9 +32,11 @@ async def under_limits(soft: int, hard: int, config: dict[str, object], folder: 
     assert process.stderr is not None
     try:
         async with asyncio.timeout(30):
+            logged = ""
             while line := (await process.stderr.readline()).decode():
+                logged += line
                 if "exporter.started" in line:
-                    return (Path("/proc") / str(process.pid) / "limits").read_text()
+                    return logged + (Path("/proc") / str(process.pid) / "limits").read_text()
                 if "exporter.start_failed" in line:
                     assert await process.wait() == 1
                     return line
@@ -59,6 +63,17 @@ async def test_the_soft_file_limit_is_raised_to_the_hard_one(tmp_path: Path) -> 
     limits = await under_limits(64, 400, devices(200), tmp_path)
     (row,) = [line for line in limits.splitlines() if line.startswith("Max open files")]
     assert row.split()[3:5] == ["400", "400"]
+
+
+async def test_a_limit_that_visitors_can_use_up_is_a_warning_with_the_number(
+    tmp_path: Path,
+) -> None:
+    config = devices(200) | {"global": {"concurrency": 50}}
+    needed = 200 + 50 + MAX_CONNECTIONS + SPARE_FILES
+    logged = await under_limits(64, needed - 1, config, tmp_path)
+    assert f"event=files.limit_low limit={needed - 1} needed={needed} " in logged
+    assert "--web.max-connections" in logged
+    assert "files.limit_low" not in await under_limits(64, needed, config, tmp_path)
 
 
 async def test_a_device_needs_one_file_descriptor(tmp_path: Path) -> None:

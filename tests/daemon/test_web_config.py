@@ -132,11 +132,11 @@ BROKEN: dict[str, Any] = {
 
 def lines(file: Path, folder: Path) -> list[str]:
     return [
-        f"{file}: tls_server_config.cert_file: cannot read {folder}/nowhere: "
+        f"{file}:4: tls_server_config.cert_file: cannot read {folder}/nowhere: "
         "No such file or directory",
-        f"{file}: tls_server_config.min_version: "
+        f"{file}:6: tls_server_config.min_version: "
         "must be one of 'TLS10', 'TLS11', 'TLS12' or 'TLS13'",
-        f"{file}: basic_auth_users.alice: is not a bcrypt hash; "
+        f"{file}:2: basic_auth_users.alice: is not a bcrypt hash; "
         "create one with `htpasswd -nBC 10 NAME`",
     ]
 

@@ -255,13 +255,13 @@ def alert_expressions(alert: str) -> list[str]:
         (
             "AxisNTPOffsetHigh",
             [
-                f"> {thresholds.OFFSET_WARNING_SECONDS:g}",
                 f"> {thresholds.OFFSET_CRITICAL_SECONDS:g}",
+                f"> {thresholds.OFFSET_WARNING_SECONDS:g}",
             ],
         ),
         (
             "AxisNTPClockSkew",
-            [f"> {thresholds.SKEW_WARNING_SECONDS:g}", f"> {thresholds.SKEW_CRITICAL_SECONDS:g}"],
+            [f"> {thresholds.SKEW_CRITICAL_SECONDS:g}", f"> {thresholds.SKEW_WARNING_SECONDS:g}"],
         ),
         ("AxisNTPExporterClockSuspect", [f"> {thresholds.SUSPECT_SECONDS:g}"]),
         ("AxisNTPExporterPollsLate", [f"> {thresholds.LATE_SECONDS:g}"]),

@@ -134,6 +134,7 @@ def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
         (errors.FactoryNew("x", 401), "Set the device's first password"),
         (errors.NewerApi("x", 4001), "Update this exporter"),
         (errors.RedirectToHttps("x", 301), "Set `scheme: https`"),
+        (errors.TooManyOpenFiles("x"), "Raise the exporter's limit of open files"),
         (errors.Busy("x", 503), "Wait: the device is busy or starting"),
         (errors.CertificateNotTrusted("x"), "Set ca_file or fingerprint_sha256 in tls_config"),
     ],

@@ -13,7 +13,6 @@ from exporter.discovery.file_sd import (
     FileSD,
     find_files,
     matches,
-    read_text,
 )
 from exporter.discovery.target_groups import MAX_DOCUMENT_BYTES, RefreshFailed
 from exporter.system.threads import HungCallGuard
@@ -67,28 +66,36 @@ def test_a_file_that_two_patterns_match_is_found_once(tmp_path: Path) -> None:
     assert len(find_files([tmp_path / "*.yaml", tmp_path / "a.yaml"])) == 1
 
 
-def test_a_pipe_or_device_file_is_refused_without_waiting(tmp_path: Path) -> None:
+async def problems_of(file: Path) -> tuple[str, ...]:
+    (result,) = await FileSD(FileSdConfig(files=(file,))).refresh()
+    assert (result.devices is None) is bool(result.problems)
+    return result.problems
+
+
+async def test_a_pipe_or_device_file_is_refused_without_waiting(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "p.yaml")
     (tmp_path / "link.yaml").symlink_to("p.yaml")
-    for file in (tmp_path / "p.yaml", tmp_path / "link.yaml", Path("/dev/zero")):
-        with pytest.raises(ValueError, match=r"^cannot be read: not a regular file$"):
-            read_text(file)
+    (tmp_path / "zero.yaml").symlink_to("/dev/zero")
+    for name in ("p", "link", "zero"):
+        problems = await problems_of(tmp_path / f"{name}.yaml")
+        assert problems == ("cannot be read: not a regular file",)
 
 
-def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+async def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     with file.open("wb") as opened:
         opened.truncate(MAX_DOCUMENT_BYTES + 1)
-    with pytest.raises(ValueError, match=r"^is larger than 67108864 bytes$"):
-        read_text(file)
+    assert await problems_of(file) == ("cannot be read: larger than 67108864 bytes",)
 
 
-def test_the_error_says_why_a_file_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"^cannot be read: No such file or directory$"):
-        read_text(tmp_path / "a.yaml")
-    (tmp_path / "a.yaml").write_bytes(b"\xff")
-    with pytest.raises(ValueError, match=r"^is not UTF-8 text$"):
-        read_text(tmp_path / "a.yaml")
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+async def test_the_error_says_why_a_file_cannot_be_read(suffix: str, tmp_path: Path) -> None:
+    file = tmp_path / f"a.{suffix}"
+    file.symlink_to("nowhere")
+    assert await problems_of(file) == ("cannot be read: No such file or directory",)
+    file.unlink()
+    file.write_bytes(b'["\xff"]')
+    assert await problems_of(file) == ("is not UTF-8 text",)
 
 
 async def test_a_read_that_hangs_fails_the_refresh_and_the_patterns_are_the_sources(
@@ -138,6 +145,7 @@ def test_a_call_that_hangs_does_not_keep_the_process_from_ending() -> None:
     assert done.stdout == "timed out\n"
 
 
-def test_a_byte_order_mark_is_no_part_of_the_text(tmp_path: Path) -> None:
-    (tmp_path / "a.json").write_text("[]", "utf-8-sig")
-    assert read_text(tmp_path / "a.json") == "[]"
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+async def test_a_byte_order_mark_is_no_part_of_the_text(suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"a.{suffix}").write_text("[]", "utf-8-sig")
+    assert await problems_of(tmp_path / f"a.{suffix}") == ()

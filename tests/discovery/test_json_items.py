@@ -20,7 +20,7 @@ VALUES = st.recursive(
 
 
 def read(document: str) -> list[Any]:
-    return list(JsonItems(document, lambda _values: None))
+    return list(JsonItems(document.encode(), lambda _values: None))
 
 
 @given(st.lists(VALUES), st.sampled_from([None, 2, "\t"]), st.booleans())
@@ -58,6 +58,19 @@ def test_a_string_with_escapes_may_have_a_million_characters() -> None:
     assert read(json.dumps([text])) == [text]
     with pytest.raises(ValueError, match=r"^not JSON: an invalid string, or one that does not end"):
         read(json.dumps(["\n" * 600_000]))
+
+
+@pytest.mark.parametrize(
+    "text", ["é", "\U0001f3e2" * 2000, "\n\U0001f3e2", "é\U0001f3e2\n" * 100_000]
+)
+def test_text_may_have_any_characters(text: str) -> None:
+    assert read(json.dumps([text, "a"], ensure_ascii=False)) == [text, "a"]
+
+
+@pytest.mark.parametrize("string", [b"\xff", b"\xc3", b"\\n\xff", b"a" * 5000 + b"\xff"])
+def test_text_that_is_not_utf_8_is_refused(string: bytes) -> None:
+    with pytest.raises(ValueError, match=r"^is not UTF-8 text$"):
+        list(JsonItems(b'["%s"]' % string, lambda _values: None))
 
 
 def test_deep_nesting_is_refused() -> None:

@@ -21,6 +21,10 @@ def config_on(folder: Path, pattern: str = "*.json", **more: object) -> Config:
     return parse_config({"file_sd_configs": [sd], **more}, {}, folder)
 
 
+async def ignore(_devices: Sequence[DeviceConfig]) -> None:
+    """Apply nothing."""
+
+
 def failures(metrics: ExporterMetrics, source: str) -> float | None:
     return metrics.registry.get_sample_value(
         "axis_ntp_exporter_sd_refresh_failures_total", {"mechanism": "file", "source": source}
@@ -35,7 +39,7 @@ async def test_an_internal_error_is_logged_once_counted_each_time_and_does_not_e
     rounds = 0
     succeeded = asyncio.Event()
 
-    def apply_devices(_devices: Sequence[DeviceConfig]) -> None:
+    async def apply_devices(_devices: Sequence[DeviceConfig]) -> None:
         nonlocal rounds
         rounds += 1
         if rounds <= 3:
@@ -44,7 +48,7 @@ async def test_an_internal_error_is_logged_once_counted_each_time_and_does_not_e
 
     metrics = ExporterMetrics()
     with capture_logs() as logs:
-        discovery = Discovery(metrics, apply_devices)
+        discovery = Discovery(metrics, apply_devices, asyncio.Lock())
         discovery.follow(config_on(tmp_path))
         async with asyncio.timeout(10):
             await succeeded.wait()
@@ -66,9 +70,13 @@ async def test_accepted_devices_are_handed_over_and_refused_targets_logged_and_c
     file.write_text(json.dumps([{"targets": ["10.0.0.1", "10.0.0.2", "10.0.0.3"]}]))
     config = config_on(tmp_path, devices=[{"address": "10.0.0.1"}, {"address": "10.0.0.2"}])
     applied: list[Sequence[DeviceConfig]] = []
+
+    async def apply_devices(devices: Sequence[DeviceConfig]) -> None:
+        applied.append(devices)
+
     metrics = ExporterMetrics()
     with capture_logs() as logs:
-        discovery = Discovery(metrics, applied.append)
+        discovery = Discovery(metrics, apply_devices, asyncio.Lock())
         discovery.follow(config)
         async with asyncio.timeout(10):
             while (failures(metrics, str(file)) or 0) < 3:
@@ -94,18 +102,37 @@ async def test_too_many_devices_are_logged_and_counted_for_the_source_that_was_r
     file = tmp_path / "a.json"
     file.write_text(json.dumps([{"targets": ["10.0.0.1"]}]))
 
-    def apply_devices(_devices: Sequence[DeviceConfig]) -> None:
+    async def apply_devices(_devices: Sequence[DeviceConfig]) -> None:
         raise TooManyConnections("too many")
 
     metrics = ExporterMetrics()
     with capture_logs() as logs:
-        discovery = Discovery(metrics, apply_devices)
+        discovery = Discovery(metrics, apply_devices, asyncio.Lock())
         discovery.follow(config_on(tmp_path))
         async with asyncio.timeout(10):
             while (failures(metrics, str(file)) or 0) < 2:
                 await asyncio.sleep(0.01)
         await discovery.stop()
     assert [(log["event"], log["problem"]) for log in logs] == [("discovery.failed", "too many")]
+
+
+async def test_too_many_devices_do_not_hide_why_single_targets_are_refused(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([{"targets": ["10.0.0.1", "10.0.0.2"]}]))
+
+    async def apply_devices(_devices: Sequence[DeviceConfig]) -> None:
+        raise TooManyConnections("too many")
+
+    config = config_on(tmp_path).model_copy(update={"devices": (DeviceConfig(address="10.0.0.1"),)})
+    with capture_logs() as logs:
+        discovery = Discovery(ExporterMetrics(), apply_devices, asyncio.Lock())
+        discovery.follow(config)
+        async with asyncio.timeout(10):
+            while not logs:
+                await asyncio.sleep(0.01)
+        await discovery.stop()
+    assert [(log["problem"], log["more_problems"]) for log in logs] == [("too many", 1)]
 
 
 async def test_a_refresh_that_fails_keeps_the_last_good_devices(tmp_path: Path) -> None:
@@ -117,7 +144,7 @@ async def test_a_refresh_that_fails_keeps_the_last_good_devices(tmp_path: Path) 
     file.write_text(json.dumps([{"targets": ["10.0.0.1"]}]))
     config = config_on(tmp_path, "sd/*.json")
     metrics = ExporterMetrics()
-    discovery = Discovery(metrics, lambda _devices: None)
+    discovery = Discovery(metrics, ignore, asyncio.Lock())
     discovery.follow(config)
     async with asyncio.timeout(10):
         while not discovery.has_refreshed:
@@ -125,7 +152,7 @@ async def test_a_refresh_that_fails_keeps_the_last_good_devices(tmp_path: Path) 
         loop.rename(folder)  # now a link to itself
         while not failures(metrics, str(file)):
             await asyncio.sleep(0.01)
-    devices = discovery.accept(config).devices
+    devices = (await discovery.accept(config)).devices
     await discovery.stop()
     assert [device.address for device in devices] == ["10.0.0.1"]
 
@@ -144,7 +171,7 @@ async def test_a_folder_that_cannot_be_listed_fails_the_refresh_with_the_reason(
 
 
 async def test_has_refreshed_stays_true_when_a_reload_adds_a_source(tmp_path: Path) -> None:
-    discovery = Discovery(ExporterMetrics(), lambda _devices: None)
+    discovery = Discovery(ExporterMetrics(), ignore, asyncio.Lock())
     discovery.follow(config_on(tmp_path))
     before = discovery.has_refreshed
     async with asyncio.timeout(10):

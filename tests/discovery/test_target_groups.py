@@ -15,9 +15,10 @@ from exporter.discovery.target_groups import (
     MAX_LABELS,
     GroupReader,
     Source,
+    Targets,
     accept_targets,
-    read_groups,
 )
+from exporter.discovery.target_groups import read_groups as read_document
 
 PROMETHEUS_FILE: list[dict[str, Any]] = [
     {
@@ -27,6 +28,10 @@ PROMETHEUS_FILE: list[dict[str, Any]] = [
     {"targets": ["cam.example"], "labels": {"device": "gate", "floor": "1"}},
     {"targets": ["10.0.0.9"]},
 ]
+
+
+def read_groups(document: str, *, is_json: bool, stop: threading.Event | None = None) -> Targets:
+    return read_document(document.encode(), is_json=is_json, stop=stop)
 
 
 @pytest.mark.parametrize("is_json", [True, False])
@@ -189,7 +194,7 @@ def test_reading_ends_soon_after_it_was_told_to_stop() -> None:
 
 
 def test_a_document_is_read_again_only_if_it_changed() -> None:
-    reader, texts = GroupReader(), ['[{"targets": ["a"]}]', '[{"targets": ["b"]}]']
+    reader, texts = GroupReader(), [b'[{"targets": ["a"]}]', b'[{"targets": ["b"]}]']
     first, same, other = (reader.read(FIRST, texts[n], is_json=True) for n in (0, 0, 1))
     assert first is same
     assert [each.address for each in other.devices] == ["b"]

@@ -9,9 +9,9 @@ from typing import NamedTuple
 import pytest
 
 from exporter.clock.estimator import DeviceClock
-from exporter.clock.host import HostClock, steady_ns
-from exporter.clock.http_time import clock_sample, clock_samples
-from exporter.clock.offset import SECOND_NS, Offset
+from exporter.clock.host import HostTime, steady_ns
+from exporter.clock.http_time import CallTimes, clock_sample, clock_samples
+from exporter.clock.offset import DRIFT_ALLOWANCE_PPM, MICROSECOND_NS, SECOND_NS, Offset
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.tls import TlsSettings
@@ -21,6 +21,7 @@ from tests.support.apache_client import ClientOptions, open_client
 from tests.support.apache_config import ApacheSettings
 from tests.support.certificates import self_signed
 from tests.support.programs import faked_wall_clock
+from tests.support.wall_clock import WallClock
 
 THIS_YEAR = time.gmtime().tm_year
 ANY_CERTIFICATE = ClientOptions(tls=TlsSettings(insecure_skip_verify=True))
@@ -30,55 +31,68 @@ def faked(offset: str) -> dict[str, str]:
     return faked_wall_clock(FAKETIME=offset)
 
 
-async def look(client: NtpClient, clock: DeviceClock) -> Offset:
+async def look(client: NtpClient, clock: DeviceClock) -> CallTimes:
     begun_ns = steady_ns()
     _, times = await client.get_info()
     ready_after_ns = times.responses[0].sent_ns - begun_ns
     clock.take_poll(clock_samples(times.responses, THIS_YEAR), ready_after_ns)
-    offset = clock.offset(HostClock().now())
+    return times
+
+
+def offset_at(now: HostTime, clock: DeviceClock) -> Offset:
+    offset = clock.offset(now)
     assert offset is not None
     return offset
 
 
-async def offset_after(polls: int, apache: Apache, settings: ClientOptions) -> Offset:
-    clock = DeviceClock()
-    async with open_client(apache, settings) as client:
-        for _ in range(polls):
-            offset = await look(client, clock)
-    return offset
+def round_trips_seconds(times: CallTimes) -> tuple[float, ...]:
+    return tuple((each.received_ns - each.sent_ns) / SECOND_NS for each in times.responses)
 
 
 class Compared(NamedTuple):
-    """A measured offset against the true one; `host_moved_seconds` is by how much the host's wall
-    clock moved against its steady one meanwhile: the device's clock, which is that one, moved too.
+    """A measured offset against the true one.
+
+    `promised_seconds` is the uncertainty that docs/clock.md promises for the round trip of the
+    challenge; `wall_moved_seconds` by how much the host's wall clock moved meanwhile: the device's
+    clock, which is that one, moved too.
     """
 
     error_seconds: float
     uncertainty_seconds: float
-    host_moved_seconds: float
+    promised_seconds: float
+    round_trips_seconds: tuple[float, ...]
+    wall_moved_seconds: float
 
     @property
-    def holds_the_truth(self) -> bool:
-        return abs(self.error_seconds) <= self.uncertainty_seconds + abs(self.host_moved_seconds)
+    def is_as_promised(self) -> bool:
+        holds = abs(self.error_seconds) <= self.uncertainty_seconds + self.wall_moved_seconds
+        return holds and self.uncertainty_seconds <= self.promised_seconds
 
 
 async def compared(apache: Apache, truth: float) -> Compared:
-    before = HostClock().now()
-    offset = await offset_after(1, apache, ClientOptions())
-    after = HostClock().now()
-    moved_ns = after.unix_minus_steady_ns - before.unix_minus_steady_ns
-    return Compared(offset.seconds - truth, offset.uncertainty_seconds, moved_ns / SECOND_NS)
+    clock, wall = DeviceClock(), WallClock()
+    async with open_client(apache, ClientOptions()) as client:
+        times = await look(client, clock)
+    now = wall.now()
+    offset = offset_at(now, clock)
+    round_trips = round_trips_seconds(times)
+    drift_ns = (now.steady_ns - times.responses[0].sent_ns) * DRIFT_ALLOWANCE_PPM / 1e6
+    slack_ns = 2 * drift_ns + now.bracket_ns + MICROSECOND_NS
+    promised_seconds = round_trips[0] / 2 + slack_ns / SECOND_NS
+    error_seconds = offset.seconds - truth
+    moved_seconds = wall.moved_seconds()
+    return Compared(
+        error_seconds, offset.uncertainty_seconds, promised_seconds, round_trips, moved_seconds
+    )
 
 
 @pytest.mark.parametrize("truth", [0.0, 3.25, -0.4, -7200.5, 86_400.125, 1_000_000_000.75])
-async def test_one_poll_of_a_digest_device_measures_its_clock_to_5_ms(
+async def test_one_poll_of_a_digest_device_measures_its_clock_to_half_a_round_trip(
     truth: float, start_apache: StartApache
 ) -> None:
     apache = start_apache(ApacheSettings(env=faked(f"{truth:+.3f}")))
-    # New clients, one poll each: a loaded machine widens intervals, even most of them.
-    looks = [await compared(apache, truth) for _ in range(10)]
-    assert all(each.holds_the_truth for each in looks), looks
-    assert min(each.uncertainty_seconds for each in looks) <= 0.005, looks
+    looks = [await compared(apache, truth) for _ in range(5)]  # new clients, one poll each
+    assert all(each.is_as_promised for each in looks), looks
 
 
 async def test_the_clock_is_measured_with_a_wrong_password(start_apache: StartApache) -> None:
@@ -109,6 +123,13 @@ async def test_basic_over_tls_measures_the_clock_to_half_a_second(
 ) -> None:
     certificate = self_signed(tmp_path).with_key
     settings = ApacheSettings(certificate=certificate, auth="basic", env=faked("+3.250"))
-    offset = await offset_after(10, start_apache(settings), ANY_CERTIFICATE)
-    assert abs(offset.seconds - 3.25) <= offset.uncertainty_seconds
-    assert offset.uncertainty_seconds <= 0.52
+    clock, wall = DeviceClock(), WallClock()
+    async with open_client(start_apache(settings), ANY_CERTIFICATE) as client:
+        times = [await look(client, clock) for _ in range(10)]
+    offset = offset_at(wall.now(), clock)
+    last = round_trips_seconds(times[-1])
+    moved_seconds = wall.moved_seconds()
+    numbers = offset, last, moved_seconds
+    assert abs(offset.seconds - 3.25) <= offset.uncertainty_seconds + moved_seconds, numbers
+    # Half of a second, of the 10 ms by which a Date may be late, and of the round trip; and drift.
+    assert offset.uncertainty_seconds <= 0.505 + last[-1] / 2 + 0.001, numbers

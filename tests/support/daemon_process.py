@@ -130,13 +130,15 @@ async def daemon(
     *arguments: str,
     wait_for: str = "event=exporter.started",
     env: Mapping[str, str] | None = None,
+    patch: str = "",
 ) -> AsyncIterator[DaemonProcess]:
     """Run the command until the context ends; it has logged `wait_for` when the context begins.
 
-    `env` is added to the environment.
+    `env` is added to the environment. `patch` is Python code that runs before the command.
     """
+    code = f"{patch}\nimport sys, exporter.cli\nsys.exit(exporter.cli.main())"
     process = await asyncio.create_subprocess_exec(
-        COMMAND,
+        *((sys.executable, "-c", code) if patch else (COMMAND,)),
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -161,10 +163,14 @@ async def _collect(started: DaemonProcess) -> None:
 
 @asynccontextmanager
 async def daemon_on(
-    config: Mapping[str, Any], folder: Path, *flags: str, env: Mapping[str, str] | None = None
+    config: Mapping[str, Any],
+    folder: Path,
+    *flags: str,
+    env: Mapping[str, str] | None = None,
+    patch: str = "",
 ) -> AsyncIterator[DaemonProcess]:
     """Run the daemon on a config, written to `folder`."""
-    async with daemon(*_arguments(config, folder, flags), env=env) as started:
+    async with daemon(*_arguments(config, folder, flags), env=env, patch=patch) as started:
         yield started
 
 

@@ -1,9 +1,11 @@
 """Files are compared by their contents."""
 
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
+from exporter.system import files
 from exporter.system.files import MAX_FILE_BYTES, FileWatcher, digests, read_regular
 
 
@@ -50,6 +52,14 @@ def test_a_file_without_end_is_refused(tmp_path: Path) -> None:
         opened.truncate(MAX_FILE_BYTES + 1)
     with pytest.raises(OSError, match=f"larger than {MAX_FILE_BYTES} bytes"):
         read_regular(file)
+
+
+def test_a_file_that_waits_for_news_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting = MagicMock()
+    waiting.__enter__.return_value.read.return_value = None  # as /proc/kmsg, which only root reads
+    monkeypatch.setattr(files, "open_regular", lambda _file: waiting)
+    with pytest.raises(OSError, match="nothing to read"):
+        read_regular(Path("kmsg"))
 
 
 async def test_a_watcher_detects_a_change_made_before_it_was_created(tmp_path: Path) -> None:

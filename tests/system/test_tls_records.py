@@ -141,3 +141,24 @@ def test_data_can_be_read_into_a_buffer(pair: Pair) -> None:
     buffer = bytearray(100)
     assert pair.client.read(100, buffer) == len(b"response")
     assert buffer.startswith(b"response")
+
+
+HELLO_REQUESTS = b"\x16\x03\x03\x40\x00" + b"\0\0\0\0" * 4096
+"""A record of TLS 1.2 HelloRequests. OpenSSL skips any number of them during the handshake."""
+
+
+def test_a_handshake_that_never_ends_is_ended() -> None:
+    context, received = BoundedSSLContext(ssl.PROTOCOL_TLS_CLIENT), ssl.MemoryBIO()
+    client = context.wrap_bio(received, ssl.MemoryBIO(), server_hostname="localhost")
+
+    def receive_flood() -> None:
+        for _ in range(100):
+            received.write(HELLO_REQUESTS * 16)
+            with suppress(ssl.SSLWantReadError):
+                client.do_handshake()
+
+    before = time.thread_time()
+    with pytest.raises(ssl.SSLError, match="handshake"):
+        receive_flood()
+    assert received.pending > ONE_READ_BYTES / 4, "the rest was not even looked at"
+    assert time.thread_time() - before < 0.1

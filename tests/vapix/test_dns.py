@@ -2,11 +2,16 @@
 
 import asyncio
 import socket
+from contextlib import suppress
 from pathlib import Path
+from threading import Event
+from threading import enumerate as enumerate_threads
 from typing import Final
 
 import pytest
 
+from exporter.system.files import Digests
+from exporter.vapix import dns as dns_module
 from exporter.vapix.dns import LOOKUP_TIMEOUT_SECONDS, CachingResolver, DnsAnswer, LookupFailed
 from tests.vapix.dns_server import (
     AAAA,
@@ -14,6 +19,7 @@ from tests.vapix.dns_server import (
     NXDOMAIN,
     REFUSED,
     SERVFAIL,
+    SILENCE,
     A,
     Record,
     Reply,
@@ -120,3 +126,80 @@ async def test_a_thousand_names_at_once_are_found_without_more_threads() -> None
         found = await asyncio.gather(*polls)
     assert {result["host"] for results in found for result in results} == {"192.0.2.1"}
     assert during <= before
+
+
+def inotify_instances() -> int:
+    """Return how many folders c-ares watches: one for each resolver that is not closed."""
+    targets = []
+    for file in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            targets.append(str(file.readlink()))
+    return sum("inotify" in target for target in targets)
+
+
+async def wait_until_closed(instances: int, of_threads: int) -> None:
+    async with asyncio.timeout(10):
+        while (inotify_instances(), threads()) != (instances, of_threads):
+            await asyncio.sleep(0.01)
+
+
+async def test_a_replaced_resolver_is_closed_after_its_last_lookup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "resolv.conf"
+    monkeypatch.setattr(dns_module, "FILES", (file,))
+    monkeypatch.setattr(dns_module, "FILES_INTERVAL_SECONDS", 0)
+    file.write_text("one")
+    async with dns_server(cam=at("192.0.2.1"), dead=SILENCE) as server, dns_of(server) as dns:
+        before = inotify_instances(), threads()
+        waiting = asyncio.create_task(dns.look_up("dead.example", ANY))
+        while not server.asked:
+            await asyncio.sleep(0)
+        file.write_text("two")
+        await dns.look_up("cam.example", ANY)
+        assert inotify_instances() == before[0] + 1
+        assert not waiting.done()
+        waiting.cancel()
+        await wait_until_closed(*before)
+        for content in range(20):
+            file.write_text(str(content))
+            await dns.look_up("cam.example", ANY)
+        await wait_until_closed(*before)
+    await wait_until_closed(before[0] - 1, before[1] - 1)
+
+
+async def test_a_file_that_hangs_does_not_stop_lookups(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns_module, "FILES_INTERVAL_SECONDS", 0)
+    monkeypatch.setattr(dns_module, "_FILES_TIMEOUT_SECONDS", 0.01)
+    released = Event()
+
+    def hang(_: object) -> Digests:
+        released.wait()
+        return {}
+
+    async with dns_server(cam=at("192.0.2.1")) as server, dns_of(server) as dns:
+        monkeypatch.setattr(dns_module, "digests", hang)
+        answers = [await dns.look_up("cam.example", ANY) for _ in range(3)]
+        readers = sum(thread.name == "files" for thread in enumerate_threads())
+        released.set()
+    assert [each.addresses[0][0] for each in answers] == ["192.0.2.1"] * 3
+    assert readers == 1
+
+
+async def test_closing_ends_the_lookups_of_a_replaced_resolver(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "resolv.conf"
+    monkeypatch.setattr(dns_module, "FILES", (file,))
+    monkeypatch.setattr(dns_module, "FILES_INTERVAL_SECONDS", 0)
+    async with dns_server(cam=at("192.0.2.1"), dead=SILENCE) as server:
+        async with dns_of(server) as dns:
+            before = inotify_instances(), threads()
+            waiting = asyncio.create_task(dns.look_up("dead.example", ANY))
+            while not server.asked:
+                await asyncio.sleep(0)
+            file.write_text("there was none")
+            await dns.look_up("cam.example", ANY)
+        with pytest.raises(LookupFailed, match="cancelled"):
+            await waiting
+    await wait_until_closed(before[0] - 1, before[1] - 1)

@@ -63,3 +63,16 @@ async def test_a_handshake_that_stalls_ends_with_the_polls_deadline() -> None:
             await client.get_info(timeout_seconds=0.2)
     assert timeout.value.times.responses == ()
     assert left == [True], "the connection is closed, not left behind"
+
+
+async def test_a_handshake_of_endless_messages_is_a_tls_error_long_before_the_deadline() -> None:
+    hello_requests = b"\x16\x03\x03\x40\x00" + b"\0\0\0\0" * 4096
+
+    def floods(connection: socket.socket) -> None:
+        connection.recv(65_536)
+        while True:
+            connection.sendall(hello_requests)
+
+    async with device_that(floods) as address:
+        error = await failure_of(address, TlsSettings(insecure_skip_verify=True))
+    assert (error.reason, str(error)) == ("tls", "TLS failed: the handshake is too long")

@@ -1,6 +1,7 @@
 """Clients that never read, or open connections only to keep them."""
 
 import asyncio
+import gzip
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -28,6 +29,10 @@ async def _large(_request: web.Request) -> web.Response:
     return web.Response(body=LARGE)
 
 
+async def _echo(request: web.Request) -> web.Response:
+    return web.Response(body=await request.read())
+
+
 async def _stream(request: web.Request) -> web.StreamResponse:
     response = web.StreamResponse()
     await response.prepare(request)
@@ -44,6 +49,7 @@ async def server(
     app = web.Application(middlewares=[limit_renderings(most_renderings)])
     routes = {"/": _small, "/-/healthy": _small, "/large": _large, "/stream": _stream}
     app.add_routes([web.get(path, handler) for path, handler in routes.items()])
+    app.add_routes([web.post("/echo", _echo)])
     async with (
         asyncio.timeout(15),
         run_application(app, shutdown_seconds=0.1, limit=limit) as runner,
@@ -157,3 +163,43 @@ async def test_the_state_that_tells_idle_connections_is_where_we_look() -> None:
 
     connection = web.RequestHandler(web.Server(respond), loop=asyncio.get_running_loop())
     assert limits.is_idle(connection), "aiohttp changed: adapt exporter/web/limits.py"
+
+
+POST = b"POST %s HTTP/1.1\r\nHost: x\r\n%s\r\n\r\n"
+
+
+@pytest.mark.parametrize("path", [b"/echo", b"/-/healthy"])
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [(b"Content-Length: 100000000", b"x"), (b"Transfer-Encoding: chunked", b"1\r\nx\r\n")],
+)
+async def test_a_client_that_sends_an_endless_body_is_disconnected(
+    path: bytes, framing: bytes, body: bytes
+) -> None:
+    loop, sent = asyncio.get_running_loop(), 0
+    async with server() as port, visitor(port) as client:
+        await loop.sock_sendall(client, POST % (path, framing))
+        with suppress(ConnectionError):
+            while sent < 100_000_000:
+                await loop.sock_sendall(client, body * 10_000)
+                sent += len(body) * 10_000
+        assert await status_of(port) == 200
+    assert sent < 20_000_000, "no more than the kernel's buffers hold"
+
+
+async def test_a_client_that_sends_requests_without_end_is_served_while_it_reads() -> None:
+    async with server() as port, visitor(port) as client:
+        loop = asyncio.get_running_loop()
+        for _ in range(100):
+            await loop.sock_sendall(client, GET % b"/" * 50)
+            received = b""
+            while received.count(b"small") < 50:
+                received += await loop.sock_recv(client, 100_000)
+
+
+async def test_a_compressed_body_is_not_unpacked() -> None:
+    bomb = gzip.compress(bytes(10_000_000))
+    headers = b"Content-Encoding: gzip\r\nConnection: close\r\nContent-Length: %d" % len(bomb)
+    async with server() as port, visitor(port) as client:
+        await asyncio.get_running_loop().sock_sendall(client, POST % (b"/echo", headers) + bomb)
+        assert (await read_all(client)).partition(b"\r\n\r\n")[2] == bomb

@@ -25,17 +25,23 @@ def pieces(*, openmetrics: bool, form: Form[T]) -> Iterator[T]:
     yield from [form(b"piece\n")] * PIECES
 
 
+def sink(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take every response like a socket with room in its buffer: the caller never waits."""
+
+    async def take(*_: object) -> None:
+        pass
+
+    for name in ("prepare", "write", "write_eof"):
+        monkeypatch.setattr(web.StreamResponse, name, take)
+
+
 @pytest.mark.parametrize("headers", [{}, {"Accept-Encoding": "gzip"}])
 async def test_other_tasks_run_after_each_piece(
     headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def take(*_: object) -> None:
-        """Like a socket with room in its buffer: the caller never waits."""
-
-    for name in ("prepare", "write", "write_eof"):
-        monkeypatch.setattr(web.StreamResponse, name, take)
+    sink(monkeypatch)
     async with counting_turns() as turns:
-        await stream_series(make_mocked_request("GET", "/metrics", headers), pieces)
+        await stream_series(make_mocked_request("GET", "/metrics", headers), pieces, asyncio.Lock())
     assert turns.count >= PIECES
 
 
@@ -50,9 +56,64 @@ def test_pieces_compressed_apart_are_one_gzip_member(texts: list[bytes]) -> None
     assert member.unused_data == b""
 
 
+async def test_many_scrapes_at_once_make_one_piece_a_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise each of them would hold up the polls by a piece in every turn of the loop."""
+    made, most, one_at_a_time = 0, 0, asyncio.Lock()
+
+    def counted(*, openmetrics: bool, form: Form[T]) -> Iterator[T]:
+        nonlocal made
+        for piece in pieces(openmetrics=openmetrics, form=form):
+            made += 1
+            yield piece
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            before = made
+            await asyncio.sleep(0)
+            most = max(most, made - before)
+
+    sink(monkeypatch)
+    watching = asyncio.create_task(watch())
+    scrapes = (
+        stream_series(make_mocked_request("GET", "/metrics"), counted, one_at_a_time)
+        for _ in range(40)
+    )
+    await asyncio.gather(*scrapes)
+    watching.cancel()
+    assert (made, most) == (40 * PIECES, 1)
+
+
+async def test_no_more_pieces_are_made_for_a_client_that_has_left() -> None:
+    begun, ended = asyncio.Event(), asyncio.Event()
+
+    def endless(*, openmetrics: bool, form: Form[T]) -> Iterator[T]:
+        del openmetrics
+        begun.set()
+        while True:
+            # As while the state of all devices is taken: nothing to write yet.
+            yield form(b"")
+
+    async def respond(request: web.Request) -> web.StreamResponse:
+        try:
+            return await stream_series(request, endless, asyncio.Lock())
+        finally:
+            ended.set()
+
+    app = web.Application()
+    app.add_routes([web.get("/metrics", respond)])
+    async with asyncio.timeout(10), run_application(app, shutdown_seconds=0.1) as runner:
+        await web.TCPSite(runner, LOOPBACK, 0).start()
+        _, writer = await asyncio.open_connection(*runner.addresses[0])
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+        await begun.wait()
+        writer.close()
+        await ended.wait()
+
+
 async def test_http_1_0_with_keep_alive_ends_with_its_connection() -> None:
     async def respond(request: web.Request) -> web.StreamResponse:
-        return await stream_series(request, pieces)
+        return await stream_series(request, pieces, asyncio.Lock())
 
     app = web.Application()
     app.add_routes([web.get("/metrics", respond)])

@@ -225,6 +225,35 @@ async def test_the_status_page_is_made_for_one_client_at_a_time(
     assert most == 1
 
 
+async def test_the_status_page_is_not_made_for_clients_that_have_left(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, may_end = 0, asyncio.Event()
+
+    async def render_slowly(*_arguments: object) -> str:
+        nonlocal begun
+        begun += 1
+        await may_end.wait()
+        return "page"
+
+    monkeypatch.setattr("exporter.web.routes.render_fleet", render_slowly)
+    server: Any = client.server.handler
+    visitors = [await asyncio.open_connection(client.host, client.port) for _ in range(30)]
+    for _, writer in visitors:
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(15):
+        while server.requests_count < len(visitors):
+            await asyncio.sleep(0.001)
+        for _, writer in visitors:
+            writer.close()
+        while server.connections:
+            await asyncio.sleep(0.001)
+        may_end.set()
+        handlers = asyncio.all_tasks() - {asyncio.current_task()}
+        await asyncio.gather(*handlers, return_exceptions=True)
+    assert begun == 1
+
+
 async def test_any_host_may_be_asked_for_unless_the_exporter_listens_on_loopback_only(
     client: Client,
 ) -> None:

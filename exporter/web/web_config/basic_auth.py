@@ -7,11 +7,14 @@ import secrets
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Final
 
 import bcrypt
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
+
+from exporter.web.limits import has_left
 
 PUBLIC_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
 """Paths that need no password: health checkers and load balancers have none."""
@@ -22,7 +25,7 @@ MAX_WRONG: Final = 1000
 """How many wrong passwords are remembered."""
 
 _MAX_PASSWORD_BYTES: Final = 72
-"""bcrypt uses only the first 72 bytes; its Python binding rejects longer passwords."""
+"""bcrypt uses only the first 72 bytes; its Python binding refuses longer passwords."""
 
 _CHALLENGE: Final = 'Basic realm="axis-ntp-exporter", charset="UTF-8"'
 _DIGEST_OF_NOTHING: Final = b"." * 31
@@ -45,15 +48,18 @@ class CheckQueue:
         self._closed = False
 
     @asynccontextmanager
-    async def turn(self, address: str) -> AsyncIterator[None]:
-        """Wait for the turn of a client at `address`. Raises `TooManyChecks`."""
+    async def turn(self, address: str, has_left: Callable[[], bool]) -> AsyncIterator[None]:
+        """Wait for the turn of a client at `address`.
+
+        Raises `TooManyChecks`, also if the client has left meanwhile.
+        """
         in_total, from_address = self._waiting.total(), self._waiting[address]
         if in_total >= MAX_WAITING or from_address >= MAX_WAITING_PER_ADDRESS:
             raise TooManyChecks
         self._waiting[address] += 1
         try:
             async with self._lock:
-                if self._closed:
+                if self._closed or has_left():
                     raise TooManyChecks
                 yield
         finally:
@@ -65,7 +71,7 @@ class CheckQueue:
         return await asyncio.to_thread(bcrypt.checkpw, password, hashed)
 
     def close(self) -> None:
-        """Reject all waiting checks; a check that is running finishes by itself."""
+        """Refuse all waiting checks; a check that is running finishes by itself."""
         self._closed = True
 
 
@@ -83,12 +89,18 @@ class Users:
         # of wrong passwords does not make known users wait; right ones are about one per user.
         self._results: dict[bytes, bool] = {}
 
-    async def admit(self, name: bytes, password: bytes, address: str) -> bool:
+    async def admit(
+        self,
+        name: bytes,
+        password: bytes,
+        address: str,
+        has_left: Callable[[], bool] = lambda: False,
+    ) -> bool:
         """Return whether name and password belong to a user. Raises `TooManyChecks`."""
         password = password[:_MAX_PASSWORD_BYTES]
         attempt = hashlib.blake2b(name + b":" + password, key=self._key).digest()
         if attempt not in self._results:
-            async with self._queue.turn(address):
+            async with self._queue.turn(address, has_left):
                 # The same password may have been checked while this request was waiting.
                 if attempt not in self._results:
                     self._remember(attempt, admitted=await self._check(name, password))
@@ -139,7 +151,9 @@ async def _refuse(request: web.Request, users: Users) -> web.Response | None:
     """Return the response that refuses a request; `None` if the request is admitted."""
     credentials = parse_basic(request.headers.get(hdrs.AUTHORIZATION, ""))
     try:
-        if credentials and await users.admit(*credentials, address=request.remote or ""):
+        if credentials and await users.admit(
+            *credentials, request.remote or "", partial(has_left, request)
+        ):
             return None
     except TooManyChecks:
         headers = {hdrs.RETRY_AFTER: "1"}  # seconds

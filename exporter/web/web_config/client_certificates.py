@@ -9,26 +9,26 @@ from exporter.system.tls import BoundedSSLObject
 
 
 class AlertSendingSSLObject(BoundedSSLObject):
-    """Sends the client a TLS alert with the reason why its certificate was rejected.
+    """Sends the client a TLS alert with the reason why its certificate was refused.
 
     An event loop closes the connection as soon as a handshake fails, before the alert is sent, and
     Prometheus could only report "EOF". Asked to wait for more data, the loop sends the alert; then
     the client closes the connection, or the loop's handshake timeout does.
     """
 
-    _rejection: ssl.SSLError | None = None
+    _refusal: ssl.SSLError | None = None
 
     def do_handshake(self) -> None:
-        """Continue the handshake; raise a rejection only after the alert could be sent."""
-        if self._rejection is not None:
-            raise self._rejection
+        """Continue the handshake; raise a refusal only after the alert could be sent."""
+        if self._refusal is not None:
+            raise self._refusal
         try:
             super().do_handshake()
         except ssl.SSLError as problem:
             is_missing = problem.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE"
             if not is_missing and not isinstance(problem, ssl.SSLCertVerificationError):
                 raise
-            self._rejection = problem
+            self._refusal = problem
             raise ssl.SSLWantReadError from None
 
 

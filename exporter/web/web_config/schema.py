@@ -6,10 +6,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
-from exporter.config.errors import ConfigError, as_lines, validation_problems
-from exporter.config.loader import read_tree
+from exporter.config.errors import ConfigError, as_lines, first_problems, validation_problems
+from exporter.config.loader import MAX_PART_VALUES, load_document, read_tree
 from exporter.config.schema import NullIsUnset, Section
 from exporter.config.types import Secret, Username
+from exporter.config.yaml_loader import Tree, count_values
 from exporter.web.web_config.tls import FILE_KEYS, TlsServerConfig, YamlBool
 
 MAX_COST: Final = 16
@@ -40,14 +41,14 @@ def _check_bcrypt_hash(secret: Secret) -> Secret:
     return secret
 
 
-def _reject_null_users(value: object) -> object:
+def _refuse_null_users(value: object) -> object:
     if value is None:
         # A file that is truncated here must not admit everyone.
         raise ValueError("is empty; write {} to disable passwords")
     return value
 
 
-def _reject_rate_limit(_value: object) -> None:
+def _refuse_rate_limit(_value: object) -> None:
     raise ValueError("is not supported")
 
 
@@ -84,10 +85,10 @@ class WebConfig(NullIsUnset):
 
     tls_server_config: TlsServerConfig | None = None
     http_server_config: HttpServerConfig = HttpServerConfig()
-    basic_auth_users: Annotated[dict[Username, BcryptHash], BeforeValidator(_reject_null_users)] = (
+    basic_auth_users: Annotated[dict[Username, BcryptHash], BeforeValidator(_refuse_null_users)] = (
         Field(default_factory=dict)
     )
-    rate_limit: Annotated[None, BeforeValidator(_reject_rate_limit)] = None
+    rate_limit: Annotated[None, BeforeValidator(_refuse_rate_limit)] = None
 
     def __str__(self) -> str:
         count = len(self.basic_auth_users)
@@ -96,18 +97,24 @@ class WebConfig(NullIsUnset):
 
 
 def load_web_config(file: Path) -> WebConfig:
-    """Read and validate a web-config. Raises `ConfigError` with lines `file: path: problem`."""
-    tree = read_tree(file, verbatim=True)
+    """Read and validate a web-config. Raises `ConfigError` as `load_config` does."""
+    return load_document(file, lambda tree: _parse(tree, file.parent), verbatim=True)
+
+
+def _parse(tree: Tree, directory: Path) -> WebConfig:
     if tree is None:
         # A half-written file must not turn off TLS and passwords.
-        raise ConfigError([f"{file}: is empty; write {{}} for neither TLS nor passwords"])
+        raise ConfigError(["is empty; write {} for neither TLS nor passwords"], [""])
     if not isinstance(tree, dict):
-        raise ConfigError([f"{file}: must be a mapping"])
+        raise ConfigError(["must be a mapping"], [""])
+    if count_values(tree) > MAX_PART_VALUES:
+        limit = f"has more than {MAX_PART_VALUES:,} values, which is the limit"
+        raise ConfigError([limit], [""])
     try:
-        return WebConfig.model_validate(tree, context={"directory": file.parent})
+        return WebConfig.model_validate(tree, context={"directory": directory})
     except ValidationError as invalid:
-        found = as_lines(validation_problems(invalid, WebConfig))
-    raise ConfigError([f"{file}: {line}" for line in found])
+        found = list(first_problems(validation_problems(invalid, WebConfig)))
+    raise ConfigError(as_lines(found), [path for path, _ in found])
 
 
 def files_named_in(file: Path) -> list[Path]:

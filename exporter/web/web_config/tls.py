@@ -83,7 +83,7 @@ _CURVES: Final = {
 
 
 def _check_yaml_bool(value: object) -> object:
-    """Reject texts that are not a boolean in Prometheus's YAML; pydantic accepts more of them."""
+    """Refuse texts that are not a boolean in Prometheus's YAML; pydantic accepts more of them."""
     if isinstance(value, str) and not isinstance(value, Boolean):
         raise ValueError("must be true or false")  # noqa: TRY004 - as pydantic wants it
     return value
@@ -105,7 +105,7 @@ def _check_cipher(name: str) -> str:
     return name
 
 
-def _reject_inline(_value: object, info: ValidationInfo) -> None:
+def _refuse_inline(_value: object, info: ValidationInfo) -> None:
     raise ValueError(f"is not supported; write the PEM to a file and set {info.field_name}_file")
 
 
@@ -121,7 +121,7 @@ def _check_client_auth_type(name: ClientAuthType) -> ClientAuthType:
 YamlBool = Annotated[bool, BeforeValidator(_check_yaml_bool)]
 CertificateFile = Annotated[FilePath, AfterValidator(partial(_require_pem, kind="certificate"))]
 KeyFile = Annotated[FilePath, AfterValidator(partial(_require_pem, kind="private key"))]
-InlinePem = Annotated[None, BeforeValidator(_reject_inline)]
+InlinePem = Annotated[None, BeforeValidator(_refuse_inline)]
 
 
 ClientRules = tuple[ssl.VerifyMode, bytes | None, tuple[str, ...] | None]

@@ -329,13 +329,13 @@ INVALID = [
     *(
         Case(
             document,
-            ("basic_auth_users.alice: has whitespace before or after the bcrypt hash",),
+            (f"{line}: basic_auth_users.alice: has whitespace before or after the bcrypt hash",),
             promtool_accepts=accepted,
         )
-        for document, accepted in [
-            (f"basic_auth_users:\n  alice: |\n    {HASH}\n", True),
-            (f"basic_auth_users: {{alice: '{HASH} '}}", True),
-            (f"basic_auth_users: {{alice: ' {HASH}'}}", False),
+        for document, line, accepted in [
+            (f"basic_auth_users:\n  alice: |\n    {HASH}\n", 2, True),
+            (f"basic_auth_users: {{alice: '{HASH} '}}", 1, True),
+            (f"basic_auth_users: {{alice: ' {HASH}'}}", 1, False),
         ]
     ),
     Case(

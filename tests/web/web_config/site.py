@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from exporter.clock.host import HostClock
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
+from exporter.web.limits import ConnectionLimit
 from exporter.web.listener import run_application
 from exporter.web.routes import WebState, make_app
 from exporter.web.web_config.live import LiveWebConfig
@@ -82,13 +83,17 @@ class Site:
 
 @asynccontextmanager
 async def site(
-    folder: Path, config: Mapping[str, Any] | str, *more: web.RouteDef
+    folder: Path,
+    config: Mapping[str, Any] | str,
+    *more: web.RouteDef,
+    limit: ConnectionLimit | None = None,
 ) -> AsyncIterator[Site]:
     """Serve an empty fleet and the routes `more` behind a web-config in `folder`."""
     live = LiveWebConfig(write(folder, config))
     app = make_app(_empty_state())
     app.add_routes(more)
     live.protect(app)
-    async with run_application(app, shutdown_seconds=0.1) as runner:
-        await web.TCPSite(runner, LOOPBACK, 0, ssl_context=live.tls).start()
+    running = run_application(app, shutdown_seconds=0.1, limit=limit, tls=live.tls)
+    async with running as runner:
+        await web.TCPSite(runner, LOOPBACK, 0).start()
         yield Site(live, app, runner.addresses[0][1])

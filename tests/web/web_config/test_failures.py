@@ -31,17 +31,17 @@ MALFORMED = {
     "an odd port": b"GET http://prom:s3cretpw@x:99999999/ HTTP/1.1\r\nHost: x\r\n\r\n",
     "an odd query": b"GET /?password=s3cretpw x HTTP/1.1\r\n\r\n",
     "an odd path": b"GET /s3cretpw/\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+    "an odd expectation": HEAD + b"\r\nExpect: s3cretpw\xff\r\n\r\n",
     "not HTTP": b"s3cretpw\r\n\r\n",
     "TLS": b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
     "an odd chunk": HEAD + b"\r\nTransfer-Encoding: chunked\r\n\r\ns3cretpw\r\n",
-    "an odd encoding": HEAD + b"\r\nContent-Length: 8\r\nContent-Encoding: deflate\r\n\r\ns3cretpw",
     "invalid data after an upgrade": (
         HEAD + b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\ns3cretpw \0\r\n\r\n"
     ),
 }
 """Each gets a 400; the last one after another response."""
 
-BREAKS_OFF = HEAD + b"\r\nContent-Length: 8\r\nContent-Encoding: gzip\r\n\r\n"
+BREAKS_OFF = HEAD + b"\r\nTransfer-Encoding: chunked\r\n\r\n"
 """A request whose response is sent before its body, which turns out to be invalid, arrives."""
 
 LEVELS: tuple[Level, ...] = ("debug", "info", "warn", "error")

@@ -72,7 +72,7 @@ async def test_a_different_error_in_a_broken_file_is_logged_too(
         for broken in ("a: 1", "a: 2", "b: 1"):
             write(tmp_path, broken)
             await served.check_files_twice()
-    assert [entry["error"].partition("web.yml: ")[2] for entry in log] == [
+    assert [entry["error"].partition("web.yml:1: ")[2] for entry in log] == [
         "a: unknown key",
         "b: unknown key",
     ]
@@ -281,7 +281,7 @@ async def test_an_internal_error_does_not_stop_watching(
 
 
 def test_a_broken_file_at_start_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=re.escape("web.yml: a: unknown key")):
+    with pytest.raises(ConfigError, match=re.escape("web.yml:1: a: unknown key")):
         LiveWebConfig(write(tmp_path, "a: 1"))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import ssl
 import subprocess
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -55,10 +56,34 @@ def test_every_error_is_reported_with_its_path(case: Case, folder: Path) -> None
     file = write(folder, case)
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
-    # An error of the YAML begins with its line and column.
-    places = [f"{file}:" if problem[0].isdigit() else f"{file}: " for problem in case.problems]
+    # Some tell their line, and those of the YAML their column; the others are in the first line.
+    places = [f"{file}:" if problem[0].isdigit() else f"{file}:1: " for problem in case.problems]
     expected = [problem.replace("{folder}", str(folder)) for problem in case.problems]
     assert caught.value.problems == [a + b for a, b in zip(places, expected, strict=True)]
+
+
+def test_an_error_has_the_line_of_its_key(tmp_path: Path) -> None:
+    document = """\
+    # Comments count too.
+    tls_server_config:
+      cert_file: nowhere.crt
+      key_file:
+        nowhere.key
+      min_versoin: TLS12
+    basic_auth_users:
+      alice: password
+    """
+    file = write(tmp_path, Case(textwrap.dedent(document)))
+    with pytest.raises(ConfigError) as caught:
+        load_web_config(file)
+    missing = "No such file or directory"
+    assert caught.value.problems == [
+        f"{file}:3: tls_server_config.cert_file: cannot read {tmp_path}/nowhere.crt: {missing}",
+        f"{file}:4: tls_server_config.key_file: cannot read {tmp_path}/nowhere.key: {missing}",
+        f"{file}:6: tls_server_config.min_versoin: unknown key (did you mean min_version?)",
+        f"{file}:8: basic_auth_users.alice: is not a bcrypt hash; create one with "
+        "`htpasswd -nBC 10 NAME`",
+    ]
 
 
 @pytest.mark.parametrize("case", [case for case in INVALID if not case.newer], ids=name)

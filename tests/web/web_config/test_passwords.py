@@ -276,6 +276,20 @@ async def test_at_shutdown_waiting_requests_are_turned_away(blocked: BlockedQueu
     assert blocked.hashes == []
 
 
+async def test_no_password_is_checked_for_a_client_that_has_left(blocked: BlockedQueue) -> None:
+    users, gone = alice(blocked), False
+    requests = [
+        asyncio.create_task(users.admit(b"alice", b"%d" % number, ADDRESS, lambda: gone))
+        for number in range(MAX_WAITING_PER_ADDRESS)
+    ]
+    await until(blocked, MAX_WAITING_PER_ADDRESS)
+    gone = True
+    blocked.released.set()
+    results = await asyncio.gather(*requests, return_exceptions=True)
+    assert results[0] is False
+    assert [type(result) for result in results[1:]] == [TooManyChecks] * 3
+
+
 async def test_a_cancelled_request_leaves_the_queue(blocked: BlockedQueue) -> None:
     users = alice(blocked)
     request = asyncio.create_task(users.admit(b"alice", PASSWORD, ADDRESS))
