@@ -8,6 +8,7 @@ input showed a defect, which is then printed.
 import argparse
 import hashlib
 import importlib.util
+import random
 import re
 import subprocess
 import sys
@@ -60,7 +61,7 @@ def unguided(target: FuzzTarget, seconds: int) -> int | None:
     """Return the number of inputs; `None` after a defect."""
     log_to("error")
     try:
-        return fuzz_with_hypothesis(target, seconds)
+        return fuzz_with_hypothesis(target, seconds, first_seed=random.getrandbits(32))
     except AssertionError as defect:
         sys.stderr.write(f"{defect}\n")
         return None

@@ -1,11 +1,12 @@
 """Inputs for a target: its seeds, changed in some places, and any bytes. For hypothesis."""
 
+import itertools
 import re
 import time
 from collections.abc import Iterable
 from typing import Final
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.seeds import MARKUP
@@ -65,21 +66,23 @@ def inputs(target: FuzzTarget) -> st.SearchStrategy[bytes]:
     return edited | st.lists(piece, max_size=40).map(b"".join) | st.binary(max_size=300)
 
 
-def _edited(seed: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
+def _edited(text: bytes, edits: list[tuple[int, int, bytes]]) -> bytes:
     for place, removed, inserted in edits:
-        start = len(seed) * place // 1000
-        seed = seed[:start] + inserted + seed[start + removed :]
-    return seed[:LONGEST_INPUT]
+        start = len(text) * place // 1000
+        text = text[:start] + inserted + text[start + removed :]
+    return text[:LONGEST_INPUT]
 
 
-def fuzz_with_hypothesis(target: FuzzTarget, seconds: float) -> int:
-    """Check new inputs for so many seconds, and return how many. Raises `AssertionError`."""
+def fuzz_with_hypothesis(target: FuzzTarget, seconds: float, first_seed: int) -> int:
+    """Check inputs for so many seconds, and return how many. Raises `AssertionError`.
+
+    The same seed gives the same inputs. A failing one is printed, to become a row of
+    tests/fuzz/found.py.
+    """
     count, end = 0, time.monotonic() + seconds
 
-    # Other inputs in each run; a failing one is printed, to become a row of tests/fuzz/found.py.
     @settings(
         max_examples=_ROUND,
-        derandomize=False,
         database=None,
         deadline=None,
         suppress_health_check=list(HealthCheck),
@@ -90,6 +93,8 @@ def fuzz_with_hypothesis(target: FuzzTarget, seconds: float) -> int:
         count += 1
         target.check(data)
 
-    while time.monotonic() < end:
-        check()
+    for number in itertools.count(first_seed):
+        if time.monotonic() >= end:
+            break
+        seed(number)(check)()
     return count
