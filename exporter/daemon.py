@@ -13,16 +13,21 @@ from exporter.config import Config, ConfigError
 from exporter.fleet.reconciler import Reconciler
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import CONFIG_ERRORS, ConfigReloader
+from exporter.fleet.server_usage import count_server_usage
 from exporter.fleet.sharding import ALL_DEVICES, Shard
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.time_servers import TimeServerCollector
 from exporter.polling.poller import Poller
 from exporter.system.background import in_background
 from exporter.system.files import Digests
 from exporter.system.process import freeze_existing_objects
 from exporter.system.signals import on_hangup, stop_signals
 from exporter.system.systemd import NO_SERVICE_MANAGER, ServiceManager
+from exporter.time_servers.client import TimeServerClient
+from exporter.time_servers.monitor import TimeServerMonitor
 from exporter.vapix.connection import open_session
+from exporter.vapix.dns import AresDns, CachingResolver
 from exporter.web.listener import CannotServe, WebSettings, serve
 from exporter.web.origin import is_loopback_only
 from exporter.web.routes import WebState, make_app
@@ -76,11 +81,15 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
     """
     host, exposition, fleet = HostClock(), Exposition(), Fleet()
     metrics = ExporterMetrics(host)
-    async with open_session() as session, AsyncExitStack() as stack:
+    resolver = CachingResolver(AresDns())
+    async with open_session(resolver) as session, AsyncExitStack() as stack:
         poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
         stack.push_async_callback(poller.stop)
         metrics.polls_in_flight.set_function(lambda: poller.in_flight)
-        reconciler = Reconciler(fleet, session, poller, exposition)
+        time_servers = TimeServerMonitor(TimeServerClient(resolver, host).query, host)
+        stack.push_async_callback(time_servers.stop)
+        metrics.add_time_servers(TimeServerCollector(time_servers, host), time_servers.host_offset)
+        reconciler = Reconciler(fleet, session, poller, exposition, time_servers)
         reloader = ConfigReloader(
             settings.load, settings.shard, reconciler, metrics, settings.manager
         )
@@ -107,6 +116,7 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
             raise StartFailed(str(error)) from error
         _log_start(fleet, settings.shard)
         await stack.enter_async_context(in_background(reloader.watch_module_files()))
+        await stack.enter_async_context(in_background(count_server_usage(fleet, time_servers)))
         if (auto := settings.auto_reload) is not None:
             watching = reloader.watch_config(auto.file, auto.interval_seconds, auto.loaded)
             await stack.enter_async_context(in_background(watching))

@@ -6,7 +6,7 @@ A device that stays the same is not touched: it keeps its state, connection, non
 from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from exporter.config import Config, DeviceConfig, Expect
+from exporter.config import Config, DeviceConfig, Expect, TimeServersConfig
 from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import DeviceState
 from exporter.fleet.client_factory import ClientFactories, ClientFactory
@@ -14,6 +14,7 @@ from exporter.fleet.registry import Fleet
 from exporter.fleet.sharding import Shard
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
+from exporter.time_servers.monitor import TimeServerMonitor
 from exporter.vapix.client import NtpClient
 from exporter.vapix.connection import Session
 
@@ -67,18 +68,29 @@ class Changes(NamedTuple):
 
 
 class Reconciler:
-    """Makes the registry, the poller and the exposition match the device specs."""
+    """Makes the registry, the poller, the exposition and the time servers match the config."""
 
     def __init__(
-        self, fleet: Fleet, session: Session, poller: Poller, exposition: Exposition
+        self,
+        fleet: Fleet,
+        session: Session,
+        poller: Poller,
+        exposition: Exposition,
+        time_servers: TimeServerMonitor,
     ) -> None:
         self._fleet = fleet
         self._session = session
         self._poller = poller
         self._exposition = exposition
+        self._time_servers = time_servers
         self._specs: dict[str, DeviceSpec] = {}
 
-    def update(self, specs: Mapping[str, DeviceSpec], concurrency: int) -> Changes:
+    def update(
+        self,
+        specs: Mapping[str, DeviceSpec],
+        concurrency: int,
+        time_servers: TimeServersConfig,
+    ) -> Changes:
         """Make the devices match `specs`, with at most `concurrency` open polls.
 
         All or nothing: every client is made before any device is touched.
@@ -105,6 +117,7 @@ class Reconciler:
         for index, (name, client) in enumerate(clients.items()):
             self._replace_client(name, client, delay_seconds=index / RETRIES_PER_SECOND)
         self._poller.set_concurrency(concurrency)
+        self._time_servers.apply(time_servers)
         readdressed = len(removed & set(added))
         return Changes(
             len(added) - readdressed, len(removed) - readdressed, len(changed) + readdressed

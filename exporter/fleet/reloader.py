@@ -208,9 +208,9 @@ class ConfigReloader:
 
         Raises `TooManyConnections` before it changes anything.
         """
-        specs = self._build_specs(desired)
-        changes = self._reconciler.update(specs, desired.config.global_.concurrency)
+        specs, config = self._build_specs(desired), desired.config
+        changes = self._reconciler.update(specs, config.global_.concurrency, config.time_servers)
         self._metrics.devices.set(len(specs))
         self._state = desired
-        self._discovery.follow(desired.config)
+        self._discovery.follow(config)
         return changes

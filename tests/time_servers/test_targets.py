@@ -1,5 +1,6 @@
 """Which servers are asked: the configured ones, and of devices those that are allowed."""
 
+import time
 from collections.abc import Iterable
 
 import pytest
@@ -86,6 +87,24 @@ def test_of_too_many_servers_those_that_most_devices_use_are_asked() -> None:
     found = labels(devices_config(servers=("192.0.2.1",)), [*hostile, *good])
     assert len(found) == MAX_DEVICE_SERVERS + 1
     assert (found["10.0.0.1"], found["192.0.2.1"]) == ((2, False), (0, True))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{'ä' * 251}%04d", f"{'ß.' * 125}%04d", f"{'[' * 251}%04d", f"{'1.' * 125}%04d", "10.9.9.%d"],
+    ids=["umlauts", "labels", "brackets", "digits", "addresses"],
+)
+def test_the_longest_lists_of_devices_cost_little(name: str) -> None:
+    """640 names are those of the devices that are counted at once."""
+
+    def cost_seconds(turn: int) -> float:
+        usage = Usage(TargetRules(devices_config()))
+        started = time.process_time()
+        for n in range(0, 640, 32):
+            usage.add([name % (turn * 640 + n + i) for i in range(32)])
+        return time.process_time() - started
+
+    assert min(map(cost_seconds, range(3))) < 0.1
 
 
 def test_the_memory_for_counting_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
