@@ -18,7 +18,8 @@ from exporter.time_servers.client import (
 from exporter.time_servers.sntp import InvalidAnswer, KissOfDeath
 from exporter.vapix.dns import CachingResolver, DnsAnswer, LookupFailed
 from tests.real.test_ipv6_zones import zoned_addresses
-from tests.time_servers.udp_server import answer_to, right_time, silent, udp_server, unused_port
+from tests.support.chrony import free_udp_port
+from tests.time_servers.udp_server import answer_to, right_time, silent, udp_server
 from tests.vapix.stub_dns import StubDns
 from tests.vapix.test_open_files import no_file_left
 
@@ -101,7 +102,7 @@ async def test_a_server_that_does_not_answer_is_a_timeout(client: TimeServerClie
 
 async def test_a_port_on_which_nothing_listens_is_unreachable(client: TimeServerClient) -> None:
     with pytest.raises(Unreachable, match=r"cannot reach 127\.0\.0\.1: Connection refused"):
-        await client.query(LOOPBACK, unused_port(), 5)
+        await client.query(LOOPBACK, free_udp_port(), 5)
 
 
 async def test_a_broadcast_address_is_unreachable(client: TimeServerClient) -> None:

@@ -1,7 +1,6 @@
 """A time server on a real socket that answers what a test wants."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
@@ -58,11 +57,3 @@ def answer_to(request: bytes, **changes: Any) -> bytes:
 
 def silent(_request: bytes) -> list[bytes]:
     return []
-
-
-def unused_port() -> int:
-    """Return a UDP port of loopback on which nothing listens."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
