@@ -25,6 +25,7 @@ from exporter.config.types import (
     QueryIntervalSeconds,
     Secret,
     ServerName,
+    TimeServerAddress,
     Username,
 )
 from exporter.system.addresses import canonical_host, split_address
@@ -273,7 +274,7 @@ class TimeServersConfig(Section):
     and host names.
     """
 
-    servers: Annotated[tuple[Address, ...], MaxLen(MAX_TIME_SERVERS)] = ()
+    servers: Annotated[tuple[TimeServerAddress, ...], MaxLen(MAX_TIME_SERVERS)] = ()
     used_by_devices: bool = False
     allowed: tuple[AllowedServer, ...] = ()
     interval: QueryIntervalSeconds = 64.0

@@ -37,6 +37,12 @@ def _check_address(address: str) -> str:
     return address
 
 
+def _check_time_server(address: str) -> str:
+    if "://" in address or "@" in address:  # not shown: it may contain a password
+        raise ValueError("must be host, host:port or [v6]:port, without a scheme or an account")
+    return _check_address(address)
+
+
 def _check_positive(seconds: float) -> float:
     if seconds <= 0:
         raise ValueError("must be longer than 0s")
@@ -190,6 +196,7 @@ DurationSeconds = Annotated[
     PlainSerializer(format_duration),
 ]
 QueryIntervalSeconds = Annotated[DurationSeconds, AfterValidator(_check_query_interval)]
+TimeServerAddress = Annotated[str, AfterValidator(_check_time_server)]
 AllowedServer = Annotated[str, AfterValidator(_check_allowed_server)]
 FilePath = Annotated[Path, AfterValidator(_absolute_path)]
 FilePattern = Annotated[Path, AfterValidator(_file_pattern)]

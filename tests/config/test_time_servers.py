@@ -35,6 +35,11 @@ def test_the_whole_section_is_read_and_dumped() -> None:
         ("{interval: 15s}", "time_servers.interval: must be at least 16s"),
         ("{timeout: 0s}", "time_servers.timeout: must be longer than 0s"),
         ("{servers: [10.0.0.1, a/b]}", "time_servers.servers[1]: 'a/b' is not host, host:port or"),
+        (
+            "{servers: ['ntp://a']}",
+            "time_servers.servers[0]: must be host, host:port or [v6]:port, without a scheme or",
+        ),
+        ("{servers: ['u:secret@a']}", "time_servers.servers[0]: must be host, host:port or"),
         ("{servers: ['a:0']}", "time_servers.servers[0]: port 0 is not within 1 to 65535"),
         (
             "{servers: [NTP.example, 'ntp.example:123']}",
