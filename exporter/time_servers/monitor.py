@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import inf
 from typing import Final
@@ -16,6 +17,9 @@ from exporter.time_servers.client import NameLookupFailed, NoAnswer, NotSent, Un
 from exporter.time_servers.selection import find_agreement, host_offset
 from exporter.time_servers.sntp import InvalidAnswer, KissOfDeath, QueryFailed, TimeAnswer
 from exporter.time_servers.targets import Key, TargetRules, TimeServerTarget, Usage
+
+MAX_DEVICE_QUERIES: Final = 32
+"""Open queries of devices' servers: each has a file, and silent ones keep it until the timeout."""
 
 REASONS: Final = tuple(
     error.reason for error in (NameLookupFailed, NoAnswer, Unreachable, KissOfDeath, InvalidAnswer)
@@ -91,6 +95,7 @@ class TimeServerMonitor:
         self._config = TimeServersConfig()
         self.rules = TargetRules(self._config)
         self._usage = Usage(self.rules)
+        self._device_slots = asyncio.Semaphore(MAX_DEVICE_QUERIES)
         self._watched: dict[Key, _Watched] = {}
         # When servers may be asked again that were removed: a device may name one now and then.
         self._not_before: dict[Key, float] = {}
@@ -166,8 +171,10 @@ class TimeServerMonitor:
         loop = asyncio.get_running_loop()
         while not watched.server.has_ended:
             await asyncio.sleep(max(0.0, due - loop.time()))
-            watched.asked_at = loop.time()
-            await self._ask(watched.server)
+            is_configured = watched.server.target.is_configured
+            async with nullcontext() if is_configured else self._device_slots:
+                watched.asked_at = loop.time()
+                await self._ask(watched.server)
             due = watched.asked_at + self._interval(watched.server)
 
     async def _ask(self, server: TimeServer) -> None:

@@ -12,7 +12,7 @@ from exporter.clock.host import HostClock, HostTime
 from exporter.clock.offset import SECOND_NS, Estimate
 from exporter.config import TimeServersConfig
 from exporter.time_servers.client import NoAnswer, NotSent
-from exporter.time_servers.monitor import TimeServer, TimeServerMonitor
+from exporter.time_servers.monitor import MAX_DEVICE_QUERIES, TimeServer, TimeServerMonitor
 from exporter.time_servers.sntp import InvalidAnswer, KissOfDeath, QueryFailed, TimeAnswer
 from exporter.time_servers.targets import Usage
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
@@ -332,6 +332,23 @@ def test_servers_of_devices_have_no_vote_on_the_hosts_clock() -> None:
         offset = monitor.host_offset(host_time(servers))
         assert offset is not None
         assert offset.seconds == pytest.approx(OFF_NS / SECOND_NS, abs=1e-3)
+
+    play(scenario)
+
+
+def test_silent_servers_of_devices_have_a_limited_number_of_open_queries() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.takes_seconds = 5
+        monitor.apply(BY_DEVICES)
+        of_devices(monitor, *([f"10.0.1.{n}"] for n in range(200)))
+        for _ in range(100):
+            await asyncio.sleep(1)
+            assert sum(servers.in_flight.values()) <= MAX_DEVICE_QUERIES + 1
+        assert servers.times("a") == [0, 64]
+        assert all(server.queries for server in monitor.servers)
+        for server in monitor.servers:
+            gaps = itertools.pairwise(servers.times(server.target.host))
+            assert all(later - earlier >= 64 for earlier, later in gaps)
 
     play(scenario)
 
