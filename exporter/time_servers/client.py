@@ -9,6 +9,7 @@ import asyncio
 import errno
 import os
 import socket
+import sys
 from typing import Final
 
 from exporter.clock.host import HostClock
@@ -32,6 +33,13 @@ _OWN_FAULTS: Final = {
     errno.EAGAIN,
 }
 """This host has no file, memory or place in its queue left: not the server's fault."""
+
+_RECEIVE_ERRORS: Final = {
+    socket.AF_INET: (socket.IPPROTO_IP, 11),
+    socket.AF_INET6: (socket.IPPROTO_IPV6, 25),
+}
+"""IP_RECVERR and IPV6_RECVERR (ip(7), ipv6(7)), which Python has no names for. Without them Linux
+only passes on that a port is closed, and not that a router finds no such host."""
 
 
 class NotSent(Exception):
@@ -136,6 +144,8 @@ def _connect(address: str, port: int, family: socket.AddressFamily) -> socket.so
     found = socket.getaddrinfo(address, port, family, socket.SOCK_DGRAM, flags=numeric)
     udp = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
+        if sys.platform == "linux":
+            udp.setsockopt(*_RECEIVE_ERRORS[family], 1)
         udp.connect(found[0][4])
     except BaseException:
         udp.close()

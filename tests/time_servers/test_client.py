@@ -1,7 +1,9 @@
 """Queries on real sockets: what is read, what is refused, and whose fault a failure is."""
 
 import asyncio
+import os
 import socket
+import struct
 import time
 from unittest.mock import patch
 
@@ -36,7 +38,7 @@ async def client() -> TimeServerClient:
     return client_with(LookupFailed("no DNS in this test"))
 
 
-@pytest.mark.parametrize("host", [LOOPBACK, "::1"])
+@pytest.mark.parametrize("host", [LOOPBACK, *(["::1"] if zoned_addresses() else [])])
 async def test_a_server_is_asked_and_its_answer_holds_the_truth(
     client: TimeServerClient, host: str
 ) -> None:
@@ -193,3 +195,27 @@ async def test_a_cancelled_query_closes_its_socket(client: TimeServerClient) -> 
             probe.bind((LOOPBACK, server.port))  # the test can tell an open socket from a closed
         with socket.socket(type=socket.SOCK_DGRAM) as probe:
             probe.bind((LOOPBACK, server.client_ports[0]))
+
+
+def host_unreachable(server_port: int, client_port: int) -> bytes:
+    """Return what a router sends that finds no host for a query on loopback: ICMP 3, code 1."""
+    address = socket.inet_aton(LOOPBACK)
+    ip = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 76, 0, 0, 64, 17, 0, address, address)
+    udp = struct.pack("!HHHH", client_port, server_port, 56, 0)
+    body = struct.pack("!BBHI", 3, 1, 0, 0) + ip + udp
+    total = sum(struct.unpack(f"!{len(body) // 2}H", body))
+    total = (total >> 16) + (total & 0xFFFF)
+    return body[:2] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + body[4:]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may send ICMP")
+async def test_a_routers_host_unreachable_ends_the_query_at_once(client: TimeServerClient) -> None:
+    def no_such_host(_request: bytes) -> list[bytes]:
+        packet = host_unreachable(server.port, server.client_ports[-1])
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as router:
+            router.sendto(packet, (LOOPBACK, 0))
+        return []
+
+    async with udp_server(no_such_host) as server:
+        with pytest.raises(Unreachable, match="No route to host"):
+            await client.query(LOOPBACK, server.port, 5)
