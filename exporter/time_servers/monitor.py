@@ -145,7 +145,7 @@ class TimeServerMonitor:
             if key not in self._watched:
                 self._add(key, target, now)
             server = self._watched[key].server
-            server.devices = self._usage.devices[key]
+            server.devices = self._usage.devices.get(key, 0)
             if target.is_configured or server.target.is_configured:
                 server.target = target  # else it keeps its label, however devices spell it now
 

@@ -6,8 +6,6 @@ number is limited, and they are asked at NTP's own port only.
 
 import ipaddress
 import re
-from collections import Counter
-from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -58,6 +56,13 @@ def find_key(server: str) -> Key | None:
         return None
     bracketed, name, port = match.groups()
     return canonical_host(bracketed or name), NTP_PORT if port is None else int(port)
+
+
+@lru_cache(maxsize=256)
+def _find_keys(servers: tuple[str, ...]) -> tuple[tuple[Key, str], ...]:
+    """Return each server of a device once, by its key, with its spelling."""
+    found = {key: server for server in servers if (key := find_key(server)) is not None}
+    return tuple(found.items())
 
 
 class TargetRules:
@@ -133,15 +138,21 @@ class Usage:
 
     def __init__(self, rules: TargetRules) -> None:
         self._rules = rules
-        self.devices: Counter[Key] = Counter()
+        self.devices: dict[Key, int] = {}
         self.labels: dict[Key, str] = {}
+        self._others: set[Key] = set()
 
-    def add(self, servers: Iterable[str]) -> None:
+    def add(self, servers: tuple[str, ...]) -> None:
         """Count one device with its active servers."""
-        found = {key: server for server in servers if (key := find_key(server)) is not None}
-        for key, server in found.items():
-            if key in self.devices or (
-                len(self.devices) < _MAX_COUNTED and self._rules.counts(key)
-            ):
-                self.devices[key] += 1
-                self.labels.setdefault(key, server)
+        for key, label in _find_keys(servers):
+            if (count := self.devices.get(key)) is not None:
+                self.devices[key] = count + 1
+            elif key not in self._others:
+                self._add_first(key, label)
+
+    def _add_first(self, key: Key, label: str) -> None:
+        if len(self.devices) < _MAX_COUNTED and self._rules.counts(key):
+            self.devices[key] = 1
+            self.labels[key] = label
+        elif len(self._others) < _MAX_COUNTED:
+            self._others.add(key)

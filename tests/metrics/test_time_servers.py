@@ -147,7 +147,7 @@ async def full_site() -> Site:
     site.monitor.apply(TimeServersConfig.model_validate({"servers": servers} | allowed))
     usage = Usage(site.monitor.rules)
     for n in range(300):
-        usage.add([f"10.1.{n // 250}.{n % 250}"])
+        usage.add((f"10.1.{n // 250}.{n % 250}",))
     site.monitor.set_usage(usage)
     await site.ask(*servers, **allowed)
     return site

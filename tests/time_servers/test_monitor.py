@@ -297,7 +297,7 @@ def test_unsynchronized_servers_have_no_vote() -> None:
 def of_devices(monitor: TimeServerMonitor, *devices: list[str]) -> None:
     usage = Usage(monitor.rules)
     for servers in devices:
-        usage.add(servers)
+        usage.add(tuple(servers))
     monitor.set_usage(usage)
 
 

@@ -19,9 +19,9 @@ def labels(
     rules = TargetRules(config)
     usage = Usage(rules)
     for servers in devices:
-        usage.add(servers)
+        usage.add(tuple(servers))
     return {
-        target.label: (usage.devices[key], target.is_configured)
+        target.label: (usage.devices.get(key, 0), target.is_configured)
         for key, target in rules.targets(usage).items()
     }
 
@@ -101,7 +101,7 @@ def test_the_longest_lists_of_devices_cost_little(name: str) -> None:
         usage = Usage(TargetRules(devices_config()))
         started = time.process_time()
         for n in range(0, 640, 32):
-            usage.add([name % (turn * 640 + n + i) for i in range(32)])
+            usage.add(tuple(name % (turn * 640 + n + i) for i in range(32)))
         return time.process_time() - started
 
     assert min(map(cost_seconds, range(3))) < 0.1
@@ -111,6 +111,6 @@ def test_the_memory_for_counting_is_limited(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(targets, "_MAX_COUNTED", 100)
     usage = Usage(TargetRules(devices_config()))
     for n in range(1000):
-        usage.add([f"10.9.{n // 250}.{n % 250}", "10.0.0.1"])
+        usage.add((f"10.9.{n // 250}.{n % 250}", "10.0.0.1"))
     assert len(usage.devices) == 100
     assert usage.devices["10.0.0.1", 123] == 1000
