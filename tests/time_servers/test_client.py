@@ -183,6 +183,18 @@ async def test_an_answer_from_another_address_or_port_is_never_read(
         other.close()
 
 
+async def test_a_datagram_that_arrives_together_with_the_timeout_is_dropped(
+    client: TimeServerClient,
+) -> None:
+    late: asyncio.Future[tuple[bytes, int]] = asyncio.get_running_loop().create_future()
+    late.cancel()
+    with socket.socket(type=socket.SOCK_DGRAM) as udp:
+        udp.bind((LOOPBACK, 0))
+        udp.sendto(b"late", udp.getsockname())
+        client._read(udp, late)
+    assert late.cancelled()
+
+
 async def test_a_cancelled_query_closes_its_socket(client: TimeServerClient) -> None:
     async with udp_server(silent) as server:
         query = asyncio.create_task(client.query(LOOPBACK, server.port, 60))
