@@ -18,17 +18,22 @@ from exporter.clock.host import HostClock
 from exporter.config import Config, ConfigError
 from exporter.fleet.reconciler import Reconciler
 from exporter.fleet.registry import Fleet
-from exporter.fleet.reloader import CONFIG_ERRORS, ConfigReloader, InstanceLimits
+from exporter.fleet.reloader import CONFIG_ERRORS, ConfigReloader, InstanceSettings
+from exporter.fleet.server_usage import count_server_usage
 from exporter.fleet.sharding import ALL_DEVICES, Shard
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.exposition import Exposition
+from exporter.metrics.time_servers import TimeServerCollector
 from exporter.polling.poller import Poller
 from exporter.system.background import in_background
 from exporter.system.files import Digests
 from exporter.system.process import freeze_existing_objects
 from exporter.system.signals import on_hangup, stop_signals
 from exporter.system.systemd import NO_SERVICE_MANAGER, ServiceManager
+from exporter.time_servers.client import TimeServerClient
+from exporter.time_servers.monitor import TimeServerMonitor
 from exporter.vapix.connection import Session, open_session
+from exporter.vapix.dns import AresDns, CachingResolver
 from exporter.web.listener import CannotServe, WebSettings, serve
 from exporter.web.origin import is_loopback_only
 from exporter.web.routes import WebState, make_app
@@ -80,14 +85,17 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
 
     Yields the URLs that it listens on, as `http://host:port`. Raises what `run_daemon` raises.
     """
+    host, resolver = HostClock(), CachingResolver(AresDns())
+    time_servers = TimeServerMonitor(TimeServerClient(resolver, host).query, host)
     async with (
-        open_session() as session,
-        _polling(config, settings, session) as state,
+        open_session(resolver) as session,
+        _polling(config, settings, session, time_servers, host) as state,
         _serving(state, settings.web) as urls,
     ):
         _log_start(state.fleet, settings.shard)
         async with (
             in_background(state.reloader.watch_module_files()),
+            in_background(count_server_usage(state.fleet, time_servers)),
             _watching_config(state.reloader, settings.auto_reload),
         ):
             with on_hangup(state.reloader.reload):
@@ -95,19 +103,30 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
 
 
 @asynccontextmanager
-async def _polling(config: Config, settings: Settings, session: Session) -> AsyncIterator[WebState]:
-    """Poll the devices of the config and of its sources; yields what is known about them."""
-    host, exposition, fleet = HostClock(), Exposition(), Fleet()
+async def _polling(
+    config: Config,
+    settings: Settings,
+    session: Session,
+    time_servers: TimeServerMonitor,
+    host: HostClock,
+) -> AsyncIterator[WebState]:
+    """Poll the devices of the config and of its sources, and ask the time servers.
+
+    Yields what is known about the devices.
+    """
+    exposition, fleet = Exposition(), Fleet()
     metrics = ExporterMetrics(host)
     poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
     metrics.polls_in_flight.set_function(lambda: poller.in_flight)
     metrics.devices.set_function(lambda: len(fleet))
-    limits = InstanceLimits(settings.shard, settings.web.max_connections)
+    metrics.add_time_servers(TimeServerCollector(time_servers, host), time_servers.host_offset)
+    instance = InstanceSettings(settings.load, settings.shard, settings.web.max_connections)
     reconciler = Reconciler(fleet, session, poller, exposition)
-    reloader = ConfigReloader(settings.load, limits, reconciler, metrics, settings.manager)
+    reloader = ConfigReloader(instance, reconciler, time_servers, metrics, settings.manager)
     path, loopback_only = settings.web.telemetry_path, is_loopback_only(settings.web.listen)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(poller.stop)
+        stack.push_async_callback(time_servers.stop)
         stack.push_async_callback(reloader.stop)
         with _as_start_failed(CONFIG_ERRORS):
             await reloader.start(config)

@@ -22,6 +22,7 @@ ORDER = (
     "polling",
     "metrics",
     "devices",
+    "time_servers",
     "config",
     "vapix",
     "system",

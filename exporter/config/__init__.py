@@ -2,7 +2,7 @@
 
 from exporter.config.errors import ConfigError
 from exporter.config.loader import dump_redacted, load_config, parse_config
-from exporter.config.schema import Config, DeviceConfig, Expect, ModuleConfig
+from exporter.config.schema import Config, DeviceConfig, Expect, ModuleConfig, TimeServersConfig
 
 __all__ = [
     "Config",
@@ -10,6 +10,7 @@ __all__ = [
     "DeviceConfig",
     "Expect",
     "ModuleConfig",
+    "TimeServersConfig",
     "dump_redacted",
     "load_config",
     "parse_config",

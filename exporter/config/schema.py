@@ -21,6 +21,7 @@ from pydantic import (
 
 from exporter.config.types import (
     Address,
+    AllowedServer,
     DeviceName,
     DurationSeconds,
     FilePath,
@@ -30,10 +31,12 @@ from exporter.config.types import (
     Labels,
     Name,
     Password,
+    QueryIntervalSeconds,
     ServerName,
+    TimeServerAddress,
     Username,
 )
-from exporter.system.addresses import canonical_host
+from exporter.system.addresses import canonical_host, split_address
 from exporter.system.tls import TlsVersion
 from exporter.vapix.http_auth import Policy
 from exporter.vapix.ntp_info import NtpClientReading
@@ -269,6 +272,51 @@ class HttpSdConfig(Section):
     refresh_interval: DurationSeconds = 60.0
 
 
+MAX_TIME_SERVERS: Final = 256
+
+
+class TimeServersConfig(Section):
+    """`time_servers`: the NTP servers that the exporter asks for the time itself.
+
+    `used_by_devices` adds the active servers of devices that are in `allowed`: networks, addresses
+    and host names.
+    """
+
+    servers: Annotated[tuple[TimeServerAddress, ...], MaxLen(MAX_TIME_SERVERS)] = ()
+    used_by_devices: bool = False
+    allowed: tuple[AllowedServer, ...] = ()
+    interval: QueryIntervalSeconds = 64.0
+    timeout: DurationSeconds = 5.0
+
+    @field_validator("servers")
+    @classmethod
+    def _are_unique(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
+        first: dict[tuple[str, int], str] = {}
+        for server in servers:
+            if (known := first.get(key := time_server_key(server))) is not None:
+                raise ValueError(f"{server!r} is the same server as {known!r}")
+            first[key] = server
+        return servers
+
+    @model_validator(mode="after")
+    def _limits_devices(self) -> Self:
+        if self.used_by_devices and not self.allowed:
+            raise ValueError(
+                "used_by_devices needs `allowed`: the networks and names that devices may send "
+                "the exporter to"
+            )
+        return self
+
+
+NTP_PORT: Final = 123
+
+
+def time_server_key(address: str) -> tuple[str, int]:
+    """Return one spelling of a time server's address: host and port. Raises `ValueError`."""
+    host, port = split_address(address)
+    return canonical_host(host), port or NTP_PORT
+
+
 class Config(Section):
     """The whole file."""
 
@@ -277,6 +325,7 @@ class Config(Section):
     devices: tuple[DeviceConfig, ...] = ()
     file_sd_configs: tuple[FileSdConfig, ...] = ()
     http_sd_configs: tuple[HttpSdConfig, ...] = ()
+    time_servers: TimeServersConfig = TimeServersConfig()
 
     @field_validator("modules")
     @classmethod

@@ -1,5 +1,6 @@
 """The types of single config values: how each is written, and its errors."""
 
+import ipaddress
 import re
 from pathlib import Path
 from typing import Annotated, Final
@@ -44,6 +45,12 @@ def _check_length(name: str) -> str:
 def _check_address(address: str) -> str:
     split_address(_check_length(address))
     return address
+
+
+def _check_time_server(address: str) -> str:
+    if "://" in address or "@" in address:  # not shown: it may contain a password
+        raise ValueError("must be host, host:port or [v6]:port, without a scheme or an account")
+    return _check_address(address)
 
 
 def _check_positive(seconds: float) -> float:
@@ -146,6 +153,31 @@ def _check_not_blank(text: str) -> str:
     return text
 
 
+def _check_allowed_server(text: str) -> str:
+    """Return `text` if it is a network, an address or a host name, else raises `ValueError`."""
+    if "/" not in text:
+        if split_address(text)[1] is not None:
+            raise ValueError("must not have a port: devices use 123 only")
+        return text
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a network such as 10.0.0.0/8") from None
+    if ipaddress.ip_interface(text).ip != network.network_address:
+        raise ValueError(f"{text!r} is an address within a network (did you mean {network}?)")
+    return text
+
+
+MIN_QUERY_INTERVAL_SECONDS: Final = 16.0
+"""A time server is never asked more often: operators of public ones block who does."""
+
+
+def _check_query_interval(seconds: float) -> float:
+    if seconds < MIN_QUERY_INTERVAL_SECONDS:
+        raise ValueError(f"must be at least {format_duration(MIN_QUERY_INTERVAL_SECONDS)}")
+    return seconds
+
+
 _MAX_SERVER_NAME_LENGTH: Final = 255
 
 
@@ -175,6 +207,9 @@ DurationSeconds = Annotated[
     AfterValidator(_check_positive),
     PlainSerializer(format_duration),
 ]
+QueryIntervalSeconds = Annotated[DurationSeconds, AfterValidator(_check_query_interval)]
+TimeServerAddress = Annotated[str, AfterValidator(_check_time_server)]
+AllowedServer = Annotated[str, AfterValidator(_check_allowed_server)]
 FilePath = Annotated[Path, AfterValidator(_absolute_path)]
 FilePattern = Annotated[Path, AfterValidator(_file_pattern)]
 HttpUrl = Annotated[str, AfterValidator(_http_url), PlainSerializer(redact_url)]

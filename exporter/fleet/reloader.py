@@ -26,6 +26,7 @@ from exporter.system.process import TooManyConnections, raise_file_limit, warn_o
 from exporter.system.slices import in_slices
 from exporter.system.systemd import ServiceManager
 from exporter.system.threads import FILES_TIMEOUT_SECONDS, HungCallGuard, read_files
+from exporter.time_servers.monitor import TimeServerMonitor
 
 MODULE_FILES_INTERVAL_SECONDS: Final = 5.0
 
@@ -47,29 +48,31 @@ class DesiredState(NamedTuple):
     discovered: Sequence[DeviceConfig]
 
 
-class InstanceLimits(NamedTuple):
-    """Which devices this instance polls, and how many connections of visitors it accepts."""
+class InstanceSettings(NamedTuple):
+    """What does not change while the daemon runs.
 
+    `load` reads the config file. It raises one of `CONFIG_ERRORS`. `shard` selects the devices
+    that this instance polls. `visitors` is how many connections of visitors it accepts.
+    """
+
+    load: Callable[[], Config]
     shard: Shard
     visitors: int
 
 
 class ConfigReloader:
-    """Holds the running config, and applies each new desired state completely or not at all.
-
-    `load` reads the config file. It raises one of `CONFIG_ERRORS`.
-    """
+    """Holds the running config, and applies each new desired state completely or not at all."""
 
     def __init__(
         self,
-        load: Callable[[], Config],
-        instance: InstanceLimits,
+        instance: InstanceSettings,
         reconciler: Reconciler,
+        time_servers: TimeServerMonitor,
         metrics: ExporterMetrics,
         manager: ServiceManager,
     ) -> None:
-        self._load = load
         self._instance = instance
+        self._time_servers = time_servers
         self._reconciler = reconciler
         self._metrics = metrics
         self._manager = manager
@@ -210,7 +213,7 @@ class ConfigReloader:
         existing = self._state.factories
 
         def read() -> tuple[Config, ClientFactories]:
-            config = self._load()
+            config = self._instance.load()
             return config, build_client_factories(config.modules, existing, config.source)
 
         return await read_files(read)
@@ -246,11 +249,12 @@ class ConfigReloader:
 
         The caller holds the lock. Raises `TooManyConnections` before it changes anything.
         """
-        specs = await self._build_specs(desired)
-        concurrency = desired.config.global_.concurrency
+        specs, config = await self._build_specs(desired), desired.config
+        concurrency = config.global_.concurrency
         changes = await self._reconciler.update(specs, concurrency)
         if changes.added:
             warn_of_low_file_limit(len(specs), concurrency, self._instance.visitors)
+        self._time_servers.apply(config.time_servers)
         self._state = desired
-        self._discovery.follow(desired.config)
+        self._discovery.follow(config)
         return changes

@@ -3,7 +3,7 @@
 import os
 import resource
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import accumulate
 from pathlib import Path
 from typing import Final
@@ -16,14 +16,17 @@ from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector
 
 from exporter import __version__
-from exporter.clock.host import HostClock, kernel_says_synchronized
-from exporter.clock.offset import SECOND_NS
+from exporter.clock.host import HostClock, HostTime, kernel_says_synchronized
+from exporter.clock.offset import SECOND_NS, Offset
 from exporter.system.logs import dropped_log_lines
 
 PREFIX: Final = "axis_ntp_exporter_"
 _BOUNDS_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _OPEN_FILES: Final = Path("/proc/self/fd")
 _STATISTICS: Final = Path("/proc/stat")
+
+HostOffset = Callable[[HostTime], Offset | None]
+"""Returns this host's offset from the time on which time servers agree."""
 
 
 class ExporterMetrics:
@@ -62,11 +65,17 @@ class ExporterMetrics:
             ("mechanism", "source"),
             registry=self.registry,
         )
-        self.registry.register(_HostClockCollector())
+        self._host_clock = _HostClockCollector(self._host)
+        self.registry.register(self._host_clock)
         self.registry.register(_LogCollector())
 
     def _gauge(self, name: str, text: str, *labels: str) -> Gauge:
         return Gauge(f"{PREFIX}{name}", text, labels, registry=self.registry)
+
+    def add_time_servers(self, servers: Collector, host_offset: HostOffset) -> None:
+        """Add the series of time servers, and this host's offset from what they agree on."""
+        self.registry.register(servers)
+        self._host_clock.offset = host_offset
 
     def poll_started(self, lateness_seconds: float) -> None:
         """Record how late a poll started."""
@@ -122,9 +131,14 @@ class _SecondsHistogram(Collector):
 
 
 class _HostClockCollector(Collector):
-    """Reads the clock status of the kernel at each scrape; no sample if it is unknown."""
+    """What the kernel and the time servers say of this host's clock; no samples if unknown."""
+
+    def __init__(self, host: HostClock) -> None:
+        self._host = host
+        self.offset: HostOffset = lambda _now: None
 
     def collect(self) -> Iterator[Metric]:
+        """Yield the families."""
         synchronized = kernel_says_synchronized()
         if synchronized is not None:
             yield GaugeMetricFamily(
@@ -132,6 +146,25 @@ class _HostClockCollector(Collector):
                 "1 if this host's kernel reports its clock as synchronized (adjtimex), else 0.",
                 float(synchronized),
             )
+        offset = self.offset(self._host.now())
+        yield _gauge_family(
+            "host_clock_offset_seconds",
+            "This host's clock minus the time on which a majority of `time_servers` agrees.",
+            None if offset is None else offset.seconds,
+        )
+        yield _gauge_family(
+            "host_clock_offset_uncertainty_seconds",
+            "Largest possible error of the offset of this host's clock.",
+            None if offset is None else offset.uncertainty_seconds,
+        )
+
+
+def _gauge_family(name: str, text: str, value: float | None) -> GaugeMetricFamily:
+    """Return a gauge, without a sample for `None`."""
+    family = GaugeMetricFamily(f"{PREFIX}{name}", text)
+    if value is not None:
+        family.add_metric([], value)
+    return family
 
 
 class _LogCollector(Collector):

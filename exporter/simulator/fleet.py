@@ -6,7 +6,7 @@ import resource
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any, Unpack
 
@@ -16,6 +16,7 @@ from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME, Access
 from exporter.simulator.scenarios import Member, MemberFactory, find_scenario
 from exporter.simulator.server import DEFAULT_KEEPALIVE_SECONDS, DeviceServer, format_address
+from exporter.simulator.time_server import SimulatedTimeServer, serve_time_server
 
 SPREADS = {
     "port": "consecutive ports on one address",
@@ -37,12 +38,13 @@ class FleetError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFleet:
-    """Devices with their labels, the scheme, and the account that they share."""
+    """Devices with their labels, the scheme, their shared account, and the time servers."""
 
     members: Sequence[Member]
     scheme: str
     username: str
     password: str = field(repr=False)
+    time_servers: Sequence[SimulatedTimeServer] = ()
 
     @property
     def devices(self) -> list[SimulatedDevice]:
@@ -66,9 +68,11 @@ def build_fleet(
 
     Raises UnknownScenarioError, UnknownFaultError, or KeyError for an unknown policy.
     """
-    members = find_scenario(scenario).members(MemberFactory(access, host_nanoseconds))
+    found = find_scenario(scenario)
+    members = found.members(MemberFactory(access, host_nanoseconds))
     return SimulatedFleet(
         members=tuple(itertools.islice(members, count)),
+        time_servers=found.time_servers(host_nanoseconds),
         scheme=scheme,
         username=access.get("username", DEFAULT_USERNAME),
         password=access.get("password", DEFAULT_PASSWORD),
@@ -77,10 +81,14 @@ def build_fleet(
 
 @dataclass(frozen=True, slots=True)
 class ServedFleet:
-    """A fleet while it is served; `addresses` (`host:port`) are in the order of its members."""
+    """A fleet while it is served; `addresses` (`host:port`) are in the order of its members.
+
+    So are `time_servers`, in the order of the fleet's.
+    """
 
     fleet: SimulatedFleet
     addresses: Sequence[str]
+    time_servers: Sequence[str] = ()
 
     def address(self, name: str) -> str:
         """Return the address of the device of that name. Raises KeyError."""
@@ -101,11 +109,14 @@ class ServedFleet:
             }
             for member, address in zip(self.fleet.members, self.addresses, strict=True)
         ]
-        return {
+        config = {
             "global": {"interval": interval, "timeout": timeout},
             "modules": {"default": module},
             "devices": devices,
         }
+        if self.time_servers:
+            config["time_servers"] = {"servers": [*self.time_servers], "interval": "16s"}
+        return config
 
 
 def _escape_dollars(texts: Mapping[str, str]) -> dict[str, str]:
@@ -131,10 +142,32 @@ async def serve_fleet(
     places = _plan_addresses(len(fleet.members), host, port, spread)
     raise_file_limit(1 if spread == "shared" else len(fleet.members))
     server = DeviceServer(keepalive_seconds=keepalive_seconds)
-    try:
-        yield ServedFleet(fleet, await _listen(server, fleet, places, spread))
-    finally:
-        await server.stop()
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(server.stop)
+        addresses = await _listen(server, fleet, places, spread)
+        time_servers = [
+            await stack.enter_async_context(serve_time_server(each, host))
+            for each in fleet.time_servers
+        ]
+        _configure_time_servers(fleet, time_servers)
+        yield ServedFleet(fleet, addresses, time_servers)
+
+
+def _configure_time_servers(fleet: SimulatedFleet, addresses: Sequence[str]) -> None:
+    """Configure each device that has time servers with those of the fleet, if there are any.
+
+    A device whose servers are dead synchronized with them before they died.
+    """
+    served = [*zip(fleet.time_servers, addresses, strict=True)]
+    for member in fleet.members if served else ():
+        client = member.device.client
+        if client.configuration.static_servers:
+            client.configuration.static_servers = [
+                address for server, address in served if server.answers != member.uses_dead_servers
+            ]
+        if member.uses_dead_servers:
+            client.synchronize(member.device.clock.host_nanoseconds())
+            client.servers_answer = False
 
 
 async def _listen(

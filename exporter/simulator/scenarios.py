@@ -3,13 +3,14 @@
 import itertools
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from exporter.simulator.clock import HostNanoseconds, SimulatedClock
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.device_state import Access
 from exporter.simulator.faults import FAULTS, find_fault
+from exporter.simulator.time_server import SimulatedTimeServer
 
 _FAULT_PREFIX = "fault:"
 _MICROSECONDS = 1_000_000
@@ -22,10 +23,14 @@ class UnknownScenarioError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A device of a fleet, with its labels in the exporter's config."""
+    """A device of a fleet, with its labels in the exporter's config.
+
+    It uses the fleet's time servers that answer, or only those that do not.
+    """
 
     device: SimulatedDevice
     labels: Mapping[str, str]
+    uses_dead_servers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +59,11 @@ class MemberFactory:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario: a description for --help, and an endless iterator of members."""
+    """One scenario: a description for --help, an endless iterator of members, time servers."""
 
     description: str
     members: Callable[[MemberFactory], Iterator[Member]]
+    time_servers: Callable[[HostNanoseconds], Sequence[SimulatedTimeServer]] = lambda _: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,28 +76,36 @@ class _Row:
     fault: str | None = None
     access: Access = field(default_factory=Access)
     late_step_seconds: float = 0.0
+    uses_dead_servers: bool = False
 
 
 _DEMO = (
     _Row("lobby", "hq", "north"),
     _Row("reception", "hq", "north"),
-    _Row("stairwell-1", "hq", "north", "not_synced"),
+    _Row("stairwell-1", "hq", "north", "not_synced", uses_dead_servers=True),
     _Row("stairwell-2", "hq", "north"),
     _Row("server-room", "hq", "south"),
     _Row("cafeteria", "hq", "south", "client_disabled"),
     _Row("garage-entry", "hq", "south", access={"password": "set by an installer"}),
     _Row("garage-exit", "hq", "south"),
-    _Row("dock-1", "warehouse", "hall-1"),
+    _Row("dock-1", "warehouse", "hall-1", uses_dead_servers=True),
     _Row("dock-2", "warehouse", "hall-1", "hang"),
-    _Row("dock-3", "warehouse", "hall-1"),
+    _Row("dock-3", "warehouse", "hall-1", uses_dead_servers=True),
     # Its clock was right when its time server died: only the measured offset shows the error.
-    _Row("dock-4", "warehouse", "hall-1", "server_dead", late_step_seconds=-1.8),
-    _Row("aisle-1", "warehouse", "hall-2"),
-    _Row("aisle-2", "warehouse", "hall-2"),
+    _Row(
+        "dock-4",
+        "warehouse",
+        "hall-1",
+        "server_dead",
+        late_step_seconds=-1.8,
+        uses_dead_servers=True,
+    ),
+    _Row("aisle-1", "warehouse", "hall-2", uses_dead_servers=True),
+    _Row("aisle-2", "warehouse", "hall-2", uses_dead_servers=True),
     _Row("cold-store", "warehouse", "hall-2", "not_found"),
     _Row("gate", "warehouse", "yard", "no_servers"),
-    _Row("parking", "warehouse", "yard"),
-    _Row("till-1", "shop", "ground-floor"),
+    _Row("parking", "warehouse", "yard", uses_dead_servers=True),
+    _Row("till-1", "shop", "ground-floor", uses_dead_servers=True),
     _Row("till-2", "shop", "ground-floor", "stepped"),
     _Row("entrance", "shop", "ground-floor"),
 )
@@ -105,7 +119,16 @@ def _demo(factory: MemberFactory) -> Iterator[Member]:
             labels = {"site": row.site, "building": row.building}
             member = factory.make(row.name + suffix, labels, row.fault, row.access)
             member.device.clock.step(row.late_step_seconds)
-            yield member
+            yield replace(member, uses_dead_servers=row.uses_dead_servers)
+
+
+def _demo_time_servers(host: HostNanoseconds) -> Sequence[SimulatedTimeServer]:
+    """Make two that answer, and one that does not."""
+    return (
+        SimulatedTimeServer(stratum=1, host_nanoseconds=host),
+        SimulatedTimeServer(stratum=2, host_nanoseconds=host),
+        SimulatedTimeServer(answers=False, host_nanoseconds=host),
+    )
 
 
 def _cycle(*faults: str | None) -> Callable[[MemberFactory], Iterator[Member]]:
@@ -121,7 +144,9 @@ def _cycle(*faults: str | None) -> Callable[[MemberFactory], Iterator[Member]]:
 
 SCENARIOS: dict[str, Scenario] = {
     "healthy": Scenario("no faults, clocks at most 5 ms off", _cycle(None)),
-    "demo": Scenario(f"{len(_DEMO)} devices of three sites, some with problems", _demo),
+    "demo": Scenario(
+        f"{len(_DEMO)} devices of three sites, some with problems", _demo, _demo_time_servers
+    ),
     "mixed": Scenario("a healthy device, then one device with each fault", _cycle(None, *FAULTS)),
 }
 """All scenarios by name, besides `fault:NAME`."""

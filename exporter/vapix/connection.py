@@ -223,13 +223,15 @@ class Exchange:
 
 
 @asynccontextmanager
-async def open_session() -> AsyncIterator[Session]:
+async def open_session(resolver: CachingResolver | None = None) -> AsyncIterator[Session]:
     """Open a session that keeps connections and resolved names, and nothing else.
+
+    It closes `resolver` at its end.
 
     It has no cookies, no proxies from the environment, no limit on connections (the poller has
     one) and no timeouts (a call has one deadline over everything).
     """
-    resolver = CachingResolver(AresDns())
+    resolver = resolver or CachingResolver(AresDns())
     connector = aiohttp.TCPConnector(
         limit=0, keepalive_timeout=KEEPALIVE_SECONDS, resolver=resolver, use_dns_cache=False
     )

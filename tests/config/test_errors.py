@@ -18,7 +18,8 @@ from tests.config.documents import problems
             "devices: [{address: d, auth: {}, interval: 5s}]",
             [
                 "devices[0].auth: unknown key (belongs under modules.NAME)",
-                "devices[0].interval: unknown key (belongs under global or modules.NAME)",
+                "devices[0].interval: unknown key "
+                "(belongs under global or modules.NAME or time_servers)",
             ],
         ),
         (

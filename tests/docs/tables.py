@@ -16,6 +16,7 @@ import yaml
 from exporter.cli import COMMANDS
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exporter import ExporterMetrics
+from exporter.metrics.time_servers import FAILURES, QUERIES, TIME_SERVER_METRICS
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -66,6 +67,18 @@ def device_series() -> str:
     )
 
 
+def time_server_series() -> str:
+    """Every series of a time server."""
+    gauges = [(name, "gauge", ["server"], text) for name, text, _ in TIME_SERVER_METRICS]
+    return _series(
+        [
+            *gauges,
+            (f"{QUERIES[0]}_total", "counter", ["server"], QUERIES[1]),
+            (f"{FAILURES[0]}_total", "counter", ["server", "reason"], FAILURES[1]),
+        ]
+    )
+
+
 def exporter_series() -> str:
     """The exporter's own series."""
     families = [
@@ -105,7 +118,11 @@ def panels(dashboard: str) -> str:
 
 TABLES: Final[dict[str, dict[str, Callable[[], str]]]] = {
     "README.md": {"commands": commands, "ten series": ten_series},
-    "docs/metrics.md": {"device series": device_series, "exporter series": exporter_series},
+    "docs/metrics.md": {
+        "device series": device_series,
+        "time server series": time_server_series,
+        "exporter series": exporter_series,
+    },
     "docs/alerting.md": {"alerts": alerts},
     "docs/dashboards.md": {
         "fleet panels": lambda: panels("fleet"),

@@ -169,6 +169,7 @@ async def test_the_exporters_config_lists_the_fleet() -> None:
                     "labels": {"site": "hq", "building": "north"},
                 }
             ],
+            "time_servers": {"servers": served.time_servers, "interval": "16s"},
         }
 
 

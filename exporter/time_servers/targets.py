@@ -1,0 +1,158 @@
+"""Which time servers to ask: the configured ones, and those of devices that are allowed. Pure.
+
+A device names its servers, and a hostile one may name any host. So `allowed` limits them, their
+number is limited, and they are asked at NTP's own port only.
+"""
+
+import ipaddress
+import re
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from exporter.config import TimeServersConfig
+from exporter.config.schema import NTP_PORT, time_server_key
+from exporter.system.addresses import canonical_host, split_address
+
+MAX_DEVICE_SERVERS: Final = 256
+"""The most servers of devices that are asked; those that most devices use come first."""
+
+_MAX_COUNTED: Final = 1000
+"""The most servers whose devices are counted: devices choose them, but the memory is ours."""
+
+Key = tuple[str, int]
+"""A host in its canonical spelling, and a port."""
+
+_IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+_IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+
+class TimeServerTarget(NamedTuple):
+    """A server to ask; `label` is its first spelling, in the config or by a device."""
+
+    label: str
+    host: str
+    port: int
+    is_configured: bool
+
+    @property
+    def key(self) -> Key:
+        """What distinguishes servers."""
+        return self.host, self.port
+
+
+_NAMED: Final = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?", re.ASCII)
+
+
+@lru_cache(maxsize=4096)  # a fleet names the same few servers at every poll
+def find_key(server: str) -> Key | None:
+    """Return the key of a server as a device names it; `None` for what is not host or host:port.
+
+    A name is only compared with those in the config, so it is not checked: to encode a long one
+    for the DNS takes 8 ms.
+    """
+    if _address(server) is not None:
+        return canonical_host(server), NTP_PORT
+    if (match := _NAMED.fullmatch(server)) is None:
+        return None
+    bracketed, name, port = match.groups()
+    return canonical_host(bracketed or name), NTP_PORT if port is None else int(port)
+
+
+@lru_cache(maxsize=256)
+def _find_keys(servers: tuple[str, ...]) -> tuple[tuple[Key, str], ...]:
+    """Return each server of a device once, by its key, with its spelling."""
+    found = {key: server for server in servers if (key := find_key(server)) is not None}
+    return tuple(found.items())
+
+
+class TargetRules:
+    """What a config says about time servers."""
+
+    def __init__(self, config: TimeServersConfig) -> None:
+        self.configured = {
+            time_server_key(server): TimeServerTarget(
+                server, split_address(server)[0], time_server_key(server)[1], is_configured=True
+            )
+            for server in config.servers
+        }
+        self._adds_devices_servers = config.used_by_devices
+        networks = [network for each in config.allowed if (network := _network(each)) is not None]
+        self._networks = tuple(networks)
+        self._names = {canonical_host(each) for each in config.allowed if _network(each) is None}
+
+    @property
+    def asks_any(self) -> bool:
+        """Whether the config can lead to any query."""
+        return bool(self.configured) or self._adds_devices_servers
+
+    def counts(self, key: Key) -> bool:
+        """Return whether a server that a device uses is one that may be asked."""
+        return key in self.configured or (self._adds_devices_servers and self._allows(key))
+
+    def _allows(self, key: Key) -> bool:
+        host, port = key
+        if port != NTP_PORT:
+            return False
+        address = _address(host)
+        if address is None:
+            return host in self._names
+        return _is_one_host(address) and any(address in network for network in self._networks)
+
+    def targets(self, usage: "Usage") -> dict[Key, TimeServerTarget]:
+        """Return the servers to ask: all configured ones, and the most used of devices."""
+        others = ((key, count) for key, count in usage.devices.items() if self.counts(key))
+        most_used = sorted(others, key=lambda used: (-used[1], used[0]))
+        named = [key for key, _ in most_used if key not in self.configured]
+        added = {
+            key: TimeServerTarget(usage.labels[key], *key, is_configured=False)
+            for key in named[:MAX_DEVICE_SERVERS]
+        }
+        return self.configured | added
+
+
+def _network(text: str) -> _IpNetwork | None:
+    try:
+        return ipaddress.ip_network(text)
+    except ValueError:
+        return None
+
+
+def _address(host: str) -> _IpAddress | None:
+    try:
+        return ipaddress.ip_address(host)
+    except ValueError:
+        return None
+
+
+def _is_one_host(address: _IpAddress) -> bool:
+    """Whether an address that a device names can be a server of its own for this host.
+
+    `0.0.0.0`, with which a device says "none", would be this host; a zone is of the device's.
+    """
+    is_special = address.is_unspecified or address.is_multicast or address.is_reserved
+    return not is_special and "%" not in str(address)
+
+
+class Usage:
+    """How many devices use each server, counted anew at each pass through the devices."""
+
+    def __init__(self, rules: TargetRules) -> None:
+        self._rules = rules
+        self.devices: dict[Key, int] = {}
+        self.labels: dict[Key, str] = {}
+        self._others: set[Key] = set()
+
+    def add(self, servers: tuple[str, ...]) -> None:
+        """Count one device with its active servers."""
+        for key, label in _find_keys(servers):
+            if (count := self.devices.get(key)) is not None:
+                self.devices[key] = count + 1
+            elif key not in self._others:
+                self._add_first(key, label)
+
+    def _add_first(self, key: Key, label: str) -> None:
+        if len(self.devices) < _MAX_COUNTED and self._rules.counts(key):
+            self.devices[key] = 1
+            self.labels[key] = label
+        elif len(self._others) < _MAX_COUNTED:
+            self._others.add(key)

@@ -1,0 +1,121 @@
+"""The installed command asks time servers and shows what it found."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from exporter.simulator.fleet import build_fleet, serve_fleet
+from exporter.simulator.time_server import SimulatedTimeServer, serve_time_server
+from tests.support.daemon_process import Scrape, daemon_on
+
+UP = "axis_ntp_time_server_up"
+OFFSET = "axis_ntp_time_server_offset_seconds"
+DEVICES = "axis_ntp_time_server_devices"
+HOST_OFFSET = "axis_ntp_exporter_host_clock_offset_seconds"
+HOST_UNCERTAINTY = "axis_ntp_exporter_host_clock_offset_uncertainty_seconds"
+
+
+def by_server(found: Scrape, name: str) -> dict[str, float]:
+    return {labels["server"]: value for labels, value in found.all(name)}
+
+
+async def test_servers_are_asked_and_the_hosts_offset_is_what_most_of_them_say(
+    tmp_path: Path,
+) -> None:
+    servers = [
+        SimulatedTimeServer(offset_seconds=0.5),
+        SimulatedTimeServer(offset_seconds=0.5),
+        SimulatedTimeServer(offset_seconds=-7),
+        SimulatedTimeServer(offset_seconds=0.5, root_dispersion_seconds=10),
+        SimulatedTimeServer(answers=False),
+    ]
+    async with AsyncExitStack() as stack:
+        names = [await stack.enter_async_context(serve_time_server(each)) for each in servers]
+        config = {"time_servers": {"servers": names, "timeout": "200ms"}}
+        running = await stack.enter_async_context(daemon_on(config, tmp_path))
+        found = await running.until(lambda scrape: len(by_server(scrape, UP)) == 5)
+        assert [*by_server(found, UP).values()] == [1, 1, 1, 1, 0]
+        offsets = by_server(found, OFFSET)
+        assert offsets[names[0]] == pytest.approx(0.5, abs=0.1)
+        assert offsets[names[2]] == pytest.approx(-7, abs=0.1)
+        assert names[4] not in offsets
+        selectable = by_server(found, "axis_ntp_time_server_selectable")
+        assert [*selectable.values()] == [1, 1, 1, 0]
+        [(_, offset)] = found.all(HOST_OFFSET)
+        [(_, uncertainty)] = found.all(HOST_UNCERTAINTY)
+        assert abs(offset - -0.5) <= uncertainty < 0.25
+        [(_, failures)] = found.all(
+            "axis_ntp_time_server_failures_total", server=names[4], reason="timeout"
+        )
+        assert failures == 1
+        assert [*by_server(found, "axis_ntp_time_server_queries_total").values()] == [1] * 5
+        assert "event=time_server.failed" in running.text
+    assert all(server.requests == 1 for server in servers)
+
+
+async def test_without_time_servers_there_are_no_such_series(tmp_path: Path) -> None:
+    async with daemon_on({"devices": []}, tmp_path) as running:
+        status, text = await running.get("/metrics")
+    assert status == 200
+    assert "axis_ntp_time_server" not in text
+    assert not [line for line in text.splitlines() if line.startswith(HOST_OFFSET)]
+
+
+async def test_a_reload_changes_the_servers_and_keeps_those_that_stay(tmp_path: Path) -> None:
+    first, second = SimulatedTimeServer(), SimulatedTimeServer()
+    async with serve_time_server(first) as one, serve_time_server(second) as other:
+        config: dict[str, Any] = {"time_servers": {"servers": [one]}}
+        async with daemon_on(config, tmp_path) as running:
+            await running.until(lambda scrape: bool(scrape.all(UP)))
+            config["time_servers"]["servers"] = [one, other]
+            (tmp_path / "config.yaml").write_text(yaml.safe_dump(config))
+            assert (await running.reload())[0] == 200
+            await running.until(lambda scrape: len(scrape.all(UP)) == 2)
+            (tmp_path / "config.yaml").write_text("{devices: []}")
+            assert (await running.reload())[0] == 200
+            assert (await running.scrape()).all(UP) == []
+    assert (first.requests, second.requests) == (1, 1)
+
+
+async def test_the_devices_that_use_a_server_are_counted_and_theirs_are_asked_if_allowed(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(4)
+    async with serve_time_server(SimulatedTimeServer()) as server, serve_fleet(fleet) as served:
+        allowed = "127.66.0.1"  # nothing listens on its port 123
+        for device in fleet.devices[:3]:
+            device.client.configuration.static_servers = [server, allowed, "192.0.2.1"]
+            device.client.configuration.servers_source = "static"
+        config = served.exporter_config(interval="200ms")
+        config["time_servers"] = {
+            "servers": [server],
+            "used_by_devices": True,
+            "allowed": ["127.66.0.0/16"],
+        }
+        async with daemon_on(config, tmp_path) as running:
+            found = await running.until(lambda scrape: len(scrape.all(UP)) == 2)
+            assert by_server(found, DEVICES) == {server: 3, allowed: 3}
+            assert by_server(found, UP) == {server: 1, allowed: 0}
+            for device in fleet.devices[1:3]:
+                device.client.configuration.static_servers = [server]
+            await running.until(lambda scrape: by_server(scrape, DEVICES)[allowed] == 1)
+            fleet.devices[0].client.configuration.static_servers = ["192.0.2.1"]
+            await running.until(lambda scrape: by_server(scrape, DEVICES) == {server: 2})
+
+
+async def test_probe_has_no_series_of_time_servers(tmp_path: Path) -> None:
+    fleet = build_fleet(1)
+    async with serve_time_server(SimulatedTimeServer()) as server, serve_fleet(fleet) as served:
+        config = served.exporter_config(interval="200ms")
+        config["time_servers"] = {"servers": [server]}
+        async with daemon_on(config, tmp_path) as running:
+            await running.until(lambda scrape: bool(scrape.all(UP)))
+            async with asyncio.timeout(30):
+                status, text = await running.get(f"/probe?target={served.addresses[0]}")
+    assert status == 200
+    assert "axis_ntp_up" in text
+    assert "time_server" not in text

@@ -1,0 +1,116 @@
+"""Which servers are asked: the configured ones, and of devices those that are allowed."""
+
+import time
+from collections.abc import Iterable
+
+import pytest
+
+from exporter.config import TimeServersConfig
+from exporter.time_servers import targets
+from exporter.time_servers.targets import MAX_DEVICE_SERVERS, TargetRules, Usage
+
+ALLOWED = ("10.0.0.0/8", "2001:db8::/32", "fe80::/10", "NTP.example")
+
+
+def labels(
+    config: TimeServersConfig, devices: Iterable[Iterable[str]]
+) -> dict[str, tuple[int, bool]]:
+    """Return each server to ask by its label: how many devices use it, whether it is configured."""
+    rules = TargetRules(config)
+    usage = Usage(rules)
+    for servers in devices:
+        usage.add(tuple(servers))
+    return {
+        target.label: (usage.devices.get(key, 0), target.is_configured)
+        for key, target in rules.targets(usage).items()
+    }
+
+
+def devices_config(**changes: object) -> TimeServersConfig:
+    document = {"used_by_devices": True, "allowed": ALLOWED} | changes
+    return TimeServersConfig.model_validate(document)
+
+
+@pytest.mark.parametrize(
+    "server",
+    ["10.1.2.3", "10.1.2.3:123", "2001:DB8::1", "[2001:db8::1]", "ntp.example", "ntp.EXAMPLE."],
+)
+def test_an_allowed_server_of_a_device_is_asked_under_the_devices_name(server: str) -> None:
+    assert labels(devices_config(), [[server], [server]]) == {server: (2, False)}
+
+
+@pytest.mark.parametrize(
+    "server",
+    [
+        "192.0.2.1",
+        "evil.example",
+        "a.ntp.example",
+        "10.1.2.3:53",  # only NTP's own port
+        "ntp.example:8080",
+        "::ffff:10.1.2.3",
+        "fe80::1%eth0",  # the zone is one of the device's
+        "10.1",  # addresses to the C library, not to us
+        "0x0a.1.2.3",
+        "http://10.1.2.3",
+        "10.1.2.3/24",
+        "10.1.2.3, 10.1.2.4",
+        "",
+        "x" * 400,
+    ],
+)
+def test_a_device_cannot_send_the_exporter_anywhere_else(server: str) -> None:
+    assert labels(devices_config(), [[server]]) == {}
+
+
+@pytest.mark.parametrize("server", ["0.0.0.0", "224.0.1.1", "255.255.255.255", "::", "ff02::101"])
+def test_addresses_that_are_no_single_host_are_not_asked_even_if_allowed(server: str) -> None:
+    config = devices_config(allowed=("0.0.0.0/0", "::/0"))
+    assert labels(config, [[server], ["127.0.0.1"]]) == {"127.0.0.1": (1, False)}
+
+
+def test_without_used_by_devices_only_configured_servers_are_asked_and_counted() -> None:
+    config = TimeServersConfig(servers=("Time.example", "10.0.0.1:1123"))
+    devices = [["time.example:123", "10.0.0.1"], ["10.0.0.1:1123", "10.0.0.2"]]
+    assert labels(config, devices) == {"Time.example": (1, True), "10.0.0.1:1123": (1, True)}
+
+
+def test_a_configured_server_keeps_its_label_however_devices_spell_it() -> None:
+    config = devices_config(servers=("NTP.example",))
+    assert labels(config, [["ntp.example"], ["ntp.example:123", "ntp.example."]]) == {
+        "NTP.example": (2, True)
+    }
+
+
+def test_of_too_many_servers_those_that_most_devices_use_are_asked() -> None:
+    hostile = [[f"10.66.{n // 32}.{n % 32 + i}" for i in range(32)] for n in range(0, 960, 32)]
+    good = [["10.0.0.1", "10.0.0.2"]] * 2
+    found = labels(devices_config(servers=("192.0.2.1",)), [*hostile, *good])
+    assert len(found) == MAX_DEVICE_SERVERS + 1
+    assert (found["10.0.0.1"], found["192.0.2.1"]) == ((2, False), (0, True))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [f"{'ä' * 251}%04d", f"{'ß.' * 125}%04d", f"{'[' * 251}%04d", f"{'1.' * 125}%04d", "10.9.9.%d"],
+    ids=["umlauts", "labels", "brackets", "digits", "addresses"],
+)
+def test_the_longest_lists_of_devices_cost_little(name: str) -> None:
+    """640 names are those of the devices that are counted at once."""
+
+    def cost_seconds(turn: int) -> float:
+        usage = Usage(TargetRules(devices_config()))
+        started = time.process_time()
+        for n in range(0, 640, 32):
+            usage.add(tuple(name % (turn * 640 + n + i) for i in range(32)))
+        return time.process_time() - started
+
+    assert min(map(cost_seconds, range(3))) < 0.1
+
+
+def test_the_memory_for_counting_is_limited(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(targets, "_MAX_COUNTED", 100)
+    usage = Usage(TargetRules(devices_config()))
+    for n in range(1000):
+        usage.add((f"10.9.{n // 250}.{n % 250}", "10.0.0.1"))
+    assert len(usage.devices) == 100
+    assert usage.devices["10.0.0.1", 123] == 1000
