@@ -1,8 +1,12 @@
 """Every error of a config names the path of its key and what to do."""
 
+from pathlib import Path
+
 import pytest
 
 from tests.config.documents import problems
+
+SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
 
 
 @pytest.mark.parametrize(
@@ -63,7 +67,7 @@ from tests.config.documents import problems
             ],
         ),
         (
-            f"modules: {{a: {{auth: {{username: a, password: x, password_file: {__file__}}}}}}}",
+            f"modules: {{a: {{auth: {{username: a, password: x, password_file: {SHORT_FILE}}}}}}}",
             ["modules.a.auth: set password or password_file, not both"],
         ),
         (

@@ -100,7 +100,7 @@ def test_the_number_of_values_of_a_web_config_is_limited(tmp_path: Path) -> None
     file.write_text("\n".join(f"key{n}: a" for n in range(MAX_PART_VALUES + 1)))
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
-    assert caught.value.problems == [f"{file}: {VALUES}"]
+    assert caught.value.problems == [f"{file}:1: {VALUES}"]
 
 
 def test_the_number_of_errors_of_a_web_config_is_limited(tmp_path: Path) -> None:
@@ -109,4 +109,4 @@ def test_the_number_of_errors_of_a_web_config_is_limited(tmp_path: Path) -> None
     with pytest.raises(ConfigError) as caught:
         load_web_config(file)
     assert len(caught.value.problems) == MAX_PROBLEMS + 1
-    assert caught.value.problems[-1] == f"{file}: {MORE}"
+    assert caught.value.problems[-1] == f"{file}:1: {MORE}"
