@@ -168,7 +168,7 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ),
     ValueMetric(
         "axis_ntp_synced",
-        "1 if the device has synchronized since its last restart; stays 1 when its server fails.",
+        "1 if the device reports that it is synchronized; may stay 1 when its server fails.",
         "last.client.status.synced",
     ),
     ValueMetric(

@@ -126,7 +126,7 @@ def _furthest(offset: str) -> str:
 
 
 def _clocks() -> Sequence[timeseries.Panel | statetimeline.Panel]:
-    return [_band(), _states(), _offsets(), _ntp_offsets()]
+    return [_band(), _states(), _offsets(), _ntp_offsets(), _drift(), _unchanged()]
 
 
 def _band() -> timeseries.Panel:
@@ -138,16 +138,45 @@ def _band() -> timeseries.Panel:
         "s",
     )
     offset, uncertainty = _of_one(promql.CLOCK_OFFSET), _of_one(promql.UNCERTAINTY)
-    filled = panels.properties(custom_fillBelowTo="at least", custom_fillOpacity=20)
     return panels.asking(
-        panels.limited(panel, colours.SKEW)
-        .override_by_name("at most", [*filled, *panels.properties(custom_lineWidth=0)])
-        .override_by_name("at least", panels.properties(custom_lineWidth=0)),
+        panels.banded(panels.limited(panel, colours.SKEW)),
         panels.ranged(offset, f"measured offset of {_NAMED}"),
         panels.ranged(f"{offset} + {uncertainty}", "at most"),
         panels.ranged(f"{offset} - {uncertainty}", "at least"),
         panels.ranged(_of_one(promql.NTP_OFFSET), "reported offset"),
     )
+
+
+def _drift() -> timeseries.Panel:
+    """Show the device that `_band` shows."""
+    panel = panels.lines(
+        "Measured drift with its uncertainty",
+        "How fast the device clock moves against the exporter host clock, over the last hour at"
+        " most; the true drift lies within the band. Empty until it is known better than ±100 ppm."
+        f" {_WORST}",
+        "conppm",
+    )
+    drift, uncertainty = _of_one(promql.DRIFT), _of_one(promql.DRIFT_UNCERTAINTY)
+    return panels.asking(
+        panels.banded(panel),
+        panels.ranged(f"{drift} * 1e6", f"drift of {_NAMED}"),
+        panels.ranged(f"({drift} + {uncertainty}) * 1e6", "at most"),
+        panels.ranged(f"({drift} - {uncertainty}) * 1e6", "at least"),
+    )
+
+
+def _unchanged() -> timeseries.Panel:
+    panel = panels.lines(
+        "Reported offset unchanged",
+        "Time from the last change of the reported offset to the last successful poll. It grows"
+        " while the device does not reach its time server; AxisNTPSyncStalled fires beyond four of"
+        f" its longest intervals. {_SEVERAL}",
+        "s",
+    )
+    rank = f"{latest(promql.LAST_SUCCESS)} - {latest(promql.LAST_CHANGE)}"
+    unchanged = f"({promql.LAST_SUCCESS} - {promql.LAST_CHANGE})"
+    shown = panels.ranged(at_most(LINES, unchanged, rank), _NAMED)
+    return panels.asking(panel.min(0), shown)
 
 
 def _of_one(series: str) -> str:

@@ -10,7 +10,7 @@ from grafana_foundation_sdk.builders import dashboard, heatmap, stat, table, tim
 from grafana.generate import colours, panels, promql
 from grafana.generate.colours import GREEN, RED, YES_NO
 from grafana.generate.frame import EXPORTER, skeleton, with_exporters, with_panels
-from grafana.generate.promql import exporters, of_this_exporter, quantile_of_histogram
+from grafana.generate.promql import ROWS, exporters, of_this_exporter, quantile_of_histogram
 from grafana.generate.thresholds import FLEET_UP_RATIO, LATE_SECONDS, SUSPECT_SECONDS
 
 _NAMED: Final = "{{instance}}"
@@ -19,6 +19,14 @@ _LATENESS: Final = "axis_ntp_exporter_poll_lateness_seconds"
 _LATENCY: Final = "axis_ntp_exporter_poll_latency_seconds"
 _LATE: Final[colours.Steps] = ((None, GREEN), (LATE_SECONDS, RED))
 _SUSPECT: Final[colours.Steps] = ((None, RED), (-SUSPECT_SECONDS, GREEN), (SUSPECT_SECONDS, RED))
+
+_TIME_SERVER_COLUMNS: Final = {
+    "Value #A": "up",
+    "Value #B": "offset",
+    "Value #C": "stratum",
+    "Value #D": "selectable",
+    "Value #E": "devices",
+}
 
 
 def exporter() -> dashboard.Dashboard:
@@ -133,15 +141,60 @@ def _answering() -> timeseries.Panel:
     return panels.asking(limited, panels.ranged(share, _NAMED))
 
 
-def _clock() -> Sequence[timeseries.Panel]:
-    return [_median(), _scrapes()]
+def _clock() -> Sequence[timeseries.Panel | table.Panel]:
+    return [_median(), _scrapes(), _host_clock(), _time_servers()]
+
+
+def _host_clock() -> timeseries.Panel:
+    panel = panels.lines(
+        "Host clock offset",
+        "The exporter host's clock minus the time on which a majority of its time servers agree,"
+        " and the bounds of the true value. AxisNTPExporterClockSuspect fires when both bounds are"
+        " beyond a dashed line.",
+        "s",
+    )
+    offset = exporters("axis_ntp_exporter_host_clock_offset_seconds")
+    uncertainty = exporters("axis_ntp_exporter_host_clock_offset_uncertainty_seconds")
+    thin = panels.properties(custom_lineStyle={"fill": "dash", "dash": [4, 8]})
+    return panels.asking(
+        panels.limited(panel, _SUSPECT)
+        .override_by_regexp("^at (most|least) ", thin)
+        .no_value("no time_servers"),
+        panels.ranged(offset, _NAMED),
+        panels.ranged(f"{offset} + {uncertainty}", f"at most {_NAMED}"),
+        panels.ranged(f"{offset} - {uncertainty}", f"at least {_NAMED}"),
+    )
+
+
+def _time_servers() -> table.Panel:
+    columns = {"server": "server", "instance": "instance", **_TIME_SERVER_COLUMNS}
+    panel = panels.listing(
+        "Time servers",
+        "Time servers that the exporter asks itself: whether they answer, whether an NTP client"
+        " would use them, server minus exporter host clock, stratum, devices that use them.",
+        columns,
+        ["job"],
+    )
+    panel = (
+        panel.no_value("no time_servers")
+        .override_by_name("up", panels.coloured(YES_NO))
+        .override_by_name("offset", panels.properties(unit="s"))
+        .override_by_name("stratum", panels.properties(unit="short"))
+        .override_by_name("selectable", panels.coloured(YES_NO))
+        .override_by_name("devices", panels.properties(unit="short"))
+    )
+    shown = f"topk({ROWS}, {exporters('axis_ntp_time_server_up')})"
+    values = ("offset_seconds", "stratum", "selectable", "devices")
+    others = [f"{exporters(f'axis_ntp_time_server_{name}')}\nand\n{shown}" for name in values]
+    return panels.asking(panel, *map(panels.rows, (shown, *others)))
 
 
 def _median() -> timeseries.Panel:
     panel = panels.lines(
         "Median measured offset",
         "By exporter. AxisNTPExporterClockSuspect fires beyond the dashed lines, with at least 5"
-        " devices: the exporter's clock is more likely wrong than all of theirs.",
+        " devices and no host clock offset: the exporter's clock is more likely wrong than all of"
+        " theirs.",
         "s",
     )
     offsets = exporters("axis_ntp_clock_offset_seconds")

@@ -80,7 +80,7 @@ def _answering() -> Sequence[stat.Panel]:
         ),
         panels.number(
             "Synchronized",
-            "Number of devices that report having synchronized since their last restart. They still"
+            "Number of devices that report that they are synchronized. They may still"
             " report it after their time server has died; check the measured offsets, too.",
             f"sum({once(promql.SYNCED)})",
         ),

@@ -136,6 +136,14 @@ def limited(panel: timeseries.Panel, limits: Steps) -> timeseries.Panel:
     return panel.thresholds(steps(limits)).thresholds_style(style)
 
 
+def banded(panel: timeseries.Panel) -> timeseries.Panel:
+    """Fill the band between the series `at least` and `at most`."""
+    filled = properties(custom_fillBelowTo="at least", custom_fillOpacity=20)
+    return panel.override_by_name(
+        "at most", [*filled, *properties(custom_lineWidth=0)]
+    ).override_by_name("at least", properties(custom_lineWidth=0))
+
+
 def timeline(title: str, description: str, values: Mapping[int, Value]) -> statetimeline.Panel:
     """Return a panel with one bar per series over time, coloured by its value."""
     return (

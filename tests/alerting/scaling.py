@@ -9,8 +9,11 @@ from typing import Any, Final
 from exporter.system.text import parse_duration
 
 _IN_EXPRESSION: Final = re.compile(r"(?P<before>\[|\boffset )(?P<duration>\d+[smhd])\b")
-# The only duration that the rules write as a number of seconds.
-_OVERDUE: Final = re.compile(r"(?P<before>_timestamp_seconds > )(?P<seconds>\d+)\b")
+# The durations that the rules write as a number of seconds, or of a device's intervals. The day of
+# AxisNTPClockDrifting is not one of them: drift is not faster.
+_SECONDS: Final = re.compile(
+    r"> (?P<seconds>(?<=_timestamp_seconds > )\d+|4096|4(?= \* last_over_time\(\w+_interval_))\b"
+)
 
 
 def shorter(duration: str, scale: float) -> str:
@@ -19,13 +22,11 @@ def shorter(duration: str, scale: float) -> str:
 
 
 def scaled_expression(expression: str, scale: float) -> str:
-    """Divide the ranges, offsets and overdue seconds of a PromQL expression."""
+    """Divide the ranges, offsets and seconds of a PromQL expression."""
     expression = _IN_EXPRESSION.sub(
         lambda found: found["before"] + shorter(found["duration"], scale), expression
     )
-    return _OVERDUE.sub(
-        lambda found: f"{found['before']}{int(found['seconds']) / scale:g}", expression
-    )
+    return _SECONDS.sub(lambda found: f"> {int(found['seconds']) / scale:g}", expression)
 
 
 def scaled_rules(rules: Any, scale: float) -> Any:

@@ -248,12 +248,43 @@ HOST_CLOCK_WRONG: Final = Scenario(
     "on-call",
     ExpectedAlert("AxisNTPExporterClockSuspect", "critical"),
 )
+HOST_UNSYNCHRONIZED: Final = Scenario(
+    "the kernel of the exporter's host says unsynchronized, its clock is right",
+    "operations",
+    ExpectedAlert("AxisNTPHostClockUnsynchronized", "warning"),
+)
+
+DEAD_SERVER: Final = "192.0.2.200"
+USERS_OF_DEAD_SERVER: Final = ("healthy-0", "healthy-2", "healthy-4")
+SERVER_DEAD: Final = Scenario(
+    "a time server dies; only the devices that use it fire",
+    "operations",
+    ExpectedAlert("AxisNTPSyncStalled", "warning"),
+)
+
+_STALLED_MAXPOLL: Final = 8
+"""Four times 2^8 s are 17 minutes; with the default of 10 they would be 68."""
+
+
+def use_dead_server(device: SimulatedDevice) -> None:
+    """Let a device use the server that will die, by its two addresses, and no other."""
+    device.client.configuration.static_servers = [DEAD_SERVER, "2001:db8::200"]
+    device.client.configuration.maxpoll = _STALLED_MAXPOLL
+
+
+def set_dead(device: SimulatedDevice, *, dead: bool) -> None:
+    """Let the server die or live again, which only the devices that use it notice."""
+    if DEAD_SERVER in device.client.configuration.active_servers():
+        device.client.servers_answer = not dead
+
 
 SCENARIOS: Final = (
     *(each.scenario for each in FAULTS),
+    SERVER_DEAD,
     FLEET_UNREACHABLE,
     EXPORTER_KILLED,
     HOST_CLOCK_WRONG,
+    HOST_UNSYNCHRONIZED,
 )
 
 

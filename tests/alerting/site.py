@@ -50,6 +50,7 @@ _FLAGS: Final = {"query.lookback-delta": "5m", "rules.alert.resend-delay": "1m"}
 """Prometheus's own durations, with their defaults."""
 
 _RULES_FILE: Final = "rules.yml"
+_KERNEL_FILE: Final = "kernel.yml"
 _CHECK_EVERY_SECONDS: Final = 0.2
 
 
@@ -106,6 +107,16 @@ class AlertingSite:
     alertmanager: Alertmanager
     inbox: Inbox
     started: float
+    folder: Path
+
+    def set_kernel_flag(self, *, synchronized: bool) -> None:
+        """Let Prometheus see this flag of the kernel of the exporter's host."""
+        flag = f"{int(synchronized)} * min without (version) (axis_ntp_exporter_build_info)"
+        rule = {"record": _KERNEL_FLAG, "expr": flag}
+        groups = {"groups": [{"name": "kernel", "rules": [rule]}]}
+        (self.folder / _KERNEL_FILE).write_text(yaml.safe_dump(groups))
+        self.prometheus.program.process.send_signal(signal.SIGHUP)
+        self.prometheus.wait_for(f"{_KERNEL_FLAG} == {int(synchronized)}")
 
     def eventually(self, condition: Callable[[], bool], what: str, within: float = 60) -> None:
         """Block until a condition holds; fail with `state()` if it does not."""
@@ -158,6 +169,9 @@ def alerting_site(
 ) -> Iterator[AlertingSite]:
     """Run a site with these devices until the block ends; the network adds up to that jitter."""
     fleet = SimulatedFleet(tuple(members), "http", DEFAULT_USERNAME, DEFAULT_PASSWORD)
+    for device in fleet.devices:
+        # 2^0 s stand for 2^6 s: an exchange a second.
+        device.client.configuration.minpoll = 0
     inbox = Inbox()
     with ExitStack() as stack:
         loop = stack.enter_context(event_loop())
@@ -171,7 +185,7 @@ def alerting_site(
         prometheus = _prometheus(stack, exporter.address, alertmanager.address, folder)
         started = time.monotonic()
         _load_rules(prometheus, folder)
-        yield AlertingSite(fleet, exporter, prometheus, alertmanager, inbox, started)
+        yield AlertingSite(fleet, exporter, prometheus, alertmanager, inbox, started, folder)
 
 
 def _exporter(stack: ExitStack, served: ServedFleet, folder: Path) -> Exporter:
@@ -222,7 +236,7 @@ def _prometheus_config(exporter: str, alertmanager: str, folder: Path) -> dict[s
             "evaluation_interval": "500ms",
             "external_labels": _EXTERNAL,
         },
-        "rule_files": [str(folder / _RULES_FILE)],
+        "rule_files": [str(folder / _RULES_FILE), str(folder / _KERNEL_FILE)],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [
             {
@@ -235,9 +249,10 @@ def _prometheus_config(exporter: str, alertmanager: str, folder: Path) -> dict[s
 
 
 # In containers and virtual machines, where tests run, the kernel often reports its clock as not
-# synchronized. That has an alert of its own, which is tested with promtool; here it would disturb.
+# synchronized. Tests set this flag themselves.
+_KERNEL_FLAG: Final = "axis_ntp_exporter_host_clock_synchronized"
 _WITHOUT_KERNEL_SYNC: Final = {
     "source_labels": ["__name__"],
-    "regex": "axis_ntp_exporter_host_clock_synchronized",
+    "regex": _KERNEL_FLAG,
     "action": "drop",
 }

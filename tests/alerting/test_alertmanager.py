@@ -100,8 +100,11 @@ CRITICAL_SKEW = of_lobby("AxisNTPClockSkew", "critical")
 STEPPED = of_lobby("AxisNTPClockStepped", "info")
 DEVICE_DOWN = of_lobby("AxisNTPDeviceDown")
 REFUSED = of_lobby("AxisNTPAuthenticationFailed")
+DRIFTING = of_lobby("AxisNTPClockDrifting", "info")
 UNSYNCED = of_lobby("AxisNTPNotSynchronized")
+SYNC_STALLED = of_lobby("AxisNTPSyncStalled")
 SERVERLESS = of_lobby("AxisNTPNoActiveServers")
+SWITCHED_OFF = of_lobby("AxisNTPClientDisabled")
 WARNINGS = [each for each in ALL_OF_LOBBY if each["severity"] == "warning"]
 NOT_CRITICAL = [each for each in ALL_OF_LOBBY if each["severity"] != "critical"]
 # Alerts that are not ours, of the same device and exporter.
@@ -138,6 +141,9 @@ def without(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
     return [each for each in alerts if each not in excepted]
 
 
+INHIBITING_NOTHING = without(NOT_CRITICAL, REFUSED, SERVERLESS, SWITCHED_OFF)
+
+
 @pytest.mark.parametrize(
     ("fires", "silenced"),
     [
@@ -146,9 +152,11 @@ def without(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
             [UNREACHABLE, *ALL_OF_LOBBY], without(ALL_OF_LOBBY, STALLED), id="fleet-unreachable"
         ),
         pytest.param(ALL_OF_EXPORTER, [], id="alerts-of-exporters-silence-none-of-exporters"),
-        pytest.param([SUSPECT, SKEW, STEPPED], [SKEW, STEPPED], id="suspect-clock"),
         pytest.param(
-            [SUSPECT, *without(NOT_CRITICAL, SKEW, STEPPED, REFUSED, SERVERLESS)],
+            [SUSPECT, SKEW, STEPPED, DRIFTING], [SKEW, STEPPED, DRIFTING], id="suspect-clock"
+        ),
+        pytest.param(
+            [SUSPECT, *without(INHIBITING_NOTHING, SKEW, STEPPED, DRIFTING)],
             [],
             id="suspect-clock-silences-nothing-but-clocks",
         ),
@@ -164,10 +172,11 @@ def without(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
             id="critical-silences-nothing-critical",
         ),
         pytest.param([REFUSED, DEVICE_DOWN], [DEVICE_DOWN], id="refused-account"),
-        pytest.param([SERVERLESS, UNSYNCED], [UNSYNCED], id="no-servers"),
         pytest.param(
-            without(NOT_CRITICAL, REFUSED, SERVERLESS), [], id="no-other-silences-anything"
+            [SERVERLESS, UNSYNCED, SYNC_STALLED], [UNSYNCED, SYNC_STALLED], id="no-servers"
         ),
+        pytest.param([SWITCHED_OFF, SYNC_STALLED], [SYNC_STALLED], id="disabled-client"),
+        pytest.param(INHIBITING_NOTHING, [], id="no-other-silences-anything"),
         pytest.param(
             [DOWN, UNREACHABLE, SUSPECT, STALLED, CRITICAL_SKEW, *FOREIGN],
             [STALLED, CRITICAL_SKEW],
@@ -185,7 +194,7 @@ def test_which_alerts_are_inhibited(
     assert suppressed(alertmanager, job["job"]) == as_set([each | job for each in silenced])
 
 
-SOURCES = [DOWN, UNREACHABLE, SUSPECT, STALLED, CRITICAL_SKEW, REFUSED, SERVERLESS]
+SOURCES = [DOWN, UNREACHABLE, SUSPECT, STALLED, CRITICAL_SKEW, REFUSED, SERVERLESS, SWITCHED_OFF]
 ELSEWHERE = [{"instance": "b"}, {"job": "another"}, {"cluster": "us"}, {"device": "gate"}]
 
 

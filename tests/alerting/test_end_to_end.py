@@ -19,6 +19,7 @@ import pytest
 
 from tests.alerting.inbox import Inbox, Notice
 from tests.alerting.scenarios import (
+    DEAD_SERVER,
     DEVIATING,
     DEVICE_DOWN,
     DRIFTING,
@@ -26,8 +27,11 @@ from tests.alerting.scenarios import (
     FAULTS,
     FLEET_UNREACHABLE,
     HOST_CLOCK_WRONG,
+    HOST_UNSYNCHRONIZED,
     OFF_FROM_THE_START,
     SECONDS_TO_THE_LIMIT,
+    SERVER_DEAD,
+    USERS_OF_DEAD_SERVER,
     WRONG,
     DeviceFault,
     Scenario,
@@ -35,6 +39,9 @@ from tests.alerting.scenarios import (
     make_members,
     nothing,
     nts,
+    restore,
+    set_dead,
+    use_dead_server,
 )
 from tests.alerting.site import SCALE, AlertingSite, alerting_site
 from tests.alerting.table import DOCS, Row, documented_times, measured, write_table
@@ -55,6 +62,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertingSite]:
     for name, seconds in OFF_FROM_THE_START.items():
         lose_server(members[name].device, seconds)
     nts(enabled=True)(members[DEVIATING].device)
+    for name in USERS_OF_DEAD_SERVER:
+        use_dead_server(members[name].device)
     with alerting_site(list(members.values()), tmp_path_factory.mktemp("site")) as site:
         yield site
 
@@ -131,6 +140,27 @@ def test_inhibited_alerts_fire_without_a_notification(faults_run: FaultsRun) -> 
     }
 
 
+@pytest.mark.usefixtures("faults_run")
+def test_a_dead_server_is_reported_for_exactly_the_devices_that_use_it(
+    site: AlertingSite, rows: list[Row]
+) -> None:
+    began = time.monotonic()
+    for device in site.fleet.devices:
+        set_dead(device, dead=True)
+    uses = site.prometheus.query(f'axis_ntp_server_info{{server="{DEAD_SERVER}",active="true"}}')
+    users = {series.labels["device"] for series in uses}
+    wait_until_notified(site, began, {SERVER_DEAD.notice(name, "firing") for name in users})
+    synced = site.prometheus.query("axis_ntp_synced == 0")
+    repaired = time.monotonic()
+    for device in site.fleet.devices:
+        set_dead(device, dead=False)
+    site.wait_until_quiet()
+    inbox = site.inbox.since(began)
+    assert (users, synced) == (set(USERS_OF_DEAD_SERVER), [])
+    assert inbox.notices() == set().union(*(SERVER_DEAD.notices(name) for name in users))
+    rows.append(measured(SERVER_DEAD, USERS_OF_DEAD_SERVER[0], inbox, began, repaired, SCALE))
+
+
 @dataclass
 class Timing:
     """Measures the times of one scenario of a whole exporter."""
@@ -189,6 +219,27 @@ def test_a_wrong_host_clock_is_one_notification_not_one_per_device(
         site.exporter.set_host_clock(3.0)
         timing.fired()
         site.exporter.set_host_clock(0.0)
+
+
+@pytest.mark.usefixtures("faults_run")
+def test_the_kernels_flag_has_an_alert_and_silences_no_skew(
+    site: AlertingSite, rows: list[Row]
+) -> None:
+    began = time.monotonic()
+    site.set_kernel_flag(synchronized=False)
+    # No site: Alertmanager notifies earlier, resolved alerts of a group again.
+    [skewed] = [each.scenario for each in FAULTS if each.device == WRONG]
+    device = site.fleet.device("switched-off")
+    lose_server(device, 3.0)
+    alerts = (HOST_UNSYNCHRONIZED.notice("", "firing"), skewed.notice(device.name, "firing"))
+    wait_until_notified(site, began, set(alerts))
+    repaired = time.monotonic()
+    restore(device)
+    site.set_kernel_flag(synchronized=True)
+    site.wait_until_quiet()
+    inbox = site.inbox.since(began)
+    assert inbox.notices() == HOST_UNSYNCHRONIZED.notices("") | skewed.notices(device.name)
+    rows.append(measured(HOST_UNSYNCHRONIZED, "", inbox, began, repaired, SCALE))
 
 
 @pytest.mark.skipif(TABLE_FILE in os.environ, reason="the table is being measured again")

@@ -13,7 +13,17 @@ import pytest
 
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exporter import ExporterMetrics
-from tests.alerting.rules import ROOT, RULE_TESTS, RULES, AlertRule, alerts, load, recorded, rules
+from tests.alerting.rules import (
+    ROOT,
+    RULE_TESTS,
+    RULES,
+    TIME_SERVER_SERIES,
+    AlertRule,
+    alerts,
+    load,
+    recorded,
+    rules,
+)
 from tests.support.programs import find_program
 from tests.support.prometheus import PACKAGE
 
@@ -32,7 +42,12 @@ CONTRACT: Final = {
     "AxisNTPOffsetHigh": ("10m", ["critical", "warning"]),
     "AxisNTPClockSkew": ("5m", ["critical", "warning"]),
     "AxisNTPClockStepped": ("0m", ["info"]),
-    "AxisNTPSyncStalled": ("30m", ["warning"]),
+    "AxisNTPSyncStalled": ("15m", ["warning"]),
+    "AxisNTPClockDrifting": ("30m", ["info"]),
+    "AxisNTPTimeServerDown": ("10m", ["warning"]),
+    "AxisNTPTimeServerUnusable": ("15m", ["warning"]),
+    "AxisNTPTimeServerOff": ("15m", ["warning"]),
+    "AxisNTPHostClockUnsynchronized": ("15m", ["warning"]),
     "AxisNTPNoActiveServers": ("15m", ["warning"]),
     "AxisNTPSingleServer": ("1h", ["info"]),
     "AxisNTPConfigMismatch": ("15m", ["warning"]),
@@ -124,7 +139,8 @@ def catalogue() -> set[str]:
     own = list(ExporterMetrics().registry.collect())
     histograms = [family.name for family in own if family.type == "histogram"]
     parts = {f"{name}_{part}" for name in histograms for part in ("bucket", "sum", "count")}
-    return {metric.name for metric in DEVICE_METRICS} | {family.name for family in own} | parts
+    own_names = {family.name for family in own} | parts
+    return {metric.name for metric in DEVICE_METRICS} | own_names | TIME_SERVER_SERIES
 
 
 def series_named(text: str) -> set[str]:
@@ -150,4 +166,10 @@ def test_every_alert_fires_in_a_promtool_test() -> None:
 
 
 def test_names_of_recording_rules_have_level_metric_and_operation() -> None:
-    assert all(re.fullmatch(r"job_instance:axis_ntp_\w+:\w+", name) for name in recorded())
+    of_exporters = {name for name in recorded() if not name.startswith("device:")}
+    assert all(re.fullmatch(r"job_instance:axis_ntp_\w+:\w+", name) for name in of_exporters)
+    # Sums of two series, not an operation on one.
+    assert recorded() - of_exporters == {
+        "device:axis_ntp_true_offset_seconds",
+        "device:axis_ntp_true_offset_uncertainty_seconds",
+    }

@@ -28,6 +28,12 @@ def test_a_duration_is_divided(duration: str, shortened: str) -> None:
         ("rate(x[5m]) > 5", "rate(x[5000ms]) > 5"),
         ("last_over_time(x[10m] offset 6h)", "last_over_time(x[10000ms] offset 360000ms)"),
         ("time() - x_timestamp_seconds > 300", "time() - x_timestamp_seconds > 5"),
+        ("x - last_over_time(y[4m]) > 4096", "x - last_over_time(y[4000ms]) > 68.2667"),
+        (
+            "x - y > 4 * last_over_time(axis_ntp_poll_interval_max_seconds[4m])",
+            "x - y > 0.0666667 * last_over_time(axis_ntp_poll_interval_max_seconds[4000ms])",
+        ),
+        ("(0.5 - x) / abs(y) < 86400", "(0.5 - x) / abs(y) < 86400"),
         ("quantile(0.5, x_seconds) > 0.5", "quantile(0.5, x_seconds) > 0.5"),
         ("job_instance:x:p99_rate5m > 5", "job_instance:x:p99_rate5m > 5"),
     ],

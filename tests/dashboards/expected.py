@@ -81,6 +81,8 @@ DEVICE: Final = {
     "State": Shown("none", ["up"]),
     "Measured offsets": Shown("s", [_CLOCK], SKEW),
     "Reported offsets": Shown("s", ["time_offset_seconds"], OFFSET),
+    "Measured drift with its uncertainty": Shown("conppm", ["clock_drift_ratio"] * 3),
+    "Reported offset unchanged": Shown("s", ["last_success_timestamp_seconds"]),
     "Time to next synchronization": Shown("s", ["time_to_next_sync_seconds"]),
     "Interval between synchronizations": Shown(
         "s", ["poll_interval_max_seconds", "poll_interval_min_seconds"]
@@ -112,6 +114,21 @@ EXPORTER: Final = {
     "Share of devices answering": Shown("percentunit", ["up"], SHARE),
     "Median measured offset": Shown("s", [_CLOCK], ((None, "red"), (-0.5, "green"), (0.5, "red"))),
     "Scrape duration": Shown("s", ["scrape_duration_seconds"]),
+    "Host clock offset": Shown(
+        "s",
+        ["exporter_host_clock_offset_seconds"] * 3,
+        ((None, "red"), (-0.5, "green"), (0.5, "red")),
+    ),
+    "Time servers": Shown(
+        None,
+        [
+            "time_server_up",
+            "time_server_offset_seconds",
+            "time_server_stratum",
+            "time_server_selectable",
+            "time_server_devices",
+        ],
+    ),
     "CPU": Shown("short", ["process_cpu_seconds_total"]),
     "Memory": Shown("bytes", ["process_resident_memory_bytes"]),
     "File descriptors": Shown("short", ["process_open_fds", "process_max_fds"]),
@@ -145,5 +162,12 @@ NUMBERS: Final[Mapping[str, Mapping[str, Column]]] = {
         "Last success": Column("G", "dateTimeFromNow"),
     },
     "Failing": {"failures": Column("B", "short")},
+    "Time servers": {
+        "up": Column("A", "none"),
+        "offset": Column("B", "s"),
+        "stratum": Column("C", "short"),
+        "selectable": Column("D", "none"),
+        "devices": Column("E", "short"),
+    },
 }
 """The columns of numbers of each table; all other columns are text."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
+
 from exporter.simulator.fleet import ServedFleet, SimulatedFleet, build_fleet, serve_fleet
 from exporter.simulator.scenarios import MemberFactory
 from tests.dashboards.grafana import Dashboard, Question, Span
@@ -48,7 +50,10 @@ def dashboard_site(folder: Path) -> Iterator[Site]:
         served = stack.enter_context(in_background(loop, serve_fleet(fleet)))
         pair = [_daemon(stack, served, folder / name) for name in ("first", "second")]
         addresses = [daemon.address for daemon in pair]
-        prometheus = enter_on_free_ports(stack, lambda: prometheus_on(_config(addresses), folder))
+        rules = folder / "rules.yml"
+        rules.write_text(yaml.safe_dump(_mocked()))
+        config = _config(addresses) | {"rule_files": [str(rules)]}
+        prometheus = enter_on_free_ports(stack, lambda: prometheus_on(config, folder))
         start = time.time()
         names = [device.name for device in fleet.devices]
         _wait_for_faults(prometheus, fleet)
@@ -81,10 +86,51 @@ def _wait_for_faults(prometheus: Prometheus, fleet: SimulatedFleet) -> None:
     prometheus.wait_for(f"count(count_over_time(up[1m]) > {SECONDS_SEEN}) == 2")
 
 
+# A drift takes longer than the site runs; the exporters have no time servers.
+_DRIFT: Final = {
+    "axis_ntp_clock_drift_ratio": 2e-5,
+    "axis_ntp_clock_drift_uncertainty_ratio": 3e-6,
+}
+_HOST_CLOCK: Final = {
+    "axis_ntp_exporter_host_clock_offset_seconds": 0.003,
+    "axis_ntp_exporter_host_clock_offset_uncertainty_seconds": 0.005,
+}
+TIME_SERVER: Final = {
+    "up": 1,
+    "offset_seconds": -0.003,
+    "stratum": 2,
+    "selectable": 0,
+    "devices": 8,
+}
+"""The values of the one time server, by the names of its series."""
+
+
+def _mocked() -> dict[str, Any]:
+    """Record the series that the exporters of this site do not have."""
+    drift = {name: f"axis_ntp_up * 0 + {value}" for name, value in _DRIFT.items()}
+    host = "min without (version) (axis_ntp_exporter_build_info) * 0"
+    own = {name: f"{host} + {value}" for name, value in _HOST_CLOCK.items()}
+    server = f'label_replace({host} + %s, "server", "192.0.2.123", "", "")'
+    asked = {f"axis_ntp_time_server_{name}": server % value for name, value in TIME_SERVER.items()}
+    every = {**drift, **own, **asked}
+    rules = [{"record": name, "expr": expression} for name, expression in every.items()]
+    return {"groups": [{"name": "mocked", "rules": rules}]}
+
+
 def _config(targets: Sequence[str]) -> dict[str, Any]:
+    real = {"source_labels": ["__name__"], "regex": "|".join(_DRIFT), "action": "drop"}
+    scrape = {
+        "job_name": _JOB,
+        "static_configs": [{"targets": list(targets)}],
+        "metric_relabel_configs": [real],
+    }
     return {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
-        "scrape_configs": [{"job_name": _JOB, "static_configs": [{"targets": list(targets)}]}],
+        "global": {
+            "scrape_interval": "1s",
+            "scrape_timeout": "1s",
+            "evaluation_interval": "1s",
+        },
+        "scrape_configs": [scrape],
     }
 
 

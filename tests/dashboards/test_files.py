@@ -18,6 +18,7 @@ from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exporter import ExporterMetrics
 from grafana.generate import FOLDER, files, promql, thresholds
 from grafana.generate.colours import STATES
+from tests.alerting.rules import TIME_SERVER_SERIES
 from tests.dashboards.grafana import (
     UIDS,
     annotation_questions,
@@ -178,7 +179,8 @@ def known_metrics() -> set[str]:
     metrics = ExporterMetrics()
     metrics.sd_refreshed("file", "devices.yaml", failed=False)
     own = {sample.name for family in metrics.registry.collect() for sample in family.samples}
-    return {metric.name for metric in DEVICE_METRICS} | own | {"scrape_duration_seconds"}
+    others = {"scrape_duration_seconds"} | TIME_SERVER_SERIES
+    return {metric.name for metric in DEVICE_METRICS} | own | others
 
 
 def test_every_metric_is_in_the_catalogue() -> None:

@@ -122,8 +122,10 @@ def test_the_link_to_a_device_has_its_raw_name() -> None:
     assert "var-device=${__value.raw:percentencode}&" in link["url"]
 
 
-def test_the_band_is_filled_between_the_bounds_of_the_offset() -> None:
-    band = overrides(panel_of("axis-ntp-device", "Measured offset with its uncertainty"), "byName")
+@pytest.mark.parametrize("measured", ["offset", "drift"])
+def test_the_band_is_filled_between_the_bounds(measured: str) -> None:
+    title = f"Measured {measured} with its uncertainty"
+    band = overrides(panel_of("axis-ntp-device", title), "byName")
     assert band["at most"]["custom.fillBelowTo"] == "at least"
     assert all(each["custom.lineWidth"] == 0 for each in band.values())
     assert "custom.fillBelowTo" not in band["at least"]
@@ -187,6 +189,8 @@ NO_VALUE: Final = {
     "axis-ntp-exporter": {
         "Lateness, p99": "no polls",
         "Host clock synchronized": "unknown",
+        "Host clock offset": "no time_servers",
+        "Time servers": "no time_servers",
         "Discovery failures": "no discovery",
     },
 }

@@ -15,7 +15,7 @@ from tests.dashboards.grafana import (
     Question,
     load,
 )
-from tests.dashboards.site import AWKWARD, Site, answer
+from tests.dashboards.site import AWKWARD, SECONDS_SEEN, TIME_SERVER, Site, answer
 from tests.support.prometheus import Series
 
 # The demo's fleet and one more device. Down: garage-entry, dock-2, cold-store. Clocks off: dock-4
@@ -159,6 +159,31 @@ def test_the_band_holds_the_offset(site: Site) -> None:
     )
     assert below.value < offset.value < above.value
     assert offset.value == pytest.approx(-1.8, abs=0.05)
+
+
+def test_the_drift_is_in_ppm_and_within_its_band(site: Site) -> None:
+    of_one = {"device": ["dock-4"], "instance": [site.exporters[0]]}
+    panel = "device: Measured drift with its uncertainty"
+    found = [answer(site, question_of(f"{panel} {letter}"), of_one)[0].value for letter in "ABC"]
+    assert found == pytest.approx([20, 23, 17])
+
+
+def test_an_offset_of_a_device_without_its_server_is_unchanged(site: Site) -> None:
+    [stalled] = answer(
+        site,
+        question_of("device: Reported offset unchanged A"),
+        {"device": ["dock-4"], "instance": [site.exporters[0]]},
+    )
+    assert stalled.value > SECONDS_SEEN / 2
+
+
+def test_the_time_servers_have_their_columns(site: Site) -> None:
+    one = {"instance": [site.exporters[0]]}
+    found = [
+        answer(site, question_of(f"exporter: Time servers {letter}"), one)[0] for letter in "ABCDE"
+    ]
+    assert [each.value for each in found] == [*TIME_SERVER.values()]
+    assert {each.labels["server"] for each in found} == {"192.0.2.123"}
 
 
 def test_only_a_device_that_has_responded_has_a_last_success(
