@@ -83,37 +83,24 @@ def _wait_for_faults(prometheus: Prometheus, fleet: SimulatedFleet) -> None:
     stepped = f'increase(axis_ntp_clock_steps_total{{device="{STEPPING}"}}[1m]) > 0'
     prometheus.wait_for(f"count({stepped}) == 2")
     prometheus.wait_for("axis_ntp_config_mismatch")
+    # On a loaded machine it takes some polls until the clocks are known; dock-2 hangs.
+    precise = "axis_ntp_clock_offset_uncertainty_seconds < 0.04"
+    prometheus.wait_for(f"count({precise}) == {both - 2}")
     prometheus.wait_for(f"count(count_over_time(up[1m]) > {SECONDS_SEEN}) == 2")
 
 
-# A drift takes longer than the site runs; the exporters have no time servers.
+# A drift takes longer than the site runs.
 _DRIFT: Final = {
     "axis_ntp_clock_drift_ratio": 2e-5,
     "axis_ntp_clock_drift_uncertainty_ratio": 3e-6,
 }
-_HOST_CLOCK: Final = {
-    "axis_ntp_exporter_host_clock_offset_seconds": 0.003,
-    "axis_ntp_exporter_host_clock_offset_uncertainty_seconds": 0.005,
-}
-TIME_SERVER: Final = {
-    "up": 1,
-    "offset_seconds": -0.003,
-    "stratum": 2,
-    "selectable": 0,
-    "devices": 8,
-}
-"""The values of the one time server, by the names of its series."""
 
 
 def _mocked() -> dict[str, Any]:
     """Record the series that the exporters of this site do not have."""
-    drift = {name: f"axis_ntp_up * 0 + {value}" for name, value in _DRIFT.items()}
-    host = "min without (version) (axis_ntp_exporter_build_info) * 0"
-    own = {name: f"{host} + {value}" for name, value in _HOST_CLOCK.items()}
-    server = f'label_replace({host} + %s, "server", "192.0.2.123", "", "")'
-    asked = {f"axis_ntp_time_server_{name}": server % value for name, value in TIME_SERVER.items()}
-    every = {**drift, **own, **asked}
-    rules = [{"record": name, "expr": expression} for name, expression in every.items()]
+    rules = [
+        {"record": name, "expr": f"axis_ntp_up * 0 + {value}"} for name, value in _DRIFT.items()
+    ]
     return {"groups": [{"name": "mocked", "rules": rules}]}
 
 
