@@ -150,7 +150,7 @@ def find_lines(document: str) -> Mapping[str, int]:
     What an alias repeats has no line of its own.
     """
     loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    events: Iterator[_Event] = iter(yaml.parse(document, Loader=loader))
+    events: Iterator[_Event] = iter(yaml.parse(_Parts(document), Loader=loader))
     lines: dict[str, int] = {}
 
     def visit(event: _Event, path: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime, steady_ns
 from exporter.clock.http_time import CallTimes, clock_sample, clock_samples
-from exporter.clock.offset import DRIFT_ALLOWANCE_PPM, MICROSECOND_NS, SECOND_NS, Offset
+from exporter.clock.offset import MICROSECOND_NS, SECOND_NS, SLEW_ALLOWANCE_PPM, Offset
 from exporter.vapix.client import NtpClient
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.tls import TlsSettings
@@ -76,7 +76,7 @@ async def compared(apache: Apache, truth: float) -> Compared:
     now = wall.now()
     offset = offset_at(now, clock)
     round_trips = round_trips_seconds(times)
-    drift_ns = (now.steady_ns - times.responses[0].sent_ns) * DRIFT_ALLOWANCE_PPM / 1e6
+    drift_ns = (now.steady_ns - times.responses[0].sent_ns) * SLEW_ALLOWANCE_PPM / 1e6
     slack_ns = 2 * drift_ns + now.bracket_ns + MICROSECOND_NS
     promised_seconds = round_trips[0] / 2 + slack_ns / SECOND_NS
     error_seconds = offset.seconds - truth
