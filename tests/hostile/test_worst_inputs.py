@@ -23,7 +23,7 @@ def test_the_worst_input_within_its_limit_costs_less_than_100_ms(row: WorstInput
 def test_the_worst_file_within_its_limit_holds_up_the_loop_for_less_than_100_ms(
     row: WorstFile,
 ) -> None:
-    held_ms = []
+    held_ms: list[float] = []
     # The least of some tries: the garbage collector may run, and other tests use the same memory.
     while not held_ms or (held_ms[-1] >= LIMIT_HELD_MS and len(held_ms) < TRIES):
         cost = cost_of(row)
