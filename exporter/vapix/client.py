@@ -226,7 +226,7 @@ class NtpClient:
 
     def _redirect_error(self, status: int, location: str) -> errors.DeviceError:
         target = self.shown(location)
-        if self._endpoint.tls is None and location.startswith("https:"):
+        if self._endpoint.tls is None and location.lower().startswith("https:"):
             message = f"HTTP {status}: the device redirects to https: {target}"
             return errors.RedirectToHttps(message, status)
         return errors.UnexpectedStatus(f"HTTP {status}: redirect to {target} not followed", status)
