@@ -78,7 +78,7 @@ def _certificate_rows(check: DeviceCheck, certificate: Certificate) -> Iterator[
     verified, why = _verify(check, certificate)
     shown = f"{'verified' if verified else 'not verified'}: {escaped(why)}"
     yield "TLS", Span(shown, "green" if verified else "yellow")
-    yield "certificate", Span(certificate.subject)
+    yield "certificate", Span(check.device.client.shown(certificate.subject))
     yield "fingerprint", Span(certificate.fingerprint_sha256)
 
 
@@ -162,7 +162,7 @@ def _tls_object(check: DeviceCheck) -> dict[str, Any] | None:
     return {
         "verified": verified,
         "why": why,
-        "subject": certificate.subject,
+        "subject": check.device.client.shown(certificate.subject),
         "fingerprint_sha256": certificate.fingerprint_sha256,
     }
 

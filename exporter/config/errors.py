@@ -138,11 +138,6 @@ def _message(error: ErrorDetails, root: type[BaseModel]) -> str:
     return _WRONG_TYPE.get(kind, error["msg"])
 
 
-def keys_of(root: type[BaseModel]) -> list[str]:
-    """Return every key of a section and of those inside it, as the file spells it."""
-    return sorted({key for place in _all_places(root) for key in _keys(place.section)})
-
-
 class _Place(NamedTuple):
     """A section, and how to write where it stands: `modules.NAME`."""
 

@@ -61,11 +61,22 @@ def _bare_v6(text: str) -> str:
             ) from None
         hint = " (http or https is the module's scheme)" if "://" in text else ""
         raise ValueError(f"{text!r} is not host, host:port or [v6]:port{hint}") from None
-    if address.scope_id is not None and not _ZONE.fullmatch(address.scope_id):
+    if address.scope_id is not None:
+        _check_zone(address.scope_id, text)
+    return str(address)
+
+
+def _check_zone(zone: str, text: str) -> None:
+    if not _ZONE.fullmatch(zone):
         raise ValueError(
             f"{text!r}: the zone after % must be the name or number of a network interface"
         )
-    return str(address)
+    # %253 may be the interface with the number 253 or 3, and yarl takes %25 for a lack of a zone.
+    if zone.startswith("25"):
+        right = "NAME" if zone.isdigit() else zone[2:]
+        raise ValueError(
+            f"{text!r}: %25 is how URLs write %: write %{right}, with the interface's name"
+        )
 
 
 def canonical_host(host: str) -> str:

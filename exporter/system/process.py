@@ -91,7 +91,8 @@ def raise_file_limit(connections: int) -> None:
 def warn_of_low_file_limit(devices: int, polls_at_once: int, visitors: int) -> None:
     """Log a warning if devices and visitors together may need more open files than are allowed.
 
-    A poll may need two: it tries the next address of a device while the first one is silent.
+    A poll may need two: it tries the next address of a name while the first one is silent. Names
+    with more silent addresses need up to 8, which is too rare to ask for.
     """
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     needed = devices + min(devices, polls_at_once) + visitors + SPARE_FILES

@@ -102,6 +102,11 @@ class NtpClient:
         """The authentication scheme in use, `digest` or `basic`; `None` before any."""
         return self._authenticator.scheme
 
+    def shown(self, text: str) -> str:
+        """Return a device's text as it may be shown: printable, short and without our secrets."""
+        # Redacted first: half a password, cut off at the end, would not be found.
+        return errors.printable(self._authenticator.redact(text))
+
     def close(self) -> None:
         """Close the kept connection for good; a call in progress still gets its response."""
         self._closed = True
@@ -220,8 +225,8 @@ class NtpClient:
         raise errors.UnexpectedStatus(f"HTTP {status}", status)
 
     def _redirect_error(self, status: int, location: str) -> errors.DeviceError:
-        target = errors.printable(self._authenticator.redact(location))
-        if self._endpoint.tls is None and location.startswith("https:"):
+        target = self.shown(location)
+        if self._endpoint.tls is None and location.lower().startswith("https:"):
             message = f"HTTP {status}: the device redirects to https: {target}"
             return errors.RedirectToHttps(message, status)
         return errors.UnexpectedStatus(f"HTTP {status}: redirect to {target} not followed", status)

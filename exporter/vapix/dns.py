@@ -10,7 +10,7 @@ import re
 import socket
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from math import inf
@@ -41,6 +41,10 @@ RETRY_SECONDS: Final = 5.0
 LOOKUP_TIMEOUT_SECONDS: Final = 5.0
 """The timeout of one lookup, waiting and retries included. It is shorter than a poll's default
 timeout of 10 s, so that a DNS server that does not answer is reported as `dns`."""
+
+MAX_ADDRESSES_OF_FAMILY: Final = 4
+"""How many addresses of a name are used, of IPv4 and IPv6 each. aiohttp starts with the next one
+every 250 ms while the others are silent, and if all refuse it goes through the rest once more."""
 
 MAX_LOOKUPS: Final = 128
 """Concurrent lookups, two queries each: a socket's default buffer holds that many answers."""
@@ -287,7 +291,7 @@ class CachingResolver(AbstractResolver):
 
     def _record_answer(self, host: str, entry: _CacheEntry, answer: DnsAnswer) -> None:
         now = self._monotonic()
-        entry.addresses = answer.addresses
+        entry.addresses = tuple(first_of_each_family(answer.addresses))
         entry.refresh_at = now + min(max(answer.ttl_seconds, MIN_TTL_SECONDS), MAX_TTL_SECONDS)
         entry.expires_at = entry.refresh_at + STALE_SECONDS
         entry.failure = entry.failure_errno = None
@@ -317,6 +321,15 @@ class CachingResolver(AbstractResolver):
             lookup.result()
         if self._monotonic() >= entry.expires_at:
             raise LookupFailed(entry.failure or "no answer", errno=entry.failure_errno)
+
+
+def first_of_each_family(addresses: Iterable[Address]) -> Iterator[Address]:
+    """Yield up to `MAX_ADDRESSES_OF_FAMILY` addresses of each family, in the given order."""
+    count: Counter[socket.AddressFamily] = Counter()
+    for address in addresses:
+        count[address[1]] += 1
+        if count[address[1]] <= MAX_ADDRESSES_OF_FAMILY:
+            yield address
 
 
 def _results(host: str, port: int, addresses: Iterable[Address]) -> list[ResolveResult]:

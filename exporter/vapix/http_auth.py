@@ -38,6 +38,10 @@ _HASHES: Final[dict[str, Callable[[bytes], "hashlib._Hash"]]] = {
 """The supported Digest algorithms, strongest first. Each has a `-sess` variant."""
 
 
+_NEVER_PART_OF_A_WORD: Final = 8
+"""A password of so many bytes is replaced within a longer word, too."""
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceCredentials:
     """An account on a device. Its `repr` shows neither username nor password."""
@@ -45,13 +49,13 @@ class DeviceCredentials:
     username: str = field(repr=False)
     password: str = field(repr=False)
     _spellings: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
+    """Of the password, longest first; an empty password has none: it would be found everywhere."""
 
     def __post_init__(self) -> None:
         plain = self.password
         in_json = (json.dumps(plain, ensure_ascii=each)[1:-1] for each in (True, False))
         spellings = {plain, *in_json, quote(plain), quote_plus(plain), escape(plain)}
-        # An empty password has no spelling: it would be found everywhere.
-        longest_first = sorted({*spellings, self.basic_token} - {""}, key=len, reverse=True)
+        longest_first = sorted(spellings - {""}, key=len, reverse=True)
         object.__setattr__(self, "_spellings", tuple(each.encode() for each in longest_first))
 
     @property
@@ -61,18 +65,27 @@ class DeviceCredentials:
 
     def are_in(self, body: bytes) -> bool:
         """Return whether a device's text contains the password, however it is spelled."""
-        return any(spelling in body for spelling in self._spellings)
+        return any(each in body for each in (self.basic_token.encode(), *self._spellings))
 
     def redact(self, body: bytes) -> bytes:
         """Return a device's text with `<secret>` for the password, however it is spelled.
 
         Spellings: plain, escaped as in JSON, a URL or HTML, and as Basic authentication sends it. A
-        password within a longer word is not replaced: `pass` stays in `password`.
+        spelling of less than 8 bytes within a longer word is not replaced: `pass` stays in
+        `password`.
         """
         if not self.are_in(body):  # the usual case, and fast
             return body
-        any_spelling = b"|".join(map(re.escape, self._spellings))
-        return re.sub(rb"(?<![0-9A-Za-z])(?:%s)(?![0-9A-Za-z])" % any_spelling, b"<secret>", body)
+        token = re.escape(self.basic_token.encode())
+        any_secret = b"|".join((token, *map(_as_pattern, self._spellings)))
+        return re.sub(any_secret, b"<secret>", body)
+
+
+def _as_pattern(spelling: bytes) -> bytes:
+    pattern = re.escape(spelling)
+    if len(spelling) >= _NEVER_PART_OF_A_WORD:
+        return pattern
+    return rb"(?<![0-9A-Za-z])%s(?![0-9A-Za-z])" % pattern
 
 
 class DigestAuth:
@@ -225,11 +238,11 @@ class Authenticator:
         challenges = parse_challenges(www_authenticate)
         chosen = _choose(challenges, self._policy, secure=self._secure)
         if chosen is None:
-            why = _why_none(challenges, self._policy, secure=self._secure)
-            header = (
-                f" (WWW-Authenticate: {', '.join(www_authenticate)})" if www_authenticate else ""
-            )
-            raise NoCommonScheme(f"HTTP 401: {why}{printable(self.redact(header))}", 401)
+            shown = [self.redact(header) for header in www_authenticate]
+            # Parsed again: a device may name a secret as its login method.
+            why = _why_none(parse_challenges(shown), self._policy, secure=self._secure)
+            header = f" (WWW-Authenticate: {', '.join(shown)})" if shown else ""
+            raise NoCommonScheme(f"HTTP 401: {why}{printable(header)}", 401)
         is_stale = chosen.params.get("stale", "").lower() == "true"
         if is_stale and refusals > STALE_RETRIES:
             message = "the device accepts the password but keeps refusing its own nonce"

@@ -52,7 +52,9 @@ class TlsSettings:
 class Certificate(NamedTuple):
     """The certificate that a device showed: its subject, and its SHA-256 as 64 hex digits.
 
-    `refusal` is the reason why it is not trusted; `None` if it is, or if it was not verified.
+    The subject is the device's text, with any characters and perhaps our password: see
+    `NtpClient.shown`. `refusal` is the reason why it is not trusted; `None` if it is, or if it was
+    not verified.
     """
 
     subject: str
@@ -149,7 +151,7 @@ def _subject(certificate: Any) -> str:  # noqa: ANN401 - the ssl module has no p
     except (OSError, ValueError):
         return "unreadable"
     shown = ", ".join(f"{_SHORT_NAMES.get(kind, kind)}={value}" for kind, value in names)
-    return printable(shown) or "empty"
+    return shown or "empty"
 
 
 def _peer_certificate(tls: ssl.SSLObject) -> Any:  # noqa: ANN401 - as above

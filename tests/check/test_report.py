@@ -131,6 +131,25 @@ def test_the_report_shows_whether_the_certificate_was_verified_and_why(
     assert prefix + document["tls"]["why"] == words
 
 
+@pytest.mark.parametrize(
+    ("subject", "shown"),
+    [
+        ("CN=\x1b[2J\n", r"CN=\x1b[2J\n"),
+        ("CN=" + "x" * 9_999, "CN=" + "x" * 197 + "…"),
+        ("CN=rootTr0ub4dor&3x9Zq, O=b", "CN=root<secret>, O=b"),
+        ("CN=" + "x" * 195 + "Tr0ub4dor&3x9Zq", "CN=" + "x" * 195 + "<s…"),
+    ],
+)
+def test_the_certificates_subject_is_printable_and_without_our_password(
+    subject: str, shown: str
+) -> None:
+    seen = Certificate(subject, "cd" * 32)
+    account = {"username": "root", "password": "Tr0ub4dor&3x9Zq"}
+    made = make_check(reading(CLIENT), module={"auth": account}, certificate=seen)
+    assert rows_of(made)["certificate"] == shown
+    assert as_document(made)["tls"]["subject"] == shown
+
+
 def test_the_text_of_an_error_stays_in_its_row() -> None:
     rows = rows_of(make_check(errors.UnexpectedStatus("HTTP 503\n\x1b[2J", 503)))
     assert rows["problem"] == r"http_status 503: HTTP 503\n\x1b[2J"

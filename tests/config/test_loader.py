@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from exporter.config import ConfigError, dump_redacted, load_config, parse_config
-from exporter.config.errors import keys_of
 from exporter.config.files import read_credentials
 from exporter.config.schema import Config
 from tests.config.documents import load, problems
+from tests.support.config_keys import keys_of
 
 FINGERPRINT = ":".join(["ab"] * 32)
 

@@ -19,7 +19,6 @@ from exporter.check.examine import DeviceCheck
 from exporter.check.report import as_document as check_document
 from exporter.cli import COMMANDS, make_parser
 from exporter.config import ModuleConfig
-from exporter.config.errors import keys_of
 from exporter.config.schema import Config
 from exporter.configure.apply import DeviceChange
 from exporter.configure.outcome import ChangeResult, ChangeStatus
@@ -32,6 +31,7 @@ from exporter.vapix.client import NtpClient
 from exporter.vapix.connection import Session
 from exporter.vapix.errors import REASONS, DeviceError
 from tests.docs.tables import SUFFIX, TABLES, updated
+from tests.support.config_keys import keys_of
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()

@@ -9,6 +9,7 @@ allows, or longer if the parser itself has to refuse it.
 import asyncio
 import contextlib
 import json
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +28,7 @@ from exporter.vapix import ntp
 from exporter.vapix.challenges import MAX_CHARACTERS, _parse, find_next_nonces
 from exporter.vapix.client import _read_body
 from exporter.vapix.connection import BODY_BYTES, HEAD_BYTES, GuardedConnection
+from exporter.vapix.dns import MAX_ADDRESSES_OF_FAMILY, Address, first_of_each_family
 from exporter.vapix.errors import DeviceError
 from exporter.vapix.http_auth import Authenticator, DeviceCredentials
 from exporter.vapix.ntp_info import decode_info
@@ -42,6 +44,9 @@ HEADER_CHARACTERS: Final = 8190
 
 _HEADERS: Final = 120
 """aiohttp accepts 128 headers in a request."""
+
+_DNS_RECORDS: Final = 4095
+"""So many A records fit into an answer of 64 KiB."""
 
 _BODY: Final = ntp.LARGEST_BODY_BYTES
 _ROUNDS: Final = 3
@@ -153,6 +158,16 @@ def _body_rows() -> Iterator[WorstInput]:
         yield WorstInput(what, f"{_BODY:,} bytes", _redacted_answer(body))
 
 
+def _dns_rows() -> Iterator[WorstInput]:
+    addresses = [(f"192.0.2.{number}", socket.AF_INET) for number in range(_DNS_RECORDS)]
+    work = partial(_exhaust, addresses)
+    yield WorstInput("DNS answer of many addresses", f"{_DNS_RECORDS:,} records", work)
+
+
+def _exhaust(addresses: Iterable[Address]) -> None:
+    assert len(list(first_of_each_family(addresses))) == MAX_ADDRESSES_OF_FAMILY
+
+
 def _http_rows() -> Iterator[WorstInput]:
     ok = "HTTP/1.1 200 OK\r\n"
     chunked = ok + "Transfer-Encoding: chunked\r\n\r\n"
@@ -233,6 +248,7 @@ def worst_inputs() -> Iterable[WorstInput]:
     yield from _challenge_rows()
     yield from _clock_rows()
     yield from _body_rows()
+    yield from _dns_rows()
     yield from _http_rows()
     yield from _web_rows()
     yield from _config_rows()

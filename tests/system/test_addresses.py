@@ -21,6 +21,7 @@ NO_SESSION: Session = None  # type: ignore[assignment] # a client that is made s
         ("[fe80::1%eth0.100]:8080", ("fe80::1%eth0.100", 8080)),
         ("[FE80:0::1%Br-lan_2~]", ("fe80::1%Br-lan_2~", None)),
         ("fe80::1%3", ("fe80::1%3", None)),
+        ("fe80::1%125", ("fe80::1%125", None)),
     ],
 )
 def test_a_zone_is_the_name_or_number_of_an_interface(
@@ -51,6 +52,15 @@ def test_a_zone_is_the_name_or_number_of_an_interface(
 def test_any_other_zone_is_refused(zone: str) -> None:
     for address in (f"fe80::1%{zone}", f"[fe80::1%{zone}]:80"):
         with pytest.raises(ValueError, match=r"zone after % must be|is not host|user name"):
+            split_address(address)
+
+
+@pytest.mark.parametrize(
+    ("zone", "right"), [("25eth0", "%eth0"), ("25", "%NAME"), ("253", "%NAME"), ("2525", "%NAME")]
+)
+def test_the_spelling_of_urls_is_refused_with_the_right_one(zone: str, right: str) -> None:
+    for address in (f"fe80::1%{zone}", f"[fe80::1%{zone}]:80"):
+        with pytest.raises(ValueError, match=f"%25 is how URLs write %: write {right},"):
             split_address(address)
 
 

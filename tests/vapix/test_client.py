@@ -133,6 +133,12 @@ async def test_a_redirect_is_not_followed_but_named(
             errors.RedirectToHttps,
             "HTTP 301: the device redirects to https: https://camera.example/axis-cgi/ntp.cgi",
         ),
+        (
+            307,
+            {"Location": "HTTPS://Camera.example/"},
+            errors.RedirectToHttps,
+            "HTTP 307: the device redirects to https: HTTPS://Camera.example/",
+        ),
         (302, {}, errors.UnexpectedStatus, "HTTP 302: redirect to nowhere not followed"),
         (429, {}, errors.Busy, "HTTP 429: the device is busy or starting"),
         (503, {}, errors.Busy, "HTTP 503: the device is busy or starting"),

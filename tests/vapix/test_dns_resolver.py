@@ -6,10 +6,12 @@ import socket
 import pytest
 
 from exporter.vapix.dns import (
+    MAX_ADDRESSES_OF_FAMILY,
     MAX_LOOKUPS,
     MAX_TTL_SECONDS,
     MIN_TTL_SECONDS,
     CachingResolver,
+    DnsAnswer,
     LookupFailed,
 )
 from tests.support.fake_time import FakeTimeLoop
@@ -196,3 +198,16 @@ def test_an_ip_address_is_returned_without_a_lookup(address: str) -> None:
         assert dns.asked == []
 
     play(scenario)
+
+
+def test_of_many_addresses_the_first_of_each_family_are_used() -> None:
+    """aiohttp tries all that it gets, again and again: one name must not scan a network."""
+    v4 = [(f"192.0.2.{number}", socket.AF_INET) for number in range(200)]
+    v6 = [(f"2001:db8::{number:x}", socket.AF_INET6) for number in range(200)]
+    mixed = DnsAnswer((*v4[:2], *v6, *v4[2:]), 60)
+
+    async def scenario(_: FakeTimeLoop, _dns: StubDns, resolver: CachingResolver) -> None:
+        expected = [*v4[:2], *v6[:MAX_ADDRESSES_OF_FAMILY], *v4[2:MAX_ADDRESSES_OF_FAMILY]]
+        assert await hosts(resolver) == [address for address, _ in expected]
+
+    play(scenario, StubDns(mixed))

@@ -9,7 +9,12 @@ import aiohttp
 import pytest
 import uvloop
 
-from exporter.vapix.dns import MIN_TTL_SECONDS, AresDns, CachingResolver
+from exporter.vapix.dns import (
+    MAX_ADDRESSES_OF_FAMILY,
+    MIN_TTL_SECONDS,
+    AresDns,
+    CachingResolver,
+)
 from tests.vapix.dns_server import SILENCE, A, at, dns_of, dns_server
 
 
@@ -120,3 +125,21 @@ async def test_a_device_with_a_new_address_is_reached_as_soon_as_the_resolver_kn
     assert reached[:2] == ["127.0.0.1", "127.0.0.1"]
     assert reached[-1] == "127.0.0.2"
     assert server.asked["cam.example", A] == 2
+
+
+async def test_a_name_with_many_addresses_makes_few_connection_attempts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many = at(*(f"127.0.1.{number}" for number in range(1, 41)))
+    tried: list[str] = []
+
+    async def refuse(_loop: object, _socket: object, address: tuple[str, int]) -> None:
+        tried.append(address[0])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr(type(asyncio.get_running_loop()), "sock_connect", refuse)
+    async with dns_server(cam=many) as server, dns_of(server) as dns, session_over(dns) as session:
+        with pytest.raises(aiohttp.ClientConnectorError):
+            await poll(session, "cam", 80)
+    assert len(set(tried)) == MAX_ADDRESSES_OF_FAMILY
+    assert len(tried) <= MAX_ADDRESSES_OF_FAMILY**2

@@ -50,6 +50,37 @@ def test_a_word_that_contains_the_password_stays() -> None:
     assert DeviceCredentials("root", "pass").redact(b"wrong password") == b"wrong password"
 
 
+LONG: Final = DeviceCredentials("root", "Tr0ub4dor&3x9Zq")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("bad login rootTr0ub4dor&3x9Zq", "bad login root<secret>"),
+        ("loginTr0ub4dor&3x9Zq.example", "login<secret>.example"),
+        ("Tr0ub4dor&3x9Zq7", "<secret>7"),
+        ("Tr0ub4dor%263x9Zqx", "<secret>x"),
+        (f"x{LONG.basic_token}x", "x<secret>x"),
+    ],
+)
+def test_a_long_password_and_the_token_are_replaced_beside_letters_too(
+    text: str, shown: str
+) -> None:
+    assert LONG.redact(text.encode()) == shown.encode()
+
+
+def test_the_token_of_a_short_password_is_replaced_beside_letters_too() -> None:
+    short = DeviceCredentials("root", "pass")
+    assert short.redact(f"x{short.basic_token}y pass".encode()) == b"x<secret>y <secret>"
+
+
+async def test_no_error_names_the_password_as_a_login_method() -> None:
+    credentials = DeviceCredentials("root", "tr0ub4dor3x9zq")
+    head = "401 Unauthorized\r\nWWW-Authenticate: tr0ub4dor3x9zq realm=x"
+    async with client_of(responding(head), credentials=credentials) as client:
+        assert "tr0ub4dor" not in str(await error_of(client))
+
+
 @pytest.mark.parametrize("spelling", [each for each in SPELLINGS if each.isascii()])
 async def test_no_error_quotes_the_password_from_a_header(spelling: str) -> None:
     for head in (

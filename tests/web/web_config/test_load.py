@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from exporter.config import ConfigError
-from exporter.config.errors import keys_of
 from exporter.web.web_config.schema import WebConfig, load_web_config
 from tests.support.certificates import authority, encrypt
+from tests.support.config_keys import keys_of
 from tests.support.programs import find_program
 from tests.web.web_config.cases import HASH, INVALID, TLS, VALID, Case
 
