@@ -36,6 +36,9 @@ _HEADERS: Final = {
     ),
 }
 
+MAX_WAITING_RELOADS: Final = 20
+"""All of them share one reload, so one person or program needs no more."""
+
 
 @dataclass(frozen=True, slots=True)
 class WebState:
@@ -64,6 +67,7 @@ _PIECES: Final = web.AppKey("pieces", asyncio.Lock)
 """Held while a piece of a scrape is made."""
 
 _SLOTS: Final = web.AppKey("slots", ResponseSlots)
+_RELOADS: Final = web.AppKey("reloads", WaitingRoom)
 _PROBES: Final = web.AppKey("probes", WaitingRoom)
 _WITHOUT_A_SLOT: Final = ("/-/healthy", "/-/ready", "/-/reload", "/probe")
 """`/probe` takes a slot after it has waited for its poll."""
@@ -75,6 +79,7 @@ def make_app(state: WebState) -> web.Application:
     app = web.Application(middlewares=[limit_responses(slots, _WITHOUT_A_SLOT)])
     app[STATE] = state
     app[_SLOTS] = slots
+    app[_RELOADS] = WaitingRoom(MAX_WAITING_RELOADS, "a reload")
     app[_PROBES] = WaitingRoom(MAX_WAITING, "a poll")
     app[_CONFIG] = RenderedText(lambda: [state.reloader.config], lambda of: dump_redacted(of[0]))
     app[_TARGETS] = RenderedText(lambda: state.fleet.targets, render_target_groups)
@@ -121,7 +126,8 @@ async def _reload(request: web.Request) -> web.Response:
     if state.loopback_only:
         refuse_foreign_host(request)
     try:
-        await state.reloader.reload()
+        with request.app[_RELOADS].place():
+            await state.reloader.reload()
     except ReloadFailed as failure:
         return web.Response(status=500, text=f"Config reload failed:\n{failure}\n")
     return web.Response(text="Config reloaded.\n")
