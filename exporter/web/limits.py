@@ -12,7 +12,10 @@ MAX_CONNECTIONS: Final = 512
 """Prometheus's default of `--web.max-connections`."""
 
 UNREAD_SECONDS: Final = 60.0
-"""How long bytes may wait for a client to read them; Prometheus's own timeout is 10 s."""
+"""How long a client may read nothing while bytes wait for it; Prometheus's own timeout is 10 s."""
+
+READ_SECONDS: Final = 120.0
+"""How long bytes may wait without a break: a byte a second must not keep a response for ever."""
 
 _CHECK_SECONDS: Final = 10.0
 
@@ -37,25 +40,38 @@ async def turn(lock: asyncio.Lock, request: web.Request) -> AsyncIterator[None]:
 
 
 class UnreadWatch:
-    """Ends a connection on which bytes have waited for the client for `UNREAD_SECONDS`."""
+    """Ends a connection whose client reads nothing for `UNREAD_SECONDS`, or too little.
+
+    Too little means that bytes have waited without a break for `READ_SECONDS`.
+    """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self._waiting_bytes = 0
         self._waited_seconds = 0.0
+        self._unread_seconds = 0.0
         self._plan()
 
     def _plan(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check)
 
+    def has_read(self) -> None:
+        """Note that the client has read: bytes have left, even if as many wait again."""
+        self._unread_seconds = 0.0
+
     def _check(self) -> None:
-        if self._transport.get_write_buffer_size():
-            self._waited_seconds += _CHECK_SECONDS
-        else:
-            self._waited_seconds = 0.0
-        if self._waited_seconds < UNREAD_SECONDS:
+        waiting_bytes = self._transport.get_write_buffer_size()
+        self._waited_seconds += _CHECK_SECONDS
+        self._unread_seconds += _CHECK_SECONDS
+        if waiting_bytes < self._waiting_bytes:
+            self.has_read()
+        if not waiting_bytes:
+            self._waited_seconds = self._unread_seconds = 0.0
+        self._waiting_bytes = waiting_bytes
+        if self._unread_seconds < UNREAD_SECONDS and self._waited_seconds < READ_SECONDS:
             self._plan()
         else:
-            _log.debug("web.client_does_not_read", unread_seconds=UNREAD_SECONDS)
+            _log.debug("web.client_reads_too_slowly", waited_seconds=self._waited_seconds)
             self._transport.abort()
 
     def stop(self) -> None:

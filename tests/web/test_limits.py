@@ -14,6 +14,7 @@ from exporter.web import limits, response_slots
 from exporter.web.limits import ConnectionLimit
 from exporter.web.listener import run_application
 from exporter.web.response_slots import ResponseSlots, limit_responses
+from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 from tests.support.programs import LOOPBACK
 
 LARGE = b"x" * 20_000_000
@@ -119,15 +120,49 @@ async def test_a_client_that_never_reads_is_disconnected(
         assert len(await read_all(client)) < len(LARGE)
 
 
-async def test_a_client_that_reads_gets_everything_however_long_it_takes(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("path", [b"/large", b"/stream"])
+async def test_a_client_that_reads_steadily_gets_everything_though_it_is_slow(
+    path: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "_CHECK_SECONDS", 0.001)
-    monkeypatch.setattr(limits, "UNREAD_SECONDS", 10.0)
-    async with server() as port, visitor(port, b"/large") as client:
+    monkeypatch.setattr(limits, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "UNREAD_SECONDS", 0.2)
+    async with server() as port, visitor(port, path) as client:
         loop, left = asyncio.get_running_loop(), len(LARGE)
         while left > 0:
-            left -= len(await loop.sock_recv(client, 1_000_000))
+            received = await loop.sock_recv(client, 50_000)
+            assert received, "disconnected"
+            left -= len(received)
+            await asyncio.sleep(0.003)
+
+
+class SlowlyRead(asyncio.Transport):
+    """Of 100,000 bytes, so many leave in a second."""
+
+    def __init__(self, per_second: float) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._per_second = per_second
+        self.aborted_at: float | None = None
+
+    def get_write_buffer_size(self) -> int:
+        return max(0, round(100_000 - self._per_second * self._loop.time()))
+
+    def abort(self) -> None:
+        self.aborted_at = self._loop.time()
+
+
+@pytest.mark.parametrize(("per_second", "aborted_at"), [(0, 60), (1, 120), (900, None)])
+def test_a_response_must_be_read_within_two_minutes_and_never_rest_for_one(
+    per_second: int, aborted_at: float | None
+) -> None:
+    async def main(_loop: FakeTimeLoop) -> None:
+        transport = SlowlyRead(per_second)
+        watch = limits.UnreadWatch(transport)
+        await asyncio.sleep(200)
+        watch.stop()
+        assert transport.aborted_at == aborted_at
+
+    run_in_fake_time(main)
 
 
 @pytest.mark.parametrize("path", [b"/large", b"/stream"])
