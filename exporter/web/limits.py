@@ -1,69 +1,25 @@
-"""How much of the exporter visitors may use at once: connections, renderings, and unread bytes."""
+"""How much of the exporter visitors may use at once: connections and unread bytes."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Final
 
 import structlog
-from aiohttp import hdrs, web
+from aiohttp import web
 
 MAX_CONNECTIONS: Final = 512
 """Prometheus's default of `--web.max-connections`."""
 
-MAX_RENDERINGS: Final = 40
-
 UNREAD_SECONDS: Final = 60.0
-"""How long bytes may wait for a client to read them; Prometheus's own timeout is 10 s."""
+"""How long a client may read nothing while bytes wait for it; Prometheus's own timeout is 10 s."""
 
-STALLED_SECONDS: Final = 5.0
-"""From when on an unfinished response makes way for another one."""
+READ_SECONDS: Final = 120.0
+"""How long bytes may wait without a break: a byte a second must not keep a response for ever."""
 
 _CHECK_SECONDS: Final = 10.0
-_NEVER_LIMITED: Final = ("/-/healthy", "/-/ready", "/-/reload")
 
 _log = structlog.get_logger()
-
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def limit_renderings(most: int = MAX_RENDERINGS) -> Callable[..., Awaitable[web.StreamResponse]]:
-    """Return a middleware that writes at most `most` responses at once and responds 503 beyond.
-
-    Each takes memory until its client has read it. A client that has stopped reading makes way.
-    """
-    begun: dict[web.RequestHandler, float] = {}
-
-    @web.middleware
-    async def limit(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path in _NEVER_LIMITED:
-            return await handler(request)
-        if len(begun) >= most and not _end_a_stalled_one(begun):
-            text = f"{most} responses are being written already: try again in a second.\n"
-            return web.Response(status=503, text=text, headers={hdrs.RETRY_AFTER: "1"})
-        begun[request.protocol] = asyncio.get_running_loop().time()
-        try:
-            response = await handler(request)
-            # Here and not in aiohttp, so that it counts until the client has read most of it.
-            await response.prepare(request)
-            await response.write_eof()
-            return response
-        finally:
-            begun.pop(request.protocol, None)
-
-    return limit
-
-
-def _end_a_stalled_one(begun: dict[web.RequestHandler, float]) -> bool:
-    """End the oldest connection whose client reads too slowly; return whether there was one."""
-    latest = asyncio.get_running_loop().time() - STALLED_SECONDS
-    for connection, since in begun.items():
-        transport = connection.transport
-        if since <= latest and connection.writing_paused and transport is not None:
-            transport.abort()
-            del begun[connection]
-            return True
-    return False
 
 
 def has_left(request: web.Request) -> bool:
@@ -84,25 +40,38 @@ async def turn(lock: asyncio.Lock, request: web.Request) -> AsyncIterator[None]:
 
 
 class UnreadWatch:
-    """Ends a connection on which bytes have waited for the client for `UNREAD_SECONDS`."""
+    """Ends a connection whose client reads nothing for `UNREAD_SECONDS`, or too little.
+
+    Too little means that bytes have waited without a break for `READ_SECONDS`.
+    """
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self._transport = transport
+        self._waiting_bytes = 0
         self._waited_seconds = 0.0
+        self._unread_seconds = 0.0
         self._plan()
 
     def _plan(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(_CHECK_SECONDS, self._check)
 
+    def has_read(self) -> None:
+        """Note that the client has read: bytes have left, even if as many wait again."""
+        self._unread_seconds = 0.0
+
     def _check(self) -> None:
-        if self._transport.get_write_buffer_size():
-            self._waited_seconds += _CHECK_SECONDS
-        else:
-            self._waited_seconds = 0.0
-        if self._waited_seconds < UNREAD_SECONDS:
+        waiting_bytes = self._transport.get_write_buffer_size()
+        self._waited_seconds += _CHECK_SECONDS
+        self._unread_seconds += _CHECK_SECONDS
+        if waiting_bytes < self._waiting_bytes:
+            self.has_read()
+        if not waiting_bytes:
+            self._waited_seconds = self._unread_seconds = 0.0
+        self._waiting_bytes = waiting_bytes
+        if self._unread_seconds < UNREAD_SECONDS and self._waited_seconds < READ_SECONDS:
             self._plan()
         else:
-            _log.debug("web.client_does_not_read", unread_seconds=UNREAD_SECONDS)
+            _log.debug("web.client_reads_too_slowly", waited_seconds=self._waited_seconds)
             self._transport.abort()
 
     def stop(self) -> None:

@@ -185,6 +185,12 @@ class _Connection(web.RequestHandler):
         self._unread = UnreadWatch(itself)
         self._limit.add(self, itself)
 
+    def resume_writing(self) -> None:
+        """Write on: enough bytes have left."""
+        if self._unread is not None:
+            self._unread.has_read()
+        super().resume_writing()
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count and watch no longer."""
         if self._unread is not None:

@@ -15,7 +15,7 @@ from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
-from exporter.web.limits import limit_renderings, turn
+from exporter.web.limits import turn
 from exporter.web.metrics_endpoint import stream_series
 from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
 from exporter.web.pages.assets import render, serve_asset
@@ -24,6 +24,7 @@ from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery
 from exporter.web.probe import probe_device, render_target_groups
 from exporter.web.rendered_text import RenderedText
+from exporter.web.response_slots import MAX_WAITING, ResponseSlots, WaitingRoom, limit_responses
 
 _HEADERS: Final = {
     "Server": "axis-ntp-exporter",
@@ -34,6 +35,9 @@ _HEADERS: Final = {
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
     ),
 }
+
+MAX_WAITING_RELOADS: Final = 20
+"""All of them share one reload, so one person or program needs no more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +66,21 @@ _FLEET_PAGE: Final = web.AppKey("fleet_page", asyncio.Lock)
 _PIECES: Final = web.AppKey("pieces", asyncio.Lock)
 """Held while a piece of a scrape is made."""
 
+_SLOTS: Final = web.AppKey("slots", ResponseSlots)
+_RELOADS: Final = web.AppKey("reloads", WaitingRoom)
+_PROBES: Final = web.AppKey("probes", WaitingRoom)
+_WITHOUT_A_SLOT: Final = ("/-/healthy", "/-/ready", "/-/reload", "/probe")
+"""`/probe` takes a slot after it has waited for its poll."""
+
 
 def make_app(state: WebState) -> web.Application:
     """Return the daemon's web application."""
-    app = web.Application(middlewares=[limit_renderings()])
+    slots = ResponseSlots()
+    app = web.Application(middlewares=[limit_responses(slots, _WITHOUT_A_SLOT)])
     app[STATE] = state
+    app[_SLOTS] = slots
+    app[_RELOADS] = WaitingRoom(MAX_WAITING_RELOADS, "a reload")
+    app[_PROBES] = WaitingRoom(MAX_WAITING, "a poll")
     app[_CONFIG] = RenderedText(lambda: [state.reloader.config], lambda of: dump_redacted(of[0]))
     app[_TARGETS] = RenderedText(lambda: state.fleet.targets, render_target_groups)
     app[_FLEET_PAGE] = asyncio.Lock()
@@ -112,7 +126,8 @@ async def _reload(request: web.Request) -> web.Response:
     if state.loopback_only:
         refuse_foreign_host(request)
     try:
-        await state.reloader.reload()
+        with request.app[_RELOADS].place():
+            await state.reloader.reload()
     except ReloadFailed as failure:
         return web.Response(status=500, text=f"Config reload failed:\n{failure}\n")
     return web.Response(text="Config reloaded.\n")
@@ -127,8 +142,10 @@ async def _metrics(request: web.Request) -> web.StreamResponse:
 async def _probe(request: web.Request) -> web.StreamResponse:
     """Serve the series of one configured device; no other address is ever contacted."""
     state = request.app[STATE]
-    pieces = await probe_device(request, state.fleet, state.poller, state.host)
-    return await stream_series(request, pieces, request.app[_PIECES])
+    with request.app[_PROBES].place():
+        pieces = await probe_device(request, state.fleet, state.poller, state.host)
+    async with request.app[_SLOTS].slot(request):
+        return await stream_series(request, pieces, request.app[_PIECES])
 
 
 async def _discover(request: web.Request) -> web.Response:

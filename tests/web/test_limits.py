@@ -10,9 +10,11 @@ import pytest
 import structlog
 from aiohttp import web
 
-from exporter.web import limits
-from exporter.web.limits import ConnectionLimit, limit_renderings
+from exporter.web import limits, response_slots
+from exporter.web.limits import ConnectionLimit
 from exporter.web.listener import run_application
+from exporter.web.response_slots import ResponseSlots, limit_responses
+from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 from tests.support.programs import LOOPBACK
 
 LARGE = b"x" * 20_000_000
@@ -23,6 +25,11 @@ GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 async def _small(_request: web.Request) -> web.Response:
     return web.Response(text="small")
+
+
+async def _slow(_request: web.Request) -> web.Response:
+    await asyncio.sleep(0.002)
+    return web.Response(text="slow")
 
 
 async def _large(_request: web.Request) -> web.Response:
@@ -44,10 +51,16 @@ async def _stream(request: web.Request) -> web.StreamResponse:
 
 @asynccontextmanager
 async def server(
-    most_renderings: int = 40, limit: ConnectionLimit | None = None
+    slots: ResponseSlots | None = None, limit: ConnectionLimit | None = None
 ) -> AsyncIterator[int]:
-    app = web.Application(middlewares=[limit_renderings(most_renderings)])
-    routes = {"/": _small, "/-/healthy": _small, "/large": _large, "/stream": _stream}
+    app = web.Application(middlewares=[limit_responses(slots or ResponseSlots(), ["/-/healthy"])])
+    routes = {
+        "/": _small,
+        "/-/healthy": _small,
+        "/slow": _slow,
+        "/large": _large,
+        "/stream": _stream,
+    }
     app.add_routes([web.get(path, handler) for path, handler in routes.items()])
     app.add_routes([web.post("/echo", _echo)])
     async with (
@@ -59,10 +72,12 @@ async def server(
 
 
 @asynccontextmanager
-async def visitor(port: int, path: bytes = b"") -> AsyncIterator[socket.socket]:
+async def visitor(
+    port: int, path: bytes = b"", address: str = LOOPBACK
+) -> AsyncIterator[socket.socket]:
     """A connection that has sent a request, if any, and reads nothing by itself."""
     loop = asyncio.get_running_loop()
-    with socket.create_connection((LOOPBACK, port)) as client:
+    with socket.create_connection((LOOPBACK, port), source_address=(address, 0)) as client:
         client.settimeout(0)
         if path:
             await loop.sock_sendall(client, GET % path)
@@ -105,20 +120,57 @@ async def test_a_client_that_never_reads_is_disconnected(
         assert len(await read_all(client)) < len(LARGE)
 
 
-async def test_a_client_that_reads_gets_everything_however_long_it_takes(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.mark.parametrize("path", [b"/large", b"/stream"])
+async def test_a_client_that_reads_steadily_gets_everything_though_it_is_slow(
+    path: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(limits, "_CHECK_SECONDS", 0.001)
-    monkeypatch.setattr(limits, "UNREAD_SECONDS", 10.0)
-    async with server() as port, visitor(port, b"/large") as client:
+    monkeypatch.setattr(limits, "_CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "UNREAD_SECONDS", 0.2)
+    async with server() as port, visitor(port, path) as client:
         loop, left = asyncio.get_running_loop(), len(LARGE)
         while left > 0:
-            left -= len(await loop.sock_recv(client, 1_000_000))
+            received = await loop.sock_recv(client, 50_000)
+            assert received, "disconnected"
+            left -= len(received)
+            await asyncio.sleep(0.003)
+
+
+class SlowlyRead(asyncio.Transport):
+    """Of 100,000 bytes, so many leave in a second."""
+
+    def __init__(self, per_second: float) -> None:
+        super().__init__()
+        self._loop = asyncio.get_running_loop()
+        self._per_second = per_second
+        self.aborted_at: float | None = None
+
+    def get_write_buffer_size(self) -> int:
+        return max(0, round(100_000 - self._per_second * self._loop.time()))
+
+    def abort(self) -> None:
+        self.aborted_at = self._loop.time()
+
+
+@pytest.mark.parametrize(("per_second", "aborted_at"), [(0, 60), (1, 120), (900, None)])
+def test_a_response_must_be_read_within_two_minutes_and_never_rest_for_one(
+    per_second: int, aborted_at: float | None
+) -> None:
+    async def main(_loop: FakeTimeLoop) -> None:
+        transport = SlowlyRead(per_second)
+        watch = limits.UnreadWatch(transport)
+        await asyncio.sleep(200)
+        watch.stop()
+        assert transport.aborted_at == aborted_at
+
+    run_in_fake_time(main)
 
 
 @pytest.mark.parametrize("path", [b"/large", b"/stream"])
-async def test_more_renderings_than_allowed_get_503_until_one_is_read(path: bytes) -> None:
-    async with server(most_renderings=2) as port, AsyncExitStack() as stack:
+async def test_more_responses_than_allowed_get_503_until_one_is_read(
+    path: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(response_slots, "WAIT_SECONDS", 0.0)
+    async with server(ResponseSlots(2)) as port, AsyncExitStack() as stack:
         clients = [await stack.enter_async_context(visitor(port, path)) for _ in range(2)]
         await until(lambda: is_status(port, b"/", 503))
         assert await status_of(port, b"/-/healthy") == 200
@@ -131,12 +183,47 @@ async def is_status(port: int, path: bytes, status: int) -> bool:
 
 
 async def test_a_client_that_has_stopped_reading_makes_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with server(most_renderings=2) as port, AsyncExitStack() as stack:
+    monkeypatch.setattr(response_slots, "WAIT_SECONDS", 0.01)
+    async with server(ResponseSlots(2)) as port, AsyncExitStack() as stack:
         for _ in range(2):
             await stack.enter_async_context(visitor(port, b"/large"))
         await until(lambda: is_status(port, b"/", 503))
-        monkeypatch.setattr(limits, "STALLED_SECONDS", 0.0)
+        monkeypatch.setattr(response_slots, "STALLED_SECONDS", 0.0)
         await until(lambda: is_status(port, b"/", 200))
+
+
+async def test_of_a_flood_nobody_is_refused_and_each_has_its_turn() -> None:
+    async with server(ResponseSlots(2)) as port:
+        flood = [asyncio.create_task(ask_without_end(port)) for _ in range(60)]
+        assert {await status_of(port) for _ in range(10)} == {200}
+        assert not [each for each in flood if each.done()]
+        for each in flood:
+            each.cancel()
+        await asyncio.gather(*flood, return_exceptions=True)
+
+
+async def ask_without_end(port: int) -> None:
+    while await status_of(port, b"/slow") == 200:
+        pass
+
+
+async def test_one_address_cannot_take_all_slots() -> None:
+    async with server(ResponseSlots(3, most_per_client=2)) as port, AsyncExitStack() as stack:
+        for _ in range(5):
+            await stack.enter_async_context(visitor(port, b"/large", address="127.0.0.2"))
+        for _ in range(50):
+            assert await status_of(port) == 200
+
+
+async def test_too_many_waiting_requests_are_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(response_slots, "MAX_WAITING", 3)
+    async with server(ResponseSlots(1)) as port, AsyncExitStack() as stack:
+        for _ in range(5):
+            await stack.enter_async_context(visitor(port, b"/large"))
+        await until(lambda: is_status(port, b"/", 503))
+        assert await status_of(port, b"/-/healthy") == 200
 
 
 async def test_idle_connections_make_way_for_new_ones_and_are_logged_once() -> None:

@@ -45,18 +45,42 @@ class StubReloader:
     has_all_devices = True
     config = Config()
 
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+
+    async def reload(self) -> None:
+        await self.may_end.wait()
+
+
+class StubPoller:
+    """Polls that last until `may_end` is set."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+
+    async def poll_now(self, _device: Device) -> None:
+        await self.may_end.wait()
+
 
 @pytest.fixture
-async def client(lobby: Device) -> AsyncIterator[Client]:
+async def poller() -> StubPoller:
+    return StubPoller()
+
+
+@pytest.fixture
+async def reloader() -> StubReloader:
+    return StubReloader()
+
+
+@pytest.fixture
+async def client(lobby: Device, poller: Any, reloader: Any) -> AsyncIterator[Client]:
     fleet = Fleet([lobby, device('gate "<script>"')])
     host = HostClock(steady=lambda: STEADY * 10**9, unix=lambda: round(NOW * 1e9))
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
-    reloader: Any = StubReloader()
-    nobody: Any = None
     app = make_app(
-        WebState(fleet, exposition, CollectorRegistry(), host, reloader, nobody, "/metrics")
+        WebState(fleet, exposition, CollectorRegistry(), host, reloader, poller, "/metrics")
     )
     # auto_decompress off: the tests need the bytes that were sent.
     async with TestClient(TestServer(app), auto_decompress=False) as client:
@@ -223,6 +247,38 @@ async def test_the_status_page_is_made_for_one_client_at_a_time(
     found = await asyncio.gather(*(get(client, "/") for _ in range(40)))
     assert {body for _, body in found} == {b"page"}
     assert most == 1
+
+
+async def test_only_some_requests_may_wait_for_a_reload(
+    client: Client, reloader: StubReloader
+) -> None:
+    async def ask() -> int:
+        async with client.post("/-/reload") as response:
+            return response.status
+
+    asked = [asyncio.create_task(ask()) for _ in range(50)]
+    async with asyncio.timeout(15):
+        while sum(each.done() for each in asked) < 30:
+            await asyncio.sleep(0.001)
+        assert (await get(client, "/-/healthy"))[0].status == 200
+        reloader.may_end.set()
+        statuses = await asyncio.gather(*asked)
+    assert (statuses.count(200), statuses.count(503)) == (20, 30)
+
+
+async def test_probes_that_wait_for_their_poll_keep_nobody_from_a_response(
+    client: Client, poller: StubPoller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exporter.web.response_slots, "WAIT_SECONDS", 0.0)
+    server: Any = client.server.handler
+    probes = [asyncio.create_task(get(client, "/probe?target=lobby")) for _ in range(60)]
+    async with asyncio.timeout(15):
+        while server.requests_count < len(probes):
+            await asyncio.sleep(0.001)
+        assert (await get(client, "/metrics"))[0].status == 200
+        monkeypatch.undo()
+        poller.may_end.set()
+        assert {response.status for response, _ in await asyncio.gather(*probes)} == {200}
 
 
 async def test_the_status_page_is_not_made_for_clients_that_have_left(
