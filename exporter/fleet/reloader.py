@@ -60,6 +60,13 @@ class InstanceSettings(NamedTuple):
     visitors: int
 
 
+class _Loaded(NamedTuple):
+    """What a load has changed; a new config may leave every device the same."""
+
+    changes: Changes
+    is_new_config: bool
+
+
 class ConfigReloader:
     """Holds the running config, and applies each new desired state completely or not at all."""
 
@@ -178,36 +185,44 @@ class ConfigReloader:
 
         If a newer load has ended meanwhile, this one changes nothing, and returns the same.
         """
-        changes, refusal = None, None
+        loaded, refusal = None, None
         try:
             with self._manager.reloading():
-                changes = await self._load_unless_outdated(number)
+                loaded = await self._load_unless_outdated(number)
         except CONFIG_ERRORS as error:
             refusal = str(error)
         except Exception:  # noqa: BLE001 - whatever it is, the exporter goes on with the old config
             _log.exception("config.internal_error")
             refusal = "internal error, see the exporter's log"
         if number > self._newest_load:
+            self._report_load(loaded, refusal)
             self._newest_load, self._refusal = number, refusal
-            self._report_load(changes, refusal)
         return self._refusal
 
-    def _report_load(self, changes: Changes | None, refusal: str | None) -> None:
-        if changes is not None:
+    def _report_load(self, loaded: _Loaded | None, refusal: str | None) -> None:
+        if loaded is not None:
             self._metrics.config_loaded()
-            _log.info("config.reloaded", **changes._asdict())
+            is_news = any(loaded.changes) or loaded.is_new_config or self._refusal is not None
+            # Requests that change nothing must not fill the log.
+            log = _log.info if is_news else _log.debug
+            log("config.reloaded", **loaded.changes._asdict())
         else:
             self._metrics.config_failed()
             _log.error("config.reload_failed", error=refusal)
 
-    async def _load_unless_outdated(self, number: int) -> Changes | None:
+    async def _load_unless_outdated(self, number: int) -> _Loaded | None:
         """Load and apply the config; return `None` if a newer load has ended meanwhile."""
         # Without the lock: reading may hang.
         config, factories = await self._read_config()
+        before = self._state.config
+        # In a thread: 100,000 devices take 0.2 s.
+        is_equal = await asyncio.to_thread(lambda: config == before)
         async with self._applying:
             if number < self._newest_load:
                 return None
-            return await self._apply(await self._desired(config, factories))
+            is_new_config = not is_equal or self._state.config is not before
+            changes = await self._apply(await self._desired(config, factories))
+            return _Loaded(changes, is_new_config)
 
     async def _read_config(self) -> tuple[Config, ClientFactories]:
         existing = self._state.factories

@@ -54,11 +54,13 @@ class ReloadedSite:
 
 
 @asynccontextmanager
-async def reloaded_site(folder: Path, count: int = 3) -> AsyncIterator[ReloadedSite]:
+async def reloaded_site(
+    folder: Path, count: int = 3, log_level: str = "info"
+) -> AsyncIterator[ReloadedSite]:
     fleet = build_fleet(count, auth="digest")
     async with serve_fleet(fleet) as served:
         config = served.exporter_config(interval="200ms", timeout="5s")
-        async with daemon_on(config, folder) as running:
+        async with daemon_on(config, folder, f"--log.level={log_level}") as running:
             await running.ready()
             yield ReloadedSite(fleet, config, running, folder)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import re
 import signal
 import time
 from pathlib import Path
@@ -197,7 +198,7 @@ async def test_a_reload_leaks_no_task() -> None:
 
 
 async def test_reload_requests_during_a_reload_share_the_next_one(tmp_path: Path) -> None:
-    async with reloaded_site(tmp_path) as site:
+    async with reloaded_site(tmp_path, log_level="debug") as site:
 
         async def ask() -> int:
             return (await site.running.reload())[0]
@@ -209,9 +210,31 @@ async def test_reload_requests_during_a_reload_share_the_next_one(tmp_path: Path
         assert site.running.text.count("event=config.reload_failed") < 10
 
 
+async def test_a_reload_that_changes_nothing_is_logged_only_at_debug_level(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path, log_level="debug") as site:
+        lines = [await reload_line(site)]
+        site.config["time_servers"] = {"timeout": "1s"}
+        lines += [await reload_line(site), await reload_line(site)]
+        await site.reload_text("devices: 7")
+        lines.append(await reload_line(site))
+    levels = [re.findall("level=([a-z]+)", line)[0] for line in lines]
+    assert levels == ["debug", "info", "debug", "info"]
+
+
+async def reload_line(site: ReloadedSite) -> str:
+    """Reload the site's config and return the line that is logged."""
+    before = site.running.text.count("event=config.reloaded")
+    assert await site.reload() == (200, "Config reloaded.\n")
+    while True:
+        lines = [line for line in site.running.text.splitlines() if "=config.reloaded" in line]
+        if len(lines) > before:
+            return lines[-1]
+        await asyncio.sleep(0.001)
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT"])
 async def test_a_page_of_another_host_cannot_reload(method: str, tmp_path: Path) -> None:
-    async with reloaded_site(tmp_path) as site:
+    async with reloaded_site(tmp_path, log_level="debug") as site:
         url, ask = f"{site.running.url}/-/reload", site.running.session.request
         for headers in ({"Origin": "http://evil.example"}, {"Host": "evil.example"}):
             async with ask(method, url, headers=headers) as response:
