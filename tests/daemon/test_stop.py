@@ -28,6 +28,18 @@ def load_or_hang(*arguments):
 run.load_config = load_or_hang
 """
 
+PARSING = """
+from exporter.config import loader
+parse, calls = loader.parse_yaml, []
+
+def announce_and_parse(*arguments, **options):
+    calls.append(arguments)
+    print(f"event=parses number={len(calls)}", flush=True)
+    return parse(*arguments, **options)
+
+loader.parse_yaml = announce_and_parse
+"""
+
 NO_FILE_LIMIT = """
 from exporter.fleet import reloader
 reloader.raise_file_limit = lambda devices: None
@@ -58,6 +70,16 @@ async def test_sigterm_ends_it_while_a_reload_waits_for_a_disk_that_hangs(tmp_pa
         await running.logs("event=hangs")
         await stops_soon(running)
         await asyncio.gather(*reloads, return_exceptions=True)
+
+
+async def test_sigterm_ends_it_while_a_config_of_100_000_devices_is_parsed(tmp_path: Path) -> None:
+    async with daemon_on(NOTHING, tmp_path, patch=PARSING) as running:
+        lines = (f"- address: 127.{n >> 16}.{n >> 8 & 255}.{n & 255}\n" for n in range(100_000))
+        (tmp_path / "config.yaml").write_text(f"devices:\n{''.join(lines)}")
+        reload = asyncio.create_task(running.reload())
+        await running.logs("event=parses number=2")
+        await stops_soon(running)
+        await asyncio.gather(reload, return_exceptions=True)
 
 
 async def test_sigterm_ends_it_while_a_file_of_60_mb_is_parsed(tmp_path: Path) -> None:
