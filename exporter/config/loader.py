@@ -35,6 +35,7 @@ from exporter.config.yaml_loader import (
     parse_yaml,
 )
 from exporter.system.files import read_regular
+from exporter.system.threads import computing
 
 _KINDS: Final[Mapping[str, type]] = {"modules": dict, "devices": list}
 """The sections that are as large as the fleet."""
@@ -71,7 +72,7 @@ def load_document(file: Path, parse: Callable[[Tree], T], *, verbatim: bool = Fa
     try:
         return parse(tree)
     except ConfigError as error:
-        raise error.located(file, find_lines(text)) from None
+        raise error.located(file, _find_lines(text)) from None
 
 
 def file_errors(problems: Iterable[Problem], source: Path | None) -> ConfigError:
@@ -84,7 +85,7 @@ def file_errors(problems: Iterable[Problem], source: Path | None) -> ConfigError
     if source is None:
         return error
     try:
-        return error.located(source, find_lines(_read_text(source)))
+        return error.located(source, _find_lines(_read_text(source)))
     except (ConfigError, yaml.YAMLError):
         return error  # the file has been changed since
 
@@ -94,6 +95,10 @@ def read_tree(file: Path, *, verbatim: bool = False) -> Tree:
     return _parse(file, _read_text(file), verbatim=verbatim)
 
 
+_find_lines: Final = computing()(find_lines)
+
+
+@computing()
 def _parse(file: Path, text: str, *, verbatim: bool = False) -> Tree:
     try:
         return parse_yaml(text, verbatim=verbatim)
@@ -122,12 +127,8 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
     ]:
         raise ConfigError(as_lines(too_long), [path for path, _ in too_long])
     unexpanded: list[Problem] = []
-    expanded: Any = expand_variables(tree, environ, unexpanded)
-    parts = _SectionValidator(directory)
-    config, found = parts.validate_all(expanded), parts.problems
-    found += islice(_cross_problems(expanded), MAX_PROBLEMS + 1)
-    if config is not None and not found:
-        found += islice(_overlay_problems(config), MAX_PROBLEMS + 1)
+    expanded: Any = _expand(tree, environ, unexpanded)
+    config, found = _validate(expanded, directory)
     if config is None or unexpanded or found:
         # No client will be made from this config, so check its files here.
         found += check_files(_modules_with_files(expanded, directory))
@@ -136,6 +137,19 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
         shown = first_problems([*unexpanded, *found])
         raise ConfigError(as_lines(shown), [path for path, _ in shown])
     return config
+
+
+_expand: Final = computing()(expand_variables)
+
+
+@computing()
+def _validate(tree: dict[str, Any], directory: Path) -> tuple[Config | None, list[Problem]]:
+    parts = _SectionValidator(directory)
+    config, found = parts.validate_all(tree), parts.problems
+    found += islice(_cross_problems(tree), MAX_PROBLEMS + 1)
+    if config is not None and not found:
+        found += islice(_overlay_problems(config), MAX_PROBLEMS + 1)
+    return config, found
 
 
 class _SectionValidator:

@@ -31,6 +31,8 @@ MAX_VALUES: Final = 2_000_000
 _MERGE: Final = "\0<<"
 """The merge key. A quoted `"<<"` is an ordinary key; no key of ours contains a NUL."""
 
+_NO_LIST: Final = "is empty: an empty list is []"
+
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 
 _BOOLEANS: Final = frozenset(
@@ -92,7 +94,8 @@ def iter_yaml_items(document: str, spend: Callable[[int], None]) -> Iterator[Tre
     """Yield the items of the list that a document is, without the tree of the whole document.
 
     `spend` is called with the number of values before they are built; what it raises ends the
-    reading. Raises `ValueError`; an empty document has no items.
+    reading. Raises `ValueError`, also for an empty document: its writer may have failed. A `null`,
+    as Go writes it, has no items.
     """
     try:
         yield from _Composer(document, verbatim=False, spend=spend).compose_items()
@@ -231,8 +234,10 @@ class _Composer:
         """Yield the items of the list that the document is. Raises as `compose_document`."""
         self._next_event()  # StreamStartEvent
         if type(self._next_event()) is yaml.StreamEndEvent:
-            return
+            raise ValueError(_NO_LIST)
         event = self._next_event()
+        if type(event) is yaml.ScalarEvent and not event.value:
+            raise ValueError(_NO_LIST)
         if type(event) is yaml.SequenceStartEvent:
             while type(item := self._next_event()) is not yaml.SequenceEndEvent:
                 yield self._compose(item, 1, self._text)

@@ -1,7 +1,8 @@
 """File discovery: find files by pattern and read their target groups."""
 
+import hashlib
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
@@ -18,6 +19,9 @@ from exporter.system.threads import HungCallGuard
 
 READ_TIMEOUT_SECONDS: Final = 30.0
 
+SECOND_LOOK_SECONDS: Final = 5.0
+"""How soon a file that has changed is read again, to see whether it is complete."""
+
 STOP_TIMEOUT_SECONDS: Final = 1.0
 """A thread that runs while Python shuts down can crash the process, so it is waited for."""
 
@@ -25,16 +29,28 @@ STOP_TIMEOUT_SECONDS: Final = 1.0
 class FileSD:
     """Discovers devices from files by pattern. Each file is a source.
 
+    A file that has changed is taken once two refreshes in a row have found the same content: its
+    writer may not be ready. Those of the first refresh are taken at once.
+
     The patterns are the sources in reports of a failure before any file is known.
     """
 
     def __init__(self, config: FileSdConfig, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> None:
-        self.interval_seconds = config.refresh_interval
+        self._refresh_interval = config.refresh_interval
         self.configured_sources = tuple(map(_source, config.files))
         self._patterns = config.files
         self._timeout_seconds = timeout_seconds
         self._reader = GroupReader()
+        self._digests: dict[Source, bytes] | None = None
+        self._results: dict[Source, RefreshResult] = {}
+        self._all_are_still = True
         self._guard = HungCallGuard(self._read, timeout_seconds)
+
+    @property
+    def interval_seconds(self) -> float:
+        """How long to wait for the next refresh: shorter while a file changes."""
+        interval = self._refresh_interval
+        return interval if self._all_are_still else min(interval, SECOND_LOOK_SECONDS)
 
     def covers(self, source: Source) -> bool:
         """Whether a pattern matches this file."""
@@ -62,17 +78,32 @@ class FileSD:
     def _read(self) -> list[RefreshResult]:
         files = find_files(self._patterns)
         self._reader.forget_except({_source(file) for file in files})
-        return [self._read_source(file) for file in files]
+        before, self._digests = self._digests, {}
+        self._all_are_still = True
+        results = [self._read_source(file, self._digests, before) for file in files]
+        self._results = {result.source: result for result in results if result is not None}
+        return [*self._results.values()]
 
-    def _read_source(self, file: Path) -> RefreshResult:
-        source, is_json = _source(file), file.suffix in (".json", ".JSON")
+    def _read_source(
+        self, file: Path, digests: dict[Source, bytes], before: Mapping[Source, bytes] | None
+    ) -> RefreshResult | None:
+        """Return the last result, `None` for a new file, if the file may be incomplete."""
+        source = _source(file)
         try:
-            targets = self._reader.read(source, read_regular(file), is_json=is_json)
+            document = read_regular(file)
         except OSError as error:
             return RefreshResult(source, None, (f"cannot be read: {error.strerror}",))
+        digests[source] = hashlib.sha256(document).digest()
+        if before is not None and before.get(source) != digests[source]:
+            self._all_are_still = False
+            return self._results.get(source)
+        return self._parse(source, document, is_json=file.suffix in (".json", ".JSON"))
+
+    def _parse(self, source: Source, document: bytes, *, is_json: bool) -> RefreshResult:
+        try:
+            return RefreshResult(source, *self._reader.read(source, document, is_json=is_json))
         except ValueError as error:
             return RefreshResult(source, None, (str(error),))
-        return RefreshResult(source, *targets)
 
 
 def _source(file: Path) -> Source:

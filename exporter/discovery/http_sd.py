@@ -78,11 +78,16 @@ class HTTPSD:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         headers = {
             "Accept": "application/json",
+            "Accept-Encoding": "identity",
             "X-Prometheus-Refresh-Interval-Seconds": f"{self.interval_seconds:g}",
         }
         async with (
             aiohttp.ClientSession(
-                timeout=timeout, headers=headers, request_class=ZonelessRequest
+                timeout=timeout,
+                headers=headers,
+                request_class=ZonelessRequest,
+                # 300 KB can unpack to 300 MB, in the event loop.
+                auto_decompress=False,
             ) as session,
             session.get(self._url, ssl=self._tls) as response,
         ):
@@ -95,6 +100,9 @@ async def _read_json(response: aiohttp.ClientResponse) -> bytes:
         raise ValueError("redirected from https to http: the response could be forged")
     if response.status != HTTPStatus.OK:
         raise ValueError(f"HTTP {response.status}")
+    encoding = response.headers.get("Content-Encoding", "identity")
+    if encoding.lower() != "identity":
+        raise ValueError(f"the response is compressed with {encoding}, which was not asked for")
     if response.content_type != "application/json":
         raise ValueError(f"the response is {response.content_type}, not application/json")
     body = bytearray()

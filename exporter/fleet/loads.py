@@ -1,11 +1,16 @@
-"""Loads of the config that requests share, one after the other unless one hangs."""
+"""Loads of the config that requests share, one after the other unless one hangs as it reads."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
+from exporter.system.threads import is_reading
+
 SLOW_SECONDS: Final = 1.0
-"""The next load does not wait longer for the one before, which may hang on a network share."""
+"""The next load does not wait longer for one that reads, as it may hang on a network share.
+
+It waits for one that parses: two at once would take twice as long.
+"""
 
 MAX_AT_ONCE: Final = 2
 """A flood of requests must not fill the process with hanging loads."""
@@ -27,15 +32,21 @@ class SharedLoads:
         async with self._starting:
             if self._started == before or self._newest is None:
                 self._newest = self._start()
-                may_start_another = len(self._running) < MAX_AT_ONCE
-                await asyncio.wait(
-                    self._running,
-                    timeout=SLOW_SECONDS if may_start_another else None,
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+                await self._until_another_may_start()
             newest = self._newest
         # A request that ends early must not end the load of the others.
         return await asyncio.shield(newest)
+
+    async def _until_another_may_start(self) -> None:
+        may_start_another = len(self._running) < MAX_AT_ONCE
+        while True:
+            ended, running = await asyncio.wait(
+                self._running,
+                timeout=SLOW_SECONDS if may_start_another else None,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            if ended or all(map(is_reading, running)):
+                return
 
     def _start(self) -> asyncio.Task[str | None]:
         self._started += 1

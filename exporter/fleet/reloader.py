@@ -21,7 +21,7 @@ from exporter.fleet.loads import SharedLoads
 from exporter.fleet.reconciler import Changes, DeviceSpec, Reconciler, build_spec
 from exporter.fleet.sharding import Shard
 from exporter.metrics.exporter import ExporterMetrics
-from exporter.system.files import Digests, FileWatcher
+from exporter.system.files import Digests, FileWatcher, digests
 from exporter.system.process import TooManyConnections, raise_file_limit, warn_of_low_file_limit
 from exporter.system.slices import in_slices
 from exporter.system.systemd import ServiceManager
@@ -89,6 +89,7 @@ class ConfigReloader:
         self._refusal: str | None = None
         self._applying = asyncio.Lock()
         self._discovery = Discovery(metrics, self._apply_discovered, self._applying)
+        self._module_digests: Digests = {}
         self._module_files = HungCallGuard(self._read_module_files, FILES_TIMEOUT_SECONDS)
 
     @property
@@ -139,6 +140,7 @@ class ConfigReloader:
     async def watch_module_files(self) -> None:
         """Apply changes of password and certificate files; until cancelled.
 
+        Waits until the files were the same at two looks: half a password would lock accounts.
         Compares the settings of the clients instead of watching the files, so that a change
         between loading and watching is not missed.
         """
@@ -146,6 +148,8 @@ class ConfigReloader:
         while True:
             await asyncio.sleep(MODULE_FILES_INTERVAL_SECONDS)
             problems = await self._rebuild_factories()
+            if problems is None:
+                continue
             for module, found in problems.items() - logged.items():
                 _log.warning(
                     "config.file_unusable",
@@ -155,13 +159,19 @@ class ConfigReloader:
                 )
             logged = problems
 
-    async def _rebuild_factories(self) -> Mapping[str, tuple[Problem, ...]]:
-        """Apply client factories whose files have changed. Returns problems by module."""
+    async def _rebuild_factories(self) -> Mapping[str, tuple[Problem, ...]] | None:
+        """Apply client factories whose files have changed, and return problems by module.
+
+        Returns `None` if the files are being written.
+        """
         try:
-            before, factories, problems = await self._module_files.result()
+            read = await self._module_files.result()
         except TimeoutError:
             problem = f"cannot be read within {FILES_TIMEOUT_SECONDS:g} s: check the disk or share"
             return dict.fromkeys(self.config.modules, (("", problem),))
+        if read is None:
+            return None
+        before, factories, problems = read
         async with self._applying:
             # After a reload meanwhile, which has read the files, these are of the old config.
             if before is self._state.factories and factories != before:
@@ -171,9 +181,14 @@ class ConfigReloader:
 
     def _read_module_files(
         self,
-    ) -> tuple[ClientFactories, ClientFactories, Mapping[str, tuple[Problem, ...]]]:
+    ) -> tuple[ClientFactories, ClientFactories, Mapping[str, tuple[Problem, ...]]] | None:
         config, factories, _discovered = self._state
-        return factories, *rebuild_changed_factories(config.modules, factories)
+        before, self._module_digests = self._module_digests, digests(config.files)
+        if before != self._module_digests:
+            return None
+        rebuilt = rebuild_changed_factories(config.modules, factories)
+        # A file may have been written while it was read.
+        return (factories, *rebuilt) if digests(config.files) == before else None
 
     async def _apply_discovered(self, devices: Sequence[DeviceConfig]) -> None:
         changes = await self._apply(self._state._replace(discovered=devices))

@@ -5,9 +5,11 @@ limited.
 """
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from threading import Thread
+from contextlib import contextmanager
+from threading import Thread, local
 from typing import Any, Final, Generic, TypeVar
 
 FILES_TIMEOUT_SECONDS: Final = 10.0
@@ -45,13 +47,58 @@ class HungCallGuard(Generic[T]):
             await asyncio.wait([asyncio.wrap_future(self._running)], timeout=timeout_seconds)
 
 
-_unfinished: Final[set[Future[Any]]] = set()
+_this_thread: Final = local()
+
+_unfinished: Final[set["_FileCall[Any]"]] = set()
+
+
+class _FileCall(Generic[T]):
+    """A call that reads files, and the task that started it.
+
+    `reading_since` is a steady time, or `None` while the call computes.
+    """
+
+    def __init__(self, call: Callable[[], T]) -> None:
+        self._call = call
+        self.task = asyncio.current_task()
+        self.reading_since: float | None = time.monotonic()
+        _unfinished.add(self)
+        self.running = _start_thread(self._run)
+        self.running.add_done_callback(lambda _: _unfinished.discard(self))
+
+    def _run(self) -> T:
+        _this_thread.call = self
+        return self._call()
+
+    def seconds_left(self, timeout_seconds: float) -> float:
+        """Return in how long it may have read for `timeout_seconds` without a pause."""
+        since = self.reading_since
+        return timeout_seconds - (0 if since is None else time.monotonic() - since)
+
+
+@contextmanager
+def computing() -> Iterator[None]:
+    """Not count this part of a call of `read_files` as reading. Also a decorator; not nested."""
+    call: _FileCall[Any] | None = getattr(_this_thread, "call", None)
+    if call is not None:
+        call.reading_since = None
+    try:
+        yield
+    finally:
+        if call is not None:
+            call.reading_since = time.monotonic()
+
+
+def is_reading(task: asyncio.Task[Any]) -> bool:
+    """Whether `read_files`, called in this task, waits for a disk and not for a computation."""
+    return any(call.task is task and call.reading_since is not None for call in _unfinished)
 
 
 async def read_files(read: Callable[[], T], timeout_seconds: float = FILES_TIMEOUT_SECONDS) -> T:
     """Return the result of a call that reads files. Raises `TimeoutError`, saying what to do.
 
-    Also raises it, without a call, while `MAX_HUNG_CALLS` earlier ones hang.
+    The timeout does not count the parts of the call that are `computing`. Also raises it, without
+    a call, while `MAX_HUNG_CALLS` earlier ones hang.
     """
     hung = TimeoutError(
         f"the files could not be read within {timeout_seconds:g} s: "
@@ -59,14 +106,14 @@ async def read_files(read: Callable[[], T], timeout_seconds: float = FILES_TIMEO
     )
     if len(_unfinished) >= MAX_HUNG_CALLS:
         raise hung
-    running = _start_thread(read)
-    _unfinished.add(running)
-    running.add_done_callback(_unfinished.discard)
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            return await asyncio.wrap_future(running)
-    except TimeoutError:
-        raise hung from None
+    call = _FileCall(read)
+    while True:
+        try:
+            async with asyncio.timeout(call.seconds_left(timeout_seconds)):
+                return await asyncio.wrap_future(call.running)
+        except TimeoutError:  # also the errno ETIMEDOUT of a network share
+            if call.running.done() or call.seconds_left(timeout_seconds) <= 0:
+                raise hung from None
 
 
 def _start_thread(call: Callable[[], T]) -> Future[T]:

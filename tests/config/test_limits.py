@@ -1,13 +1,15 @@
 """How much of a config is read, and how many of its errors are shown."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 
-from exporter.config import ConfigError, loader, yaml_loader
+from exporter.config import ConfigError, load_config, loader, yaml_loader
 from exporter.config.errors import MAX_PROBLEMS
 from exporter.config.loader import MAX_PART_VALUES
 from exporter.config.types import MAX_SECRET_CHARACTERS
+from exporter.system.threads import is_reading, read_files
 from exporter.web.web_config.schema import load_web_config
 from tests.config.documents import load, problems
 
@@ -110,3 +112,31 @@ def test_the_number_of_errors_of_a_web_config_is_limited(tmp_path: Path) -> None
         load_web_config(file)
     assert len(caught.value.problems) == MAX_PROBLEMS + 1
     assert caught.value.problems[-1] == f"{file}:1: {MORE}"
+
+
+async def test_the_time_to_parse_and_validate_does_not_count_as_reading(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reads: dict[str, bool] = {}
+
+    def note(owner: object, name: str) -> None:
+        original = getattr(owner, name)
+
+        def noted(*arguments: object, **options: object) -> object:
+            reads[name] = is_reading(task)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(owner, name, noted)
+
+    for name in ("parse_yaml", "_cross_problems", "read_regular", "check_files"):
+        note(loader, name)
+    (tmp_path / "a.yaml").write_text("devices: [7]")
+    task = asyncio.create_task(read_files(lambda: load_config(tmp_path / "a.yaml", {})))
+    with pytest.raises(ConfigError, match=r"devices\[0\]"):
+        await task
+    assert reads == {
+        "parse_yaml": False,
+        "_cross_problems": False,
+        "read_regular": True,
+        "check_files": True,
+    }

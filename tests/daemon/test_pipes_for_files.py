@@ -1,10 +1,10 @@
 """A pipe where a file was: refused at once, whoever opens it; nothing waits for its writer."""
 
+import asyncio
 import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,7 +12,8 @@ import yaml
 
 from tests.daemon.series import NOTHING
 from tests.support.command_process import run_to_end
-from tests.support.daemon_process import COMMAND, PATIENCE_SECONDS, daemon_on
+from tests.support.daemon_process import COMMAND, daemon_on
+from tests.support.stopping import PROMISED_SECONDS, seconds_to_end
 
 NO_FILE = "not a regular file"
 
@@ -106,7 +107,5 @@ uvloop.run(main())
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        before = time.monotonic()
-        process.send_signal(number)
-        assert process.wait(PATIENCE_SECONDS) == 0
-        assert time.monotonic() - before < PATIENCE_SECONDS
+        assert asyncio.run(seconds_to_end(process.pid, number)) < PROMISED_SECONDS
+        assert process.wait() == 0

@@ -14,7 +14,7 @@ from exporter.discovery.file_sd import (
     find_files,
     matches,
 )
-from exporter.discovery.target_groups import MAX_DOCUMENT_BYTES, RefreshFailed
+from exporter.discovery.target_groups import MAX_DOCUMENT_BYTES, RefreshFailed, RefreshResult
 from exporter.system.threads import HungCallGuard
 
 HANGING_CALL = """
@@ -148,4 +148,55 @@ def test_a_call_that_hangs_does_not_keep_the_process_from_ending() -> None:
 @pytest.mark.parametrize("suffix", ["yaml", "json"])
 async def test_a_byte_order_mark_is_no_part_of_the_text(suffix: str, tmp_path: Path) -> None:
     (tmp_path / f"a.{suffix}").write_text("[]", "utf-8-sig")
+    assert await problems_of(tmp_path / f"a.{suffix}") == ()
+
+
+def addresses_of(results: list[RefreshResult]) -> list[list[str] | None]:
+    return [
+        None if devices is None else [device.address for device in devices]
+        for _source, devices, _problems in results
+    ]
+
+
+async def test_a_file_that_is_being_written_is_not_taken(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    whole = "- targets:\n  - 10.0.0.1\n  - 10.0.0.2\n"
+    file.write_text(whole)
+    files = FileSD(FileSdConfig(files=(tmp_path / "*.yaml",), refresh_interval=300))
+    assert addresses_of(await files.refresh()) == [["10.0.0.1", "10.0.0.2"]]
+    assert files.interval_seconds == 300
+    for end in (0, 22, 30):  # emptied; one target; one and the beginning of another
+        file.write_text(whole[:end])
+        assert addresses_of(await files.refresh()) == [["10.0.0.1", "10.0.0.2"]]
+        assert files.interval_seconds == 5
+    file.write_text(f"{whole}  - 10.0.0.3\n")
+    assert addresses_of(await files.refresh()) == [["10.0.0.1", "10.0.0.2"]]
+    assert addresses_of(await files.refresh()) == [["10.0.0.1", "10.0.0.2", "10.0.0.3"]]
+    assert files.interval_seconds == 300
+
+
+async def test_a_new_file_that_is_being_written_does_not_hold_up_the_others(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.yaml").write_text("[targets: [10.0.0.1]]")
+    files = FileSD(FileSdConfig(files=(tmp_path / "*.yaml",)))
+    await files.refresh()
+    (tmp_path / "b.yaml").write_text("- targets: [10.0.0.2]")
+    assert addresses_of(await files.refresh()) == [["10.0.0.1"]]
+    assert addresses_of(await files.refresh()) == [["10.0.0.1"], ["10.0.0.2"]]
+    (tmp_path / "b.yaml").unlink()
+    assert addresses_of(await files.refresh()) == [["10.0.0.1"]]
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# to be written\n", "---\n"])
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+async def test_an_empty_file_is_a_failure(text: str, suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"a.{suffix}").write_text(text)
+    assert await problems_of(tmp_path / f"a.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["yaml", "json"])
+@pytest.mark.parametrize("text", ["[]", "null"])
+async def test_an_empty_list_has_no_targets(text: str, suffix: str, tmp_path: Path) -> None:
+    (tmp_path / f"a.{suffix}").write_text(text)
     assert await problems_of(tmp_path / f"a.{suffix}") == ()

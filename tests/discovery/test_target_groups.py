@@ -53,7 +53,7 @@ def test_a_number_in_yaml_is_a_label_with_its_text() -> None:
     assert devices[0].labels == {"floor": "007", "on": "yes"}
 
 
-@pytest.mark.parametrize(("document", "is_json"), [("", False), ("[]", True), ("null", True)])
+@pytest.mark.parametrize(("document", "is_json"), [("null", False), ("[]", True), ("null", True)])
 def test_an_empty_list_has_no_devices(document: str, is_json: bool) -> None:  # noqa: FBT001
     assert read_groups(document, is_json=is_json).devices == ()
 

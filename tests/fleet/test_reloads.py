@@ -83,7 +83,11 @@ async def test_a_load_that_hung_has_no_effect_after_a_newer_one(
         assert f"\n{success} {float(status == 200)}\n" in await get("/metrics")
 
 
-def test_at_most_two_loads_hang_and_all_requests_share_the_next() -> None:
+@pytest.mark.parametrize(("reads", "second"), [(True, SLOW_SECONDS), (False, 3600.5)])
+def test_at_most_two_loads_read_one_parses_and_all_requests_share_the_next(
+    reads: object, second: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loads, "is_reading", lambda _task: reads)
     started: list[float] = []
     release = asyncio.Event()
 
@@ -103,7 +107,7 @@ def test_at_most_two_loads_hang_and_all_requests_share_the_next() -> None:
         assert {*await asyncio.gather(*others)} == {"load 2"}
 
     run_in_fake_time(main)
-    assert started == [0.0, SLOW_SECONDS]
+    assert started == [0.0, second]
 
 
 async def test_stopping_cancels_the_loads() -> None:

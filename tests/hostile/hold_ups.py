@@ -23,7 +23,7 @@ from unittest.mock import patch
 import aiohttp
 
 from exporter import daemon
-from exporter.config import parse_config
+from exporter.config import Config, load_config
 from exporter.daemon import Settings
 from exporter.fleet import reloader
 from exporter.fleet.registry import Fleet
@@ -48,9 +48,10 @@ class HoldUp(NamedTuple):
 
 @dataclass
 class _Site:
-    """A daemon that discovers devices in `file`."""
+    """A daemon that discovers devices in `file`, and whose config is `config_file`."""
 
     file: Path
+    config_file: Path
     fleet: Fleet
     url: str
     visitor: aiohttp.ClientSession
@@ -58,7 +59,7 @@ class _Site:
     def write(self, count: int, name: str = "cam", port: int = 9) -> None:
         groups = (
             {
-                "targets": [f"127.{n >> 16}.{n >> 8 & 255}.{n & 255}:{port}"],
+                "targets": [_address(n, port)],
                 "labels": {"device": f"{name}-{n}", "site": f"hq{n % 100}"},
             }
             for n in range(count)
@@ -75,6 +76,21 @@ class _Site:
         # The rest of the same update: its objects are freed.
         await self.ask("post", "/-/reload")
 
+    async def configure(self, count: int) -> None:
+        """Load a config of `count` devices instead of the discovered ones."""
+        await self.ask("post", "/-/reload")
+        while len(self.fleet) != count:
+            await asyncio.sleep(0.1)
+
+    def write_config(self, count: int) -> None:
+        """Write a config of `count` devices, and none that are discovered."""
+        lines = (
+            f"- {{address: '{_address(n, 9)}', name: dev-{n}, labels: {{site: hq{n % 100}}}}}\n"
+            for n in range(count)
+        )
+        head = f"global: {{interval: {_INTERVAL_SECONDS}s}}\ndevices:\n"
+        self.config_file.write_text(head + "".join(lines))
+
     def _has(self, name: str, port: int) -> bool:
         return name in self.fleet and self.fleet[name].target.address.endswith(f":{port}")
 
@@ -84,6 +100,10 @@ class _Site:
             await response.read()
 
 
+def _address(n: int, port: int) -> str:
+    return f"127.{n >> 16}.{n >> 8 & 255}.{n & 255}:{port}"
+
+
 @asynccontextmanager
 async def _site(folder: Path) -> AsyncIterator[_Site]:
     file = folder / "targets.json"
@@ -91,8 +111,14 @@ async def _site(folder: Path) -> AsyncIterator[_Site]:
         "global": {"interval": f"{_INTERVAL_SECONDS}s"},
         "file_sd_configs": [{"files": [str(file)], "refresh_interval": "100ms"}],
     }
-    config, fleet = parse_config(tree, {}, folder), Fleet()
-    settings = Settings(WebSettings((("127.0.0.1", 0),)), lambda: config)
+    config_file = folder / "config.yaml"
+    config_file.write_text(json.dumps(tree))
+
+    def load() -> Config:
+        return load_config(config_file, {})
+
+    config, fleet = load(), Fleet()
+    settings = Settings(WebSettings((("127.0.0.1", 0),)), load)
     with (
         patch.object(daemon, "Fleet", lambda: fleet),
         # No device answers, so that there are no connections.
@@ -100,7 +126,7 @@ async def _site(folder: Path) -> AsyncIterator[_Site]:
     ):
         async with daemon.running(config, settings) as (url,), aiohttp.ClientSession() as visitor:
             freeze_existing_objects()
-            yield _Site(file, fleet, url, visitor)
+            yield _Site(file, config_file, fleet, url, visitor)
 
 
 @contextmanager
@@ -137,13 +163,17 @@ async def measure_hold_ups(folder: Path, devices: int, *, every: bool) -> list[H
                 rows.append(HoldUp(what, take(), time.monotonic() - began))
 
             await row("all devices are listed for the first time", site.list(devices))
-            await row("the config is reloaded", site.ask("post", "/-/reload"))
-            for path in ("/metrics", "/discover", "/config", "/"):
+            await row("a config without devices is reloaded", site.ask("post", "/-/reload"))
+            for path in ("/metrics", "/discover", "/"):
                 await row(f"`{path}` is asked for", site.ask("get", path))
             if every:
                 await row("all addresses change", site.list(devices, port=10))
                 await row("all names change", site.list(devices, "dev"))
             await row("all devices are removed", site.list(0))
+            await asyncio.to_thread(site.write_config, devices)
+            await row("a config of all devices is loaded", site.configure(devices))
+            await row("the same config is reloaded", site.ask("post", "/-/reload"))
+            await row("`/config` of all devices is asked for", site.ask("get", "/config"))
     return rows
 
 

@@ -47,5 +47,12 @@ def thread_cost(work: Callable[[], object]) -> ThreadCost:
 
 
 def _queued_seconds() -> float:
-    """Return how long this thread was ready to run and had no CPU (man 5 proc, schedstat)."""
-    return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    return queued_seconds("thread-self")
+
+
+def queued_seconds(thread: str) -> float:
+    """Return how long a thread was ready to run and had no CPU (man 5 proc, schedstat).
+
+    `thread` is its path in `/proc`; a process's id means its main thread.
+    """
+    return int(Path(f"/proc/{thread}/schedstat").read_text().split()[1]) / 1e9
