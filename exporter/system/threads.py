@@ -112,6 +112,8 @@ async def read_files(read: Callable[[], T], timeout_seconds: float = FILES_TIMEO
             async with asyncio.timeout(call.seconds_left(timeout_seconds)):
                 return await asyncio.wrap_future(call.running)
         except TimeoutError:  # also the errno ETIMEDOUT of a network share
+            if call.running.done() and call.running.exception() is None:
+                return call.running.result()
             if call.running.done() or call.seconds_left(timeout_seconds) <= 0:
                 raise hung from None
 

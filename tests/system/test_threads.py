@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import threading
+import time
 
 import pytest
 
@@ -25,6 +26,15 @@ async def test_what_is_computed_may_take_longer_than_reading() -> None:
     await asyncio.wait([task], timeout=0.1)
     assert not task.done()
     parsed.set()
+    assert await task
+
+
+async def test_a_result_that_arrives_with_the_timeout_is_returned() -> None:
+    parsed = threading.Event()
+    task = asyncio.create_task(read_files(computing()(parsed.wait), 0.01))
+    await asyncio.sleep(0)
+    parsed.set()
+    time.sleep(0.05)  # noqa: ASYNC251 - the loop is held up for longer than the timeout
     assert await task
 
 
