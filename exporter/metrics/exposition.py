@@ -278,16 +278,15 @@ class Exposition:
         Each device is shown as it was at one moment, though polls go on between pieces.
         """
         devices = list(self._devices.values())
-        starts = range(0, len(devices), BLOCK_DEVICES)
-        blocks = {
-            tuple([each.labels for each in block]): block
-            for block in (devices[start : start + BLOCK_DEVICES] for start in starts)
-        }
-        self._kept = {labels: self._kept.get(labels, {}) for labels in blocks}
-        snapshots = []
-        for (labels, block), kept in zip(blocks.items(), self._kept.values(), strict=True):
+        snapshots: list[_Snapshot] = []
+        kept_by_labels: dict[tuple[str, ...], _Kept] = {}
+        for start in range(0, len(devices), BLOCK_DEVICES):
+            block = devices[start : start + BLOCK_DEVICES]
+            labels = tuple([each.labels for each in block])
+            kept = kept_by_labels[labels] = self._kept.get(labels, {})
             snapshots.append(_Snapshot(block, labels, kept, now))
             yield form(b"")
+        self._kept = kept_by_labels
         for piece in _pieces(snapshots, openmetrics=openmetrics, form=form):
             yield form(b"") if piece is None else piece
 
