@@ -28,6 +28,9 @@ _SEARCHED_AT_ONCE: Final = 2**20
 MAX_VALUES: Final = 2_000_000
 """Values of a document that is read as a tree: 40 for each device of the largest fleet."""
 
+MAX_SCALAR_CHARACTERS: Final = 1_000_000
+"""Characters of a key or value. A longer one costs other threads 100 ms each time it is quoted."""
+
 _MERGE: Final = "\0<<"
 """The merge key. A quoted `"<<"` is an ordinary key; no key of ours contains a NUL."""
 
@@ -266,6 +269,9 @@ class _Composer:
         self._values += 1
         self._spend(1)
         if type(event) is yaml.ScalarEvent:
+            if len(event.value) > MAX_SCALAR_CHARACTERS:
+                problem = f"a value has more than {MAX_SCALAR_CHARACTERS:,} characters"
+                raise YamlError(f"{problem}, which is the limit", event.start_mark)
             return to_text(event)
         self._descend(event, level + 1)
         if type(event) is yaml.MappingStartEvent:

@@ -140,3 +140,14 @@ async def test_the_time_to_parse_and_validate_does_not_count_as_reading(
         "read_regular": True,
         "check_files": True,
     }
+
+
+@pytest.mark.parametrize("document", ["a: {}", '? "{}"\n: b', "devices: [{{address: {}}}]"])
+def test_the_length_of_a_key_or_value_is_limited(document: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(document.format("x" * (yaml_loader.MAX_SCALAR_CHARACTERS + 1)))
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, {})
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{file}:1:")
+    assert problem.endswith(": a value has more than 1,000,000 characters, which is the limit")
