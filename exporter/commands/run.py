@@ -24,8 +24,10 @@ from exporter.fleet.sharding import parse_shard
 from exporter.system.files import Digests, digests
 from exporter.system.logs import logging_in_background
 from exporter.system.process import collect_rarely
+from exporter.system.signals import exit_at_once
 from exporter.system.systemd import ServiceManager
 from exporter.system.text import plural
+from exporter.system.threads import has_running_calls
 from exporter.web.web_config.schema import WebConfig, load_web_config
 
 ANY_HOST = ""
@@ -83,6 +85,8 @@ def _run(arguments: argparse.Namespace) -> int:
         config, web_config = _load(arguments)
         if not arguments.config_check:
             uvloop.run(run_daemon(config, _settings(arguments, loaded)))
+            if has_running_calls():
+                exit_at_once()
             return 0
     except ConfigError as error:
         print(error, file=sys.stderr)

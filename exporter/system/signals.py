@@ -47,6 +47,11 @@ def stop_signals() -> Iterator[asyncio.Event]:
 
 def _exit_now() -> None:
     logging.getLogger(__name__).warning("exporter.stop_forced")
+    exit_at_once()
+
+
+def exit_at_once() -> None:
+    """End the process with code 0 after writing the log, whatever its threads do."""
     for handler in logging.getLogger().handlers:
         handler.flush()
     os._exit(0)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from threading import Thread, local
+from threading import enumerate as enumerate_threads
 from typing import Any, Final, Generic, TypeVar
 
 FILES_TIMEOUT_SECONDS: Final = 10.0
@@ -18,6 +19,8 @@ FILES_TIMEOUT_SECONDS: Final = 10.0
 MAX_HUNG_CALLS: Final = 20
 
 T = TypeVar("T")
+
+_THREAD_NAME: Final = "files"
 
 
 class HungCallGuard(Generic[T]):
@@ -118,6 +121,11 @@ async def read_files(read: Callable[[], T], timeout_seconds: float = FILES_TIMEO
                 raise hung from None
 
 
+def has_running_calls() -> bool:
+    """Whether a thread still reads or parses files; Python crashes if it ends meanwhile."""
+    return any(thread.name == _THREAD_NAME for thread in enumerate_threads())
+
+
 def _start_thread(call: Callable[[], T]) -> Future[T]:
     future: Future[T] = Future()
     # Marks the future as running, so that cancelling the waiting task does not cancel it.
@@ -129,5 +137,5 @@ def _start_thread(call: Callable[[], T]) -> Future[T]:
         except BaseException as error:  # noqa: BLE001 - raised again in the waiting task
             future.set_exception(error)
 
-    Thread(target=run, daemon=True, name="files").start()
+    Thread(target=run, daemon=True, name=_THREAD_NAME).start()
     return future
