@@ -22,7 +22,7 @@ SLOT_NS: Final = WINDOW_NS // 6
 """Of the samples of a slot, only the highest lower end and the lowest upper end are kept."""
 
 LARGEST_UNCERTAINTY: Final = 100e-6
-"""A drift that is known no better than this is not told."""
+"""A drift that is known no better than this is not exported."""
 
 NOTABLE_DRIFT: Final = 5e-6
 """A healthy clock drifts by as much: it is not forecast."""
@@ -94,13 +94,15 @@ class DriftWindow:
 
     def _narrow(self, earlier: "array[int]", later: Sequence[int]) -> None:
         """Keep only slopes that each pair of an earlier slot and a later one allows."""
+        least, greatest = self._least, self._greatest
         low_at, low, high_at, high = later
         numbers = [iter(earlier)] * _FIELDS
         for low_at_before, low_before, high_at_before, high_before in zip(*numbers, strict=True):
-            if (slope := (high - low_before) / (high_at - low_at_before)) < self._greatest:
-                self._greatest = slope
-            if (slope := (low - high_before) / (low_at - high_at_before)) > self._least:
-                self._least = slope
+            if (slope := (high - low_before) / (high_at - low_at_before)) < greatest:
+                greatest = slope
+            if (slope := (low - high_before) / (low_at - high_at_before)) > least:
+                least = slope
+        self._least, self._greatest = least, greatest
 
     def _forget_before(self, oldest_at: int) -> None:
         while self._slots and min(self._slots[0], self._slots[2]) < oldest_at:

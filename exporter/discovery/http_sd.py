@@ -12,13 +12,13 @@ import aiohttp
 from exporter.config.schema import HttpSdConfig
 from exporter.config.types import redact_url
 from exporter.discovery.target_groups import (
-    MAX_DOCUMENT_BYTES,
     GroupReader,
     RefreshFailed,
     RefreshResult,
     Source,
     Targets,
 )
+from exporter.system.files import MAX_FILE_BYTES
 from exporter.system.tls import BoundedSSLContext, refuse_dhe
 from exporter.vapix.aiohttp_internals import ZonelessRequest
 
@@ -108,6 +108,6 @@ async def _read_json(response: aiohttp.ClientResponse) -> bytes:
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
-        if len(body) > MAX_DOCUMENT_BYTES:
-            raise ValueError(f"the response is larger than {MAX_DOCUMENT_BYTES} bytes")
+        if len(body) > MAX_FILE_BYTES:
+            raise ValueError(f"the response is larger than {MAX_FILE_BYTES} bytes")
     return bytes(body)

@@ -13,9 +13,6 @@ from exporter.config.schema import NullIsUnset
 from exporter.config.yaml_loader import iter_yaml_items
 from exporter.discovery.json_items import JsonItems
 
-MAX_DOCUMENT_BYTES: Final = 64 * 1024 * 1024
-"""Five times as much as a list of 100,000 devices needs."""
-
 MAX_TARGETS: Final = 100_000
 """Targets, and groups, of one document. An exporter polls half as many devices."""
 

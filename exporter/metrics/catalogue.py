@@ -271,7 +271,7 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
     ),
     ValueMetric(
         "axis_ntp_clock_steps_total",
-        "Measured steps of the device's clock; what a slew explains is no step.",
+        "Measured steps of the device's clock; a change that a slew can explain does not count.",
         "clock.steps",
         kind="counter",
     ),

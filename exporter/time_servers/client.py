@@ -13,6 +13,7 @@ import sys
 from typing import Final
 
 from exporter.clock.host import HostClock
+from exporter.system.files import NO_FILE_LEFT
 from exporter.system.text import escaped
 from exporter.time_servers.sntp import (
     NONCE_BYTES,
@@ -25,13 +26,7 @@ from exporter.time_servers.sntp import (
 )
 from exporter.vapix.dns import CachingResolver, LookupFailed
 
-_OWN_FAULTS: Final = {
-    errno.EMFILE,
-    errno.ENFILE,
-    errno.ENOBUFS,
-    errno.ENOMEM,
-    errno.EAGAIN,
-}
+_OWN_FAULTS: Final = NO_FILE_LEFT | {errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
 """This host has no file, memory or place in its queue left: not the server's fault."""
 
 _RECEIVE_ERRORS: Final = {

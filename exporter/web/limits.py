@@ -27,15 +27,20 @@ def has_left(request: web.Request) -> bool:
     return request.transport is None
 
 
-@asynccontextmanager
-async def turn(lock: asyncio.Lock, request: web.Request) -> AsyncIterator[None]:
-    """Hold a lock for a request. Raises `ConnectionError` if its client has left meanwhile.
+def require_client(request: web.Request) -> None:
+    """Raise `ConnectionError` if the client has disconnected.
 
     aiohttp does not cancel such a request: it would do its work for nobody.
     """
+    if has_left(request):
+        raise ConnectionError("the client has left")
+
+
+@asynccontextmanager
+async def turn(lock: asyncio.Lock, request: web.Request) -> AsyncIterator[None]:
+    """Hold a lock for a request. Raises `ConnectionError` if its client has left meanwhile."""
     async with lock:
-        if has_left(request):
-            raise ConnectionError("the client has left before its turn")
+        require_client(request)
         yield
 
 

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Metric
 from prometheus_client.registry import Collector
 
 from exporter.metrics.exposition import Form, T
-from exporter.web.limits import has_left
+from exporter.web.limits import require_client
 from exporter.web.negotiation import Format, accepts_gzip, negotiate_format
 
 _RAW_DEFLATE: Final = -zlib.MAX_WBITS
@@ -60,8 +60,7 @@ async def stream_series(
     pieces = gzip_stream(body(deflate)) if zipped else body(bytes)
     while True:
         async with turns:
-            if has_left(request):
-                raise ConnectionError("the client has left before the end")
+            require_client(request)
             piece = next(pieces, None)
             await asyncio.sleep(0)
         if piece is None:

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from aiohttp import hdrs, web
 
-from exporter.web.limits import has_left
+from exporter.web.limits import require_client
 
 MAX_RESPONSES: Final = 40
 
@@ -88,8 +88,7 @@ class ResponseSlots:
         try:
             with self._room.place():
                 await self._wait(request)
-            if has_left(request):
-                raise ConnectionError("the client has left before its turn")
+            require_client(request)
             yield
         finally:
             self._writing.pop(request.protocol, None)

@@ -52,22 +52,24 @@ async def stops_soon(running: DaemonProcess) -> None:
     assert "Fatal" not in running.text
 
 
+async def stops_soon_among_reloads(running: DaemonProcess, event: str) -> None:
+    """Send SIGTERM when an event of five reloads has been logged."""
+    reloads = [asyncio.create_task(running.reload()) for _ in range(5)]
+    await running.logs(event)
+    await stops_soon(running)
+    await asyncio.gather(*reloads, return_exceptions=True)
+
+
 async def test_sigterm_ends_it_while_the_config_is_a_pipe(tmp_path: Path) -> None:
     async with daemon_on(NOTHING, tmp_path) as running:
         (tmp_path / "config.yaml").unlink()
         os.mkfifo(tmp_path / "config.yaml")
-        reloads = [asyncio.create_task(running.reload()) for _ in range(5)]
-        await running.logs("event=config.reload_failed")
-        await stops_soon(running)
-        await asyncio.gather(*reloads, return_exceptions=True)
+        await stops_soon_among_reloads(running, "event=config.reload_failed")
 
 
 async def test_sigterm_ends_it_while_a_reload_waits_for_a_disk_that_hangs(tmp_path: Path) -> None:
     async with daemon_on(NOTHING, tmp_path, patch=HUNG_READ) as running:
-        reloads = [asyncio.create_task(running.reload()) for _ in range(5)]
-        await running.logs("event=hangs")
-        await stops_soon(running)
-        await asyncio.gather(*reloads, return_exceptions=True)
+        await stops_soon_among_reloads(running, "event=hangs")
 
 
 async def test_sigterm_ends_it_while_a_config_of_100_000_devices_is_parsed(tmp_path: Path) -> None:

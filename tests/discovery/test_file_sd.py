@@ -14,7 +14,8 @@ from exporter.discovery.file_sd import (
     find_files,
     matches,
 )
-from exporter.discovery.target_groups import MAX_DOCUMENT_BYTES, RefreshFailed, RefreshResult
+from exporter.discovery.target_groups import RefreshFailed, RefreshResult
+from exporter.system.files import MAX_FILE_BYTES
 from exporter.system.threads import HungCallGuard
 
 HANGING_CALL = """
@@ -84,7 +85,7 @@ async def test_a_pipe_or_device_file_is_refused_without_waiting(tmp_path: Path) 
 async def test_a_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     with file.open("wb") as opened:
-        opened.truncate(MAX_DOCUMENT_BYTES + 1)
+        opened.truncate(MAX_FILE_BYTES + 1)
     assert await problems_of(file) == ("cannot be read: larger than 67108864 bytes",)
 
 
