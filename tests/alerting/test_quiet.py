@@ -19,7 +19,7 @@ pytestmark = pytest.mark.xdist_group("quiet")
 DEVICES: Final = 60
 RULE_MINUTES: Final = 28
 SLOW_MINUTES: Final = 15
-"""Alerts that wait longer must not even be pending, because the test ends before they would fire."""
+"""Alerts that wait longer must not even be pending: the test ends before they would fire."""
 
 JITTER_SECONDS: Final = 0.03
 
