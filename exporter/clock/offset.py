@@ -108,6 +108,18 @@ class Offset(NamedTuple):
     uncertainty_seconds: float
 
 
+def true_offset(measured: Offset | None, host: Offset | None) -> Offset | None:
+    """Return the device's clock minus the true time; `None` if either offset is unknown.
+
+    `host` is this host's clock minus the true time, at the moment of `measured`.
+    """
+    if measured is None or host is None:
+        return None
+    seconds = measured.seconds + host.seconds
+    rounding = abs(seconds) * _FLOAT_ROUNDING
+    return Offset(seconds, measured.uncertainty_seconds + host.uncertainty_seconds + rounding)
+
+
 def offset_at(estimate: Estimate, now: HostTime) -> Offset | None:
     """Return the offset now; `None` if the estimate is too old."""
     [offset] = offsets_at([estimate], now)

@@ -14,7 +14,7 @@ from exporter.clock.host import HostClock, HostTime
 from exporter.clock.offset import MAX_AGE_NS, SECOND_NS, Offset
 from exporter.config import TimeServersConfig
 from exporter.time_servers.client import NameLookupFailed, NoAnswer, NotSent, Unreachable
-from exporter.time_servers.selection import find_agreement, host_offset
+from exporter.time_servers.host_clock import Vote, count_votes
 from exporter.time_servers.sntp import InvalidAnswer, KissOfDeath, QueryFailed, TimeAnswer
 from exporter.time_servers.targets import Key, TargetRules, TimeServerTarget, Usage
 
@@ -124,16 +124,20 @@ class TimeServerMonitor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def vote(self, now: HostTime) -> Vote:
+        """Return what the configured servers say of this host's clock.
+
+        Servers of devices have no vote: a hostile device names many.
+        """
+        configured = (each for each in self.servers if each.target.is_configured)
+        return count_votes([each.current_answer(now.steady_ns) for each in configured], now)
+
     def host_offset(self, now: HostTime) -> Offset | None:
         """Return this host's clock minus the time on which the configured servers agree.
 
-        `None` without a majority. Servers of devices have no vote: a hostile device names many.
+        `None` without a majority.
         """
-        configured = (each for each in self.servers if each.target.is_configured)
-        answers = (server.current_answer(now.steady_ns) for server in configured)
-        selectable = [each.estimate for each in answers if each is not None and each.is_selectable]
-        agreement = find_agreement(selectable, now.steady_ns)
-        return None if agreement is None else host_offset(agreement, now)
+        return self.vote(now).offset_at(now)
 
     def _reconcile(self) -> None:
         targets = self.rules.targets(self._usage)
