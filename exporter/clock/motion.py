@@ -52,7 +52,8 @@ class Motion(NamedTuple):
     @property
     def likely(self) -> Estimate:
         """The narrower interval: the one to make still narrower, or to prove a step with."""
-        return min(self.estimate, self.unless_stepped, key=lambda each: each.width_ns)
+        drifting, slewing = self.estimate, self.unless_stepped
+        return drifting if drifting.width_ns <= slewing.width_ns else slewing
 
     def follow(self, sample: ClockSample) -> "Motion":
         """Return what is known after one more sample."""
