@@ -89,9 +89,7 @@ class Estimate(NamedTuple):
     def at(self, steady_ns: int) -> "Estimate":
         """Return the interval at another time, widened by the possible drift in between."""
         drift = drift_ns(steady_ns - self.at_ns, self.allowance_ppm)
-        return self._replace(
-            low_ns=self.low_ns - drift, high_ns=self.high_ns + drift, at_ns=steady_ns
-        )
+        return Estimate(self.low_ns - drift, self.high_ns + drift, steady_ns, self.allowance_ppm)
 
     def intersect(self, sample: ClockSample, allowance_ppm: int) -> "Estimate | None":
         """Return the estimate after a sample; `None` if theta has changed faster than allowed."""
