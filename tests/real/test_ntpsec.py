@@ -19,6 +19,8 @@ from tests.support.programs import ProgramDied, find_program
 # Debian lets only one of chrony and ntpsec be installed: `.ci/run` unpacks ntpsec here.
 UNPACKED: Final = Path("/opt/ntpsec/usr/sbin")
 
+_PACKAGE: Final = "ntpsec (removes chrony: better unpack it as .ci/run does)"
+
 SYNCHRONIZED: Final = "disable ntp\ntos orphan 8 orphanwait 1\n"
 """Believes its own clock after a second."""
 
@@ -39,7 +41,7 @@ exit $code
 
 def find_ntpd() -> str:
     unpacked = UNPACKED / "ntpd"
-    return str(unpacked) if unpacked.exists() else find_program("ntpd", "ntpsec")
+    return str(unpacked) if unpacked.exists() else find_program("ntpd", _PACKAGE)
 
 
 def ask_ntpsec(folder: Path, config: str, *arguments: str) -> tuple[Any, str]:
