@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import inf
@@ -50,12 +51,13 @@ class TimeServer:
 
     `up` is whether the last query got a valid answer, `None` if that is not known. `answer` is the
     last valid one, which counts until the steady time `answer_ends_ns`. `devices` is how many
-    devices use the server. `slowdown` multiplies its interval. After `has_ended` it is not asked
-    again.
+    devices use the server, `spellings` how they name it. `slowdown` multiplies its interval. After
+    `has_ended` it is not asked again.
     """
 
     target: TimeServerTarget
     devices: int = 0
+    spellings: AbstractSet[str] = frozenset()
     up: bool | None = None
     error: str | None = None
     answer: TimeAnswer | None = None
@@ -150,6 +152,7 @@ class TimeServerMonitor:
                 self._add(key, target, now)
             server = self._watched[key].server
             server.devices = self._usage.devices.get(key, 0)
+            server.spellings = self._usage.spellings.get(key, frozenset())
             if target.is_configured or server.target.is_configured:
                 server.target = target  # else it keeps its label, however devices spell it now
 

@@ -19,6 +19,9 @@ MAX_DEVICE_SERVERS: Final = 256
 _MAX_COUNTED: Final = 1000
 """The most servers whose devices are counted: devices choose them, but the memory is ours."""
 
+_MAX_SPELLINGS: Final = 16
+"""The most spellings of a server that are kept, for the same reason."""
+
 Key = tuple[str, int]
 """A host in its canonical spelling, and a port."""
 
@@ -134,12 +137,16 @@ def _is_one_host(address: _IpAddress) -> bool:
 
 
 class Usage:
-    """How many devices use each server, counted anew at each pass through the devices."""
+    """How many devices use each server, counted anew at each pass through the devices.
+
+    `labels` has the first spelling of each server, `spellings` all of them.
+    """
 
     def __init__(self, rules: TargetRules) -> None:
         self._rules = rules
         self.devices: dict[Key, int] = {}
         self.labels: dict[Key, str] = {}
+        self.spellings: dict[Key, set[str]] = {}
         self._others: set[Key] = set()
 
     def add(self, servers: tuple[str, ...]) -> None:
@@ -147,6 +154,8 @@ class Usage:
         for key, label in _find_keys(servers):
             if (count := self.devices.get(key)) is not None:
                 self.devices[key] = count + 1
+                if len(spellings := self.spellings[key]) < _MAX_SPELLINGS:
+                    spellings.add(label)
             elif key not in self._others:
                 self._add_first(key, label)
 
@@ -154,5 +163,6 @@ class Usage:
         if len(self.devices) < _MAX_COUNTED and self._rules.counts(key):
             self.devices[key] = 1
             self.labels[key] = label
+            self.spellings[key] = {label}
         elif len(self._others) < _MAX_COUNTED:
             self._others.add(key)
