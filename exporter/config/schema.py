@@ -6,19 +6,19 @@ Validation opens no file: `exporter.config.files` reads the files that a config 
 from collections.abc import Iterable
 from dataclasses import fields
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 from annotated_types import Ge, Le, Len, MaxLen
 from pydantic import (
-    BaseModel,
     BeforeValidator,
-    ConfigDict,
     Field,
     PrivateAttr,
     field_validator,
     model_validator,
 )
 
+from exporter.config.base import Section
+from exporter.config.relabel import RelabelConfig
 from exporter.config.types import (
     Address,
     AllowedServer,
@@ -46,26 +46,6 @@ DEFAULT_MODULE: Final = "default"
 
 MAX_SERVERS: Final = 32
 """No device has room for more servers, so none could report a longer list."""
-
-
-class Section(BaseModel):
-    """A mapping of a config file, a web-config or a target list; unknown keys are errors."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class NullIsUnset(Section):
-    """A mapping in which a key without a value counts as absent."""
-
-    null_counts: ClassVar[frozenset[str]] = frozenset()
-    """The keys that keep their null."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _without_nulls(cls, value: Any) -> Any:  # noqa: ANN401 - whatever the file has
-        if not isinstance(value, dict):
-            return value
-        return {k: v for k, v in value.items() if v is not None or k in cls.null_counts}
 
 
 class GlobalConfig(Section):
@@ -317,12 +297,16 @@ def time_server_key(address: str) -> tuple[str, int]:
     return canonical_host(host), port or NTP_PORT
 
 
+MAX_RELABEL_RULES: Final = 1_000
+
+
 class Config(Section):
     """The whole file."""
 
     global_: GlobalConfig = Field(GlobalConfig(), alias="global")
     modules: dict[str, ModuleConfig] = Field(default_factory=dict, validate_default=True)
     devices: tuple[DeviceConfig, ...] = ()
+    relabel_configs: Annotated[tuple[RelabelConfig, ...], MaxLen(MAX_RELABEL_RULES)] = ()
     file_sd_configs: tuple[FileSdConfig, ...] = ()
     http_sd_configs: tuple[HttpSdConfig, ...] = ()
     time_servers: TimeServersConfig = TimeServersConfig()

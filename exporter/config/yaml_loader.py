@@ -372,14 +372,17 @@ def count_values(tree: Tree) -> int:
 def expand_variables(
     tree: Tree, environ: Mapping[str, str], problems: list[tuple[str, str]], path: str = ""
 ) -> Tree:
-    """Return `tree` with `${NAME}` replaced from `environ` and `$$` by a dollar, everywhere.
+    """Return `tree` with `${NAME}` replaced from `environ` and `$$` by a dollar.
 
+    Not in `relabel_configs`, where `${1}` is a group of a regular expression, as in Prometheus.
     Appends what cannot be replaced to `problems`, as (path, problem); not much more than
     `MAX_PROBLEMS`.
     """
     if isinstance(tree, dict):
         return {
-            key: expand_variables(value, environ, problems, f"{path}.{key}".lstrip("."))
+            key: value
+            if path == "" and key == "relabel_configs"
+            else expand_variables(value, environ, problems, f"{path}.{key}".lstrip("."))
             for key, value in tree.items()
         }
     if isinstance(tree, list):

@@ -2,11 +2,12 @@
 
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final
 
+from exporter.config.relabel import RelabelConfig
 from exporter.config.schema import FileSdConfig
 from exporter.discovery.target_groups import (
     GroupReader,
@@ -35,12 +36,17 @@ class FileSD:
     The patterns are the sources in reports of a failure before any file is known.
     """
 
-    def __init__(self, config: FileSdConfig, timeout_seconds: float = READ_TIMEOUT_SECONDS) -> None:
+    def __init__(
+        self,
+        config: FileSdConfig,
+        rules: Sequence[RelabelConfig] = (),
+        timeout_seconds: float = READ_TIMEOUT_SECONDS,
+    ) -> None:
         self._refresh_interval = config.refresh_interval
         self.configured_sources = tuple(map(_source, config.files))
         self._patterns = config.files
         self._timeout_seconds = timeout_seconds
-        self._reader = GroupReader()
+        self._reader = GroupReader(rules)
         self._digests: dict[Source, bytes] | None = None
         self._results: dict[Source, RefreshResult] = {}
         self._all_are_still = True

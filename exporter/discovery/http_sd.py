@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 from functools import cached_property
 from http import HTTPStatus
 from itertools import pairwise
@@ -9,6 +10,7 @@ from typing import Final
 
 import aiohttp
 
+from exporter.config.relabel import RelabelConfig
 from exporter.config.schema import HttpSdConfig
 from exporter.config.types import redact_url
 from exporter.discovery.target_groups import (
@@ -35,9 +37,9 @@ _ERRORS_WITH_URL: Final = (
 class HTTPSD:
     """Discovers devices from an HTTP server. The source's name is the URL without its secrets."""
 
-    def __init__(self, config: HttpSdConfig) -> None:
+    def __init__(self, config: HttpSdConfig, rules: Sequence[RelabelConfig] = ()) -> None:
         self.interval_seconds = config.refresh_interval
-        self._reader = GroupReader()
+        self._reader = GroupReader(rules)
         self._url = config.url
         self._source = Source("http", redact_url(config.url))
         self.configured_sources = (self._source,)

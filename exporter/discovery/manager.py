@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import NamedTuple
 
 import structlog
 
+from exporter.config.relabel import RelabelConfig
 from exporter.config.schema import Config, DeviceConfig, FileSdConfig, HttpSdConfig
 from exporter.discovery.file_sd import FileSD
 from exporter.discovery.http_sd import HTTPSD
@@ -23,8 +25,15 @@ from exporter.system.slices import free_in_slices
 
 _log = structlog.get_logger()
 
-SdConfig = FileSdConfig | HttpSdConfig
 Mechanism = FileSD | HTTPSD
+
+
+class _Section(NamedTuple):
+    """A section of the config, and the rules for its targets: if either changes, it starts anew."""
+
+    config: FileSdConfig | HttpSdConfig
+    rules: tuple[RelabelConfig, ...]
+
 
 _Found = dict[Source, tuple[DeviceConfig, ...]]
 """The devices that each source listed last."""
@@ -70,7 +79,7 @@ class Discovery:
         self._apply_devices = apply_devices
         self._applying = applying
         self._config = Config()
-        self._watches: dict[SdConfig, _Watch] = {}
+        self._watches: dict[_Section, _Watch] = {}
         self._applied: tuple[Config, _Found, Mapping[Source, tuple[str, ...]]] | None = None
         self._logged: dict[Source, tuple[str, ...]] = {}
         self._has_refreshed = False
@@ -111,12 +120,12 @@ class Discovery:
         await asyncio.gather(*(watch.task for watch in watches), return_exceptions=True)
         await asyncio.gather(*(watch.mechanism.stop() for watch in watches))
 
-    def _start(self, section: SdConfig) -> _Watch:
+    def _start(self, section: _Section) -> _Watch:
         watch = _Watch(_make_mechanism(section), self._last_found(section))
         watch.task = asyncio.get_running_loop().create_task(self._refresh_forever(watch))
         return watch
 
-    def _last_found(self, section: SdConfig) -> _Found:
+    def _last_found(self, section: _Section) -> _Found:
         if (watch := self._watches.get(section)) is not None:
             return watch.found
         # A changed section has no results yet: use those of other sections for the same sources.
@@ -224,9 +233,12 @@ def _is_same(applied: tuple[Config, _Found, object], config: Config, found: _Fou
     )
 
 
-def _sections(config: Config) -> tuple[SdConfig, ...]:
-    return (*config.file_sd_configs, *config.http_sd_configs)
+def _sections(config: Config) -> tuple[_Section, ...]:
+    sections: tuple[FileSdConfig | HttpSdConfig, ...]
+    sections = (*config.file_sd_configs, *config.http_sd_configs)
+    return tuple(_Section(each, config.relabel_configs) for each in sections)
 
 
-def _make_mechanism(section: SdConfig) -> Mechanism:
-    return FileSD(section) if isinstance(section, FileSdConfig) else HTTPSD(section)
+def _make_mechanism(section: _Section) -> Mechanism:
+    config, rules = section
+    return FileSD(config, rules) if isinstance(config, FileSdConfig) else HTTPSD(config, rules)

@@ -1,17 +1,19 @@
 """Read Prometheus target groups as devices, and decide which of them are accepted. Pure."""
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from threading import Event
 from typing import Annotated, Any, Final, NamedTuple
 
 from pydantic import FailFast, Field, TypeAdapter, ValidationError
 
 from exporter.config import Config, DeviceConfig
+from exporter.config.base import NullIsUnset
 from exporter.config.loader import problems_of
-from exporter.config.schema import NullIsUnset
+from exporter.config.relabel import RelabelConfig
 from exporter.config.yaml_loader import iter_yaml_items
 from exporter.discovery.json_items import JsonItems
+from exporter.discovery.relabel import relabel
 
 MAX_TARGETS: Final = 100_000
 """Targets, and groups, of one document. An exporter polls half as many devices."""
@@ -26,6 +28,8 @@ _MAX_INVALID_TARGETS: Final = 10
 
 _MAX_SHOWN_CHARACTERS: Final = 100
 """How much of an invalid target is shown: enough to find it."""
+
+ADDRESS_LABEL: Final = "__address__"
 
 _DEVICE_KEYS: Final = {"device": "name", "module": "module"}
 """Labels that set a key of the device and do not stay as labels."""
@@ -74,6 +78,10 @@ class AcceptedTargets(NamedTuple):
     refused: Mapping[Source, tuple[str, ...]]
 
 
+META_LABELS: Final = {"file": "__meta_filepath", "http": "__meta_url"}
+"""By mechanism, the label that names the source while targets are relabelled."""
+
+
 class Budget:
     """Limits the values of one group, and ends the reading when the exporter stops."""
 
@@ -94,15 +102,24 @@ class Budget:
             raise ValueError("the exporter is stopping")
 
 
-def read_groups(document: bytes, *, is_json: bool, stop: Event | None = None) -> Targets:
+def read_groups(
+    document: bytes,
+    *,
+    is_json: bool,
+    stop: Event | None = None,
+    rules: Sequence[RelabelConfig] = (),
+    meta: Mapping[str, str] | None = None,
+) -> Targets:
     """Read a JSON or YAML document in UTF-8, a list of target groups. Raises `ValueError`.
+
+    `rules` relabel each target, which has the labels `meta` besides its own.
 
     Reads group by group, in Python: a hostile document must neither take many times its size in
     memory nor hold up the event loop, which runs in another thread. `stop` ends it early.
     """
     budget = Budget(stop or Event())
     items = JsonItems(document, budget.spend) if is_json else _yaml_items(document, budget)
-    reader = _TargetReader()
+    reader = _TargetReader(rules, meta or {})
     for index, item in enumerate(items):
         if index >= MAX_TARGETS:
             raise ValueError(f"has more than {MAX_TARGETS} target groups, which is the limit")
@@ -126,8 +143,9 @@ def _yaml_items(document: bytes, budget: Budget) -> Iterator[object]:
 class GroupReader:
     """Reads the documents of sources, but not again those that stay the same."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Sequence[RelabelConfig] = ()) -> None:
         self.stop = Event()
+        self._rules = rules
         self._last: dict[Source, tuple[bytes, Targets]] = {}
 
     def read(self, source: Source, document: bytes, *, is_json: bool) -> Targets:
@@ -135,7 +153,10 @@ class GroupReader:
         digest = hashlib.sha256(document).digest()
         before, targets = self._last.get(source, (b"", Targets(())))
         if digest != before:
-            targets = read_groups(document, is_json=is_json, stop=self.stop)
+            meta = {META_LABELS[source.mechanism]: source.name}
+            targets = read_groups(
+                document, is_json=is_json, stop=self.stop, rules=self._rules, meta=meta
+            )
             self._last[source] = digest, targets
         return targets
 
@@ -163,7 +184,9 @@ def _validate_group(item: object, index: int) -> TargetGroup:
 class _TargetReader:
     """Turns the targets of groups into devices and problems."""
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Sequence[RelabelConfig], meta: Mapping[str, str]) -> None:
+        self._rules = rules
+        self._meta = meta
         self._devices: list[DeviceConfig] = []
         self._problems: list[str] = []
         self._listed = 0
@@ -177,18 +200,28 @@ class _TargetReader:
             raise ValueError(f"lists more than {MAX_TARGETS} targets, which is the limit")
 
     def add(self, target: str, labels: dict[str, str]) -> None:
-        """Add a target, or its problems."""
+        """Add a target, or its problems; not one that a rule drops."""
         try:
-            self._devices.append(DeviceConfig.model_validate(self._keys_of(target, labels)))
+            relabeled = self._relabel(target, labels)
+            if relabeled is not None and (address := relabeled.get(ADDRESS_LABEL)):
+                keys = self._keys_of(address, relabeled)
+                self._devices.append(DeviceConfig.model_validate(keys))
         except ValidationError as invalid:
-            self._invalid += 1
-            if self._invalid <= _MAX_INVALID_TARGETS:
-                # An address with a user name usually has a password, too.
-                quoted = f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
-                shown = "a target" if "@" in target else quoted
-                self._problems.extend(
-                    f"{shown}: {each}" for each in problems_of(invalid, DeviceConfig)
-                )
+            self._add_problems(target, problems_of(invalid, DeviceConfig))
+        except ValueError as problem:
+            self._add_problems(target, [str(problem)])
+
+    def _add_problems(self, target: str, problems: Iterable[str]) -> None:
+        self._invalid += 1
+        if self._invalid <= _MAX_INVALID_TARGETS:
+            # An address with a user name usually has a password, too.
+            quoted = f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
+            shown = "a target" if "@" in target else quoted
+            self._problems.extend(f"{shown}: {each}" for each in problems)
+
+    def _relabel(self, target: str, labels: dict[str, str]) -> dict[str, str] | None:
+        found = {**labels, ADDRESS_LABEL: target}
+        return relabel({**self._meta, **found}, self._rules) if self._rules else found
 
     def _keys_of(self, target: str, labels: dict[str, str]) -> dict[str, Any]:
         # Most labels of a fleet are the same: one object per text saves a quarter of it all.

@@ -181,3 +181,26 @@ async def test_has_refreshed_stays_true_when_a_reload_adds_a_source(tmp_path: Pa
     after = discovery.has_refreshed
     await discovery.stop()
     assert (before, after) == (False, True)
+
+
+async def test_changed_rules_relabel_the_targets_of_a_file_that_stays_the_same(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps([{"targets": ["10.0.0.1"], "labels": {"__meta_rack": "7"}}]))
+    found: asyncio.Queue[dict[str, str]] = asyncio.Queue()
+
+    async def apply_devices(devices: Sequence[DeviceConfig]) -> None:
+        for device in devices:
+            found.put_nowait(device.labels)
+
+    discovery = Discovery(ExporterMetrics(), apply_devices, asyncio.Lock())
+    async with asyncio.timeout(10):
+        discovery.follow(config_on(tmp_path))
+        assert await found.get() == {}
+        map_labels = {"action": "labelmap", "regex": "__meta_(rack)", "replacement": "${1}"}
+        discovery.follow(config_on(tmp_path, relabel_configs=[map_labels]))
+        while (labels := await found.get()) == {}:
+            pass
+        assert labels == {"rack": "7"}
+    await discovery.stop()

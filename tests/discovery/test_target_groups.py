@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from exporter.config import DeviceConfig, parse_config
+from exporter.config.relabel import RelabelConfig
 from exporter.discovery.target_groups import (
     MAX_LABELS,
     GroupReader,
@@ -233,3 +234,64 @@ def test_a_target_that_is_listed_twice_is_accepted_once() -> None:
     accepted = accept_targets(CONFIG, {FIRST: (device_config("a"), device_config("a"))})
     assert len(accepted.devices) == 1
     assert len(accepted.refused[FIRST]) == 1
+
+
+NETBOX = [
+    {
+        "targets": ["10.0.0.7"],
+        "labels": {"__meta_netbox_name": "cam-7", "__meta_netbox_site_slug": "hq"},
+    },
+    {"targets": ["10.0.0.8"], "labels": {"__meta_netbox_name": "nvr-1"}},
+    {"targets": ["10.0.0.9"], "labels": {"source": "cmdb"}},
+]
+
+
+def relabeled(*rules: dict[str, Any]) -> Targets:
+    made = [RelabelConfig.model_validate(rule) for rule in rules]
+    reader = GroupReader(made)
+    source = Source("http", "https://netbox.example/api")
+    return reader.read(source, json.dumps(NETBOX).encode(), is_json=True)
+
+
+def test_rules_make_devices_of_labels_that_are_not_kept() -> None:
+    devices, problems = relabeled(
+        {"source_labels": ["__meta_netbox_name"], "target_label": "device"},
+        {"regex": "__meta_netbox_(.*)_slug", "action": "labelmap"},
+        {"source_labels": ["__meta_url"], "target_label": "from"},
+        {
+            "source_labels": ["__address__"],
+            "regex": "(.*8)",
+            "target_label": "__address__",
+            "replacement": "$1:8080",
+        },
+        {"regex": "source", "action": "labeldrop"},
+    )
+    url = "https://netbox.example/api"
+    assert problems == ()
+    assert [(each.address, each.label, each.labels) for each in devices] == [
+        ("10.0.0.7", "cam-7", {"from": url, "site": "hq"}),
+        ("10.0.0.8:8080", "nvr-1", {"from": url}),
+        ("10.0.0.9", "10.0.0.9", {"from": url}),
+    ]
+
+
+def test_a_target_that_a_rule_drops_is_no_problem() -> None:
+    keep = {"source_labels": ["__meta_netbox_name"], "regex": "cam-.*", "action": "keep"}
+    devices, problems = relabeled(keep)
+    assert ([each.address for each in devices], problems) == (["10.0.0.7"], ())
+
+
+def test_a_target_that_a_rule_makes_invalid_is_named_as_it_was_listed() -> None:
+    drop = {"regex": "source", "action": "labeldrop"}
+    spoil = {"target_label": "__address__", "replacement": "no address"}
+    devices, problems = relabeled(drop, spoil)
+    assert devices == ()
+    assert len(problems) == 3
+    assert problems[0].startswith("target '10.0.0.7': address: ")
+
+
+def test_a_target_whose_labels_grow_without_end_is_left_out() -> None:
+    double = {"source_labels": ["x"], "target_label": "x", "replacement": "$1$1"}
+    devices, problems = relabeled({"target_label": "x", "replacement": "y"}, *[double] * 30)
+    assert devices == ()
+    assert problems[0] == "target '10.0.0.7': its labels have more than 16,384 characters"

@@ -82,6 +82,11 @@ class Prometheus:
         found: list[dict[str, Any]] = self._get("targets", state="active")["activeTargets"]
         return found
 
+    def wait_for_targets(self, count: int) -> list[dict[str, Any]]:
+        """Block until there are so many targets, and return them."""
+        wait_until(lambda: len(self.targets()) >= count, f"{count} targets", self._explain)
+        return self.targets()
+
     def _get(self, path: str, **parameters: object) -> Any:
         reply = http_get(self.port, f"/api/v1/{path}?{urlencode(parameters)}")
         assert reply.status == 200, f"{parameters}\n{reply.text}"

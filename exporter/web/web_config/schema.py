@@ -6,9 +6,9 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError
 
+from exporter.config.base import NullIsUnset, Section
 from exporter.config.errors import ConfigError, as_lines, first_problems, validation_problems
 from exporter.config.loader import MAX_PART_VALUES, load_document, read_tree
-from exporter.config.schema import NullIsUnset, Section
 from exporter.config.types import Secret, Username
 from exporter.config.yaml_loader import Tree, count_values
 from exporter.web.web_config.tls import FILE_KEYS, TlsServerConfig, YamlBool

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, PrivateAttr, ValidationInfo, model_validator
 
+from exporter.config.base import Section
 from exporter.config.files import read_file
-from exporter.config.schema import Section
 from exporter.config.types import FilePath, Name
 from exporter.config.yaml_loader import Boolean
 from exporter.system.tls import (

@@ -1,0 +1,130 @@
+"""The schema of `relabel_configs`, Prometheus's rules that change labels or drop targets.
+
+The checks are those of Prometheus. `exporter.discovery.relabel` applies the rules.
+"""
+
+import re
+from typing import Annotated, Any, Final, Literal, Self
+
+import re2  # type: ignore[import-untyped]
+from annotated_types import Ge, MaxLen
+from pydantic import AfterValidator, BeforeValidator, model_validator
+
+from exporter.config.base import NullIsUnset
+
+Action = Literal[
+    "replace",
+    "keep",
+    "drop",
+    "keepequal",
+    "dropequal",
+    "hashmod",
+    "labelmap",
+    "labeldrop",
+    "labelkeep",
+    "lowercase",
+    "uppercase",
+]
+
+MAX_SOURCE_LABELS: Final = 64
+
+_LABEL_NAME: Final = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
+
+_LABEL_TEMPLATE: Final = re.compile(r"(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+", re.ASCII)
+"""A label name in which groups of the regular expression may stand."""
+
+_NEEDS_TARGET: Final = {"replace", "hashmod", "lowercase", "uppercase", "keepequal", "dropequal"}
+
+_ONLY: Final = {
+    "keepequal": {"source_labels", "target_label"},
+    "dropequal": {"source_labels", "target_label"},
+    "labeldrop": {"regex"},
+    "labelkeep": {"regex"},
+}
+"""Actions that have only these keys."""
+
+
+def compile_regex(pattern: str) -> Any:  # noqa: ANN401 - re2 has no types
+    """Compile a pattern of Prometheus, which is RE2 and matches the whole text.
+
+    Raises `ValueError`.
+    """
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(f"^(?s:{pattern})$", options)
+    except re2.error as error:
+        [reason] = error.args
+        text = reason.decode(errors="replace") if isinstance(reason, bytes) else reason
+        raise ValueError(
+            f"is not a regular expression of Prometheus (RE2): {text}; RE2 has no backreferences "
+            "and no look-around"
+        ) from None
+
+
+def _check_regex(pattern: str) -> str:
+    compile_regex(pattern)
+    return pattern
+
+
+def _check_source_label(name: str) -> str:
+    if not _LABEL_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a label name")
+    return name
+
+
+def _lower(value: object) -> object:
+    return value.lower() if isinstance(value, str) else value
+
+
+def _text(value: object) -> object:
+    """Return a number of YAML as its text, as Prometheus reads it."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+Text = Annotated[str, BeforeValidator(_text)]
+
+
+class RelabelConfig(NullIsUnset):
+    """One entry of `relabel_configs`."""
+
+    source_labels: Annotated[
+        tuple[Annotated[str, AfterValidator(_check_source_label)], ...], MaxLen(MAX_SOURCE_LABELS)
+    ] = ()
+    separator: Text = ";"
+    regex: Annotated[Text, AfterValidator(_check_regex)] = "(.*)"
+    modulus: Annotated[int, Ge(0)] = 0
+    target_label: Text = ""
+    replacement: Text = "$1"
+    action: Annotated[Action, BeforeValidator(_lower)] = "replace"
+
+    @model_validator(mode="after")
+    def _has_the_keys_of_its_action(self) -> Self:
+        if self.action == "hashmod" and not self.modulus:
+            raise ValueError("action hashmod needs a `modulus` of at least 1")
+        if self.action in _NEEDS_TARGET and not self.target_label:
+            raise ValueError(f"action {self.action} needs a `target_label`")
+        if only := _ONLY.get(self.action):
+            self._refuse_keys_but(only)
+        if self.action in {"lowercase", "uppercase"} and "replacement" in self._changed_keys():
+            raise ValueError(f"action {self.action} takes no `replacement`")
+        return self
+
+    @model_validator(mode="after")
+    def _names_labels(self) -> Self:
+        template = {"replace": self.target_label, "labelmap": self.replacement}.get(self.action)
+        if template is not None and not _LABEL_TEMPLATE.fullmatch(template):
+            key = "target_label" if self.action == "replace" else "replacement"
+            raise ValueError(f"`{key}` {template!r} is not a label name")
+        if self.action in _NEEDS_TARGET - {"replace"}:
+            _check_source_label(self.target_label)
+        return self
+
+    def _refuse_keys_but(self, allowed: set[str]) -> None:
+        if other := sorted(self._changed_keys() - allowed - {"action"}):
+            takes = " and ".join(f"`{key}`" for key in sorted(allowed))
+            raise ValueError(f"action {self.action} takes only {takes}: remove `{other[0]}`")
+
+    def _changed_keys(self) -> set[str]:
+        fields = type(self).model_fields
+        return {key for key, field in fields.items() if getattr(self, key) != field.default}

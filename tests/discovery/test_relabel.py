@@ -1,0 +1,83 @@
+"""Targets are relabelled as Prometheus does it."""
+
+import time
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from exporter.config.relabel import RelabelConfig
+from exporter.discovery.relabel import MAX_CHARACTERS, relabel
+from tests.discovery.relabel_cases import CASES, FOUND, Case, rule
+
+
+def rules(*documents: dict[str, Any]) -> list[RelabelConfig]:
+    return [RelabelConfig.model_validate(each) for each in documents]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_rules_do_what_those_of_prometheus_do(case: Case) -> None:
+    labels = relabel(FOUND, rules(*case.rules))
+    if labels is not None and "__address__" not in labels:
+        labels = None
+    if labels is None:
+        assert case.expected is None
+        return
+    assert labels["__address__"] == case.address
+    shown = {name: value for name, value in labels.items() if not name.startswith("__")}
+    assert shown == case.expected
+
+
+@pytest.mark.parametrize(
+    ("document", "problem"),
+    [
+        (rule(sources=["a-b"], to="x"), "'a-b' is not a label name"),
+        (rule(sources=["a"]), "action replace needs a `target_label`"),
+        (rule(to="a-b"), "`target_label` 'a-b' is not a label name"),
+        (rule(to="x", regex="("), "is not a regular expression of Prometheus (RE2): missing )"),
+        (rule(to="x", regex=r"(a)\1"), "RE2 has no backreferences and no look-around"),
+        (rule(to="x", regex="(?=a)"), "RE2 has no backreferences and no look-around"),
+        (rule("hashmod", to="x"), "action hashmod needs a `modulus` of at least 1"),
+        (rule("hashmod", to="$1", modulus=2), "'$1' is not a label name"),
+        (rule("lowercase"), "action lowercase needs a `target_label`"),
+        (rule("lowercase", to="x", with_="y"), "action lowercase takes no `replacement`"),
+        (rule("labelmap", with_="a-b"), "`replacement` 'a-b' is not a label name"),
+        (
+            rule("keepequal", to="x", regex="y"),
+            "action keepequal takes only `source_labels` and `target_label`: remove `regex`",
+        ),
+        (
+            rule("labeldrop", sources=["x"], regex="y"),
+            "action labeldrop takes only `regex`: remove `source_labels`",
+        ),
+        (rule("rename"), "Input should be"),
+    ],
+    ids=str,
+)
+def test_a_rule_that_prometheus_refuses_is_refused(document: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        rules(document)
+    assert problem in str(refused.value)
+
+
+def test_labels_that_grow_without_end_are_refused() -> None:
+    doubled = rules(*[rule(sources=["x"], to="x", with_="$1$1")] * 30)
+    with pytest.raises(ValueError, match="its labels have more than 16,384 characters"):
+        relabel({"__address__": "a", "x": "y"}, doubled)
+
+
+def test_labels_that_multiply_without_end_are_refused() -> None:
+    doubled = rules(*[rule("labelmap", with_="x$1")] * 200)
+    with pytest.raises(ValueError, match="has more than 128 labels"):
+        relabel({"__address__": "a"}, doubled)
+
+
+def test_the_worst_target_costs_milliseconds_a_rule() -> None:
+    labels = {"__address__": "a", "x": "a" * (MAX_CHARACTERS - 100)}
+    nested = rules(*[rule(sources=["x"], regex="(a*)*(a*)*(a|aa)+b", to="y")] * 10)
+    costs = []
+    for _ in range(3):
+        began = time.thread_time()
+        relabel(labels, nested)
+        costs.append(time.thread_time() - began)
+    assert min(costs) < 0.1
