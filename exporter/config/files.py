@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from exporter.config.errors import Problem
-from exporter.config.schema import AuthConfig, ModuleConfig, TlsConfig
+from exporter.config.schema import AuthConfig, ModuleConfig
+from exporter.config.tls import TlsConfig
 from exporter.config.types import MAX_SECRET_CHARACTERS, check_username
 from exporter.system.files import read_regular
 from exporter.system.tls import describe_file_error

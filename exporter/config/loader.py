@@ -24,8 +24,8 @@ from exporter.config.schema import (
     Config,
     DeviceConfig,
     ModuleConfig,
-    TlsConfig,
 )
+from exporter.config.tls import TlsConfig
 from exporter.config.yaml_loader import (
     Tree,
     YamlError,

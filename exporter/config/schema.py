@@ -4,7 +4,6 @@ Validation opens no file: `exporter.config.files` reads the files that a config 
 """
 
 from collections.abc import Iterable
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -16,9 +15,12 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from yarl import URL
 
 from exporter.config.base import Section
+from exporter.config.http_client import HttpClientConfig
 from exporter.config.relabel import RelabelConfig
+from exporter.config.tls import TlsConfig
 from exporter.config.types import (
     Address,
     AllowedServer,
@@ -26,21 +28,17 @@ from exporter.config.types import (
     DurationSeconds,
     FilePath,
     FilePattern,
-    Fingerprint,
     HttpUrl,
     Labels,
-    Name,
     Password,
     QueryIntervalSeconds,
     ServerName,
     TimeServerAddress,
     Username,
 )
-from exporter.system.addresses import canonical_host, split_address
-from exporter.system.tls import TlsVersion
+from exporter.system.addresses import canonical_host, is_loopback, split_address
 from exporter.vapix.http_auth import Policy
 from exporter.vapix.ntp_info import NtpClientReading
-from exporter.vapix.tls import TlsSettings
 
 DEFAULT_MODULE: Final = "default"
 
@@ -76,30 +74,6 @@ class AuthConfig(Section):
         if has_username != has_password:
             raise ValueError("set both username and password")
         return self
-
-
-class TlsConfig(Section):
-    """`tls_config`: how a device proves its identity, and how we prove ours."""
-
-    ca_file: FilePath | None = None
-    cert_file: FilePath | None = None
-    key_file: FilePath | None = None
-    server_name: Name | None = None
-    insecure_skip_verify: bool = False
-    min_version: TlsVersion = "TLS12"
-    fingerprint_sha256: Fingerprint | None = None
-
-    @model_validator(mode="after")
-    def _is_consistent(self) -> Self:
-        if self.key_file is not None and self.cert_file is None:
-            raise ValueError("key_file needs a cert_file")
-        if self.fingerprint_sha256 is not None and self.ca_file is not None:
-            raise ValueError("fingerprint_sha256 pins the certificate itself: remove ca_file")
-        return self
-
-    def settings(self) -> TlsSettings:
-        """Return what the TLS context is made from."""
-        return TlsSettings(**{each.name: getattr(self, each.name) for each in fields(TlsSettings)})
 
 
 def _lower(value: object) -> object:
@@ -245,11 +219,18 @@ class FileSdConfig(Section):
     refresh_interval: DurationSeconds = 60.0
 
 
-class HttpSdConfig(Section):
-    """One entry of `http_sd_configs`: the URL of a server of target groups."""
+class HttpSdConfig(HttpClientConfig):
+    """One entry of `http_sd_configs`: a server of target groups, and how to ask it."""
 
     url: HttpUrl
     refresh_interval: DurationSeconds = 60.0
+
+    @model_validator(mode="after")
+    def _hides_its_credentials(self) -> Self:
+        url = URL(self.url)
+        if self.has_credentials and url.scheme == "http" and not is_loopback(url.host or ""):
+            raise ValueError("credentials need a URL with https: plain HTTP would expose them")
+        return self
 
 
 MAX_TIME_SERVERS: Final = 256

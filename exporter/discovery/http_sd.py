@@ -1,18 +1,19 @@
 """HTTP discovery: get target groups as JSON from a server."""
 
 import asyncio
-import ssl
 from collections.abc import Sequence
-from functools import cached_property
 from http import HTTPStatus
-from itertools import pairwise
 from typing import Final
 
 import aiohttp
+from aiohttp import hdrs
+from multidict import CIMultiDict
+from yarl import URL
 
 from exporter.config.relabel import RelabelConfig
 from exporter.config.schema import HttpSdConfig
 from exporter.config.types import redact_url
+from exporter.discovery.http_request import PreparedRequest, prepare_request
 from exporter.discovery.target_groups import (
     GroupReader,
     RefreshFailed,
@@ -21,10 +22,13 @@ from exporter.discovery.target_groups import (
     Targets,
 )
 from exporter.system.files import MAX_FILE_BYTES
-from exporter.system.tls import BoundedSSLContext, refuse_dhe
 from exporter.vapix.aiohttp_internals import ZonelessRequest
 
 TIMEOUT_SECONDS: Final = 30.0
+
+MAX_REDIRECTS: Final = 10
+
+_REDIRECTS: Final = {301, 302, 303, 307, 308}
 
 _ERRORS_WITH_URL: Final = (
     aiohttp.InvalidURL,
@@ -35,22 +39,17 @@ _ERRORS_WITH_URL: Final = (
 
 
 class HTTPSD:
-    """Discovers devices from an HTTP server. The source's name is the URL without its secrets."""
+    """Discovers devices from an HTTP server. The source's name is the URL without its secrets.
+
+    Files with secrets and certificates are read at each refresh, so changed ones count.
+    """
 
     def __init__(self, config: HttpSdConfig, rules: Sequence[RelabelConfig] = ()) -> None:
         self.interval_seconds = config.refresh_interval
         self._reader = GroupReader(rules)
-        self._url = config.url
+        self._config = config
         self._source = Source("http", redact_url(config.url))
         self.configured_sources = (self._source,)
-
-    @cached_property
-    def _tls(self) -> ssl.SSLContext:
-        """The context of all requests; loading the system's CAs takes 20 ms."""
-        context = BoundedSSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        refuse_dhe(context)
-        context.load_default_certs()
-        return context
 
     def covers(self, source: Source) -> bool:
         """Whether the source is this server."""
@@ -59,7 +58,8 @@ class HTTPSD:
     async def refresh(self) -> list[RefreshResult]:
         """Get the targets from the server. Raises `RefreshFailed`."""
         try:
-            document = await self._fetch()
+            request = await asyncio.to_thread(prepare_request, self._config)
+            document = await self._fetch(request)
             targets = await asyncio.to_thread(self._read, document)
         except TimeoutError:
             raise RefreshFailed(f"no response within {TIMEOUT_SECONDS:g} s") from None
@@ -76,30 +76,59 @@ class HTTPSD:
     def _read(self, document: bytes) -> Targets:
         return self._reader.read(self._source, document, is_json=True)
 
-    async def _fetch(self) -> bytes:
+    async def _fetch(self, request: PreparedRequest) -> bytes:
         timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "X-Prometheus-Refresh-Interval-Seconds": f"{self.interval_seconds:g}",
         }
-        async with (
-            aiohttp.ClientSession(
-                timeout=timeout,
-                headers=headers,
-                request_class=ZonelessRequest,
-                # 300 KB can unpack to 300 MB, in the event loop.
-                auto_decompress=False,
-            ) as session,
-            session.get(self._url, ssl=self._tls) as response,
-        ):
-            return await _read_json(response)
+        async with aiohttp.ClientSession(
+            timeout=timeout,
+            headers=headers,
+            request_class=ZonelessRequest,
+            # 300 KB can unpack to 300 MB, in the event loop.
+            auto_decompress=False,
+            # A cookie would go to other hosts of the domain.
+            cookie_jar=aiohttp.DummyCookieJar(),
+        ) as session:
+            return await self._follow(session, request)
+
+    async def _follow(self, session: aiohttp.ClientSession, request: PreparedRequest) -> bytes:
+        """Return the body at the end of the redirects; other servers get no credentials."""
+        url = first = URL(self._config.url)
+        own, name = request.headers, self._config.tls_config.server_name
+        for _ in range(MAX_REDIRECTS + 1):
+            async with session.get(
+                url,
+                headers=own,
+                ssl=request.tls,
+                server_hostname=name,
+                proxy=self._config.proxy_url,
+                allow_redirects=False,
+            ) as response:
+                location = _location(response)
+                if location is None or not self._config.follow_redirects:
+                    return await _read_json(response)
+            url = url.join(location)
+            if first.scheme == "https" and url.scheme != "https":
+                raise ValueError("redirected from https to http: the response could be forged")
+            if url.origin() != first.origin():
+                own, name = CIMultiDict(), None
+        raise ValueError(f"redirected more than {MAX_REDIRECTS} times")
+
+
+def _location(response: aiohttp.ClientResponse) -> URL | None:
+    """Return where a response redirects to; `None` if it does not. Raises `ValueError`."""
+    if response.status not in _REDIRECTS or hdrs.LOCATION not in response.headers:
+        return None
+    url = URL(response.headers[hdrs.LOCATION])
+    if url.scheme not in ("", "http", "https"):
+        raise ValueError("redirected to a URL that is neither http nor https")
+    return url
 
 
 async def _read_json(response: aiohttp.ClientResponse) -> bytes:
-    schemes = [each.url.scheme for each in (*response.history, response)]
-    if ("https", "http") in pairwise(schemes):
-        raise ValueError("redirected from https to http: the response could be forged")
     if response.status != HTTPStatus.OK:
         raise ValueError(f"HTTP {response.status}")
     encoding = response.headers.get("Content-Encoding", "identity")

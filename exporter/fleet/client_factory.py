@@ -9,7 +9,8 @@ from yarl import URL
 from exporter.config.errors import Problem
 from exporter.config.files import file_problems, read_credentials
 from exporter.config.loader import file_errors
-from exporter.config.schema import AuthConfig, ModuleConfig, TlsConfig
+from exporter.config.schema import AuthConfig, ModuleConfig
+from exporter.config.tls import TlsConfig
 from exporter.system.addresses import split_address
 from exporter.system.files import digest
 from exporter.vapix import ntp

@@ -118,3 +118,12 @@ def listen_address(text: str) -> tuple[str, int]:
     if extra_port is not None or (":" in host and not host.startswith("[")):
         raise invalid
     return name, port
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is loopback (RFC 6761 §6.3 for names)."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        name = host.lower()
+        return name == "localhost" or name.endswith(".localhost")

@@ -29,14 +29,16 @@ SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
         (
             "modules: {auth: {password: x, labels: {}}}",
             [
-                "modules.auth.password: unknown key (belongs under modules.NAME.auth)",
+                "modules.auth.password: unknown key "
+                "(belongs under modules.NAME.auth or http_sd_configs[N].basic_auth)",
                 "modules.auth.labels: unknown key (belongs under devices[N])",
             ],
         ),
         (
             "modules: {a: {auth: {ca_file: x, expect: {}}}}",
             [
-                "modules.a.auth.ca_file: unknown key (belongs under modules.NAME.tls_config)",
+                "modules.a.auth.ca_file: unknown key "
+                "(belongs under modules.NAME.tls_config or http_sd_configs[N].tls_config)",
                 "modules.a.auth.expect: unknown key (belongs under modules.NAME or devices[N])",
             ],
         ),

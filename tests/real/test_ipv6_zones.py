@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from exporter.config.schema import AuthConfig, DeviceConfig, ModuleConfig, TlsConfig
+from exporter.config.schema import AuthConfig, DeviceConfig, ModuleConfig
+from exporter.config.tls import TlsConfig
 from exporter.config.types import Secret
 from exporter.fleet.client_factory import ClientFactory, read_client_settings
 from exporter.system.addresses import without_zone

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
+import trustme
+import yaml
+
+from exporter.config import parse_config
 from tests.discovery.relabel_cases import CASES, FOUND, Case
-from tests.support.prometheus import prometheus_on
+from tests.support.programs import find_program
+from tests.support.prometheus import PACKAGE, prometheus_on
 
 
 def config(folder: Path) -> dict[str, Any]:
@@ -41,3 +47,30 @@ def visible(labels: dict[str, str]) -> dict[str, str]:
 
 def outcome(case: Case) -> tuple[dict[str, str] | None, str]:
     return case.expected, f"http://{case.address}/metrics"
+
+
+def test_prometheus_accepts_the_keys_that_we_accept(tmp_path: Path) -> None:
+    """All but `http_headers`, which Debian's Prometheus is too old for."""
+    ca_file = tmp_path / "ca.pem"
+    trustme.CA().cert_pem.write_to_path(str(ca_file))
+    section = {
+        "url": "https://netbox.example/",
+        "authorization": {"type": "Token", "credentials": "t"},
+        "tls_config": {"ca_file": str(ca_file), "server_name": "a", "min_version": "TLS12"},
+        "proxy_url": "http://proxy.example:3128",
+        "follow_redirects": False,
+        "refresh_interval": "1m",
+    }
+    basic = {"url": "https://sd.example/", "basic_auth": {"username": "u", "password": "p"}}
+    rules = [each for case in CASES for each in case.rules]
+    parse_config({"http_sd_configs": [section, basic], "relabel_configs": rules}, {}, tmp_path)
+    job = {"job_name": "axis", "http_sd_configs": [section, basic], "relabel_configs": rules}
+    file = tmp_path / "prometheus.yml"
+    file.write_text(yaml.safe_dump({"scrape_configs": [job]}))
+    checked = subprocess.run(
+        [find_program("promtool", PACKAGE), "check", "config", str(file)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr

@@ -6,7 +6,7 @@ from typing import get_args
 import pytest
 
 from exporter.config.schema import HttpSdConfig
-from exporter.discovery.http_sd import HTTPSD
+from exporter.discovery.http_request import prepare_request
 from exporter.system.tls import TlsVersion
 from exporter.vapix.tls import TlsSettings, make_ssl_context
 
@@ -16,7 +16,7 @@ def clients() -> dict[str, ssl.SSLContext]:
     devices: dict[str, ssl.SSLContext] = {
         version: make_ssl_context(TlsSettings(min_version=version)) for version in versions
     }
-    return devices | {"http_sd": HTTPSD(HttpSdConfig(url="https://sd.example"))._tls}
+    return devices | {"http_sd": prepare_request(HttpSdConfig(url="https://sd.example")).tls}
 
 
 @pytest.mark.parametrize(("name", "context"), clients().items(), ids=lambda each: str(each)[:8])

@@ -1,0 +1,130 @@
+"""The schema of how to ask a server of targets, in the keys of Prometheus's HTTP clients."""
+
+import re
+from typing import Annotated, Final, Self
+
+from annotated_types import MaxLen
+from pydantic import AfterValidator, Field, model_validator
+
+from exporter.config.base import NullIsUnset
+from exporter.config.tls import TlsConfig
+from exporter.config.types import FilePath, HttpUrl, Password, Secret, Username
+
+MAX_HEADERS: Final = 64
+
+_TOKEN: Final = re.compile(r"[-!#$%&'*+.^_`|~0-9A-Za-z]+")
+"""The name of a header, and of an authentication scheme (RFC 9110 section 5.6.2)."""
+
+_SET_BY_US: Final = {
+    "accept",
+    "accept-encoding",
+    "authorization",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "host",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "www-authenticate",
+    "x-prometheus-refresh-interval-seconds",
+}
+
+
+def check_header_value(text: str) -> str:
+    """Return `text` if it can be the value of a header, else raises `ValueError`."""
+    if not text.isascii() or not text.isprintable():
+        raise ValueError("must be one line of ASCII characters")
+    return text
+
+
+def _check_secret_value(secret: Secret) -> Secret:
+    check_header_value(secret.get_secret_value())
+    return secret
+
+
+def _check_header_name(name: str) -> str:
+    if not _TOKEN.fullmatch(name):
+        raise ValueError("is not the name of an HTTP header")
+    if name.lower() in _SET_BY_US:
+        raise ValueError("is a header that the exporter sets itself")
+    return name
+
+
+def _check_scheme(scheme: str) -> str:
+    if not _TOKEN.fullmatch(scheme):
+        raise ValueError("is not the name of an authentication scheme")
+    if scheme.lower() == "basic":
+        raise ValueError("must not be basic: use `basic_auth`")
+    return scheme
+
+
+HeaderSecret = Annotated[Password, AfterValidator(_check_secret_value)]
+
+
+class Authorization(NullIsUnset):
+    """`authorization`: the scheme and what follows it. It is inline or in a file."""
+
+    type: Annotated[str, AfterValidator(_check_scheme)] = "Bearer"
+    credentials: HeaderSecret | None = None
+    credentials_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> Self:
+        if (self.credentials is None) == (self.credentials_file is None):
+            raise ValueError("set either credentials or credentials_file")
+        return self
+
+
+class BasicAuthConfig(NullIsUnset):
+    """`basic_auth`: an account. Username and password are each inline or in a file."""
+
+    username: Username | None = None
+    username_file: FilePath | None = None
+    password: Password | None = None
+    password_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _is_one_account(self) -> Self:
+        if (self.username is None) == (self.username_file is None):
+            raise ValueError("set either username or username_file")
+        if self.password is not None and self.password_file is not None:
+            raise ValueError("set password or password_file, not both")
+        return self
+
+
+class HttpHeader(NullIsUnset):
+    """One entry of `http_headers`: its values, public, secret, and each from a file."""
+
+    values: tuple[Annotated[str, AfterValidator(check_header_value)], ...] = ()
+    secrets: tuple[HeaderSecret, ...] = ()
+    files: tuple[FilePath, ...] = ()
+
+
+HeaderName = Annotated[str, AfterValidator(_check_header_name)]
+
+
+class HttpClientConfig(NullIsUnset):
+    """How a server is asked, in the keys of Prometheus."""
+
+    authorization: Authorization | None = None
+    basic_auth: BasicAuthConfig | None = None
+    http_headers: Annotated[dict[HeaderName, HttpHeader], MaxLen(MAX_HEADERS)] = Field(
+        default_factory=dict
+    )
+    tls_config: TlsConfig = Field(default_factory=TlsConfig)
+    proxy_url: HttpUrl | None = None
+    follow_redirects: bool = True
+
+    @model_validator(mode="after")
+    def _logs_in_once(self) -> Self:
+        if self.authorization is not None and self.basic_auth is not None:
+            raise ValueError("set authorization or basic_auth, not both")
+        return self
+
+    @property
+    def has_credentials(self) -> bool:
+        """Whether a request has something that no other host may see."""
+        secret = any(each.secrets or each.files for each in self.http_headers.values())
+        return secret or self.authorization is not None or self.basic_auth is not None

@@ -1,0 +1,83 @@
+"""What a request to a server of targets has: its headers and its TLS. Reads files."""
+
+import base64
+import ssl
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from multidict import CIMultiDict
+
+from exporter.config.files import read_secret, read_username
+from exporter.config.http_client import (
+    Authorization,
+    BasicAuthConfig,
+    HttpClientConfig,
+    HttpHeader,
+    check_header_value,
+)
+from exporter.system.tls import describe_file_error
+from exporter.vapix.tls import make_ssl_context
+
+
+class PreparedRequest(NamedTuple):
+    """Headers for the configured server, with its credentials, and the context of its TLS.
+
+    Its `repr` shows no secret.
+    """
+
+    headers: CIMultiDict[str]
+    tls: ssl.SSLContext
+
+    def __repr__(self) -> str:
+        return "PreparedRequest(...)"
+
+
+def prepare_request(config: HttpClientConfig) -> PreparedRequest:
+    """Read the files that a config names, so that changed ones count. Raises `ValueError`."""
+    headers: CIMultiDict[str] = CIMultiDict()
+    for name, header in config.http_headers.items():
+        for value in _values(header):
+            headers.add(name, value)
+    if config.authorization is not None:
+        headers["Authorization"] = _authorization(config.authorization)
+    if config.basic_auth is not None:
+        headers["Authorization"] = _basic(config.basic_auth)
+    try:
+        return PreparedRequest(headers, make_ssl_context(config.tls_config.settings()))
+    except OSError as error:
+        raise ValueError(f"tls_config: {describe_file_error(error)}") from None
+
+
+def _values(header: HttpHeader) -> Iterator[str]:
+    yield from header.values
+    for secret in header.secrets:
+        yield secret.get_secret_value()
+    for file in header.files:
+        yield _read_header(file)
+
+
+def _authorization(config: Authorization) -> str:
+    if config.credentials is not None:
+        return f"{config.type} {config.credentials.get_secret_value()}"
+    assert config.credentials_file is not None  # noqa: S101 - the schema has one of the two
+    return f"{config.type} {_read_header(config.credentials_file)}"
+
+
+def _basic(config: BasicAuthConfig) -> str:
+    name, password = config.username or "", ""
+    if config.username_file is not None:
+        name = read_username(config.username_file)
+    if config.password is not None:
+        password = config.password.get_secret_value()
+    if config.password_file is not None:
+        password = read_secret(config.password_file)
+    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
+
+
+def _read_header(file: Path) -> str:
+    try:
+        return check_header_value(read_secret(file))
+    except ValueError as error:
+        text = str(error)
+        raise ValueError(text if str(file) in text else f"{file} {text}") from None

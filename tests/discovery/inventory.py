@@ -1,0 +1,62 @@
+"""A NetBox-like server of targets: over TLS of a private CA, and only for who has its token."""
+
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import trustme
+from aiohttp import web
+
+TOKEN: Final = "0123456789abcdef-token"
+
+TARGETS: Final = [
+    {"targets": ["10.0.0.7"], "labels": {"__meta_netbox_name": "cam-7"}},
+    {"targets": ["10.0.0.8"], "labels": {"__meta_netbox_name": "cam-8"}},
+]
+
+
+@dataclass
+class Inventory:
+    """A running server and the heads of the requests that it got."""
+
+    port: int
+    ca_file: Path
+    requests: list[dict[str, str]] = field(default_factory=list)
+
+    @property
+    def url(self) -> str:
+        return f"https://localhost:{self.port}/api/plugins/prometheus-sd/devices/"
+
+
+@asynccontextmanager
+async def serving_inventory(folder: Path, *, redirect: str = "") -> AsyncIterator[Inventory]:
+    """Serve the targets, or a redirect to another URL."""
+    authority = trustme.CA()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("localhost").configure_cert(context)
+    ca_file = folder / f"ca-{id(authority)}.pem"
+    authority.cert_pem.write_to_path(str(ca_file))
+    inventory = Inventory(0, ca_file)
+
+    async def answer(request: web.Request) -> web.Response:
+        inventory.requests.append({name.lower(): each for name, each in request.headers.items()})
+        if redirect:
+            raise web.HTTPFound(redirect)
+        if request.headers.get("Authorization") != f"Token {TOKEN}":
+            raise web.HTTPForbidden
+        return web.json_response(TARGETS)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(app, access_log=None)
+    await runner.setup()
+    site = web.TCPSite(runner, "localhost", 0, ssl_context=context)
+    try:
+        await site.start()
+        inventory.port = runner.addresses[0][1]
+        yield inventory
+    finally:
+        await runner.cleanup()

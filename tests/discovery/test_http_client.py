@@ -1,0 +1,215 @@
+"""Servers of targets that want credentials get them, and no other host does."""
+
+import asyncio
+import ssl
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from exporter.config import dump_redacted, parse_config
+from exporter.config.schema import HttpSdConfig
+from exporter.discovery.http_request import prepare_request
+from exporter.discovery.http_sd import HTTPSD
+from exporter.discovery.target_groups import RefreshFailed
+from tests.discovery.inventory import TOKEN, Inventory, serving_inventory
+
+HTTPS = "https://sd.example/"
+
+
+def config_for(inventory: Inventory, **more: Any) -> HttpSdConfig:
+    tls = {"ca_file": str(inventory.ca_file)}
+    return HttpSdConfig.model_validate({"url": inventory.url, "tls_config": tls, **more})
+
+
+async def addresses(config: HttpSdConfig) -> list[str]:
+    [result] = await HTTPSD(config).refresh()
+    return [each.address for each in result.devices or ()]
+
+
+async def test_a_server_with_a_private_ca_gets_the_token_that_it_wants(tmp_path: Path) -> None:
+    async with serving_inventory(tmp_path) as inventory:
+        token = {"type": "Token", "credentials": TOKEN}
+        found = await addresses(config_for(inventory, authorization=token))
+    assert found == ["10.0.0.7", "10.0.0.8"]
+
+
+async def test_a_token_is_read_from_its_file_at_each_refresh(tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("old\n")
+    token = {"type": "Token", "credentials_file": str(file)}
+    async with serving_inventory(tmp_path) as inventory:
+        server = HTTPSD(config_for(inventory, authorization=token))
+        with pytest.raises(RefreshFailed, match="HTTP 403"):
+            await server.refresh()
+        file.write_text(f"{TOKEN}\n")
+        [result] = await server.refresh()
+    assert len(result.devices or ()) == 2
+
+
+async def test_without_its_ca_a_server_is_not_trusted(tmp_path: Path) -> None:
+    async with serving_inventory(tmp_path) as inventory:
+        with pytest.raises(RefreshFailed, match=r"unable to get local issuer|self-signed"):
+            await HTTPSD(config_for(inventory, tls_config={})).refresh()
+    assert inventory.requests == []
+
+
+async def test_basic_auth_and_headers_are_sent(tmp_path: Path) -> None:
+    secret = tmp_path / "header"
+    secret.write_text("from a file\n")
+    headers = {"X-Team": {"values": ["video"], "secrets": ["s1"], "files": [str(secret)]}}
+    account = {"username": "sd", "password": "p"}
+    async with serving_inventory(tmp_path) as inventory:
+        server = HTTPSD(config_for(inventory, basic_auth=account, http_headers=headers))
+        with pytest.raises(RefreshFailed, match="HTTP 403"):
+            await server.refresh()
+    request = inventory.requests[0]
+    assert request["authorization"] == "Basic c2Q6cA=="
+    assert prepare_request(server._config).headers.getall("X-Team") == [
+        "video",
+        "s1",
+        "from a file",
+    ]
+    assert request["x-team"] == "from a file"  # the last of three fields
+
+
+async def test_another_host_gets_no_credentials_after_a_redirect(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        other = await stack.enter_async_context(serving_inventory(tmp_path))
+        first = await stack.enter_async_context(serving_inventory(tmp_path, redirect=other.url))
+        both = tmp_path / "both.pem"
+        both.write_text(first.ca_file.read_text() + other.ca_file.read_text())
+        config = config_for(
+            first,
+            tls_config={"ca_file": str(both)},
+            authorization={"type": "Token", "credentials": TOKEN},
+            http_headers={"X-Key": {"secrets": ["s3cret"]}},
+        )
+        with pytest.raises(RefreshFailed, match="HTTP 403"):
+            await HTTPSD(config).refresh()
+    assert first.requests[0]["authorization"] == f"Token {TOKEN}"
+    assert "x-key" in first.requests[0]
+    assert not {"authorization", "x-key"} & set(other.requests[0])
+
+
+async def test_a_redirect_to_the_same_server_keeps_the_credentials(tmp_path: Path) -> None:
+    async with serving_inventory(tmp_path, redirect="/next") as inventory:
+        token = {"type": "Token", "credentials": TOKEN}
+        with pytest.raises(RefreshFailed, match="redirected more than 10 times"):
+            await HTTPSD(config_for(inventory, authorization=token)).refresh()
+    assert {each["authorization"] for each in inventory.requests} == {f"Token {TOKEN}"}
+    assert len(inventory.requests) == 11
+
+
+async def test_a_redirect_is_not_followed_if_that_is_not_wanted(tmp_path: Path) -> None:
+    async with serving_inventory(tmp_path, redirect="/next") as inventory:
+        with pytest.raises(RefreshFailed, match="HTTP 302"):
+            await HTTPSD(config_for(inventory, follow_redirects=False)).refresh()
+    assert len(inventory.requests) == 1
+
+
+@pytest.mark.parametrize("url", ["http://sd.example/", "ftp://sd.example/", "file:///etc/passwd"])
+async def test_a_redirect_away_from_https_is_refused(tmp_path: Path, url: str) -> None:
+    async with serving_inventory(tmp_path, redirect=url) as inventory:
+        with pytest.raises(RefreshFailed, match="redirected"):
+            await HTTPSD(config_for(inventory)).refresh()
+
+
+async def test_a_proxy_is_asked_to_connect_to_the_server_and_sees_no_credentials() -> None:
+    heads: list[bytes] = []
+
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as proxy:
+        url = f"http://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+        token = {"credentials": TOKEN}
+        config = HttpSdConfig.model_validate(
+            {"url": HTTPS, "proxy_url": url, "authorization": token}
+        )
+        with pytest.raises(RefreshFailed):
+            await HTTPSD(config).refresh()
+    assert heads[0].startswith(b"CONNECT sd.example:443 HTTP/1.1\r\n")
+    assert TOKEN.encode() not in heads[0]
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"authorization": {}}, "set either credentials or credentials_file"),
+        (
+            {"authorization": {"credentials": "a", "credentials_file": "b"}},
+            "set either credentials or credentials_file",
+        ),
+        ({"authorization": {"type": "Basic", "credentials": "a"}}, "must not be basic"),
+        ({"authorization": {"type": "a b", "credentials": "a"}}, "is not the name of an auth"),
+        ({"authorization": {"credentials": "a\r\nX: y"}}, "must be one line of ASCII"),
+        ({"basic_auth": {"password": "p"}}, "set either username or username_file"),
+        (
+            {"basic_auth": {"username": "u"}, "authorization": {"credentials": "a"}},
+            "set authorization or basic_auth, not both",
+        ),
+        ({"http_headers": {"Host": {"values": ["x"]}}}, "is a header that the exporter sets"),
+        ({"http_headers": {"a b": {"values": ["x"]}}}, "is not the name of an HTTP header"),
+        ({"http_headers": {"X": {"values": ["a\nb"]}}}, "must be one line of ASCII"),
+        ({"proxy_url": "socks5://x"}, "must be a URL with http or https"),
+        (
+            {"url": "http://sd.example/", "basic_auth": {"username": "u", "password": "p"}},
+            "credentials need a URL with https",
+        ),
+    ],
+    ids=str,
+)
+def test_invalid_keys_are_refused_without_a_secret(keys: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError) as refused:
+        HttpSdConfig.model_validate({"url": HTTPS, **keys})
+    assert problem in str(refused.value.errors(include_input=False))
+
+
+def test_credentials_may_go_to_loopback_over_http() -> None:
+    keys = {"url": "http://127.0.0.1:8000/", "authorization": {"credentials": "a"}}
+    assert HttpSdConfig.model_validate(keys).has_credentials
+
+
+@pytest.mark.parametrize(
+    ("keys", "problem"),
+    [
+        ({"authorization": {"credentials_file": "missing"}}, "cannot read .*missing"),
+        ({"authorization": {"credentials_file": "bad"}}, "bad must be one line of ASCII"),
+        ({"basic_auth": {"username_file": "missing", "password": "p"}}, "cannot read .*missing"),
+        ({"tls_config": {"ca_file": "bad"}}, "tls_config: it contains no PEM certificate"),
+    ],
+    ids=str,
+)
+async def test_a_file_that_cannot_be_used_fails_the_refresh(
+    keys: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    (tmp_path / "bad").write_text("s3cret\x01")
+    section = {"url": HTTPS, **keys}
+    config = parse_config({"http_sd_configs": [section]}, {}, tmp_path)
+    with pytest.raises(RefreshFailed, match=problem) as failed:
+        await HTTPSD(config.http_sd_configs[0]).refresh()
+    assert "s3cret" not in str(failed.value)
+
+
+def test_no_secret_is_shown() -> None:
+    section = {
+        "url": HTTPS,
+        "authorization": {"credentials": "s3cret-1"},
+        "http_headers": {"X-Key": {"secrets": ["s3cret-2"], "values": ["shown"]}},
+    }
+    config = parse_config({"http_sd_configs": [section]}, {}, Path())
+    texts = (dump_redacted(config), repr(config), repr(prepare_request(config.http_sd_configs[0])))
+    assert not [text for text in texts if "s3cret" in text]
+    assert "shown" in texts[0]
+
+
+def test_the_tls_of_a_server_is_that_of_devices() -> None:
+    request = prepare_request(HttpSdConfig(url=HTTPS))
+    assert request.tls.verify_mode == ssl.CERT_REQUIRED
+    assert request.tls.check_hostname
