@@ -23,13 +23,17 @@ COMMANDS: Final = {
     "run": "poll the configured devices and serve their metrics (the default)",
     "check": "poll devices once now and explain each: what it reports, problems, what to do",
     "configure": "show or apply NTP settings that differ from `expect`",
+    "import": "turn a CSV of devices into a file of targets",
     "simulate": "run simulated devices",
     "demo": "run the exporter on a simulated fleet",
     "healthcheck": "container health check",
 }
 """The subcommands: modules of `exporter.commands`, imported only when they are run."""
 
-ONE_SHOT_COMMANDS: Final = {"check", "configure", "healthcheck"}
+_MODULES: Final = {"import": "import_csv"}
+"""Where a module has another name than its command."""
+
+ONE_SHOT_COMMANDS: Final = {"check", "configure", "import", "healthcheck"}
 """Commands that end by themselves: a signal before their end is a failure."""
 
 
@@ -75,12 +79,17 @@ def run(argv: Sequence[str]) -> int:
     if name not in COMMANDS:
         print(f"{PROGRAM}: no command {name!r}, only {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
-    module = importlib.import_module(f"exporter.commands.{name}")
+    module = import_command(name)
     parser = make_parser(name, module)
     # Flags may stand between devices; but `parse_intermixed_args` does not support `--`.
     parse = parser.parse_args if "--" in words else parser.parse_intermixed_args
     code: int = module.execute(parse(words))
     return code
+
+
+def import_command(name: str) -> ModuleType:
+    """Return the module of a subcommand."""
+    return importlib.import_module(f"exporter.commands.{_MODULES.get(name, name)}")
 
 
 def make_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:

@@ -1,10 +1,13 @@
 """Flags that several subcommands share, and types for argparse."""
 
 import argparse
+import sys
 from pathlib import Path
 from typing import Final
 
 from exporter.system.addresses import DEFAULT_PORT, LARGEST_PORT, listen_address
+from exporter.system.files import replace_file
+from exporter.system.terminal import warn
 from exporter.system.text import parse_digits, parse_duration
 from exporter.web.limits import MAX_CONNECTIONS
 from exporter.web.listener import WebSettings
@@ -85,6 +88,33 @@ def web_settings(arguments: argparse.Namespace, default_host: str) -> WebSetting
     return WebSettings(
         listen, arguments.telemetry_path, arguments.web_config_file, arguments.max_connections
     )
+
+
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """Add `--output`."""
+    parser.add_argument(
+        "--output",
+        type=_file,
+        metavar="FILE",
+        help="write to this file, replaced as a whole (default: standard output)",
+    )
+
+
+def write_output(text: str, file: Path | None) -> bool:
+    """Write to the file of `--output`, or to standard output; return whether it worked.
+
+    Raises `OutputFailed`.
+    """
+    if file is None:
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        return True
+    try:
+        replace_file(file, text)
+    except OSError as error:
+        warn(f"{file}: cannot be written: {error.strerror}")
+        return False
+    return True
 
 
 def _file(text: str) -> Path:

@@ -135,7 +135,8 @@ RESERVED_LABELS: Final = frozenset(
 _LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
-def _check_label_name(name: str) -> str:
+def check_label_name(name: str) -> str:
+    """Return `name` if a device may have a label of this name, else raises `ValueError`."""
     if not _LABEL_NAME.fullmatch(name):
         raise ValueError(
             "is not a label name: use letters, digits and underscores, and no digit first"
@@ -216,7 +217,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url), PlainSerializer(redact_url)]
 Fingerprint = Annotated[
     bytes, BeforeValidator(_fingerprint_bytes), PlainSerializer(lambda pin: pin.hex(":"))
 ]
-Labels = dict[Annotated[str, AfterValidator(_check_label_name)], str]
+Labels = dict[Annotated[str, AfterValidator(check_label_name)], str]
 Name = Annotated[str, AfterValidator(_check_not_blank)]
 DeviceName = Annotated[Name, AfterValidator(_check_length)]
 ServerName = Annotated[Name, AfterValidator(_check_server_name)]

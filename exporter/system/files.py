@@ -4,6 +4,7 @@ import errno
 import hashlib
 import os
 import stat
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
@@ -44,6 +45,31 @@ def read_regular(file: Path) -> bytes:
     if len(content) > MAX_FILE_BYTES:
         raise OSError(errno.EFBIG, f"larger than {MAX_FILE_BYTES} bytes", str(file))
     return content
+
+
+def replace_file(file: Path, text: str) -> None:
+    """Write a file under another name and rename it, so that no reader sees half of it.
+
+    Raises `OSError`.
+    """
+    descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
+    new = Path(name)
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+            opened.write(text)
+            os.fchmod(opened.fileno(), _mode_of(file))
+        new.replace(file)
+    except BaseException:
+        new.unlink(missing_ok=True)
+        raise
+
+
+def _mode_of(file: Path) -> int:
+    """Return the permissions of a file; of a new one, what every user may read."""
+    try:
+        return stat.S_IMODE(file.stat().st_mode)
+    except FileNotFoundError:
+        return 0o644
 
 
 def find_lack_of_files() -> int | None:

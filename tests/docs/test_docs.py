@@ -1,7 +1,6 @@
 """Whatever is written twice agrees: catalogue, docs, README, flags, pins."""
 
 import argparse
-import importlib
 import json
 import re
 import textwrap
@@ -17,7 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from exporter.check.examine import DeviceCheck
 from exporter.check.report import as_document as check_document
-from exporter.cli import COMMANDS, make_parser
+from exporter.cli import COMMANDS, import_command, make_parser
 from exporter.config import ModuleConfig
 from exporter.config.schema import Config
 from exporter.configure.apply import DeviceChange
@@ -95,7 +94,7 @@ def test_the_docs_explain_every_config_key() -> None:
 
 
 def flags(command: str) -> list[argparse.Action]:
-    parser = make_parser(command, importlib.import_module(f"exporter.commands.{command}"))
+    parser = make_parser(command, import_command(command))
     return list(parser._actions)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import os
 import re
 import shlex
@@ -17,7 +16,7 @@ from typing import Final
 import pytest
 import yaml
 
-from exporter.cli import COMMANDS, make_parser
+from exporter.cli import COMMANDS, import_command, make_parser
 from exporter.config.loader import load_config
 from tests.support.programs import find_program
 from tests.support.prometheus import PACKAGE
@@ -100,7 +99,7 @@ def command_lines() -> list[str]:
 def test_a_command_line_of_the_docs_is_valid(line: str) -> None:
     words = shlex.split(line)[1:]
     name = words.pop(0) if words and words[0] in COMMANDS else "run"
-    parser = make_parser(name, importlib.import_module(f"exporter.commands.{name}"))
+    parser = make_parser(name, import_command(name))
     assert isinstance(parser.parse_intermixed_args(words), argparse.Namespace)
 
 
