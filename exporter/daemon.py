@@ -16,6 +16,7 @@ import structlog
 from exporter import __version__
 from exporter.clock.host import HostClock
 from exporter.config import Config, ConfigError
+from exporter.fleet.first_round import report_first_round
 from exporter.fleet.reconciler import Reconciler
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import CONFIG_ERRORS, ConfigReloader, InstanceSettings
@@ -96,6 +97,7 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         async with (
             in_background(state.reloader.watch_module_files()),
             in_background(count_server_usage(state.fleet, time_servers)),
+            in_background(report_first_round(state.fleet, lambda: state.is_ready)),
             _watching_config(state.reloader, settings.auto_reload),
         ):
             with on_hangup(state.reloader.reload):
@@ -178,5 +180,3 @@ def _log_start(fleet: Fleet, shard: Shard) -> None:
             interval_seconds=shortest,
             advice=f"{SHORTEST_POLITE_INTERVAL_SECONDS:g} s or more spares the devices",
         )
-    if not len(fleet):
-        _log.warning("config.no_devices")

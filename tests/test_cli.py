@@ -1,12 +1,14 @@
 """Flags, help, exit codes."""
 
 import argparse
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from exporter import __version__
 from exporter.cli import COMMANDS, run
@@ -180,3 +182,43 @@ def test_an_output_that_cannot_be_written_is_one_line_and_exit_code_1(
     os.close(output)
     expected = f"axis-ntp-exporter: cannot write the output: {problem}\n"
     assert (ran.returncode, ran.stderr) == (1, expected)
+
+
+SOURCES = {"file_sd_configs": [{"files": ["*.json"]}], "devices": [{"address": "10.0.0.1"}]}
+
+
+def checked(folder: Path, capsys: pytest.CaptureFixture[str], *flags: str) -> tuple[int, str, str]:
+    file = folder / "config.yaml"
+    file.write_text(yaml.safe_dump(SOURCES))
+    code = run([f"--config.file={file}", "--config.check", *flags])
+    out, err = capsys.readouterr()
+    return code, out.replace(f"{folder}/", ""), err.replace(f"{folder}/", "")
+
+
+def test_config_check_asks_the_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "cams.json").write_text(json.dumps([{"targets": ["10.0.0.2", "10.0.0.3"]}]))
+    code, out, err = checked(tmp_path, capsys)
+    expected = "config.yaml: valid, 3 devices (1 from the config, 2 from cams.json), 0 problems\n"
+    assert (code, out, err) == (0, expected, "")
+
+
+def test_config_check_fails_with_a_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cams.json").write_text("[}")
+    code, out, err = checked(tmp_path, capsys)
+    assert code == 1
+    assert out == "config.yaml: valid, 1 device (1 from the config), 1 problem\n"
+    assert err.startswith("discovery: cams.json: not JSON: ")
+
+
+def test_config_check_offline_asks_no_source(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "cams.json").write_text("[}")
+    assert checked(tmp_path, capsys, "--offline") == (0, "config.yaml: valid, 1 device\n", "")
+
+
+def test_the_daemon_is_never_offline(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["--offline"]) == 2
+    assert "--offline needs --config.check" in capsys.readouterr().err

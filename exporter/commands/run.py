@@ -20,13 +20,14 @@ from exporter.config import Config, ConfigError, load_config
 from exporter.config.files import check_files
 from exporter.config.loader import file_errors
 from exporter.daemon import AutoReload, Settings, StartFailed, run_daemon
+from exporter.discovery.manager import discover_once
 from exporter.fleet.sharding import parse_shard
 from exporter.system.files import Digests, digests
 from exporter.system.logs import logging_in_background
 from exporter.system.process import collect_rarely
 from exporter.system.signals import exit_at_once
 from exporter.system.systemd import ServiceManager
-from exporter.system.text import plural
+from exporter.system.text import escaped, plural
 from exporter.system.threads import has_running_calls
 from exporter.web.web_config.schema import WebConfig, load_web_config
 
@@ -42,7 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config.check",
         dest="config_check",
         action="store_true",
-        help="check the config files, print each error with its line and path, exit 0 or 1",
+        help="check the config files, print each error with its line and path, ask each source "
+        "of devices once, exit 0 or 1",
+    )
+    parser.add_argument(
+        "--offline", action="store_true", help="with --config.check: ask no source of devices"
     )
     parser.add_argument(
         "--config.enable-auto-reload",
@@ -81,6 +86,9 @@ def execute(arguments: argparse.Namespace) -> int:
 
 def _run(arguments: argparse.Namespace) -> int:
     loaded = digests((arguments.config_file,))
+    if arguments.offline and not arguments.config_check:
+        print("--offline needs --config.check: the daemon asks its sources", file=sys.stderr)
+        return 2
     try:
         config, web_config = _load(arguments)
         if not arguments.config_check:
@@ -96,11 +104,28 @@ def _run(arguments: argparse.Namespace) -> int:
     except StartFailed as failure:
         _log.error("exporter.start_failed", error=str(failure))
         return 1
-    count = len(config.devices)
-    print(f"{arguments.config_file}: valid, {count} {plural(count, 'device')}")
     if web_config is not None:
         print(f"{arguments.web_config_file}: valid, {web_config}")
-    return 0
+    return _check_sources(arguments, config)
+
+
+def _check_sources(arguments: argparse.Namespace, config: Config) -> int:
+    """Print how many devices come from where, and the problems of sources; 1 if there are any."""
+    if arguments.offline or not (config.file_sd_configs or config.http_sd_configs):
+        count = len(config.devices)
+        print(f"{arguments.config_file}: valid, {count:,} {plural(count, 'device')}")
+        return 0
+    listed = {"the config": len(config.devices)}
+    config, problems, counts = uvloop.run(discover_once(config))
+    for problem in problems:
+        print(f"discovery: {escaped(problem)}", file=sys.stderr)
+    total = len(config.devices)
+    origins = [f"{n:,} from {escaped(name)}" for name, n in {**listed, **counts}.items() if n]
+    origin = f" ({', '.join(origins)})" if origins else ""
+    found = f"{total:,} {plural(total, 'device')}{origin}"
+    found_problems = f"{len(problems):,} {plural(len(problems), 'problem')}"
+    print(f"{arguments.config_file}: valid, {found}, {found_problems}")
+    return 1 if problems else 0
 
 
 def _load(arguments: argparse.Namespace) -> tuple[Config, WebConfig | None]:

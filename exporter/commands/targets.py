@@ -138,7 +138,7 @@ async def configured_targets(arguments: argparse.Namespace) -> SelectedDevices:
 
     Warns about sources of discovery that failed. Raises `ConfigError` and `UsageError`.
     """
-    config, problems = await discover_once(load_config(arguments.config_file, os.environ))
+    config, problems, _ = await discover_once(load_config(arguments.config_file, os.environ))
     for problem in problems:
         warn(f"discovery: {escaped(problem)}")
     devices = select_devices(config, arguments.devices, arguments.selectors)

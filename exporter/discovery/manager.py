@@ -205,8 +205,19 @@ class Discovery:
             self._logged.pop(source, None)
 
 
-async def discover_once(config: Config) -> tuple[Config, list[str]]:
-    """Return the config with the devices of its sources added, and all problems of discovery."""
+class Discovered(NamedTuple):
+    """A config with the devices of its sources added, and all problems of discovery.
+
+    `counts`: how many of the devices each source has listed.
+    """
+
+    config: Config
+    problems: Sequence[str]
+    counts: Mapping[str, int]
+
+
+async def discover_once(config: Config) -> Discovered:
+    """Ask all sources of a config once."""
     watches = [_Watch(_make_mechanism(each), {}) for each in dict.fromkeys(_sections(config))]
     try:
         refreshes = await asyncio.gather(*(watch.refresh() for watch in watches))
@@ -217,10 +228,12 @@ async def discover_once(config: Config) -> tuple[Config, list[str]]:
     problems = [(source, problem) for source, _, problems in results for problem in problems]
     problems += [(source, each) for source, refused in accepted.refused.items() for each in refused]
     devices = (*config.devices, *accepted.devices)
-    return (
-        config.model_copy(update={"devices": devices}),
-        [f"{source.name}: {problem}" for source, problem in problems],
-    )
+    counts = {
+        source.name: len(found or ()) - len(accepted.refused.get(source, ()))
+        for source, found, _ in results
+    }
+    lines = [f"{source.name}: {problem}" for source, problem in problems]
+    return Discovered(config.model_copy(update={"devices": devices}), lines, counts)
 
 
 def _is_same(applied: tuple[Config, _Found, object], config: Config, found: _Found) -> bool:

@@ -58,6 +58,11 @@ class WebState:
     loopback_only: bool = False
     vote: VoteSource = lambda _now: Vote()
 
+    @property
+    def is_ready(self) -> bool:
+        """Whether every device was polled once; stays true from then on."""
+        return self.reloader.has_all_devices and self.fleet.all_polled
+
 
 STATE: Final = web.AppKey("state", WebState)
 _CONFIG: Final = web.AppKey("config", RenderedText[Config])
@@ -117,7 +122,7 @@ async def _healthy(_request: web.Request) -> web.Response:
 
 async def _ready(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    if state.reloader.has_all_devices and state.fleet.all_polled:
+    if state.is_ready:
         return web.Response(text="axis-ntp-exporter is ready.\n")
     return web.Response(status=503, text="Not all devices have been polled yet.\n")
 

@@ -27,6 +27,8 @@ async def test_a_shard_without_devices_logs_it_and_runs(tmp_path: Path) -> None:
     logs = []
     for index in range(2):
         async with daemon_on(config, tmp_path, f"--poll.shard={index}/2") as running:
+            owned = the_one(await running.ready(), "axis_ntp_exporter_devices")
+            await running.logs("polls.first_round_ended" if owned else "config.no_devices")
             assert (await running.get("/-/healthy"))[0] == 200
         logs.append(running.text)
     assert sorted("config.no_devices" in log for log in logs) == [False, True]

@@ -167,7 +167,11 @@ async def test_a_folder_that_cannot_be_listed_fails_the_refresh_with_the_reason(
     with pytest.raises(RefreshFailed) as caught:
         await FileSD(config.file_sd_configs[0]).refresh()
     assert str(caught.value) == problem
-    assert await discover_once(config) == (config, [f"{looped}/*.json: {problem}"])
+    assert await discover_once(config) == (
+        config,
+        [f"{looped}/*.json: {problem}"],
+        {f"{looped}/*.json": 0},
+    )
 
 
 async def test_has_refreshed_stays_true_when_a_reload_adds_a_source(tmp_path: Path) -> None:

@@ -1,0 +1,34 @@
+"""Tell once how the first poll of all devices went."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+
+from exporter.fleet.registry import Fleet
+
+_INTERVAL_SECONDS: Final = 0.5
+
+_log = structlog.get_logger()
+
+
+async def report_first_round(fleet: Fleet, has_ended: Callable[[], bool]) -> None:
+    """Wait until every device was polled once, then log how many answered and why others did not.
+
+    Without devices, warn.
+    """
+    while not has_ended():  # noqa: ASYNC110 - it reads the state of every device
+        await asyncio.sleep(_INTERVAL_SECONDS)
+    if not len(fleet):
+        advice = "add devices to the config, or a source that lists them"
+        _log.warning("config.no_devices", advice=advice)
+        return
+    kinds = Counter(device.state.last.kind for device in fleet)
+    answered = kinds.pop(None, 0)
+    reasons: Counter[str] = Counter()
+    for kind, count in kinds.items():
+        reasons[kind.reason if kind else ""] += count
+    failed = dict(reasons.most_common())
+    _log.info("polls.first_round_ended", devices=len(fleet), answered=answered, **failed)
