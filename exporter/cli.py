@@ -71,9 +71,11 @@ def _run_and_flush(words: Sequence[str]) -> int | str | None:
 
 def run(argv: Sequence[str]) -> int:
     """Run a command line; returns the exit code. Raises `SystemExit` for usage errors and help."""
-    if list(argv) == ["--version"]:
+    if list(argv) in (["--version"], ["version"]):
         print(f"{PROGRAM} {__version__}")
         return 0
+    if argv and argv[0] == "help":
+        argv = [*argv[1:2], "--help"]
     named = bool(argv) and not argv[0].startswith("-")
     name, words = (argv[0], argv[1:]) if named else ("run", argv)
     if name not in COMMANDS:

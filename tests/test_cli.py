@@ -222,3 +222,43 @@ def test_config_check_offline_asks_no_source(
 def test_the_daemon_is_never_offline(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--offline"]) == 2
     assert "--offline needs --config.check" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["version"], ["--version"]])
+def test_the_version_is_a_word_too(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(words) == 0
+    assert capsys.readouterr().out == f"axis-ntp-exporter {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "usage"),
+    [
+        (["help"], "usage: axis-ntp-exporter [run]"),
+        (["help", "check"], "usage: axis-ntp-exporter check"),
+    ],
+)
+def test_help_is_a_word_too(
+    words: list[str], usage: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(words)
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith(usage)
+
+
+def test_the_log_level_warning_means_warn(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text("devices: [{address: a}]")
+    assert run([f"--config.file={file}", "--config.check", "--log.level=warning"]) == 0
+
+
+@pytest.mark.parametrize("words", [["--password=s3cret"], ["--password", "s3cret"]])
+def test_a_password_on_the_command_line_is_refused_and_not_repeated(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(["check", "192.168.0.90", "--username=root", *words])
+    assert end.value.code == 2
+    err = capsys.readouterr().err
+    assert "no password on the command line" in err
+    assert "s3cret" not in err

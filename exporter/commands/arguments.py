@@ -69,6 +69,7 @@ def add_log(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--log.level",
         dest="log_level",
+        type=lambda text: "warn" if text == "warning" else text,
         choices=("debug", "info", "warn", "error"),
         default="info",
         help="minimum log level (default: %(default)s)",

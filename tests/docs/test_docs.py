@@ -95,7 +95,7 @@ def test_the_docs_explain_every_config_key() -> None:
 
 def flags(command: str) -> list[argparse.Action]:
     parser = make_parser(command, import_command(command))
-    return list(parser._actions)
+    return [each for each in parser._actions if each.help is not SUPPRESS]
 
 
 @pytest.mark.parametrize("command", ["run", "check", "configure", "healthcheck"])
