@@ -163,11 +163,13 @@ class DeviceState:
     """The polls of a device so far. Only the poller changes it. Durations are in seconds.
 
     Times are seconds on the host's steady clock: `HostTime.unix_seconds_at` converts them when
-    they are shown, so that a step of the wall clock makes none of them wrong.
+    they are shown, so that a step of the wall clock makes none of them wrong. `last_client` is
+    that of the last reading, however many polls have failed since.
     """
 
     expect: Expect = field(default_factory=Expect)
     last: NotPolled | Success | Failure = NotPolled()
+    last_client: NtpClientReading = NotPolled.client
     polls: int = 0
     failures: int = 0
     errors: Mapping[ErrorKind, int] = field(default_factory=lambda: _NO_ERRORS)
@@ -245,6 +247,7 @@ class DeviceState:
         """Return for how long the device was down, if it was."""
         down_since, self.down_since_steady = self.down_since_steady, None
         self.last = Success.of(reading, self.expect)
+        self.last_client = self.last.client
         self.last_success_steady = self.last_poll_steady
         reported = self.last.client.status.reported_offset_seconds
         if reported != self._reported_offset_seconds:

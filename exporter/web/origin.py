@@ -5,15 +5,16 @@ to loopback: the browser then takes the page for ours, but the foreign name is i
 """
 
 from collections.abc import Iterable
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
+from exporter.system.addresses import is_loopback
+
 
 def is_loopback_only(addresses: Iterable[tuple[str, int]]) -> bool:
     """Return whether every address to listen on is loopback; an empty host is every interface."""
-    return all(_is_loopback(host) for host, _ in addresses)
+    return all(is_loopback(host) for host, _ in addresses)
 
 
 def refuse_foreign_origin(request: web.Request) -> None:
@@ -31,7 +32,7 @@ def refuse_foreign_origin(request: web.Request) -> None:
 def refuse_foreign_host(request: web.Request) -> None:
     """Raise `HTTPForbidden` if the client asks for a host that is not this one's loopback."""
     for host in request.headers.getall(hdrs.HOST, ()):
-        if not _is_loopback(_host_name(f"//{host}")):
+        if not is_loopback(_host_name(f"//{host}")):
             raise web.HTTPForbidden(
                 text="Refused: the exporter listens on loopback only, and this is a request for "
                 "another host (`Host`). Use http://localhost with the exporter's port.\n"
@@ -44,12 +45,3 @@ def _host_name(url: str) -> str:
         return (urlsplit(url).hostname or "").removesuffix(".")
     except ValueError:
         return ""
-
-
-def _is_loopback(host: str) -> bool:
-    """Return whether a host is loopback (RFC 6761 §6.3 for names)."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        name = host.lower()
-        return name == "localhost" or name.endswith(".localhost")

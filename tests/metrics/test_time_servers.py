@@ -54,7 +54,7 @@ class Site:
             TimeServerCollector(self.monitor, host), self.monitor.host_offset
         )
 
-    async def query(self, host: str, *_: object) -> TimeAnswer:
+    async def query(self, host: str, *_: object, **_more: object) -> TimeAnswer:
         if host in self.silent:
             raise NoAnswer("silent")
         theta_ns = WALL_NS + 250_000_000

@@ -39,9 +39,15 @@ class Servers:
         return round(self._loop.time() * SECOND_NS)
 
     async def query(
-        self, host: str, port: int, timeout_seconds: float, attempt: int = 0
+        self,
+        host: str,
+        port: int,
+        timeout_seconds: float,
+        attempt: int = 0,
+        *,
+        is_configured: bool = True,
     ) -> TimeAnswer:
-        del port, timeout_seconds, attempt
+        del port, timeout_seconds, attempt, is_configured
         self.asked.append((host, self._loop.time()))
         self.in_flight[host] = self.in_flight.get(host, 0) + 1
         assert self.in_flight[host] == 1

@@ -7,7 +7,8 @@ import pytest
 
 from exporter.config import TimeServersConfig
 from exporter.time_servers import targets
-from exporter.time_servers.targets import MAX_DEVICE_SERVERS, TargetRules, Usage
+from exporter.time_servers.slots import MAX_DEVICE_SERVERS, Slots
+from exporter.time_servers.targets import TargetRules, Usage
 
 ALLOWED = ("10.0.0.0/8", "2001:db8::/32", "fe80::/10", "NTP.example")
 
@@ -20,9 +21,11 @@ def labels(
     usage = Usage(rules)
     for servers in devices:
         usage.add(tuple(servers))
+    slots = Slots()
+    slots.use(usage, 0)
     return {
         target.label: (usage.devices.get(key, 0), target.is_configured)
-        for key, target in rules.targets(usage).items()
+        for key, target in (rules.configured | slots.targets(0)).items()
     }
 
 
