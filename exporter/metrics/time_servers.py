@@ -102,6 +102,10 @@ TIME_SERVER_METRICS: Final = (
     ),
 )
 
+SPELLINGS: Final = (
+    f"{_PREFIX}spelling_info",
+    "1 for each other spelling of the server by devices, as in `axis_ntp_server_info`.",
+)
 QUERIES: Final = (f"{_PREFIX}queries", "Finished queries of the server.")
 FAILURES: Final = (f"{_PREFIX}failures", "Queries without a valid answer, by reason.")
 
@@ -125,7 +129,19 @@ class TimeServerCollector(Collector):
                 if (sample := value(view)) is not None:
                     family.add_metric([view.server.target.label], float(sample))
             yield family
-        yield from _counters(view.server for view in views)
+        servers = [view.server for view in views]
+        yield _spellings(servers)
+        yield from _counters(servers)
+
+
+def _spellings(servers: Iterable[TimeServer]) -> Metric:
+    """Return what joins the label `server` of devices' series with that of time servers."""
+    family = GaugeMetricFamily(*SPELLINGS, labels=["server", "spelling"])
+    for server in servers:
+        label = server.target.label
+        for spelling in sorted(server.spellings - {label}):
+            family.add_metric([label, spelling], 1.0)
+    return family
 
 
 def _counters(servers: Iterable[TimeServer]) -> Iterator[Metric]:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 from math import inf
@@ -67,13 +68,14 @@ class TimeServer:
 
     `up` is whether the last query got a valid answer, `None` if that is not known; a request to ask
     less often changes nothing. `answer` is the last valid one, which counts until the steady time
-    `answer_ends_ns`. `devices` is how many devices use the server. `is_known`: a query has ended.
-    `slowdown` multiplies its interval; `good_answers` are those in a row since it changed. After
-    `has_ended` it is not asked again.
+    `answer_ends_ns`. `devices` is how many devices use the server, `spellings` how they name it.
+    `is_known`: a query has ended. `slowdown` multiplies its interval; `good_answers` are those in
+    a row since it changed. After `has_ended` it is not asked again.
     """
 
     target: TimeServerTarget
     devices: int = 0
+    spellings: AbstractSet[str] = frozenset()
     up: bool | None = None
     error: str | None = None
     answer: TimeAnswer | None = None
@@ -209,6 +211,7 @@ class TimeServerMonitor:
                 self._add(key, target, now)
             server = self._watched[key].server
             server.devices = self._usage.devices.get(key, 0)
+            server.spellings = self._usage.spellings.get(key, frozenset())
             if target.is_configured or server.target.is_configured:
                 server.target = target  # else it keeps its label, however devices spell it now
 

@@ -23,6 +23,9 @@ from exporter.system.addresses import (
 _MAX_COUNTED: Final = 1000
 """The most new servers whose devices are counted: devices choose them, but the memory is ours."""
 
+_MAX_SPELLINGS: Final = 16
+"""The most spellings of a server that are kept, for the same reason."""
+
 Key = tuple[str, int]
 """A host in its canonical spelling, and a port."""
 
@@ -139,12 +142,14 @@ class Usage:
     """How many devices use each server, counted anew at each pass through the devices.
 
     `known` are servers that are counted however many others there are, as are configured ones.
+    `labels` has the first spelling of each other server, `spellings` those of all.
     """
 
     def __init__(self, rules: TargetRules, known: Iterable[Key] = ()) -> None:
         self.rules = rules
         self.devices: dict[Key, int] = dict.fromkeys((*rules.configured, *known), 0)
         self.labels: dict[Key, str] = {}
+        self.spellings: dict[Key, set[str]] = {key: set() for key in self.devices}
         self._others: set[Key] = set()
         self._most = len(self.devices) + _MAX_COUNTED
 
@@ -153,6 +158,8 @@ class Usage:
         for key, label in _find_keys(servers):
             if (count := self.devices.get(key)) is not None:
                 self.devices[key] = count + 1
+                if len(spellings := self.spellings[key]) < _MAX_SPELLINGS:
+                    spellings.add(label)
             elif key not in self._others:
                 self._add_first(key, label)
 
@@ -160,6 +167,7 @@ class Usage:
         if len(self.devices) < self._most and self.rules.counts(key):
             self.devices[key] = 1
             self.labels[key] = label
+            self.spellings[key] = {label}
         elif len(self._others) < _MAX_COUNTED:
             self._others.add(key)
 

@@ -14,27 +14,8 @@ RULES: Final = ROOT / "grafana/rules/axis-ntp.rules.yml"
 RULE_TESTS: Final = ROOT / "grafana/tests"
 ALERTMANAGER_EXAMPLE: Final = ROOT / "deploy/alertmanager.example.yml"
 
-TIME_SERVER_SERIES: Final = frozenset(
-    {
-        "axis_ntp_device_info",
-        "axis_ntp_exporter_host_clock_offset_seconds",
-        "axis_ntp_exporter_host_clock_offset_uncertainty_seconds",
-        *(
-            f"axis_ntp_time_server_{name}"
-            for name in (
-                "devices",
-                "leap",
-                "offset_seconds",
-                "offset_uncertainty_seconds",
-                "root_dispersion_seconds",
-                "selectable",
-                "stratum",
-                "up",
-            )
-        ),
-    }
-)
-"""Series that exist only with `time_servers`, or are in no catalogue yet."""
+PLANNED_SERIES: Final = frozenset({"axis_ntp_device_info"})
+"""Series that rules use already and that no catalogue has yet."""
 
 
 @dataclass(frozen=True)

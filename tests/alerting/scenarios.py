@@ -254,8 +254,16 @@ HOST_UNSYNCHRONIZED: Final = Scenario(
     ExpectedAlert("AxisNTPHostClockUnsynchronized", "warning"),
 )
 
-DEAD_SERVER: Final = "192.0.2.200"
+HOST_CLOCK_MEASURED: Final = Scenario(
+    "the same, measured with time servers", "on-call", HOST_CLOCK_WRONG.alert
+)
+
 USERS_OF_DEAD_SERVER: Final = ("healthy-0", "healthy-2", "healthy-4")
+SERVER_DOWN: Final = Scenario(
+    "a time server that the exporter asks too dies",
+    "operations",
+    ExpectedAlert("AxisNTPTimeServerDown", "warning"),
+)
 SERVER_DEAD: Final = Scenario(
     "a time server dies; only the devices that use it fire",
     "operations",
@@ -266,24 +274,26 @@ _STALLED_MAXPOLL: Final = 8
 """Four times 2^8 s are 17 minutes; with the default of 10 they would be 68."""
 
 
-def use_dead_server(device: SimulatedDevice) -> None:
+def use_server(device: SimulatedDevice, server: str) -> None:
     """Let a device use the server that will die, by its two addresses, and no other."""
-    device.client.configuration.static_servers = [DEAD_SERVER, "2001:db8::200"]
+    device.client.configuration.static_servers = [server, "2001:db8::200"]
     device.client.configuration.maxpoll = _STALLED_MAXPOLL
 
 
-def set_dead(device: SimulatedDevice, *, dead: bool) -> None:
+def set_dead(device: SimulatedDevice, server: str, *, dead: bool) -> None:
     """Let the server die or live again, which only the devices that use it notice."""
-    if DEAD_SERVER in device.client.configuration.active_servers():
+    if server in device.client.configuration.active_servers():
         device.client.servers_answer = not dead
 
 
 SCENARIOS: Final = (
     *(each.scenario for each in FAULTS),
+    SERVER_DOWN,
     SERVER_DEAD,
     FLEET_UNREACHABLE,
     EXPORTER_KILLED,
     HOST_CLOCK_WRONG,
+    HOST_CLOCK_MEASURED,
     HOST_UNSYNCHRONIZED,
 )
 

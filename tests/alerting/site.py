@@ -63,6 +63,7 @@ class Exporter:
     port: int = field(default_factory=free_port)
     _running: ExitStack = field(default_factory=ExitStack)
     _starts: int = 0
+    _reload: Callable[[], None] = field(default=lambda: None)
 
     @property
     def address(self) -> str:
@@ -71,18 +72,30 @@ class Exporter:
     def start(self) -> BlockingDaemon:
         """Start it and wait until it has polled every device."""
         self._starts += 1
-        folder = self.folder / f"daemon-{self._starts}"
+        folder = self._daemon_folder
         folder.mkdir()
         listen = f"--web.listen-address={self.address}"
         daemon = blocking_daemon(self.config, folder, listen, env=self._host_clock())
         running = self._running.enter_context(daemon)
-        self._running.callback(running.program.process.kill)
+        process = running.program.process
+        self._running.callback(process.kill)
+        self._reload = lambda: process.send_signal(signal.SIGHUP)
         running.wait_until_polled()
         return running
 
     def kill(self) -> None:
         """Kill it, like a power failure."""
         self._running.close()
+
+    def set_time_servers(self, servers: Sequence[str]) -> None:
+        """Let it ask these time servers, as often as it may."""
+        self.config["time_servers"] = {"servers": [*servers], "interval": "16s"}
+        (self._daemon_folder / "config.yaml").write_text(yaml.safe_dump(self.config))
+        self._reload()
+
+    @property
+    def _daemon_folder(self) -> Path:
+        return self.folder / f"daemon-{self._starts}"
 
     def set_host_clock(self, seconds: float) -> None:
         """Set the offset of its host's wall clock; the steady clock is not affected."""

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,18 +19,19 @@ import pytest
 
 from tests.alerting.inbox import Inbox, Notice
 from tests.alerting.scenarios import (
-    DEAD_SERVER,
     DEVIATING,
     DEVICE_DOWN,
     DRIFTING,
     EXPORTER_KILLED,
     FAULTS,
     FLEET_UNREACHABLE,
+    HOST_CLOCK_MEASURED,
     HOST_CLOCK_WRONG,
     HOST_UNSYNCHRONIZED,
     OFF_FROM_THE_START,
     SECONDS_TO_THE_LIMIT,
     SERVER_DEAD,
+    SERVER_DOWN,
     USERS_OF_DEAD_SERVER,
     WRONG,
     DeviceFault,
@@ -39,12 +40,13 @@ from tests.alerting.scenarios import (
     make_members,
     nothing,
     nts,
-    restore,
     set_dead,
-    use_dead_server,
+    use_server,
 )
 from tests.alerting.site import SCALE, AlertingSite, alerting_site
 from tests.alerting.table import DOCS, Row, documented_times, measured, write_table
+from tests.support.chrony import chrony
+from tests.support.programs import LOOPBACK
 
 # One site for all of them.
 pytestmark = pytest.mark.xdist_group("alerting")
@@ -62,8 +64,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[AlertingSite]:
     for name, seconds in OFF_FROM_THE_START.items():
         lose_server(members[name].device, seconds)
     nts(enabled=True)(members[DEVIATING].device)
-    for name in USERS_OF_DEAD_SERVER:
-        use_dead_server(members[name].device)
     with alerting_site(list(members.values()), tmp_path_factory.mktemp("site")) as site:
         yield site
 
@@ -79,7 +79,10 @@ def rows() -> Iterator[list[Row]]:
 
 @dataclass(frozen=True)
 class FaultsRun:
-    """The result of all device faults, which run at the same time on different devices."""
+    """The result of all device faults, which run at the same time on different devices.
+
+    Meanwhile the kernel of the exporter's host says unsynchronized.
+    """
 
     inbox: Inbox
     suppressed: Suppressed
@@ -90,16 +93,18 @@ class FaultsRun:
 @pytest.fixture(scope="module")
 def faults_run(site: AlertingSite) -> FaultsRun:
     began = time.monotonic()
+    site.set_kernel_flag(synchronized=False)
     for each in FAULTS:
         each.begin(site.fleet.device(each.device))
     firing = {each.scenario.notice(each.device, "firing") for each in FAULTS}
-    wait_until_notified(site, site.started, firing)
+    wait_until_notified(site, site.started, firing | {HOST_UNSYNCHRONIZED.notice("", "firing")})
     suppressed = suppressed_now(site)
     repaired = time.monotonic()
+    site.set_kernel_flag(synchronized=True)
     for each in FAULTS:
         each.repair(site.fleet.device(each.device))
     site.wait_until_quiet()
-    begins = dict.fromkeys([each.device for each in FAULTS], began)
+    begins = dict.fromkeys(["", *(each.device for each in FAULTS)], began)
     begins |= {WRONG: site.started, DRIFTING: began + SECONDS_TO_THE_LIMIT}
     return FaultsRun(site.inbox.since(site.started), suppressed, begins, repaired)
 
@@ -129,7 +134,7 @@ def test_a_device_fault_notifies_its_receiver_and_is_resolved(
 
 def test_device_faults_cause_no_other_notifications(faults_run: FaultsRun) -> None:
     expected = [each.scenario.notices(each.device) for each in FAULTS]
-    assert faults_run.inbox.notices() == set().union(*expected)
+    assert faults_run.inbox.notices() == HOST_UNSYNCHRONIZED.notices("").union(*expected)
 
 
 def test_inhibited_alerts_fire_without_a_notification(faults_run: FaultsRun) -> None:
@@ -140,25 +145,115 @@ def test_inhibited_alerts_fire_without_a_notification(faults_run: FaultsRun) -> 
     }
 
 
-@pytest.mark.usefixtures("faults_run")
-def test_a_dead_server_is_reported_for_exactly_the_devices_that_use_it(
-    site: AlertingSite, rows: list[Row]
+def test_the_kernels_flag_has_an_alert_and_silences_no_skew(
+    faults_run: FaultsRun, rows: list[Row]
 ) -> None:
-    began = time.monotonic()
-    for device in site.fleet.devices:
-        set_dead(device, dead=True)
-    uses = site.prometheus.query(f'axis_ntp_server_info{{server="{DEAD_SERVER}",active="true"}}')
-    users = {series.labels["device"] for series in uses}
-    wait_until_notified(site, began, {SERVER_DEAD.notice(name, "firing") for name in users})
-    synced = site.prometheus.query("axis_ntp_synced == 0")
-    repaired = time.monotonic()
-    for device in site.fleet.devices:
-        set_dead(device, dead=False)
-    site.wait_until_quiet()
+    inbox, began = faults_run.inbox, faults_run.began[""]
+    [skew] = [
+        each.scenario.notice(DRIFTING, "firing") for each in FAULTS if each.device == DRIFTING
+    ]
+    assert skew in inbox.since(began).notices()
+    rows.append(measured(HOST_UNSYNCHRONIZED, "", inbox, began, faults_run.repaired, SCALE))
+
+
+@dataclass
+class DyingServer:
+    """The last of three time servers that the exporter asks; some devices use it as well."""
+
+    site: AlertingSite
+    folder: Path
+    port: int
+    process: ExitStack
+
+    @property
+    def name(self) -> str:
+        return f"{LOOPBACK}:{self.port}"
+
+    def die(self) -> None:
+        self.process.close()
+        self._tell_devices(dead=True)
+
+    def revive(self) -> None:
+        self.process.enter_context(chrony(self.folder, port=self.port))
+        self._tell_devices(dead=False)
+
+    def _tell_devices(self, *, dead: bool) -> None:
+        for device in self.site.fleet.devices:
+            set_dead(device, self.name, dead=dead)
+
+    def seen(self, *, up: bool, since: float) -> float:
+        """Return when the exporter first saw that it answers, or that it does not."""
+        series = f'axis_ntp_time_server_up{{server="{self.name}"}} == {int(up)}'
+        now, monotonic = time.time(), time.monotonic()
+        [found] = self.site.prometheus.query_range(series, now - (monotonic - since), now, 1)
+        return monotonic - (now - found.values[0][0])
+
+
+@contextmanager
+def time_servers(site: AlertingSite, folder: Path) -> Iterator[DyingServer]:
+    """Let the exporter ask three time servers until the block ends; they run and answered."""
+    with ExitStack() as stack:
+        ports = [stack.enter_context(chrony(folder)) for _ in range(2)]
+        process = stack.enter_context(ExitStack())
+        dying = DyingServer(site, folder, process.enter_context(chrony(folder)), process)
+        for name in USERS_OF_DEAD_SERVER:
+            use_server(site.fleet.device(name), dying.name)
+        site.exporter.set_time_servers([*(f"{LOOPBACK}:{port}" for port in ports), dying.name])
+        stack.callback(site.exporter.set_time_servers, [])
+        site.prometheus.wait_for("count(axis_ntp_time_server_up == 1) == 3")
+        users = f'axis_ntp_time_server_devices{{server="{dying.name}"}}'
+        site.prometheus.wait_for(f"{users} == {len(USERS_OF_DEAD_SERVER)}")
+        yield dying
+
+
+@pytest.mark.usefixtures("faults_run")
+def test_time_servers_tell_a_dead_server_and_a_wrong_host_clock_from_wrong_devices(
+    site: AlertingSite, rows: list[Row], tmp_path: Path
+) -> None:
+    # At the same time, because a server is asked every 16 s at most.
+    with time_servers(site, tmp_path) as server:
+        began = time.monotonic()
+        site.set_kernel_flag(synchronized=False)
+        server.die()
+        site.exporter.set_host_clock(3.0)
+        measured_wrong = {HOST_CLOCK_MEASURED.notice("", "firing")}
+        site.eventually(lambda: measured_wrong <= site.inbox.since(began).notices(), "a suspicion")
+        [suspect] = site.prometheus.query("job_instance:axis_ntp_exporter_clock:suspect")
+        clock_repaired = time.monotonic()
+        site.exporter.set_host_clock(0.0)
+        users = users_of(site, server.name)
+        stalled = {SERVER_DEAD.notice(name, "firing") for name in users}
+        wait_until_notified(site, began, stalled | {SERVER_DOWN.notice("", "firing")})
+        unsynced = site.prometheus.query("axis_ntp_synced == 0")
+        skews = f'ALERTS{{alertname="AxisNTPClockSkew"}}[{time.monotonic() - began:.0f}s]'
+        skewed = site.prometheus.query(f"last_over_time({skews})")
+        repaired = time.monotonic()
+        server.revive()
+        site.wait_until_quiet()
+        failed, answered = (
+            server.seen(up=False, since=began),
+            server.seen(up=True, since=repaired),
+        )
+        # Last: without a measurement the flag has an alert.
+        site.set_kernel_flag(synchronized=True)
     inbox = site.inbox.since(began)
-    assert (users, synced) == (set(USERS_OF_DEAD_SERVER), [])
-    assert inbox.notices() == set().union(*(SERVER_DEAD.notices(name) for name in users))
-    rows.append(measured(SERVER_DEAD, USERS_OF_DEAD_SERVER[0], inbox, began, repaired, SCALE))
+    # The devices' median would be -3.
+    assert 2.9 < suspect.value < 3
+    assert (users, unsynced, skewed) == (set(USERS_OF_DEAD_SERVER), [], [])
+    expected = (SERVER_DEAD.notices(name) for name in users)
+    of_exporter = SERVER_DOWN.notices("") | HOST_CLOCK_MEASURED.notices("")
+    assert inbox.notices() == of_exporter.union(*expected)
+    for scenario, device, start, end in (
+        (SERVER_DOWN, "", failed, answered),
+        (SERVER_DEAD, USERS_OF_DEAD_SERVER[0], began, repaired),
+        (HOST_CLOCK_MEASURED, "", began, clock_repaired),
+    ):
+        rows.append(measured(scenario, device, inbox, start, end, SCALE))
+
+
+def users_of(site: AlertingSite, server: str) -> set[str]:
+    found = site.prometheus.query(f'axis_ntp_server_info{{server="{server}",active="true"}}')
+    return {series.labels["device"] for series in found}
 
 
 @dataclass
@@ -219,27 +314,6 @@ def test_a_wrong_host_clock_is_one_notification_not_one_per_device(
         site.exporter.set_host_clock(3.0)
         timing.fired()
         site.exporter.set_host_clock(0.0)
-
-
-@pytest.mark.usefixtures("faults_run")
-def test_the_kernels_flag_has_an_alert_and_silences_no_skew(
-    site: AlertingSite, rows: list[Row]
-) -> None:
-    began = time.monotonic()
-    site.set_kernel_flag(synchronized=False)
-    # No site: Alertmanager notifies earlier, resolved alerts of a group again.
-    [skewed] = [each.scenario for each in FAULTS if each.device == WRONG]
-    device = site.fleet.device("switched-off")
-    lose_server(device, 3.0)
-    alerts = (HOST_UNSYNCHRONIZED.notice("", "firing"), skewed.notice(device.name, "firing"))
-    wait_until_notified(site, began, set(alerts))
-    repaired = time.monotonic()
-    restore(device)
-    site.set_kernel_flag(synchronized=True)
-    site.wait_until_quiet()
-    inbox = site.inbox.since(began)
-    assert inbox.notices() == HOST_UNSYNCHRONIZED.notices("") | skewed.notices(device.name)
-    rows.append(measured(HOST_UNSYNCHRONIZED, "", inbox, began, repaired, SCALE))
 
 
 @pytest.mark.skipif(TABLE_FILE in os.environ, reason="the table is being measured again")

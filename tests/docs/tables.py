@@ -16,7 +16,7 @@ import yaml
 from exporter.cli import COMMANDS
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exporter import ExporterMetrics
-from exporter.metrics.time_servers import FAILURES, QUERIES, TIME_SERVER_METRICS
+from exporter.metrics.time_servers import FAILURES, QUERIES, SPELLINGS, TIME_SERVER_METRICS
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -73,6 +73,7 @@ def time_server_series() -> str:
     return _series(
         [
             *gauges,
+            (SPELLINGS[0], "gauge", ["server", "spelling"], SPELLINGS[1]),
             (f"{QUERIES[0]}_total", "counter", ["server"], QUERIES[1]),
             (f"{FAILURES[0]}_total", "counter", ["server", "reason"], FAILURES[1]),
         ]

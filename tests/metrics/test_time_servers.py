@@ -17,6 +17,7 @@ from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.time_servers import (
     FAILURES,
     QUERIES,
+    SPELLINGS,
     TIME_SERVER_METRICS,
     TimeServerCollector,
 )
@@ -110,8 +111,24 @@ async def test_the_table_lists_every_series() -> None:
     found = set(generate_latest(site.metrics.registry).decode().split())
     await site.monitor.stop()
     listed = [metric.name for metric in TIME_SERVER_METRICS]
-    listed += [f"{name}_total" for name, _ in (QUERIES, FAILURES)]
+    listed += [SPELLINGS[0], *(f"{name}_total" for name, _ in (QUERIES, FAILURES))]
     assert {name for name in found if name.startswith(PREFIX) and "{" not in name} == set(listed)
+
+
+async def test_other_spellings_of_a_server_by_devices_have_a_series() -> None:
+    site = Site()
+    await site.ask("ntp.example")
+    usage = Usage(site.monitor.rules)
+    for spelling in ("ntp.example", "NTP.example", "ntp.example:123"):
+        usage.add((spelling,))
+    site.monitor.set_usage(usage)
+    found = generate_latest(site.metrics.registry).decode()
+    await site.monitor.stop()
+    lines = [line for line in found.splitlines() if line.startswith(SPELLINGS[0])]
+    assert lines == [
+        f'{SPELLINGS[0]}{{server="ntp.example",spelling="{spelling}"}} 1.0'
+        for spelling in ("NTP.example", "ntp.example:123")
+    ]
 
 
 async def test_a_server_that_never_answered_has_only_up_and_counters() -> None:

@@ -40,10 +40,13 @@ def follows(port: int, offset_seconds: float) -> str:
 
 @contextmanager
 def chrony(
-    folder: Path, source: str = SYNCHRONIZED, env: Mapping[str, str] | None = None
+    folder: Path,
+    source: str = SYNCHRONIZED,
+    env: Mapping[str, str] | None = None,
+    port: int | None = None,
 ) -> Iterator[int]:
-    """Run chronyd until the context ends; yield its port."""
-    port = free_udp_port()
+    """Run chronyd until the context ends, on a free port unless one is given; yield its port."""
+    port = port or free_udp_port()
     config = folder / f"chrony-{port}.conf"
     config.write_text(_CONFIG.format(port=port, host=LOOPBACK, folder=folder, source=source))
     program = find_program("chronyd", "chrony")

@@ -84,6 +84,37 @@ def test_a_configured_server_keeps_its_label_however_devices_spell_it() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("configured", "named"),
+    [
+        ("10.0.0.1:123", ["10.0.0.1"]),
+        ("10.0.0.1", ["10.0.0.1:123"]),
+        ("NTP.example", ["ntp.example.", "ntp.EXAMPLE:123"]),
+        ("2001:DB8::1", ["2001:db8:0::1", "[2001:db8::1]:123"]),
+    ],
+)
+def test_every_spelling_of_a_configured_server_by_devices_is_known(
+    configured: str, named: list[str]
+) -> None:
+    rules = TargetRules(TimeServersConfig(servers=(configured,)))
+    usage = Usage(rules)
+    for spelling in named:
+        usage.add((spelling, "192.0.2.1"))
+    [(key, target)] = rules.targets(usage).items()
+    assert target.label == configured
+    assert (usage.devices, usage.spellings) == ({key: len(named)}, {key: set(named)})
+
+
+def test_of_one_server_few_spellings_are_kept() -> None:
+    usage = Usage(TargetRules(devices_config()))
+    for n in range(2**7):
+        bits = f"{n:07b}"
+        letters = zip("example", bits, strict=True)
+        usage.add(("ntp." + "".join(c.upper() if bit == "1" else c for c, bit in letters),))
+    [(_, spellings)] = usage.spellings.items()
+    assert len(spellings) == 16
+
+
 def test_of_too_many_servers_those_that_most_devices_use_are_asked() -> None:
     hostile = [[f"10.66.{n // 32}.{n % 32 + i}" for i in range(32)] for n in range(0, 960, 32)]
     good = [["10.0.0.1", "10.0.0.2"]] * 2
