@@ -172,7 +172,7 @@ def _check_allowed_server(text: str) -> str:
         raise ValueError(f"{text!r} is not a network such as 10.0.0.0/8") from None
     if ipaddress.ip_interface(text).ip != network.network_address:
         raise ValueError(f"{text!r} is an address within a network (did you mean {network}?)")
-    return _allowed_network(str(network))
+    return _allowed_network(str(network), text)
 
 
 def _allowed_host(text: str) -> str:
@@ -181,22 +181,22 @@ def _allowed_host(text: str) -> str:
         raise ValueError("must not have a port: devices use 123 only")
     host = canonical_host(host.removesuffix("."))
     if ":" in host or _NUMERIC_NAME.search(host):
-        return _allowed_network(host)
+        return _allowed_network(host, text)
     if not _DNS_NAME.fullmatch(host.encode("idna").decode("ascii")):
         raise ValueError(f"{text!r} is not a host name; a name allows that name only")
     return host
 
 
-def _allowed_network(text: str) -> str:
+def _allowed_network(text: str, written: str) -> str:
     if "%" in text:
-        raise ValueError(f"{text!r} must not have a zone: another host has other ones")
+        raise ValueError(f"{written!r} must not have a zone: another host has other ones")
     try:
         network = ipaddress.ip_network(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not an address") from None
+        raise ValueError(f"{written!r} is not an address") from None
     if not is_other_host(network):
         raise ValueError(
-            f"{text!r} has no address that a device's server could have: it is this host's, "
+            f"{written!r} has no address that a device's server could have: it is this host's, "
             "link-local, IPv4 in IPv6, multicast or reserved"
         )
     return text
