@@ -83,8 +83,11 @@ class TargetRules:
             for server in config.servers
         }
         self._adds_devices_servers = config.used_by_devices
-        networks = [network for each in config.allowed if (network := _network(each)) is not None]
-        self._networks = tuple(networks)
+        # By their size: an address is looked up once per size, however many networks there are.
+        self._networks: dict[int, set[IpNetwork]] = {}
+        for each in config.allowed:
+            if (network := _network(each)) is not None:
+                self._networks.setdefault(network.prefixlen, set()).add(network)
         names = [canonical_host(each) for each in config.allowed if _network(each) is None]
         self._names = {spelling for name in names for spelling in _spellings(name)}
 
@@ -104,9 +107,15 @@ class TargetRules:
         address = _address(host)
         if address is None:
             return host in self._names
-        return is_other_host(address) and any(
-            address in network and not _is_broadcast(address, network) for network in self._networks
-        )
+        return is_other_host(address) and self._lies_within(address)
+
+    def _lies_within(self, address: IpAddress) -> bool:
+        for length, networks in self._networks.items():
+            if length <= address.max_prefixlen:
+                network = ipaddress.ip_network((address, length), strict=False)
+                if network in networks and not _is_broadcast(address, network):
+                    return True
+        return False
 
 
 def _network(text: str) -> IpNetwork | None:
@@ -135,7 +144,11 @@ def _is_broadcast(address: IpAddress, network: IpNetwork) -> bool:
 
 def _spellings(name: str) -> Iterable[str]:
     """Return a name as it may be written: as the DNS has it (`xn--`), and as people do."""
-    return name, name.encode("idna").decode("ascii"), name.encode("idna").decode("idna")
+    in_dns = name.encode("idna")
+    try:
+        return name, in_dns.decode("ascii"), in_dns.decode("idna")
+    except UnicodeError:  # a name that only newer rules than Python's allow (IDNA 2008)
+        return name, in_dns.decode("ascii")
 
 
 class Usage:

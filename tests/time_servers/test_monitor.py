@@ -514,6 +514,18 @@ def test_devices_that_name_other_servers_again_and_again_cause_no_more_queries_n
     play(scenario)
 
 
+def test_few_removed_servers_are_remembered() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.fails = KissOfDeath("DENY")
+        for turn in range(6):
+            monitor.apply(config(*(f"192.0.{turn}.{n}" for n in range(256))))
+            await asyncio.sleep(1)
+        assert len(servers.asked) == 6 * 256
+        assert len(monitor._removed) == 1024
+
+    play(scenario)
+
+
 def test_a_count_by_the_rules_before_a_reload_is_ignored() -> None:
     async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
         monitor.apply(BY_DEVICES)

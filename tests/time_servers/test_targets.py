@@ -99,6 +99,8 @@ def test_addresses_that_are_no_single_host_are_not_asked_even_if_allowed(server:
         ("192.0.2.6/32", ["192.0.2.6"]),
         ("NTP.exämple", ["ntp.exämple", "ntp.xn--exmple-cua"]),
         ("ntp.xn--exmple-cua", ["ntp.exämple", "ntp.xn--exmple-cua"]),
+        ("xn--strae-oqa.example", ["xn--strae-oqa.example"]),  # IDNA 2008; Python has IDNA 2003
+        ("xn--a.example", ["xn--a.example"]),
     ],
 )
 def test_what_may_be_allowed_matches_however_it_is_spelled(
@@ -214,6 +216,20 @@ def test_the_longest_lists_of_devices_cost_little(name: str) -> None:
             usage.add(tuple(name % (turn * 640 + n + i) for i in range(32)))
         return time.process_time() - started
 
+    assert min(map(cost_seconds, range(3))) < 0.1
+
+
+def test_a_long_list_of_what_is_allowed_costs_little_per_name() -> None:
+    allowed = tuple(f"10.0.{n // 256}.{n % 256}" for n in range(5000))
+
+    def cost_seconds(turn: int) -> float:
+        usage = Usage(rules)
+        started = time.process_time()
+        for n in range(0, 640, 32):
+            usage.add(tuple(f"10.{turn + 1}.{n % 256}.{i}" for i in range(32)))
+        return time.process_time() - started
+
+    rules = TargetRules(devices_config(allowed=allowed))
     assert min(map(cost_seconds, range(3))) < 0.1
 
 
