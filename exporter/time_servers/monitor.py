@@ -142,6 +142,8 @@ class TimeServerMonitor:
 
     def apply(self, config: TimeServersConfig) -> None:
         """Ask the servers of a config from now on. Needs a running event loop."""
+        if config == self._config:  # a pass through the devices may take longer than to a reload
+            return
         is_shorter = config.interval < self._config.interval
         self._config = config
         self.rules = TargetRules(config)

@@ -514,6 +514,19 @@ def test_devices_that_name_other_servers_again_and_again_cause_no_more_queries_n
     play(scenario)
 
 
+def test_a_reload_that_changes_no_time_servers_does_not_stop_a_count() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        monitor.apply(BY_DEVICES)
+        usage = monitor.new_usage()
+        usage.add(("10.0.0.1",))
+        monitor.apply(BY_DEVICES.model_copy())
+        monitor.set_usage(usage)
+        await asyncio.sleep(1)
+        assert {host for host, _ in servers.asked} == {"a", "10.0.0.1"}
+
+    play(scenario)
+
+
 def test_few_removed_servers_are_remembered() -> None:
     async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
         servers.fails = KissOfDeath("DENY")
