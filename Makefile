@@ -29,6 +29,9 @@ lint: $(VENV)/.dev-installed ## check rules and format with ruff
 types: $(VENV)/.dev-installed ## check types with mypy, strict
 	$(BIN)/mypy
 
+# Some container images tell Python to keep no bytecode. Then each of the many processes that tests
+# start compiles the whole package again: 0.1 to 0.2 s of CPU time.
+unit: export PYTHONDONTWRITEBYTECODE =
 unit: $(VENV)/.dev-installed ## run all tests
 	$(BIN)/pytest
 

@@ -131,7 +131,15 @@ async def _polling(
         with _as_start_failed(CONFIG_ERRORS):
             await reloader.start(config)
         yield WebState(
-            fleet, exposition, metrics.registry, host, reloader, poller, path, loopback_only
+            fleet,
+            exposition,
+            metrics.registry,
+            host,
+            reloader,
+            poller,
+            path,
+            loopback_only,
+            time_servers.vote,
         )
 
 

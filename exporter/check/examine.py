@@ -4,11 +4,12 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
 
-from exporter.clock.host import HostClock
-from exporter.clock.offset import Offset
+from exporter.clock.host import HostClock, HostTime
+from exporter.clock.offset import Offset, true_offset
 from exporter.config import ModuleConfig
 from exporter.devices.device import Device
 from exporter.devices.health import Issue, diagnose
+from exporter.time_servers.host_clock import Vote
 from exporter.vapix.tls import Certificate
 
 
@@ -17,14 +18,17 @@ class DeviceCheck:
     """A device, its settings, and the results of one poll, which are empty until the poll ends.
 
     `by_flags`: the settings are from the command line, not a config. `certificate` is the last
-    one that the device showed, `offset` its measured offset right after the poll.
+    one that the device showed, `offset` its measured offset when the poll `ended`, `true_offset`
+    the one against the time servers.
     """
 
     device: Device
     module: ModuleConfig
     by_flags: bool = False
     certificate: Certificate | None = None
+    ended: HostTime | None = None
     offset: Offset | None = None
+    true_offset: Offset | None = None
     issues: list[Issue] = field(default_factory=list)
 
     @property
@@ -36,6 +40,11 @@ class DeviceCheck:
     def fine(self) -> bool:
         """Whether the device was checked and has no issues."""
         return self.checked and not self.issues
+
+    def take_vote(self, vote: Vote) -> None:
+        """Compare the device's clock with the time of the time servers too."""
+        if self.ended is not None:
+            self.true_offset = true_offset(self.offset, vote.offset_at(self.ended))
 
 
 _examined: Final[ContextVar[DeviceCheck]] = ContextVar("examined")
@@ -52,7 +61,7 @@ async def examine(check: DeviceCheck, host: HostClock) -> None:
     _examined.set(check)
     outcome = await device.poll(host)
     device.state.record(outcome)
-    check.offset = device.state.clock_offset(outcome.ended)
+    check.ended, check.offset = outcome.ended, device.state.clock_offset(outcome.ended)
     issues = diagnose(device.state, check.offset, outcome.ended)
     check.issues = [_add_pin(issue, check) for issue in issues]
 

@@ -6,9 +6,12 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from exporter.check.examine import DeviceCheck
+from exporter.check.servers import ServerCheck
+from exporter.clock.offset import SECOND_NS
 from exporter.devices.health import Issue
 from exporter.system.terminal import Line, Span, Table
 from exporter.system.text import display_name, escaped, format_clock, format_offset, plural
+from exporter.time_servers.host_clock import HostClockNote
 from exporter.vapix.errors import printable
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading
 from exporter.vapix.tls import Certificate
@@ -51,6 +54,8 @@ def _rows(check: DeviceCheck) -> Iterator[Row]:
         yield from _client_rows(state.client)
     if check.offset is not None:
         yield "clock", Span(f"{format_clock(check.offset)} from this host's")
+    if check.true_offset is not None:
+        yield "true offset", Span(f"{format_clock(check.true_offset)} from the time servers")
     if state.last.compliant:
         yield "settings", Span("as expected", "green")
     for issue in check.issues:
@@ -115,6 +120,23 @@ def _issue_rows(check: DeviceCheck, issue: Issue) -> Iterator[Row]:
     yield "what to do", Span(issue.advice)
 
 
+def host_clock_lines(note: HostClockNote, servers: Sequence[ServerCheck]) -> Iterator[Line]:
+    """Yield what is known about this host's clock, and why a time server had no vote."""
+    yield (Span(note.text, _STYLES.get(note.level, "")),)
+    for server in servers:
+        if problem := _problem(server):
+            text = f"  time server {server.target.label}: {problem}"
+            yield (Span(escaped(text), "yellow"),)
+
+
+def _problem(server: ServerCheck) -> str:
+    answer = server.answer
+    if answer is None or answer.is_selectable:
+        return server.error
+    error = format_offset(answer.estimate.width_ns / 2 / SECOND_NS)[1:]
+    return f"not usable: stratum {answer.stratum}, leap {answer.leap}, ± {error}"
+
+
 def summary(checks: Sequence[DeviceCheck]) -> Iterator[Line]:
     """Count the devices by outcome; with several devices also the problems, most frequent first."""
     total, counts = len(checks), Counter(_outcome(check).text for check in checks)
@@ -128,6 +150,7 @@ def summary(checks: Sequence[DeviceCheck]) -> Iterator[Line]:
 def as_document(check: DeviceCheck) -> dict[str, Any]:
     """Return the object that `--json` prints for a device; `None` means unknown."""
     device, state, offset = check.device, check.device.state, check.offset
+    true_offset = check.true_offset
     error, reading = state.last.error, state.last.reading
     return {
         "device": device.target.name,
@@ -146,6 +169,10 @@ def as_document(check: DeviceCheck) -> dict[str, Any]:
         "api_version": None if reading is None else reading.api_version,
         "client": _client_object(state.client),
         "clock": None if offset is None else offset._asdict(),
+        "true_offset_seconds": None if true_offset is None else true_offset.seconds,
+        "true_offset_uncertainty_seconds": None
+        if true_offset is None
+        else true_offset.uncertainty_seconds,
         "mismatches": state.last.mismatches,
         "troubles": [
             {"level": issue.level, "what": issue.what, "advice": issue.advice}

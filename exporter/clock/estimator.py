@@ -85,7 +85,9 @@ class DeviceClock:
             self._take_event(motion.event)
         elif in_phase and before is not None:
             self._update_phase(motion.likely, sample)
-        self._drift.add(sample)
+        # A sample that does not narrow the interval hardly narrows the drift.
+        if sample.low_ns == motion.estimate.low_ns or sample.high_ns == motion.estimate.high_ns:
+            self._drift.add(sample)
         if sample.is_point:
             self._last_point_ns = sample.at_ns
         self._round_trip_ns = sample.round_trip_ns

@@ -14,17 +14,38 @@ from exporter.clock.offset import (
     SLEW_ALLOWANCE_PPM,
     ClockSample,
     Estimate,
+    drift_ns,
 )
 
 SLEW_OVER_AFTER_NS: Final = 600 * SECOND_NS
-"""A slew is over when drift alone has explained all samples for this long."""
+"""A slew is over when theta has certainly changed slowly for this long."""
+
+SLOW_PPM: Final = 250
+"""Halfway from the fastest drift, 100 ppm, to the slowest slew, 500 ppm less that drift."""
 
 
 class Slew(NamedTuple):
-    """A slew in progress: theta's estimate before it, and when drift last explained too little."""
+    """A slew in progress: theta's middle before it, and the estimate when it was last certain."""
 
     middle_before_ns: int
-    last_seen_ns: int
+    last_certain: Estimate
+
+    def goes_on(self, now: Estimate) -> bool:
+        """Return whether theta has certainly changed fast since `last_certain`."""
+        before, slow_ns = self.last_certain, self._slow_ns(now)
+        return now.low_ns - before.high_ns > slow_ns or now.high_ns - before.low_ns < -slow_ns
+
+    def is_over(self, now: Estimate) -> bool:
+        """Return whether theta has certainly changed slowly since `last_certain`."""
+        before, slow_ns = self.last_certain, self._slow_ns(now)
+        return (
+            now.at_ns - before.at_ns >= SLEW_OVER_AFTER_NS
+            and now.low_ns - before.high_ns >= -slow_ns
+            and now.high_ns - before.low_ns <= slow_ns
+        )
+
+    def _slow_ns(self, now: Estimate) -> int:
+        return drift_ns(now.at_ns - self.last_certain.at_ns, SLOW_PPM)
 
 
 class ClockEvent(NamedTuple):
@@ -52,7 +73,8 @@ class Motion(NamedTuple):
     @property
     def likely(self) -> Estimate:
         """The narrower interval: the one to make still narrower, or to prove a step with."""
-        return min(self.estimate, self.unless_stepped, key=lambda each: each.width_ns)
+        drifting, slewing = self.estimate, self.unless_stepped
+        return drifting if drifting.width_ns <= slewing.width_ns else slewing
 
     def follow(self, sample: ClockSample) -> "Motion":
         """Return what is known after one more sample."""
@@ -64,33 +86,35 @@ class Motion(NamedTuple):
             fresh = begin(sample)
             return fresh._replace(event=_event("stepped", fresh.estimate, before.middle_ns))
         drifted = before.intersect(sample, DRIFT_ALLOWANCE_PPM)
-        if drifted is None:
-            return self._slewed(unless_stepped, sample)
-        if self.slew is None:
+        if drifted is not None and self.slew is None:
             return Motion(drifted, unless_stepped)
-        estimate = before.intersect(sample, SLEW_ALLOWANCE_PPM) or drifted
-        if sample.at_ns - self.slew.last_seen_ns < SLEW_OVER_AFTER_NS:
-            return Motion(estimate, unless_stepped, self.slew)
-        event = _event("slewed", estimate, self.slew.middle_before_ns)
-        return Motion(
-            estimate._replace(allowance_ppm=DRIFT_ALLOWANCE_PPM), unless_stepped, None, event
-        )
-
-    def _slewed(self, unless_stepped: Estimate, sample: ClockSample) -> "Motion":
-        """Return what is known after a sample that drift does not explain."""
-        estimate = Estimate(sample.low_ns, sample.high_ns, sample.at_ns, SLEW_ALLOWANCE_PPM)
-        if self.slew is not None:
-            slew = self.slew._replace(last_seen_ns=sample.at_ns)
+        estimate = before.intersect(sample, before.allowance_ppm) or _alone(sample)
+        if self.slew is None:
+            event = _event("slewing", unless_stepped, before.middle_ns)
+            return Motion(estimate, unless_stepped, Slew(before.middle_ns, estimate), event)
+        if drifted is None or self.slew.goes_on(estimate):
+            slew = self.slew._replace(last_certain=estimate)
             return Motion(estimate, unless_stepped, slew)
-        slew = Slew(self.estimate.middle_ns, sample.at_ns)
-        event = _event("slewing", unless_stepped, slew.middle_before_ns)
-        return Motion(estimate, unless_stepped, slew, event)
+        return self._end_slew(self.slew, estimate, unless_stepped)
+
+    def _end_slew(self, slew: Slew, estimate: Estimate, unless_stepped: Estimate) -> "Motion":
+        """Return what is known after a sample that drift alone explains, too."""
+        if not slew.is_over(estimate):
+            return Motion(estimate, unless_stepped, slew)
+        event = _event("slewed", estimate, slew.middle_before_ns)
+        slow = estimate._replace(allowance_ppm=DRIFT_ALLOWANCE_PPM)
+        return Motion(slow, unless_stepped, None, event)
 
 
 def begin(sample: ClockSample) -> Motion:
     """Return what is known after the first sample."""
     estimate = Estimate(sample.low_ns, sample.high_ns, sample.at_ns)
     return Motion(estimate, estimate)
+
+
+def _alone(sample: ClockSample) -> Estimate:
+    """Return what a sample shows of a clock that is slewed, without those before."""
+    return Estimate(sample.low_ns, sample.high_ns, sample.at_ns, SLEW_ALLOWANCE_PPM)
 
 
 def _event(

@@ -89,9 +89,7 @@ class Estimate(NamedTuple):
     def at(self, steady_ns: int) -> "Estimate":
         """Return the interval at another time, widened by the possible drift in between."""
         drift = drift_ns(steady_ns - self.at_ns, self.allowance_ppm)
-        return self._replace(
-            low_ns=self.low_ns - drift, high_ns=self.high_ns + drift, at_ns=steady_ns
-        )
+        return Estimate(self.low_ns - drift, self.high_ns + drift, steady_ns, self.allowance_ppm)
 
     def intersect(self, sample: ClockSample, allowance_ppm: int) -> "Estimate | None":
         """Return the estimate after a sample; `None` if theta has changed faster than allowed."""
@@ -106,6 +104,18 @@ class Offset(NamedTuple):
 
     seconds: float
     uncertainty_seconds: float
+
+
+def true_offset(measured: Offset | None, host: Offset | None) -> Offset | None:
+    """Return the device's clock minus the true time; `None` if either offset is unknown.
+
+    `host` is this host's clock minus the true time, at the moment of `measured`.
+    """
+    if measured is None or host is None:
+        return None
+    seconds = measured.seconds + host.seconds
+    rounding = abs(seconds) * _FLOAT_ROUNDING
+    return Offset(seconds, measured.uncertainty_seconds + host.uncertainty_seconds + rounding)
 
 
 def offset_at(estimate: Estimate, now: HostTime) -> Offset | None:

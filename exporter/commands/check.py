@@ -1,24 +1,41 @@
 """`axis-ntp-exporter check`: poll devices once and explain the results."""
 
 import argparse
+import asyncio
 import json
 import signal
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
+from typing import Final, NamedTuple
 
 from exporter.check.examine import DeviceCheck, examine, keep_certificate
-from exporter.check.report import as_document, summary, table
-from exporter.clock.host import HostClock
+from exporter.check.report import as_document, host_clock_lines, summary, table
+from exporter.check.servers import ServerCheck, ask_server
+from exporter.clock.host import HostClock, kernel_says_synchronized
 from exporter.commands.arguments import add_config_file, positive_count
-from exporter.commands.batch import exit_code, open_devices, run_command, run_jobs
+from exporter.commands.batch import exit_code, open_devices, run_batch, run_command, run_jobs
 from exporter.commands.targets import SelectedDevices, add_device_flags, add_selection, find_targets
-from exporter.system.signals import handle_interrupts
+from exporter.config import TimeServersConfig
+from exporter.system.signals import StopEvents, handle_interrupts
 from exporter.system.terminal import print_lines, print_tables, warn
+from exporter.time_servers.client import TimeServerClient
+from exporter.time_servers.host_clock import HostClockNote, Vote, count_votes, describe_host_clock
+from exporter.time_servers.targets import TargetRules
+from exporter.vapix.dns import AresDns, CachingResolver
 
 LARGEST_DEFAULT_CONCURRENCY: Final = 200
 """More polls at once save no time, and waiting makes the clock measurements less precise."""
+
+
+_SERVERS_AT_ONCE: Final = 32
+"""How many time servers are asked at once: each query has a file."""
+
+
+class _Results(NamedTuple):
+    checks: list[DeviceCheck]
+    servers: list[ServerCheck]
+    host_clock: HostClockNote
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,32 +64,63 @@ def execute(arguments: argparse.Namespace) -> int:
 
 async def _check(arguments: argparse.Namespace) -> int:
     targets = await find_targets(arguments)
-    checks = await _examine(targets, arguments.concurrency)
+    results = await _examine(targets, arguments.concurrency)
     # Printing may take a long time. From here on, Ctrl-C ends the program immediately.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
-    _print(checks, arguments)
-    return exit_code("check", targets, success=all(check.fine for check in checks))
+    _print(results, arguments)
+    return exit_code("check", targets, success=all(check.fine for check in results.checks))
 
 
-async def _examine(targets: SelectedDevices, concurrency: int | None) -> list[DeviceCheck]:
+async def _examine(targets: SelectedDevices, concurrency: int | None) -> _Results:
     """Poll and diagnose the devices; an interrupt skips the others. Raises `UsageError`."""
     config, host = targets.config, HostClock()
     at_once = concurrency or min(config.global_.concurrency, LARGEST_DEFAULT_CONCURRENCY)
-    with handle_interrupts(partial(warn, "check: interrupted")) as events:
+    servers = [ServerCheck(each) for each in TargetRules(config.time_servers).configured.values()]
+    with handle_interrupts(partial(warn, "check: interrupted")) as interrupts:
+        events = interrupts.without_delay()
         async with open_devices(targets, at_once, keep_certificate) as devices:
             checks = [
                 DeviceCheck(device, config.module(entry.module), by_flags=targets.by_flags)
                 for entry, device in zip(targets.devices, devices, strict=True)
             ]
             work = partial(examine, host=host)
-            await run_jobs("checking", checks, work, at_once, events.without_delay())
-    return checks
+            _, vote = await asyncio.gather(
+                run_jobs("checking", checks, work, at_once, events),
+                _ask_servers(servers, config.time_servers, host, events),
+            )
+    return _Results(checks, servers, _judge(checks, vote, host))
 
 
-def _print(checks: Sequence[DeviceCheck], arguments: argparse.Namespace) -> None:
+async def _ask_servers(
+    servers: Sequence[ServerCheck], config: TimeServersConfig, host: HostClock, events: StopEvents
+) -> Vote:
+    """Ask each time server once; an interrupt ends that. Return what they say together."""
+    if not servers:
+        return Vote()
+    resolver = CachingResolver(AresDns())
+    try:
+        query = TimeServerClient(resolver, host).query
+        work = partial(ask_server, query=query, timeout_seconds=config.timeout)
+        await run_batch(servers, work, _SERVERS_AT_ONCE, events, lambda: None)
+    finally:
+        await resolver.close()
+    return count_votes([server.answer for server in servers], host.now())
+
+
+def _judge(checks: Sequence[DeviceCheck], vote: Vote, host: HostClock) -> HostClockNote:
+    """Compare each device with the time servers too; return what is known of this host's clock."""
+    for check in checks:
+        check.take_vote(vote)
+    measured = [check.offset.seconds for check in checks if check.offset is not None]
+    return describe_host_clock(vote, host.now(), measured, kernel=kernel_says_synchronized())
+
+
+def _print(results: _Results, arguments: argparse.Namespace) -> None:
+    checks = results.checks
     shown = [check for check in checks if not (arguments.only_problems and check.fine)]
     if arguments.json:
         print(json.dumps([as_document(check) for check in shown], indent=2), flush=True)
         return
     print_tables(map(table, shown), sys.stdout)
+    print_lines(host_clock_lines(results.host_clock, results.servers), sys.stdout)
     print_lines(summary(checks), sys.stdout)

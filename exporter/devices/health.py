@@ -135,7 +135,7 @@ def _reading_issues(state: DeviceState, now: HostTime) -> Iterator[Issue]:
         yield Issue("warning", what, advice)
     elif state.client is not None:
         yield from _client_issues(state.client)
-        yield from _stalled_issues(state.client, state.reported_offset_changed_steady, now)
+        yield from _stalled_issues(state, state.client.settings, now)
     if state.last.mismatches:
         what = f"not as expected: {', '.join(state.last.mismatches)}"
         advice = "Run `axis-ntp-exporter configure` to see the differences, --apply to fix them."
@@ -159,18 +159,19 @@ def _client_issues(client: NtpClientReading) -> Iterator[Issue]:
         yield Issue("warning", "large reported offset", advice)
 
 
-def _stalled_issues(
-    client: NtpClientReading, changed_steady: float | None, now: HostTime
-) -> Iterator[Issue]:
-    settings = client.settings
+def _stalled_issues(state: DeviceState, settings: NtpSettings, now: HostTime) -> Iterator[Issue]:
+    changed_steady, asked_steady = state.reported_offset_changed_steady, state.last_success_steady
     longest = settings.poll_interval_max_seconds
     limit = UNCHANGED_SECONDS if longest is None else INTERVALS_UNCHANGED * longest
-    if changed_steady is None or (unchanged := now.steady_seconds - changed_steady) <= limit:
+    if changed_steady is None or asked_steady is None or settings.enabled is False:
+        return
+    # Not until now: what the device has reported since its last poll is unknown.
+    if (unchanged := asked_steady - changed_steady) <= limit:
         return
     since = time.gmtime(now.unix_seconds_at(changed_steady))
     day = "%Y-%m-%d " if unchanged >= _DAY_SECONDS else ""
     asks = "" if longest is None else f"; it asks its server every {_interval(settings)}"
-    detail = "the reported offset has not changed since "
+    detail = "synchronized, but the reported offset has not changed since "
     detail += f"{time.strftime(f'{day}%H:%M', since)} UTC ({format_roughly(unchanged)}{asks})"
     advice = "Check that its time servers respond: it probably gets no answer from them."
     yield Issue("warning", "the reported offset does not change", advice, detail)

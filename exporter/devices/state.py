@@ -238,10 +238,12 @@ class DeviceState:
 
     def _record_clock(self, outcome: PollOutcome) -> Sequence[ClockEvent]:
         """Return how the clock moved, without a step if the poll before showed one too."""
-        before = {event.kind for event in self.clock.events} & {"stepped"}
+        stepped_before = any(event.kind == "stepped" for event in self.clock.events)
         samples = clock_samples(outcome.times.responses, outcome.ended.year)
         self.clock.take_poll(samples, outcome.ready_after_ns)
-        return [event for event in self.clock.events if event.kind not in before]
+        if not stepped_before:
+            return self.clock.events
+        return [event for event in self.clock.events if event.kind != "stepped"]
 
     def _record_success(self, outcome: PollOutcome, reading: Reading) -> float | None:
         """Return for how long the device was down, if it was."""

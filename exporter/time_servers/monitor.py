@@ -12,11 +12,11 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from exporter.clock.host import HostClock, HostTime
-from exporter.clock.offset import MAX_AGE_NS, SECOND_NS, Estimate, Offset
+from exporter.clock.offset import MAX_AGE_NS, SECOND_NS, Offset
 from exporter.config import TimeServersConfig
 from exporter.system.addresses import is_loopback
 from exporter.time_servers.client import NameLookupFailed, NoAnswer, NotSent, Unreachable
-from exporter.time_servers.selection import Agreement, find_agreement, host_offset
+from exporter.time_servers.host_clock import Vote, count_votes
 from exporter.time_servers.slots import Slots
 from exporter.time_servers.sntp import InvalidAnswer, KissOfDeath, QueryFailed, TimeAnswer
 from exporter.time_servers.targets import Key, TargetRules, TimeServerTarget, Usage
@@ -90,6 +90,11 @@ class TimeServer:
     def current_answer(self, steady_ns: int) -> TimeAnswer | None:
         """Return the last valid answer; `None` if it is too old."""
         return self.answer if steady_ns <= self.answer_ends_ns else None
+
+    def is_usable(self, steady_ns: int) -> bool:
+        """Whether an NTP client would use the last valid answer."""
+        answer = self.current_answer(steady_ns)
+        return answer is not None and answer.is_selectable
 
 
 @dataclass(slots=True, eq=False)
@@ -172,34 +177,38 @@ class TimeServerMonitor:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def host_offset(self, now: HostTime) -> Offset | None:
-        """Return this host's clock minus the time on which the configured servers agree.
+    def vote(self, now: HostTime) -> Vote:
+        """Return what the configured servers say of this host's clock.
 
-        `None` if more than half of them do not agree, and before a query of each has ended.
-        Servers of devices have no vote: a hostile device names many.
+        They say nothing before a query of each has ended. Servers of devices have no vote: a
+        hostile device names many.
         """
         configured = self._configured()
         if not all(server.is_known for server in configured):
-            return None
-        agreement = _agreement(_votes(configured, now.steady_ns), len(configured), now.steady_ns)
-        return None if agreement is None else host_offset(agreement, now)
+            return Vote(servers=len(configured))
+        return count_votes([each.current_answer(now.steady_ns) for each in configured], now)
+
+    def host_offset(self, now: HostTime) -> Offset | None:
+        """Return this host's clock minus the time on which the configured servers agree.
+
+        `None` if more than half of them do not agree.
+        """
+        return self.vote(now).offset_at(now)
 
     def _configured(self) -> list[TimeServer]:
         return [server for server in self.servers if server.target.is_configured]
 
     def _compare(self) -> None:
         """Log once which configured servers contradict the others, and once that none does."""
-        configured, steady_ns = self._configured(), self._host.now().steady_ns
-        if not all(server.is_known for server in configured):
+        now = self._host.now()
+        vote = self.vote(now)
+        if not vote.is_quorate:
             return
-        votes = _votes(configured, steady_ns)
-        agreement = _agreement(votes, len(configured), steady_ns)
-        if agreement is None and 2 * len(votes) <= len(configured):
-            return  # too few to say
-        places = range(len(votes)) if agreement is None else agreement.falsetickers
-        disagreeing = [votes[place][0].target.label for place in places]
+        usable = [each for each in self._configured() if each.is_usable(now.steady_ns)]
+        places = range(len(usable)) if vote.agreement is None else vote.agreement.falsetickers
+        disagreeing = [usable[place].target.label for place in places]
         if disagreeing != self._disagreeing:
-            _log_disagreement(disagreeing, has_majority=agreement is not None)
+            _log_disagreement(disagreeing, has_majority=vote.agreement is not None)
         self._disagreeing = disagreeing
 
     def _reconcile(self) -> None:
@@ -348,22 +357,6 @@ class TimeServerMonitor:
             code=kiss.code,
             advice="it is asked again after a restart, or a day after it was removed",
         )
-
-
-def _votes(servers: list[TimeServer], steady_ns: int) -> list[tuple[TimeServer, Estimate]]:
-    """Return the selectable servers with their intervals."""
-    answers = ((server, server.current_answer(steady_ns)) for server in servers)
-    return [
-        (server, answer.estimate)
-        for server, answer in answers
-        if answer is not None and answer.is_selectable
-    ]
-
-
-def _agreement(
-    votes: list[tuple[TimeServer, Estimate]], servers: int, steady_ns: int
-) -> Agreement | None:
-    return find_agreement([estimate for _, estimate in votes], steady_ns, servers)
 
 
 def _log_disagreement(servers: list[str], *, has_majority: bool) -> None:

@@ -49,13 +49,14 @@ class DeviceCredentials:
     username: str = field(repr=False)
     password: str = field(repr=False)
     _spellings: tuple[bytes, ...] = field(init=False, repr=False, compare=False)
-    """Of the password, longest first; an empty password has none: it would be found everywhere."""
+    """Of the Basic token and of the password, longest first, but not the empty one."""
 
     def __post_init__(self) -> None:
         plain = self.password
         in_json = (json.dumps(plain, ensure_ascii=each)[1:-1] for each in (True, False))
-        spellings = {plain, *in_json, quote(plain), quote_plus(plain), escape(plain)}
-        longest_first = sorted(spellings - {""}, key=len, reverse=True)
+        passwords = {plain, *in_json, quote(plain), quote_plus(plain), escape(plain)}
+        spellings = {self.basic_token, *passwords} - {""}
+        longest_first = sorted(spellings, key=len, reverse=True)
         object.__setattr__(self, "_spellings", tuple(each.encode() for each in longest_first))
 
     @property
@@ -65,7 +66,7 @@ class DeviceCredentials:
 
     def are_in(self, body: bytes) -> bool:
         """Return whether a device's text contains the password, however it is spelled."""
-        return any(each in body for each in (self.basic_token.encode(), *self._spellings))
+        return any(each in body for each in self._spellings)
 
     def redact(self, body: bytes) -> bytes:
         """Return a device's text with `<secret>` for the password, however it is spelled.
@@ -76,9 +77,7 @@ class DeviceCredentials:
         """
         if not self.are_in(body):  # the usual case, and fast
             return body
-        token = re.escape(self.basic_token.encode())
-        any_secret = b"|".join((token, *map(_as_pattern, self._spellings)))
-        return re.sub(any_secret, b"<secret>", body)
+        return re.sub(b"|".join(map(_as_pattern, self._spellings)), b"<secret>", body)
 
 
 def _as_pattern(spelling: bytes) -> bytes:

@@ -8,13 +8,14 @@ from typing import Final
 from aiohttp import hdrs, web
 from prometheus_client.registry import Collector
 
-from exporter.clock.host import HostClock
+from exporter.clock.host import HostClock, kernel_says_synchronized
 from exporter.config import Config, dump_redacted
 from exporter.devices.device import DeviceTarget
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller
+from exporter.time_servers.host_clock import Vote, VoteSource, describe_host_clock
 from exporter.web.limits import turn
 from exporter.web.metrics_endpoint import stream_series
 from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
@@ -44,7 +45,7 @@ MAX_WAITING_RELOADS: Final = 20
 class WebState:
     """What the request handlers read; `own_series` are the exporter's own metrics.
 
-    `loopback_only` is whether no other host can connect.
+    `loopback_only` is whether no other host can connect, `vote` what the time servers say.
     """
 
     fleet: Fleet
@@ -55,6 +56,7 @@ class WebState:
     poller: Poller
     telemetry_path: str
     loopback_only: bool = False
+    vote: VoteSource = lambda _now: Vote()
 
 
 STATE: Final = web.AppKey("state", WebState)
@@ -168,7 +170,10 @@ async def _status_page(request: web.Request) -> web.Response:
         return _html(render("problem.html", title="Invalid request", problem=str(problem)), 400)
     async with turn(request.app[_FLEET_PAGE], request):
         now = state.host.now()
-        page = await render_fleet(state.fleet, query, now, state.telemetry_path)
+        describe = partial(
+            describe_host_clock, state.vote(now), now, kernel=kernel_says_synchronized()
+        )
+        page = await render_fleet(state.fleet, query, now, state.telemetry_path, describe)
     return _html(page)
 
 
@@ -179,7 +184,8 @@ async def _device_page(request: web.Request) -> web.Response:
     if name not in state.fleet:
         problem = f"No device is named {name}. It may have been removed from the config."
         return _html(render("problem.html", title="Device not found", problem=problem), 404)
-    return _html(render_device(state.fleet[name], state.host.now()))
+    now = state.host.now()
+    return _html(render_device(state.fleet[name], now, state.vote(now).offset_at(now)))
 
 
 def _html(page: str, status: int = 200) -> web.Response:

@@ -196,6 +196,8 @@ async def test_json_is_a_list_with_one_object_per_device(tmp_path: Path) -> None
         "tls": None,
         "authentication": "digest",
         "api_version": "1.5",
+        "true_offset_seconds": None,
+        "true_offset_uncertainty_seconds": None,
         "mismatches": None,
         "troubles": [],
     }

@@ -101,6 +101,13 @@ def test_the_measured_offset_is_shown_with_its_uncertainty() -> None:
     assert rows_of(made)["problem"] == "its clock is 1.8 s behind"
 
 
+def test_the_true_offset_is_shown_and_in_json() -> None:
+    made = make_check(reading(CLIENT), offset=Offset(-1.8, 0.0003), true_offset=Offset(0.2, 0.005))
+    assert rows_of(made)["true offset"] == "+200.000 ms ± 5.000 ms from the time servers"
+    assert as_document(made)["true_offset_seconds"] == 0.2
+    assert as_document(made)["true_offset_uncertainty_seconds"] == 0.005
+
+
 @pytest.mark.parametrize(
     ("tls", "refusal", "words"),
     [
@@ -183,6 +190,8 @@ def test_unknown_values_are_null_in_json() -> None:
         "api_version",
         "client",
         "clock",
+        "true_offset_seconds",
+        "true_offset_uncertainty_seconds",
         "mismatches",
     }
 

@@ -28,8 +28,8 @@ def add_line(window: DriftWindow, rate_ppm: float, start_ns: int, polls: int) ->
 
 def test_the_drift_is_unknown_until_it_is_known_to_100_ppm() -> None:
     window, known = DriftWindow(), []
-    for at_seconds in (0, 45, 60):  # 5 ms in 45 s are 111 ppm
-        window.add(sample(18e-6 * at_seconds * SECOND_NS, at_seconds * SECOND_NS))
+    for at_seconds in (0, 90, 180):  # 10 ms in 90 s are 111 ppm
+        window.add(sample(18e-6 * at_seconds * SECOND_NS, at_seconds * SECOND_NS, 10 * MS))
         known.append(window.drift is not None)
     assert known == [False, False, True]
 
@@ -124,7 +124,18 @@ def test_after_a_step_the_drift_is_unknown_until_it_is_measured_again() -> None:
     for _ in range(3):
         subject.polls(1)
         known.append(subject.clock.drift is not None)
-    assert known == [True, False, True, True]
+    assert known == [True, False, False, True]
+
+
+def test_of_precise_samples_in_quick_succession_only_the_first_counts() -> None:
+    window = DriftWindow()
+    for seconds in (0, 100, 150):
+        window.add(sample(0, seconds * SECOND_NS))
+    drift = window.drift
+    window.add(sample(0, 189 * SECOND_NS))
+    assert window.drift == drift
+    window.add(sample(0, 190 * SECOND_NS))
+    assert window.drift != drift
 
 
 def test_a_slew_is_a_drift_while_it_lasts() -> None:

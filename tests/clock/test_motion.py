@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from itertools import count
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from exporter.clock.offset import (
     SLEW_ALLOWANCE_PPM,
     ClockSample,
 )
-from tests.support.simulated_time import see_date, see_nonce
+from tests.support.simulated_time import Poller, See, Truth, see_date, see_nonce
 
 MS = 1_000_000
 MINUTE_NS = 60 * SECOND_NS
@@ -111,3 +112,35 @@ def test_during_a_slew_the_interval_widens_as_fast_as_the_slew() -> None:
     for minute in range(2, 13):
         motion = motion.follow(point(30 * MS, minute * MINUTE_NS))
     assert motion.estimate.allowance_ppm == DRIFT_ALLOWANCE_PPM
+
+
+def see_aging_nonces(every: int) -> See:
+    """See a nonce in every so manyth response, as a device with challenges of 300 s shows it."""
+    numbers = count()
+
+    def see(device_ns: int, sent_ns: int, received_ns: int) -> ClockSample:
+        sees = see_date if next(numbers) % every else see_nonce
+        return sees(device_ns, sent_ns, received_ns)
+
+    return see
+
+
+@pytest.mark.parametrize("every", [1, 5, 10_000])
+@pytest.mark.parametrize("drift_ppm", [-80, 0, 80])
+def test_a_long_slew_is_one_slew_however_seldom_the_clock_is_read_exactly(
+    every: int, drift_ppm: float
+) -> None:
+    for seed in range(5):
+        device = Poller(Truth(0, drift_ppm), 60.0, random.Random(seed), see_aging_nonces(every))
+        device.polls(60)
+        slew_began_ns = device.start_ns + device.number * MINUTE_NS
+        device.truth.slew(slew_began_ns, slew_began_ns + 120 * MINUTE_NS, 500)
+        events: list[ClockEvent] = []
+        outside = 0
+        for look in (device.poll(device.next_turn_ns()) for _ in range(240)):
+            events += device.clock.events
+            outside += not look.holds_the_truth
+        assert [event.kind for event in events] == ["slewing", "slewed"]
+        # What ends a slew of 3.6 s is told late, after some drift.
+        assert events[1].seconds == pytest.approx(3.6, abs=0.9)
+        assert outside <= 6, "only before the slew is known"

@@ -185,7 +185,7 @@ async def test_no_password_is_printed_or_recorded_whatever_fails(
 ) -> None:
     fleet = build_fleet(1 + len(FAULTS), "mixed", password=PASSWORD, scheme=scheme, auth=auth)
     everything = ["--concurrency=30", "--apply", "--yes", f"--audit-log={tmp_path / 'audit'}"]
-    async with site(fleet, tmp_path, timeout="2s") as here:
+    async with site(fleet, tmp_path, timeout="1s") as here:
         runs = [await here.configure(*words) for words in (["--json"], everything, ["--json"])]
         assert is_new(here.devices[0]), "the run must have used the password"
         output = "".join(run.out + run.err for run in runs) + here.audit_file.read_text()

@@ -11,7 +11,7 @@ from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.system.process import SPARE_FILES
 from exporter.web.limits import MAX_CONNECTIONS
 from tests.daemon.series import polls, polls_reach, sd_failures
-from tests.support.daemon_process import COMMAND, daemon_on
+from tests.support.daemon_process import COMMAND, SOON_READS_FILES_ANEW, daemon_on
 
 
 async def under_limits(soft: int, hard: int, config: dict[str, object], folder: Path) -> str:
@@ -120,7 +120,7 @@ async def test_a_password_can_change_while_too_many_devices_are_discovered(tmp_p
         "file_sd_configs": [{"files": [str(found)], "refresh_interval": "100ms"}],
         "modules": {"default": {"auth": {"username": "root", "password_file": str(password)}}},
     }
-    async with daemon_on(config, tmp_path) as running:
+    async with daemon_on(config, tmp_path, patch=SOON_READS_FILES_ANEW) as running:
         limit_files_of(running.process.pid)
         found.write_text(json.dumps([{"targets": [f"127.0.0.2:{1 + n}" for n in range(200)]}]))
         await running.until(lambda now: any(sd_failures(now).values()))

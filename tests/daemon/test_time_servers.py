@@ -1,6 +1,8 @@
 """The installed command asks time servers and shows what it found."""
 
 import asyncio
+import html
+import re
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -125,3 +127,64 @@ async def test_probe_has_no_series_of_time_servers(tmp_path: Path) -> None:
     assert status == 200
     assert "axis_ntp_up" in text
     assert "time_server" not in text
+
+
+def host_clock_of(page: str) -> tuple[str, str]:
+    """Return class and text of what a status page says about the host's clock."""
+    found = re.search(r'<p id="host-clock" data-live class="([^"]*)">(.*)</p>', page)
+    assert found is not None
+    return found[1], html.unescape(re.sub(r"<[^>]+>", "", found[2]))
+
+
+@pytest.mark.parametrize(
+    ("ahead_seconds", "style", "words"),
+    [
+        (-0.25, "dim", r"this host's clock: \+2\d\d\.\d{3} ms ± \S+ ms \(2 of 3 time servers\)"),
+        (
+            3.6,
+            "summary bad",
+            r"✕ this host's clock: -3\.\d+ s ± \S+ ms \(2 of 3 time servers\); every measured "
+            "offset is wrong by that much",
+        ),
+    ],
+)
+async def test_the_pages_show_the_hosts_clock_and_the_true_offset_of_a_device(
+    ahead_seconds: float, style: str, words: str, tmp_path: Path
+) -> None:
+    """A device whose clock is like the host's is as far from the true time as the host."""
+    right = [SimulatedTimeServer(offset_seconds=ahead_seconds) for _ in range(2)]
+    dead, fleet = SimulatedTimeServer(answers=False), build_fleet(1)
+    async with AsyncExitStack() as stack:
+        served = await stack.enter_async_context(serve_fleet(fleet))
+        names = [
+            await stack.enter_async_context(serve_time_server(each)) for each in (*right, dead)
+        ]
+        config = served.exporter_config(interval="200ms")
+        config["time_servers"] = {"servers": names, "timeout": "200ms"}
+        running = await stack.enter_async_context(daemon_on(config, tmp_path))
+        await running.ready()
+        await running.until(lambda scrape: len(by_server(scrape, UP)) == 3)
+        _, page = await running.get("/")
+        _, device_page = await running.get(f"/device/{fleet.devices[0].name}")
+    shown_style, text = host_clock_of(page)
+    assert shown_style == style
+    assert re.fullmatch(words, text), text
+    found = re.search(r"<dt>against the time servers</dt><dd>([+-]\d+\.\d+) (m?s) ± ", device_page)
+    assert found is not None
+    true_seconds = float(found[1]) / (1000 if found[2] == "ms" else 1)
+    assert true_seconds == pytest.approx(-ahead_seconds, abs=0.1)
+
+
+async def test_without_time_servers_the_page_has_the_kernels_word(tmp_path: Path) -> None:
+    async with daemon_on({"devices": []}, tmp_path) as running:
+        says = (await running.scrape()).all("axis_ntp_exporter_host_clock_synchronized")
+        style, text = host_clock_of((await running.get("/"))[1])
+    expected = {
+        1.0: ("dim", "this host's clock: kernel says synchronized"),
+        0.0: ("summary warning", "! this host's clock is not verified: kernel says unsynchronized"),
+    }
+    [(_, value)] = says
+    assert (style, text) == (
+        expected[value][0],
+        f"{expected[value][1]}, no time_servers configured",
+    )

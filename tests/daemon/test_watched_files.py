@@ -17,7 +17,7 @@ from tests.daemon.reloaded_site import (
     name_of,
 )
 from tests.daemon.series import POLLS, UP
-from tests.support.daemon_process import daemon_on
+from tests.support.daemon_process import SOON_READS_FILES_ANEW, daemon_on
 
 
 async def test_a_password_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
@@ -27,7 +27,7 @@ async def test_a_password_file_is_read_again_when_it_changes(tmp_path: Path) -> 
     async with serve_fleet(fleet) as served:
         config = served.exporter_config(interval="1s")
         config["modules"]["default"]["auth"] = {"username": "root", "password_file": "password"}
-        async with daemon_on(config, tmp_path) as running:
+        async with daemon_on(config, tmp_path, patch=SOON_READS_FILES_ANEW) as running:
             await running.ready()
             secret.write_text("")
             await running.logs("event=config.file_unusable")
@@ -86,7 +86,7 @@ async def test_an_unusable_secret_of_one_module_does_not_affect_other_modules(
         config["modules"]["other"] = {**of_fleet, "auth": {**auth, "password_file": "other"}}
         config["devices"][0]["module"] = "other"
         config["modules"]["default"] = {**of_fleet, "auth": auth}
-        async with daemon_on(config, tmp_path) as running:
+        async with daemon_on(config, tmp_path, patch=SOON_READS_FILES_ANEW) as running:
             await running.ready()
             (tmp_path / "one").write_text("")
             (tmp_path / "other").write_text("new")
@@ -107,7 +107,7 @@ async def test_a_ca_file_is_read_again_when_it_changes(tmp_path: Path) -> None:
             "modules": {"default": module},
             "devices": [{"address": address, "name": "lobby"}],
         }
-        async with daemon_on(config, tmp_path) as running:
+        async with daemon_on(config, tmp_path, patch=SOON_READS_FILES_ANEW) as running:
             await running.until(lambda now: now.by_device(UP) == {"lobby": 0})
             trusted.write_text("")
             await running.logs("event=config.file_unusable")

@@ -68,34 +68,48 @@ def test_a_clock_is_off_only_beyond_its_uncertainty(seconds: float, *, is_off: b
     assert found(read(FINE), Offset(seconds, 0.1)) == (["its clock is off"] if is_off else [])
 
 
-def stalled_text(changed_seconds_ago: float, **settings: Any) -> list[str]:
-    """Return the problems, in words, of a device that reports the same offset for so long."""
-    client = replace_fields(FINE, **settings)
-    state = polled(Reading("1.0", client, server_present=False))
-    now = HostTime(0, 1_795_847_400 * SECOND_NS)  # 2026-11-28 06:30:00 UTC
-    ended_ns = round((0.1 + changed_seconds_ago) * SECOND_NS)
-    now = HostTime(ended_ns, now.unix_ns)
+def stalled_text(
+    unchanged_seconds: float, seconds_since_last_poll: float = 0, **settings: Any
+) -> list[str]:
+    """Return the problems, in words, of a device that reports the same offset in two polls."""
+    reading = Reading("1.0", replace_fields(FINE, **settings), server_present=False)
+    state = polled(reading)
+    state.record(outcome(1_800_000_000.0, 0.1, reading, unchanged_seconds))
+    ended_ns = round((0.1 + unchanged_seconds) * SECOND_NS)
+    last_poll_unix_ns = 1_795_847_400 * SECOND_NS  # 2026-11-28 06:30:00 UTC
+    since_ns = round(seconds_since_last_poll * SECOND_NS)
+    now = HostTime(ended_ns + since_ns, last_poll_unix_ns + since_ns)
     return [issue.text for issue in diagnose(state, None, now)]
+
+
+def test_what_a_device_reports_counts_until_its_last_poll_and_not_until_now() -> None:
+    assert stalled_text(4000, seconds_since_last_poll=5000) == []
+
+
+def test_a_disabled_client_has_not_stalled() -> None:
+    texts = stalled_text(90_000, enabled=False)
+    assert len(texts) == 1
+    assert "disabled" in texts[0]
 
 
 def test_a_reported_offset_that_does_not_change_for_four_intervals_is_an_issue() -> None:
     intervals = {"minpoll": 6, "maxpoll": 8}
     assert stalled_text(1024, **intervals) == []
     assert stalled_text(1024.1, **intervals) == [
-        "the reported offset has not changed since 06:12 UTC (17 min; it asks its server every "
-        "64 s to 4 min)"
+        "synchronized, but the reported offset has not changed since 06:12 UTC "
+        "(17 min; it asks its server every 64 s to 4 min)"
     ]
 
 
 def test_a_device_that_reports_no_interval_may_keep_its_offset_for_68_minutes() -> None:
     assert stalled_text(4096) == []
     [text] = stalled_text(4097)
-    assert text == "the reported offset has not changed since 05:21 UTC (68 min)"
+    assert text == "synchronized, but the reported offset has not changed since 05:21 UTC (68 min)"
 
 
 def test_a_reported_offset_that_has_been_the_same_for_days_is_told_with_the_date() -> None:
     [text] = stalled_text(3 * 86_400)
-    assert text == "the reported offset has not changed since 2026-11-25 06:30 UTC (3 days)"
+    assert text.endswith("has not changed since 2026-11-25 06:30 UTC (3 days)")
 
 
 @pytest.mark.parametrize("changed", [{"offset_seconds": 0.0}, {"synced": False}])

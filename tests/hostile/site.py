@@ -22,9 +22,7 @@ from tests.support.passwords import PASSWORD
 from tests.support.programs import LOOPBACK
 
 INTERVAL_SECONDS: Final = 2.0
-"""The interval of the good devices."""
-
-HOSTILE_INTERVAL: Final = "4s"
+"""The usual interval of the good devices; hostile ones have twice that."""
 
 SLOW_TIMEOUT: Final = "1s"
 """For the devices of which every poll ends by its timeout; the others have ten seconds."""
@@ -106,7 +104,9 @@ async def serve_flapping() -> AsyncIterator[int]:
 
 
 @asynccontextmanager
-async def serve_site(folder: Path, *, good: int, copies: int) -> AsyncIterator[Site]:
+async def serve_site(
+    folder: Path, *, good: int, copies: int, interval_seconds: float = INTERVAL_SECONDS
+) -> AsyncIterator[Site]:
     """Serve good devices and `copies` of every hostile kind."""
     fleet = build_fleet(good, auth="digest", password=PASSWORD)
     with_key = self_signed(folder).with_key
@@ -114,8 +114,8 @@ async def serve_site(folder: Path, *, good: int, copies: int) -> AsyncIterator[S
     tls.load_cert_chain(with_key)
     async with AsyncExitStack() as stack:
         served = await stack.enter_async_context(serve_fleet(fleet))
-        config = served.exporter_config(interval=f"{INTERVAL_SECONDS:g}s", timeout="10s")
-        _add_modules(config)
+        config = served.exporter_config(interval=f"{interval_seconds:g}s", timeout="10s")
+        _add_modules(config, hostile_interval=f"{2 * interval_seconds:g}s")
         site = Site(fleet, {}, config)
         for number in range(copies):
             for kind in all_kinds(tls):
@@ -129,8 +129,8 @@ async def serve_site(folder: Path, *, good: int, copies: int) -> AsyncIterator[S
         yield site
 
 
-def _add_modules(config: dict[str, Any]) -> None:
-    plain = {**config["modules"]["default"], "interval": HOSTILE_INTERVAL}
+def _add_modules(config: dict[str, Any], hostile_interval: str) -> None:
+    plain = {**config["modules"]["default"], "interval": hostile_interval}
     secure = {**plain, "scheme": "https", "tls_config": {"insecure_skip_verify": True}}
     slow = {"timeout": SLOW_TIMEOUT}
     config["modules"] |= {"plain": plain, "secure": secure}

@@ -21,8 +21,9 @@ def _collector() -> Iterator[None]:
     gc.unfreeze()
 
 
-@pytest.mark.timeout(600)  # 20 s, but much longer on a machine that does other things
+@pytest.mark.timeout(600)  # 30 s, but much longer on a machine that does other things
 @pytest.mark.usefixtures("_collector")
 def test_no_step_of_a_change_of_100_000_devices_takes_100_ms(tmp_path: Path) -> None:
     rows = asyncio.run(measure_hold_ups(tmp_path, DEVICES, every=False))
-    assert [row for row in rows if row.ms >= LIMIT_MS] == []
+    # Half of the devices must take less than half of the time.
+    assert [row for row in rows if row.ms >= LIMIT_MS * row.devices / DEVICES] == []

@@ -11,7 +11,6 @@ import pytest
 from tests.daemon.series import polls
 from tests.hostile.kinds import FINE
 from tests.hostile.site import (
-    INTERVAL_SECONDS,
     Site,
     Usage,
     results_of,
@@ -24,8 +23,9 @@ from tests.support.passwords import PASSWORD, assert_hidden
 
 GOOD_DEVICES: Final = 50
 COPIES: Final = 2
-WARM_UP_SECONDS: Final = 10.0
-OBSERVED_SECONDS: Final = 40.0
+INTERVAL_SECONDS: Final = 1.0
+WARM_UP_SECONDS: Final = 5.0
+OBSERVED_SECONDS: Final = 20.0
 STOP_SECONDS: Final = 2.0
 
 MORE_MEMORY_MB: Final = 40.0
@@ -51,7 +51,9 @@ class Observation:
 @pytest.mark.timeout(240)
 async def test_good_devices_notice_nothing_of_any_kind_of_hostile_device(tmp_path: Path) -> None:
     async with (
-        serve_site(tmp_path, good=GOOD_DEVICES, copies=COPIES) as site,
+        serve_site(
+            tmp_path, good=GOOD_DEVICES, copies=COPIES, interval_seconds=INTERVAL_SECONDS
+        ) as site,
         daemon_on(site.config, tmp_path) as running,
     ):
         await running.ready()

@@ -28,6 +28,12 @@ PATIENCE_SECONDS: Final = 30.0
 """How long a condition may take on a loaded machine before a test fails."""
 
 COMMAND = Path(sys.executable).with_name("axis-ntp-exporter")
+SOON_READS_FILES_ANEW: Final = """
+from exporter.fleet import reloader
+reloader.MODULE_FILES_INTERVAL_SECONDS = 0.2
+"""
+"""A patch for `daemon`: it looks at the files of modules often."""
+
 parse_text: Any = parser.text_string_to_metric_families
 
 _LISTENING: Final = re.compile(r"event=web\.listening address=(\S+) scheme=(\S+)")

@@ -12,15 +12,24 @@ from exporter.clock.phase import hold_ns
 
 @dataclass
 class Truth:
-    """The true offset, device minus host, in nanoseconds at a steady time: offset, drift, steps."""
+    """The true offset, device minus host, in nanoseconds at a steady time.
+
+    It has an offset, a drift, steps, and a slew from one time to another, in ppm.
+    """
 
     offset_ns: int = 0
     drift_ppm: float = 0.0
     steps: dict[int, int] = field(default_factory=dict)
+    slewed: tuple[int, int, float] = (0, 0, 0.0)
+
+    def slew(self, from_ns: int, to_ns: int, rate_ppm: float) -> None:
+        self.slewed = (from_ns, to_ns, rate_ppm)
 
     def at(self, steady_ns: int) -> int:
         stepped = sum(size for when, size in self.steps.items() if when <= steady_ns)
-        return self.offset_ns + round(steady_ns * self.drift_ppm / 1e6) + stepped
+        began, ended, rate_ppm = self.slewed
+        slewed = round(max(0, min(steady_ns, ended) - began) * rate_ppm / 1e6)
+        return self.offset_ns + round(steady_ns * self.drift_ppm / 1e6) + stepped + slewed
 
 
 @dataclass

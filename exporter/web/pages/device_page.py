@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from exporter.clock.drift import Drift, seconds_until
 from exporter.clock.host import HostTime
-from exporter.clock.offset import Offset
+from exporter.clock.offset import Offset, true_offset
 from exporter.devices.device import Device
 from exporter.devices.health import SKEW_SECONDS, diagnose
 from exporter.devices.state import DeviceState
@@ -32,8 +32,11 @@ Fact = tuple[str, str]
 _YES_NO = {True: "yes", False: "no", None: ""}
 
 
-def render_device(device: Device, now: HostTime) -> str:
-    """Return the page of a device."""
+def render_device(device: Device, now: HostTime, host_offset: Offset | None) -> str:
+    """Return the page of a device.
+
+    `host_offset` is this host's clock minus the true time; `None` while unknown.
+    """
     state = device.state
     issues = diagnose(state, state.clock_offset(now), now)
     polls = list(state.history.polls(now))
@@ -45,7 +48,7 @@ def render_device(device: Device, now: HostTime) -> str:
         description=describe_state(state, issues),
         issues=issues,
         polling=list(polling_facts(device, now)),
-        clock=list(clock_facts(state, now)),
+        clock=list(clock_facts(state, now, host_offset)),
         client=list(client_facts(state, now)),
         chart=chart.draw(polls),
         polls=polls[::-1],
@@ -69,10 +72,12 @@ def polling_facts(device: Device, now: HostTime) -> Iterator[Fact]:
         yield "Consecutive failures", f"{state.last.consecutive_failures:,}"
 
 
-def clock_facts(state: DeviceState, now: HostTime) -> Iterator[Fact]:
+def clock_facts(state: DeviceState, now: HostTime, host_offset: Offset | None) -> Iterator[Fact]:
     """Yield what was measured of the device's clock."""
     offset = state.clock_offset(now)
     yield "against the exporter host", format_clock(offset)
+    if (against_servers := true_offset(offset, host_offset)) is not None:
+        yield "against the time servers", format_clock(against_servers)
     yield "Drift", _drift(offset, state.clock_drift)
     yield "Clock steps", f"{state.clock.steps:,}"
 

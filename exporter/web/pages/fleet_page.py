@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from operator import itemgetter
@@ -14,6 +14,7 @@ from exporter.devices.device import Device
 from exporter.devices.health import Issue, diagnose
 from exporter.devices.state import DeviceState
 from exporter.system.text import format_clock, format_offset
+from exporter.time_servers.host_clock import HostClockNote
 from exporter.web.pages.assets import render
 from exporter.web.pages.fleet_query import FleetQuery
 from exporter.web.pages.format import LEVELS, Level, describe_state, format_ago, level_of
@@ -36,16 +37,23 @@ class SelectedDevice(NamedTuple):
 
 @dataclass(slots=True)
 class Selection:
-    """The devices that a query selects, and the number of devices of the whole fleet by level."""
+    """The devices that a query selects, and of the whole fleet: how many devices have each level.
+
+    `measured` has the measured offset of each device that has one, seconds.
+    """
 
     counts: Counter[Level] = field(default_factory=Counter)
+    measured: list[float] = field(default_factory=list)
     devices: list[SelectedDevice] = field(default_factory=list)
 
     def add(self, devices: Iterable[Device], query: FleetQuery, now: HostTime) -> None:
         """Count more devices, and select those that the query asks for."""
         words = query.words
         for device in devices:
-            issues = diagnose(device.state, device.state.clock_offset(now), now)
+            offset = device.state.clock_offset(now)
+            if offset is not None:
+                self.measured.append(offset.seconds)
+            issues = diagnose(device.state, offset, now)
             level = level_of(device.state, issues)
             self.counts[level] += 1
             if query.state not in (None, level) or (words and not _contains(device, issues, words)):
@@ -147,9 +155,16 @@ def paginate(ordered: Sequence[SelectedDevice], page: int, now: HostTime) -> Fle
 
 
 async def render_fleet(
-    devices: Iterable[Device], query: FleetQuery, now: HostTime, telemetry_path: str
+    devices: Iterable[Device],
+    query: FleetQuery,
+    now: HostTime,
+    telemetry_path: str,
+    describe_host: Callable[[Sequence[float]], HostClockNote],
 ) -> str:
-    """Return the page for a query; the work is done in steps so that polls can run in between."""
+    """Return the page for a query; the work is done in steps so that polls can run in between.
+
+    `describe_host` returns what is known about this host's clock, given all measured offsets.
+    """
     selection, remaining = Selection(), iter(devices)
     while some := list(islice(remaining, DEVICES_PER_STEP)):
         selection.add(some, query, now)
@@ -157,6 +172,8 @@ async def render_fleet(
     ordered = selection.in_order(query)
     await asyncio.sleep(0)
     shown = paginate(ordered, query.page, now)
+    await asyncio.sleep(0)
+    host_clock = describe_host(selection.measured)
     await asyncio.sleep(0)
     return render(
         "fleet.html",
@@ -167,4 +184,5 @@ async def render_fleet(
         levels=LEVELS,
         now_unix=now.unix_seconds,
         telemetry_path=telemetry_path,
+        host_clock=host_clock,
     )

@@ -1,12 +1,14 @@
 """The fleet page: which devices are shown, in which order, and at what cost."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 
 import pytest
 
 from exporter.devices.device import Device
 from exporter.fleet.registry import Fleet
+from exporter.time_servers.host_clock import HostClockNote, Vote, describe_host_clock
 from exporter.vapix.errors import PollTimeout, Unauthorized
 from exporter.web.pages.fleet_page import (
     DEVICES_PER_STEP,
@@ -19,8 +21,11 @@ from exporter.web.pages.fleet_page import (
 )
 from exporter.web.pages.fleet_query import FleetQuery
 from tests.support.readings import ntp_client, replace_fields
+from tests.support.simulated_time import see_nonce
 from tests.support.turns import counting_turns
 from tests.web.pages.site import NOW, SYNCED, device, polled
+
+NOT_VERIFIED = partial(describe_host_clock, Vote(), NOW, kernel=False)
 
 
 def fleet() -> list[Device]:
@@ -136,7 +141,7 @@ def test_a_page_beyond_the_last_is_the_last(
 
 async def test_only_one_page_is_rendered_and_polls_run_between_the_steps() -> None:
     async with counting_turns() as turns:
-        page = await render_fleet(Fleet(many(3000)), FleetQuery(), NOW, "/metrics")
+        page = await render_fleet(Fleet(many(3000)), FleetQuery(), NOW, "/metrics", NOT_VERIFIED)
     assert page.count("data-row") == ROWS_PER_PAGE
     assert turns.count >= 3000 / DEVICES_PER_STEP
     assert DEVICES_PER_STEP <= 500
@@ -144,7 +149,7 @@ async def test_only_one_page_is_rendered_and_polls_run_between_the_steps() -> No
 
 async def test_the_page_shows_counts_of_devices_and_pages() -> None:
     devices = [*many(250), polled(device("gate"), PollTimeout("late"))]
-    page = await render_fleet(devices, FleetQuery("camera", page=2), NOW, "/metrics")
+    page = await render_fleet(devices, FleetQuery("camera", page=2), NOW, "/metrics", NOT_VERIFIED)
     text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
     assert "251 devices" in text
     assert "101 to 200 of 250 devices, out of 251" in text
@@ -153,6 +158,37 @@ async def test_the_page_shows_counts_of_devices_and_pages() -> None:
 
 async def test_an_empty_fleet_and_a_filter_without_matches_show_a_message() -> None:
     for devices in ([], many(2)):
-        page = await render_fleet(devices, FleetQuery("zebra"), NOW, "/metrics")
+        page = await render_fleet(devices, FleetQuery("zebra"), NOW, "/metrics", NOT_VERIFIED)
         assert "No matching devices." in page
         assert "<table" not in page
+
+
+@pytest.mark.parametrize(
+    ("level", "style", "symbol"),
+    [("good", "dim", ""), ("warning", "summary warning", "!"), ("bad", "summary bad", "✕")],
+)
+async def test_the_page_shows_this_hosts_clock(level: str, style: str, symbol: str) -> None:
+    note = HostClockNote("this host's clock: <b>", level)  # type: ignore[arg-type]
+    page = await render_fleet(fleet(), FleetQuery(), NOW, "/metrics", lambda _measured: note)
+    found = re.search(r'<p id="host-clock" data-live class="([^"]*)">(.*)</p>', page)
+    assert found is not None
+    assert found[1] == style
+    text = re.sub(r"<[^>]+>", "", found[2])
+    assert text == f"{symbol} this host&#39;s clock: &lt;b&gt;".strip()
+
+
+async def test_the_host_is_judged_by_all_devices_whatever_the_page_shows() -> None:
+    devices = [polled(device(f"camera-{n}")) for n in range(5)]
+    for each in devices[:3]:
+        at_ns = NOW.steady_ns
+        off_ns = NOW.unix_minus_steady_ns + 3_600_000_000
+        sample = see_nonce(at_ns + off_ns, at_ns - 1_000_000, at_ns + 1_000_000)
+        each.state.clock.take_poll([sample], 0)
+    seen: list[float] = []
+
+    def describe(measured: Sequence[float]) -> HostClockNote:
+        seen.extend(measured)
+        return HostClockNote("", "good")
+
+    await render_fleet(devices, FleetQuery("nobody"), NOW, "/metrics", describe)
+    assert seen == [pytest.approx(3.6, abs=1e-3)] * 3

@@ -7,6 +7,7 @@ import base64
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -55,8 +56,11 @@ def untouched_logging() -> Iterator[None]:
 
 @pytest.mark.parametrize("level", LEVELS)
 async def test_a_malformed_request_is_quoted_neither_in_the_log_nor_in_the_response(
-    level: Level, tmp_path: Path
+    level: Level, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # How long aiohttp waits for the rest of a body that was not read: usually 10 s.
+    defaults: Any = web.RequestHandler.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "lingering_time", 0.2)
     log = log_to(level)
     async with site(tmp_path, ALICE) as served:
         responses = [await served.send(request) for request in MALFORMED.values()]
