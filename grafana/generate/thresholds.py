@@ -27,6 +27,9 @@ LATE_SECONDS: Final = 5.0
 OVERDUE_SECONDS: Final = 300.0
 """AxisNTPPollsStalled: time since the next poll was due."""
 
+CERTIFICATE_SECONDS: Final = 21 * 86400
+"""AxisNTPCertificateExpiring: time until a device's certificate ends."""
+
 FEW_SERVERS: Final = 1
 """AxisNTPSingleServer; AxisNTPNoActiveServers fires for none."""
 
