@@ -6,6 +6,7 @@ from typing import Final
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter.config import Thresholds
+from exporter.devices.health import CERTIFICATE_DAYS
 
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("exporter.rules", "."),
@@ -38,7 +39,9 @@ spec:
 def render_rules(thresholds: Thresholds) -> str:
     """Return a rule file of Prometheus with these thresholds."""
     template = _TEMPLATES.get_template("axis-ntp.rules.yml")
-    return template.render(offset=thresholds.offset, skew=thresholds.skew)
+    return template.render(
+        offset=thresholds.offset, skew=thresholds.skew, certificate_days=CERTIFICATE_DAYS
+    )
 
 
 def as_custom_resource(rules: str) -> str:
