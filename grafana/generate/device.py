@@ -22,7 +22,7 @@ from grafana.generate.frame import (
 )
 from grafana.generate.promql import LINES, ROWS, at_most, devices, latest
 from grafana.generate.thresholds import (
-    CERTIFICATE_SECONDS,
+    CERTIFICATE_DAYS,
     FEW_SERVERS,
     OVERDUE_SECONDS,
     STEP_WINDOW,
@@ -147,8 +147,8 @@ def _polls_now() -> Sequence[stat.Panel]:
             f" fires. {_WORST}",
             f"min({promql.NOT_AFTER}) - time()",
             "s",
-            [(None, RED), (0, ORANGE), (CERTIFICATE_SECONDS, GREEN)],
-        ).no_value("no https"),
+            [(None, RED), (0, ORANGE), (CERTIFICATE_DAYS * 86_400, GREEN)],
+        ).no_value("none seen"),
         panels.firing("Alerts"),
     ]
 

@@ -14,6 +14,7 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
+from exporter.config import Thresholds
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.time_servers import TIME_SERVER_METRICS
@@ -221,8 +222,7 @@ def known_metrics() -> set[str]:
     # Without time servers the host's offset has a family and no sample.
     own |= {family.name for family in families}
     of_tables = {metric.name for metric in (*DEVICE_METRICS, *TIME_SERVER_METRICS)}
-    coming = {"axis_ntp_device_info", "axis_ntp_certificate_not_after_timestamp_seconds"}
-    return {"scrape_duration_seconds", "ALERTS"} | own | of_tables | coming
+    return {"scrape_duration_seconds", "ALERTS"} | own | of_tables
 
 
 def test_every_metric_is_in_the_catalogue() -> None:
@@ -274,10 +274,22 @@ def test_the_thresholds_match_the_contract() -> None:
         "SUSPECT_SECONDS": 0.5,
         "LATE_SECONDS": 5,
         "OVERDUE_SECONDS": 300,
-        "CERTIFICATE_SECONDS": 21 * 86400,
+        "CERTIFICATE_DAYS": 21,
         "FEW_SERVERS": 1,
         "STEP_WINDOW": "15m",
     }
+
+
+def test_the_thresholds_are_the_defaults_of_the_config() -> None:
+    of_config = Thresholds()
+    assert (of_config.offset.warning, of_config.offset.critical) == (
+        thresholds.OFFSET_WARNING_SECONDS,
+        thresholds.OFFSET_CRITICAL_SECONDS,
+    )
+    assert (of_config.skew.warning, of_config.skew.critical) == (
+        thresholds.SKEW_WARNING_SECONDS,
+        thresholds.SKEW_CRITICAL_SECONDS,
+    )
 
 
 def rules() -> list[dict[str, Any]]:
@@ -313,6 +325,7 @@ def alert_expressions(alert: str) -> list[str]:
         ("AxisNTPExporterClockSuspect", [f"> {thresholds.SUSPECT_SECONDS:g}"]),
         ("AxisNTPExporterPollsLate", [f"> {thresholds.LATE_SECONDS:g}"]),
         ("AxisNTPPollsStalled", [f"> {thresholds.OVERDUE_SECONDS:g}"]),
+        ("AxisNTPCertificateExpiring", [f"< {thresholds.CERTIFICATE_DAYS} * 86400"]),
         ("AxisNTPSingleServer", [f"== {thresholds.FEW_SERVERS}"]),
         ("AxisNTPClockStepped", [f"[{thresholds.STEP_WINDOW}]"]),
     ],

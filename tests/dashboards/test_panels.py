@@ -237,7 +237,7 @@ NO_VALUE: Final = {
     },
     "axis-ntp-device": {
         "Measured drift": "not known yet",
-        "Certificate ends in": "no https",
+        "Certificate ends in": "none seen",
         "Alerts": "none",
         "Measured offset": "not measured",
         "± Uncertainty": "not measured",
