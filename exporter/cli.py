@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "check": "poll devices once now and explain each: what it reports, problems, what to do",
     "configure": "show or apply NTP settings that differ from `expect`",
     "import": "turn a CSV of devices into a file of targets",
+    "rules": "print the alert rules for Prometheus, with the thresholds of the config",
     "simulate": "run simulated devices",
     "demo": "run the exporter on a simulated fleet",
     "healthcheck": "container health check",
@@ -33,7 +34,7 @@ COMMANDS: Final = {
 _MODULES: Final = {"import": "import_csv"}
 """Where a module has another name than its command."""
 
-ONE_SHOT_COMMANDS: Final = {"check", "configure", "import", "healthcheck"}
+ONE_SHOT_COMMANDS: Final = {"check", "configure", "import", "rules", "healthcheck"}
 """Commands that end by themselves: a signal before their end is a failure."""
 
 

@@ -21,6 +21,6 @@ async def ask_server(check: ServerCheck, query: Query, timeout_seconds: float) -
     """Ask a server once, and keep the result."""
     target = check.target
     try:
-        check.answer = await query(target.host, target.port, timeout_seconds, 0)
+        check.answer = await query(target.host, target.port, timeout_seconds, 0, is_configured=True)
     except (QueryFailed, NotSent) as problem:
         check.error = str(problem)

@@ -9,7 +9,7 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
 from yarl import URL
 
-from exporter.system.addresses import split_address
+from exporter.system.addresses import canonical_host, is_other_host, split_address
 from exporter.system.text import format_duration, parse_duration
 
 _FINGERPRINT: Final = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
@@ -154,18 +154,52 @@ def _check_not_blank(text: str) -> str:
     return text
 
 
+_NUMERIC_NAME: Final = re.compile(r"(?:^|\.)(?:[0-9]+|0[xX][0-9a-fA-F]*)$")
+"""What programs take for an IPv4 address: no domain ends so."""
+
+_DNS_NAME: Final = re.compile(r"[A-Za-z0-9_.-]+")
+
+
 def _check_allowed_server(text: str) -> str:
-    """Return `text` if it is a network, an address or a host name, else raises `ValueError`."""
+    """Return the spelling in which a network, an address or a host name is compared.
+
+    Raises `ValueError` for anything else, and for what no server of a device can match.
+    """
     if "/" not in text:
-        if split_address(text)[1] is not None:
-            raise ValueError("must not have a port: devices use 123 only")
-        return text
+        return _allowed_host(text)
     try:
         network = ipaddress.ip_network(text, strict=False)
     except ValueError:
         raise ValueError(f"{text!r} is not a network such as 10.0.0.0/8") from None
     if ipaddress.ip_interface(text).ip != network.network_address:
         raise ValueError(f"{text!r} is an address within a network (did you mean {network}?)")
+    return _allowed_network(str(network), text)
+
+
+def _allowed_host(text: str) -> str:
+    host, port = split_address(text)
+    if port is not None:
+        raise ValueError("must not have a port: devices use 123 only")
+    host = canonical_host(host.removesuffix("."))
+    if ":" in host or _NUMERIC_NAME.search(host):
+        return _allowed_network(host, text)
+    if not _DNS_NAME.fullmatch(host.encode("idna").decode("ascii")):
+        raise ValueError(f"{text!r} is not a host name; a name allows that name only")
+    return host
+
+
+def _allowed_network(text: str, written: str) -> str:
+    if "%" in text:
+        raise ValueError(f"{written!r} must not have a zone: another host has other ones")
+    try:
+        network = ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(f"{written!r} is not an address") from None
+    if not is_other_host(network):
+        raise ValueError(
+            f"{written!r} has no address that a device's server could have: it is this host's, "
+            "link-local, IPv4 in IPv6, multicast or reserved"
+        )
     return text
 
 
@@ -173,9 +207,15 @@ MIN_QUERY_INTERVAL_SECONDS: Final = 16.0
 """A time server is never asked more often: operators of public ones block who does."""
 
 
+MAX_QUERY_INTERVAL_SECONDS: Final = 17 * 60.0
+"""About NTP's default maxpoll. With more, a server that failed would be found too late."""
+
+
 def _check_query_interval(seconds: float) -> float:
     if seconds < MIN_QUERY_INTERVAL_SECONDS:
         raise ValueError(f"must be at least {format_duration(MIN_QUERY_INTERVAL_SECONDS)}")
+    if seconds > MAX_QUERY_INTERVAL_SECONDS:
+        raise ValueError(f"must be at most {format_duration(MAX_QUERY_INTERVAL_SECONDS)}")
     return seconds
 
 

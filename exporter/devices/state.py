@@ -14,6 +14,7 @@ from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect
 from exporter.devices.history import History
 from exporter.vapix.errors import REASONS, DeviceError, PollTimeout
+from exporter.vapix.identity import UNKNOWN_IDENTITY, DeviceIdentity
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading, Reading
 
 MAX_ERROR_KINDS: Final = 64
@@ -21,12 +22,16 @@ MAX_ERROR_KINDS: Final = 64
 
 
 class PollOutcome(NamedTuple):
-    """How a poll ended, and when. `duration_ns` leaves out `times.held_ns`."""
+    """How a poll ended, and when. `duration_ns` leaves out `times.held_ns`.
+
+    `identity` is what the client has seen since it was made.
+    """
 
     ended: HostTime
     duration_ns: int
     result: Reading | DeviceError
     times: CallTimes = CallTimes()
+    identity: DeviceIdentity = UNKNOWN_IDENTITY
 
     @property
     def duration_seconds(self) -> float:
@@ -163,11 +168,13 @@ class DeviceState:
     """The polls of a device so far. Only the poller changes it. Durations are in seconds.
 
     Times are seconds on the host's steady clock: `HostTime.unix_seconds_at` converts them when
-    they are shown, so that a step of the wall clock makes none of them wrong.
+    they are shown, so that a step of the wall clock makes none of them wrong. `last_client` is
+    that of the last reading, however many polls have failed since.
     """
 
     expect: Expect = field(default_factory=Expect)
     last: NotPolled | Success | Failure = NotPolled()
+    last_client: NtpClientReading = NotPolled.client
     polls: int = 0
     failures: int = 0
     errors: Mapping[ErrorKind, int] = field(default_factory=lambda: _NO_ERRORS)
@@ -180,6 +187,7 @@ class DeviceState:
     _reported_offset_seconds: float | None = None
     _reported_offset_changed_steady: float | None = None
     history: History = field(default_factory=History)
+    identity: DeviceIdentity = UNKNOWN_IDENTITY
 
     @property
     def client(self) -> NtpClientReading | None:
@@ -224,6 +232,8 @@ class DeviceState:
         self.polls += 1
         self.last_poll_steady = outcome.ended.steady_seconds
         self.last_poll_seconds = outcome.duration_seconds
+        if outcome.identity is not UNKNOWN_IDENTITY:
+            self.identity = outcome.identity
         clock_events = self._record_clock(outcome)
         down_seconds = None
         if isinstance(outcome.result, DeviceError):
@@ -247,6 +257,7 @@ class DeviceState:
         """Return for how long the device was down, if it was."""
         down_since, self.down_since_steady = self.down_since_steady, None
         self.last = Success.of(reading, self.expect)
+        self.last_client = self.last.client
         self.last_success_steady = self.last_poll_steady
         reported = self.last.client.status.reported_offset_seconds
         if reported != self._reported_offset_seconds:

@@ -52,7 +52,7 @@ def _offset(path: str) -> Callable[[ServerView], float | None]:
 TIME_SERVER_METRICS: Final = (
     TimeServerMetric(
         f"{_PREFIX}up",
-        "1 if the last query got a valid answer, else 0.",
+        "1 if the last query got a valid answer, else 0; RATE (ask less often) changes nothing.",
         lambda view: view.server.up,
     ),
     TimeServerMetric(
@@ -97,7 +97,7 @@ TIME_SERVER_METRICS: Final = (
     ),
     TimeServerMetric(
         f"{_PREFIX}devices",
-        "Number of devices that use the server.",
+        "Number of devices that use the server, by the last reading of each; not those with NTS.",
         lambda view: view.server.devices,
     ),
 )

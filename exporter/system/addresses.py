@@ -90,6 +90,47 @@ def canonical_host(host: str) -> str:
         return host.lower().removesuffix(".")
 
 
+IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
+IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+_NO_OTHER_HOST: Final[tuple[IpNetwork, ...]] = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "0.0.0.0/8",  # with 0.0.0.0 a device says "none"; Linux takes it for this host
+        "127.0.0.0/8",
+        "224.0.0.0/4",  # multicast
+        "240.0.0.0/4",  # reserved, with the broadcast address
+        "::/96",  # with :: and the loopback address
+        "::ffff:0:0/96",  # IPv4 addresses in the spelling of IPv6
+        "fe80::/10",  # link-local: the zone is one of the device's
+        "ff00::/8",  # multicast
+    )
+)
+
+
+def is_other_host(address: IpAddress | IpNetwork) -> bool:
+    """Return whether an address that another host names can be one host, and not this one.
+
+    Of a network: whether some of its addresses can.
+    """
+    if "%" in str(address):
+        return False
+    network = ipaddress.ip_network(address)
+    return not any(
+        network.version == each.version and network.subnet_of(each)  # type: ignore[arg-type]
+        for each in _NO_OTHER_HOST
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether a host is loopback (RFC 6761 §6.3 for names)."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        name = host.lower()
+        return name == "localhost" or name.endswith(".localhost")
+
+
 def without_zone(host: str) -> str:
     """Return `host` without the zone of an IPv6 address, which means nothing to another host.
 
@@ -118,12 +159,3 @@ def listen_address(text: str) -> tuple[str, int]:
     if extra_port is not None or (":" in host and not host.startswith("[")):
         raise invalid
     return name, port
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether a host is loopback (RFC 6761 §6.3 for names)."""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        name = host.lower()
-        return name == "localhost" or name.endswith(".localhost")

@@ -7,12 +7,14 @@ that comes first may make the query fail, but not lie, and the next query has an
 
 import asyncio
 import errno
+import ipaddress
 import os
 import socket
 import sys
 from typing import Final
 
 from exporter.clock.host import HostClock
+from exporter.system.addresses import is_other_host
 from exporter.system.files import NO_FILE_LEFT
 from exporter.system.text import escaped
 from exporter.time_servers.sntp import (
@@ -24,7 +26,7 @@ from exporter.time_servers.sntp import (
     decode_answer,
     encode_request,
 )
-from exporter.vapix.dns import CachingResolver, LookupFailed
+from exporter.vapix.dns import Address, CachingResolver, LookupFailed
 
 _OWN_FAULTS: Final = NO_FILE_LEFT | {errno.ENOBUFS, errno.ENOMEM, errno.EAGAIN}
 """This host has no file, memory or place in its queue left: not the server's fault."""
@@ -67,14 +69,23 @@ class TimeServerClient:
         self._host_clock = host_clock
 
     async def query(
-        self, host: str, port: int, timeout_seconds: float, attempt: int = 0
+        self,
+        host: str,
+        port: int,
+        timeout_seconds: float,
+        attempt: int = 0,
+        *,
+        is_configured: bool = True,
     ) -> TimeAnswer:
         """Ask a server once; the lookup of its name has the resolver's own timeout.
 
-        `attempt` selects one of several addresses. Raises `QueryFailed`, and `NotSent` if this
-        host is at fault.
+        `attempt` selects one of several addresses. A server of a device, not `is_configured`, must
+        be another host. Raises `QueryFailed`, and `NotSent` if this host is at fault.
         """
-        address, family = await self._resolve(host, port, attempt)
+        found = await self._resolve(host, port)
+        if not is_configured:
+            found = _only_other_hosts(found)
+        address, family = found[attempt % len(found)]
         nonce = os.urandom(NONCE_BYTES)
         try:
             with _connect(address, port, family) as udp:
@@ -85,15 +96,12 @@ class TimeServerClient:
             raise _translate(error, address) from None
         return decode_answer(packet, nonce, times)
 
-    async def _resolve(
-        self, host: str, port: int, attempt: int
-    ) -> tuple[str, socket.AddressFamily]:
+    async def _resolve(self, host: str, port: int) -> list[Address]:
         try:
             found = await self._resolver.resolve(_ascii_name(host), port)
         except LookupFailed as failure:
             raise NameLookupFailed(f"cannot resolve: {escaped(str(failure))}") from None
-        chosen = found[attempt % len(found)]
-        return chosen["host"], socket.AddressFamily(chosen["family"])
+        return [(each["host"], socket.AddressFamily(each["family"])) for each in found]
 
     async def _exchange(
         self, udp: socket.socket, nonce: bytes, timeout_seconds: float
@@ -125,6 +133,14 @@ class TimeServerClient:
         else:
             received.set_result((packet, received_ns))
         asyncio.get_running_loop().remove_reader(udp)
+
+
+def _only_other_hosts(found: list[Address]) -> list[Address]:
+    """Return the addresses that a device's server may have. Raises `NameLookupFailed`."""
+    others = [each for each in found if is_other_host(ipaddress.ip_address(each[0]))]
+    if not others:
+        raise NameLookupFailed(f"{found[0][0]} is no address of another host")
+    return others
 
 
 def _ascii_name(host: str) -> str:

@@ -36,6 +36,11 @@ class Vote(NamedTuple):
     usable: int = 0
     servers: int = 0
 
+    @property
+    def is_quorate(self) -> bool:
+        """Whether enough servers have a usable answer for a majority of all."""
+        return 2 * self.usable > self.servers
+
     def offset_at(self, now: HostTime) -> Offset | None:
         """Return this host's clock minus the agreed time; `None` without an agreement."""
         return None if self.agreement is None else host_offset(self.agreement, now)
@@ -48,7 +53,8 @@ VoteSource = Callable[[HostTime], Vote]
 def count_votes(answers: Sequence[TimeAnswer | None], now: HostTime) -> Vote:
     """Return what the answers of all configured servers say together; `None` is no answer."""
     usable = [each.estimate for each in answers if each is not None and each.is_selectable]
-    return Vote(find_agreement(usable, now.steady_ns), len(usable), len(answers))
+    agreement = find_agreement(usable, now.steady_ns, len(answers))
+    return Vote(agreement, len(usable), len(answers))
 
 
 class HostClockNote(NamedTuple):
@@ -96,6 +102,8 @@ def _why_unmeasured(vote: Vote) -> str:
         return "no time_servers configured"
     if not vote.usable:
         return f"no usable answer from {_of_servers(vote.servers, vote)}"
+    if not vote.is_quorate:
+        return f"usable answers from only {_of_servers(vote.usable, vote)}"
     return f"{_of_servers(vote.usable, vote)} disagree"
 
 

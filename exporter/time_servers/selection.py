@@ -26,12 +26,15 @@ class Agreement(NamedTuple):
     falsetickers: tuple[int, ...]
 
 
-def find_agreement(estimates: Sequence[Estimate], steady_ns: int) -> Agreement | None:
+def find_agreement(
+    estimates: Sequence[Estimate], steady_ns: int, servers: int = 0
+) -> Agreement | None:
     """Return the agreement of the servers' intervals, each widened by the drift until `steady_ns`.
 
-    `None` if no point lies within more than half of them. If more than half are right, the result
-    has a point in common with a right one. It holds the true time if no wrong one overlaps any
-    right one.
+    `servers` is the number of servers, those without an interval included. `None` if no point
+    lies within the intervals of more than half of them: a wrong server must not decide because
+    the right ones are silent. If more than half are right, the result has a point in common with a
+    right one. It holds the true time if no wrong one overlaps any right one.
     """
     now = [estimate.at(steady_ns) for estimate in estimates]
     most, ranges = 0, list[tuple[int, int]]()
@@ -39,7 +42,7 @@ def find_agreement(estimates: Sequence[Estimate], steady_ns: int) -> Agreement |
         if depth >= most:
             ranges = [(low_ns, high_ns)] if depth > most else [*ranges, (low_ns, high_ns)]
             most = depth
-    if 2 * most <= len(now):
+    if 2 * most <= max(servers, len(now)):
         return None
     agreed = Estimate(ranges[0][0], ranges[-1][1], steady_ns)
     outside = (

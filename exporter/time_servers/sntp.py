@@ -36,6 +36,10 @@ _SHORT_SECOND: Final = 2**16
 _ROUNDING_NS: Final = 2
 """Two timestamps, each cut to a nanosecond."""
 
+_MAX_PRECISION: Final = 0
+"""A clock with steps of a second. No NTP server has a coarser one: the RFC's slowest, with the tick
+of the mains, has 2^-6 s. More would make the interval useless, up to 2^127 s."""
+
 _KISS_CODES: Final = (b"RATE", b"DENY", b"RSTR")
 _NO_TIME_YET: Final = (b"\0\0\0\0", b"INIT", b"STEP")
 """Reference ids with stratum 0 of a server that is not synchronized: chrony's and ntpd's."""
@@ -128,6 +132,8 @@ def decode_answer(packet: bytes, nonce: bytes, times: QueryTimes) -> TimeAnswer:
     stratum = _decode_stratum(stratum, leap, reference_id)
     if not receive or not transmit:
         raise InvalidAnswer("the response has no time: a timestamp is zero")
+    if precision > _MAX_PRECISION:
+        raise InvalidAnswer(f"the response has precision {precision}, the coarsest is 0 (1 s)")
     served = _ServerTimes.near(times, receive, transmit, _precision_ns(precision))
     delay_ns, dispersion_ns = _short_ns(delay), _short_ns(dispersion)
     return TimeAnswer(
@@ -205,5 +211,5 @@ def _short_ns(short: int) -> int:
 
 
 def _precision_ns(exponent: int) -> int:
-    """Return how coarse the server's clock is, from log2 of seconds, rounded up."""
-    return SECOND_NS << exponent if exponent >= 0 else (SECOND_NS >> -exponent) + 1
+    """Return how coarse the server's clock is, from log2 of seconds up to 0, rounded up."""
+    return (SECOND_NS >> -exponent) + 1

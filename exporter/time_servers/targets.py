@@ -6,27 +6,28 @@ number is limited, and they are asked at NTP's own port only.
 
 import ipaddress
 import re
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import Final, NamedTuple
 
 from exporter.config import TimeServersConfig
 from exporter.config.schema import NTP_PORT, time_server_key
-from exporter.system.addresses import canonical_host, split_address
-
-MAX_DEVICE_SERVERS: Final = 256
-"""The most servers of devices that are asked; those that most devices use come first."""
+from exporter.system.addresses import (
+    IpAddress,
+    IpNetwork,
+    canonical_host,
+    is_other_host,
+    split_address,
+)
 
 _MAX_COUNTED: Final = 1000
-"""The most servers whose devices are counted: devices choose them, but the memory is ours."""
+"""The most new servers whose devices are counted: devices choose them, but the memory is ours."""
 
 _MAX_SPELLINGS: Final = 16
 """The most spellings of a server that are kept, for the same reason."""
 
 Key = tuple[str, int]
 """A host in its canonical spelling, and a port."""
-
-_IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
-_IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class TimeServerTarget(NamedTuple):
@@ -42,6 +43,9 @@ class TimeServerTarget(NamedTuple):
         """What distinguishes servers."""
         return self.host, self.port
 
+
+_PAIR_PREFIX: Final = 31
+"""A network of two hosts, without a broadcast address (RFC 3021)."""
 
 _NAMED: Final = re.compile(r"(?:\[([^\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?", re.ASCII)
 
@@ -79,9 +83,13 @@ class TargetRules:
             for server in config.servers
         }
         self._adds_devices_servers = config.used_by_devices
-        networks = [network for each in config.allowed if (network := _network(each)) is not None]
-        self._networks = tuple(networks)
-        self._names = {canonical_host(each) for each in config.allowed if _network(each) is None}
+        # By their size: an address is looked up once per size, however many networks there are.
+        self._networks: dict[int, set[IpNetwork]] = {}
+        for each in config.allowed:
+            if (network := _network(each)) is not None:
+                self._networks.setdefault(network.prefixlen, set()).add(network)
+        names = [canonical_host(each) for each in config.allowed if _network(each) is None]
+        self._names = {spelling for name in names for spelling in _spellings(name)}
 
     @property
     def asks_any(self) -> bool:
@@ -99,55 +107,64 @@ class TargetRules:
         address = _address(host)
         if address is None:
             return host in self._names
-        return _is_one_host(address) and any(address in network for network in self._networks)
+        return is_other_host(address) and self._lies_within(address)
 
-    def targets(self, usage: "Usage") -> dict[Key, TimeServerTarget]:
-        """Return the servers to ask: all configured ones, and the most used of devices."""
-        others = ((key, count) for key, count in usage.devices.items() if self.counts(key))
-        most_used = sorted(others, key=lambda used: (-used[1], used[0]))
-        named = [key for key, _ in most_used if key not in self.configured]
-        added = {
-            key: TimeServerTarget(usage.labels[key], *key, is_configured=False)
-            for key in named[:MAX_DEVICE_SERVERS]
-        }
-        return self.configured | added
+    def _lies_within(self, address: IpAddress) -> bool:
+        for length, networks in self._networks.items():
+            if length <= address.max_prefixlen:
+                network = ipaddress.ip_network((address, length), strict=False)
+                if network in networks and not _is_broadcast(address, network):
+                    return True
+        return False
 
 
-def _network(text: str) -> _IpNetwork | None:
+def _network(text: str) -> IpNetwork | None:
     try:
         return ipaddress.ip_network(text)
     except ValueError:
         return None
 
 
-def _address(host: str) -> _IpAddress | None:
+def _address(host: str) -> IpAddress | None:
     try:
         return ipaddress.ip_address(host)
     except ValueError:
         return None
 
 
-def _is_one_host(address: _IpAddress) -> bool:
-    """Whether an address that a device names can be a server of its own for this host.
+def _is_broadcast(address: IpAddress, network: IpNetwork) -> bool:
+    """Whether an address is that of all hosts of an allowed network.
 
-    `0.0.0.0`, with which a device says "none", would be this host; a zone is of the device's.
+    Of networks within it nobody knows. Linux sends nothing to all hosts of its own networks
+    unless a socket asks for it, and routers pass nothing on to all hosts (RFC 2644).
     """
-    is_special = address.is_unspecified or address.is_multicast or address.is_reserved
-    return not is_special and "%" not in str(address)
+    has_broadcast = isinstance(network, ipaddress.IPv4Network) and network.prefixlen < _PAIR_PREFIX
+    return has_broadcast and address in (network.network_address, network.broadcast_address)
+
+
+def _spellings(name: str) -> Iterable[str]:
+    """Return a name as it may be written: as the DNS has it (`xn--`), and as people do."""
+    in_dns = name.encode("idna")
+    try:
+        return name, in_dns.decode("ascii"), in_dns.decode("idna")
+    except UnicodeError:  # a name that only newer rules than Python's allow (IDNA 2008)
+        return name, in_dns.decode("ascii")
 
 
 class Usage:
     """How many devices use each server, counted anew at each pass through the devices.
 
-    `labels` has the first spelling of each server, `spellings` all of them.
+    `known` are servers that are counted however many others there are, as are configured ones.
+    `labels` has the first spelling of each other server, `spellings` those of all.
     """
 
-    def __init__(self, rules: TargetRules) -> None:
-        self._rules = rules
-        self.devices: dict[Key, int] = {}
+    def __init__(self, rules: TargetRules, known: Iterable[Key] = ()) -> None:
+        self.rules = rules
+        self.devices: dict[Key, int] = dict.fromkeys((*rules.configured, *known), 0)
         self.labels: dict[Key, str] = {}
-        self.spellings: dict[Key, set[str]] = {}
+        self.spellings: dict[Key, set[str]] = {key: set() for key in self.devices}
         self._others: set[Key] = set()
+        self._most = len(self.devices) + _MAX_COUNTED
 
     def add(self, servers: tuple[str, ...]) -> None:
         """Count one device with its active servers."""
@@ -160,9 +177,13 @@ class Usage:
                 self._add_first(key, label)
 
     def _add_first(self, key: Key, label: str) -> None:
-        if len(self.devices) < _MAX_COUNTED and self._rules.counts(key):
+        if len(self.devices) < self._most and self.rules.counts(key):
             self.devices[key] = 1
             self.labels[key] = label
             self.spellings[key] = {label}
         elif len(self._others) < _MAX_COUNTED:
             self._others.add(key)
+
+    def most_used(self) -> list[Key]:
+        """Return the servers that are neither configured nor known, by their number of devices."""
+        return sorted(self.labels, key=lambda key: (-self.devices[key], key))

@@ -88,6 +88,10 @@ class ServerList(NamedTuple):
     active: bool
 
 
+NTS_KE: Final = "nts_ke"
+"""The source of a device's servers with NTS."""
+
+
 @dataclass(frozen=True, slots=True, config=_CONFIG)
 class NtpSettings:
     """How a device's NTP client is configured; `None` for what the device did not report.
@@ -125,7 +129,7 @@ class NtpSettings:
         servers if the lease named none.
         """
         if self.nts_enabled:
-            return "nts_ke"
+            return NTS_KE
         if self.servers_source == "static":
             return "static"
         if self.servers_source == "dhcp" and self.advertised_servers is not None:
@@ -149,7 +153,7 @@ class NtpSettings:
         lists = (
             ("static", self.static_servers),
             ("advertised", self.advertised_servers),
-            ("nts_ke", self.nts_ke_servers),
+            (NTS_KE, self.nts_ke_servers),
         )
         return [
             ServerList(source, servers, source == active)

@@ -22,11 +22,17 @@ Steps = Sequence[tuple[float | None, str]]
 
 PLAIN: Final[Steps] = ((None, "text"),)
 NONE_IS_GOOD: Final[Steps] = ((None, GREEN), (1, ORANGE))
+NONE_OR_RED: Final[Steps] = ((None, GREEN), (1, RED))
 
 BEYOND_SKEW: Final[Steps] = (
     (None, GREEN),
     (SKEW_WARNING_SECONDS, ORANGE),
     (SKEW_CRITICAL_SECONDS, RED),
+)
+BEYOND_OFFSET: Final[Steps] = (
+    (None, GREEN),
+    (OFFSET_WARNING_SECONDS, ORANGE),
+    (OFFSET_CRITICAL_SECONDS, RED),
 )
 
 
@@ -54,7 +60,7 @@ STATES: Final[Mapping[int, Value]] = {
     3: ("no servers", "light-yellow"),
     4: ("not synchronized", "yellow"),
     5: ("clock off", "orange"),
-    6: ("clock far off", "dark-orange"),
+    6: ("clock far off", "dark-red"),
     7: ("polls fail", "red"),
 }
 """The values of `promql.state`."""

@@ -8,18 +8,25 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard, stat, statetimeline, table, timeseries
 
 from grafana.generate import colours, panels, promql
-from grafana.generate.colours import GREEN, RED, STATES, YELLOW, YES_NO
+from grafana.generate.colours import GREEN, ORANGE, RED, STATES, YELLOW, YES_NO
 from grafana.generate.frame import (
     DEVICE,
     Annotation,
+    Section,
     skeleton,
+    with_addresses,
     with_annotation,
     with_devices,
     with_exporters,
-    with_panels,
+    with_sections,
 )
 from grafana.generate.promql import LINES, ROWS, at_most, devices, latest
-from grafana.generate.thresholds import FEW_SERVERS, OVERDUE_SECONDS
+from grafana.generate.thresholds import (
+    CERTIFICATE_DAYS,
+    FEW_SERVERS,
+    OVERDUE_SECONDS,
+    STEP_WINDOW,
+)
 
 _NAMED: Final = "{{device}} ({{instance}})"
 _SEVERAL: Final = f"At most {LINES} lines: choose devices at the top."
@@ -38,8 +45,16 @@ def device() -> dashboard.Dashboard:
     board = skeleton(DEVICE, "Axis NTP / Device", text)
     board = with_devices(with_exporters(board, "axis_ntp_up"), "axis_ntp_up")
     board = with_annotation(board, _steps())
-    everything = [*_clock_now(), *_polls_now(), *_clocks(), *_client(), *_polls(), *_tables()]
-    return with_panels(board, everything)
+    clocks = [_states(), _drift(), _offsets(), _ntp_offsets()]
+    settings = [_servers(), _clients(), _mismatches(), _unchanged(), *_client()]
+    numbers = [panel.span(4) for panel in (*_clock_now(), *_polls_now())]
+    sections = [
+        Section("Now", [*numbers, _band().span(24), _addresses()]),
+        Section("Clocks", clocks),
+        Section("NTP client", settings),
+        Section("Polls", [_errors(), _durations(), _failing().span(24).height(6)]),
+    ]
+    return with_sections(board, sections)
 
 
 def _steps() -> Annotation:
@@ -82,6 +97,19 @@ def _clock_now() -> Sequence[stat.Panel]:
             "s",
             colours.OFFSET,
         ).no_value("not reported"),
+        panels.number(
+            "Measured drift",
+            f"How fast the device clock moves against the exporter host clock. {_WORST}",
+            f"({_furthest(promql.DRIFT)}) * 1e6",
+            "conppm",
+        ).no_value("not known yet"),
+        panels.number(
+            "Steps",
+            f"Number of steps of the clock in the last {STEP_WINDOW}. {_WORST}",
+            f"max(increase({promql.STEPS}[{STEP_WINDOW}]))",
+            "short",
+            [(None, GREEN), (1, YELLOW)],
+        ),
     ]
 
 
@@ -113,6 +141,15 @@ def _polls_now() -> Sequence[stat.Panel]:
             "s",
             [(None, GREEN), (OVERDUE_SECONDS, RED)],
         ),
+        panels.number(
+            "Certificate ends in",
+            "Time until the device's certificate ends. Orange when AxisNTPCertificateExpiring"
+            f" fires. {_WORST}",
+            f"min({promql.NOT_AFTER}) - time()",
+            "s",
+            [(None, RED), (0, ORANGE), (CERTIFICATE_DAYS * 86_400, GREEN)],
+        ).no_value("none seen"),
+        panels.firing("Alerts"),
     ]
 
 
@@ -123,10 +160,6 @@ def _max(expression: str) -> str:
 def _furthest(offset: str) -> str:
     """Return the value that is furthest from 0, with its sign."""
     return at_most(1, offset, f"abs({offset})")
-
-
-def _clocks() -> Sequence[timeseries.Panel | statetimeline.Panel]:
-    return [_band(), _states(), _offsets(), _ntp_offsets(), _drift(), _unchanged()]
 
 
 def _band() -> timeseries.Panel:
@@ -240,10 +273,6 @@ def _bounds() -> timeseries.Panel:
     )
 
 
-def _polls() -> Sequence[timeseries.Panel]:
-    return [_errors(), _durations()]
-
-
 def _errors() -> timeseries.Panel:
     panel = panels.stacked(
         "Failed polls",
@@ -265,8 +294,25 @@ def _durations() -> timeseries.Panel:
     return panels.asking(panel.min(0), panels.ranged(shown, _NAMED))
 
 
-def _tables() -> Sequence[table.Panel]:
-    return [_servers(), _clients(), _mismatches(), _failing()]
+def _addresses() -> table.Panel:
+    columns = {
+        "device": "device",
+        "address": "address",
+        "serial": "serial",
+        "Value #B": "certificate",
+    }
+    panel = panels.listing(
+        "Addresses",
+        "Click an address to open the device itself or the exporter's page of it. Certificate: when"
+        " it ends.",
+        columns,
+        ["Value #A", "job", "scheme"],
+    )
+    certificate = panels.properties(unit="dateTimeFromNow")
+    panel = with_addresses(panel).override_by_name("certificate", certificate).span(24).height(6)
+    shown = f"topk({ROWS}, {promql.addresses()})"
+    ends = f"topk({ROWS}, {promql.once(promql.NOT_AFTER)} * 1000)"
+    return panels.asking(panel, panels.rows(shown), panels.rows(ends))
 
 
 def _table(title: str, description: str, *columns: str) -> table.Panel:

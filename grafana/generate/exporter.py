@@ -9,7 +9,7 @@ from grafana_foundation_sdk.builders import dashboard, heatmap, stat, table, tim
 
 from grafana.generate import colours, panels, promql
 from grafana.generate.colours import GREEN, RED, YES_NO
-from grafana.generate.frame import EXPORTER, skeleton, with_exporters, with_panels
+from grafana.generate.frame import EXPORTER, Section, skeleton, with_exporters, with_sections
 from grafana.generate.promql import ROWS, exporters, of_this_exporter, quantile_of_histogram
 from grafana.generate.thresholds import FLEET_UP_RATIO, LATE_SECONDS, SUSPECT_SECONDS
 
@@ -34,8 +34,13 @@ def exporter() -> dashboard.Dashboard:
     text = "Schedule, clock, discovery and resource usage of the exporters."
     board = skeleton(EXPORTER, "Axis NTP / Exporter", text)
     board = with_exporters(board, "axis_ntp_exporter_build_info")
-    over_time = [*_schedule(), *_clock(), *_process(), _discovery()]
-    return with_panels(board, [*_now(), *_config_now(), *over_time, _versions()])
+    sections = [
+        Section("Now", [*_now(), *_config_now(), _versions()]),
+        Section("Polls", [*_schedule(), _scrapes(), _discovery()]),
+        Section("Clock", [_median(), _host_clock(), time_servers().span(24)]),
+        Section("Process", _process(), collapsed=True),
+    ]
+    return with_sections(board, sections)
 
 
 def _now() -> Sequence[stat.Panel]:
@@ -141,10 +146,6 @@ def _answering() -> timeseries.Panel:
     return panels.asking(limited, panels.ranged(share, _NAMED))
 
 
-def _clock() -> Sequence[timeseries.Panel | table.Panel]:
-    return [_median(), _scrapes(), _host_clock(), _time_servers()]
-
-
 def _host_clock() -> timeseries.Panel:
     panel = panels.lines(
         "Host clock offset",
@@ -166,7 +167,8 @@ def _host_clock() -> timeseries.Panel:
     )
 
 
-def _time_servers() -> table.Panel:
+def time_servers() -> table.Panel:
+    """Return the table of time servers, which the fleet dashboard has, too."""
     columns = {"server": "server", "instance": "instance", **_TIME_SERVER_COLUMNS}
     panel = panels.listing(
         "Time servers",
@@ -217,7 +219,7 @@ def _discovery() -> timeseries.Panel:
     failures = exporters("axis_ntp_exporter_sd_refresh_failures_total")
     recent = f"sum by (mechanism, source) (increase({failures}[$__rate_interval]))"
     named = panels.ranged(recent, "{{mechanism}} {{source}}")
-    return panels.asking(panel.span(24).min(0).no_value("no discovery"), named)
+    return panels.asking(panel.min(0).no_value("no discovery"), named)
 
 
 def _process() -> Sequence[timeseries.Panel]:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from grafana_foundation_sdk.builders import dashboard
+from grafana_foundation_sdk.builders import dashboard, table
 from grafana_foundation_sdk.cog.builder import Builder
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
 from grafana.generate import promql
-from grafana.generate.panels import DATASOURCE
+from grafana.generate.panels import DATASOURCE, properties
+from grafana.generate.promql import EXPORTER_URL
 
 FLEET: Final = "axis-ntp-fleet"
 DEVICE: Final = "axis-ntp-device"
@@ -24,6 +26,7 @@ ANY: Final = ".*"
 
 _LINKS: Final = {FLEET: "Fleet", DEVICE: "Device", EXPORTER: "Exporter"}
 _KEPT: Final = "${datasource:queryparam}&${job:queryparam}&${instance:queryparam}"
+_URL_KEPT: Final = f"${{{EXPORTER_URL}:queryparam}}"
 
 
 class Annotation(models.AnnotationQuery):
@@ -38,6 +41,14 @@ class Annotation(models.AnnotationQuery):
         return super().to_json() | self._more
 
 
+class Section(NamedTuple):
+    """A row of a dashboard: a title to click, and the panels below it."""
+
+    title: str
+    panels: Sequence[Builder[models.Panel]]
+    collapsed: bool = False
+
+
 def device_url(job: str) -> str:
     """Return the URL of the device dashboard for a cell that contains a device's name.
 
@@ -45,8 +56,35 @@ def device_url(job: str) -> str:
     """
     row = f"var-job=${{__data.fields.{job}:percentencode}}"
     row += "&var-device=${__value.raw:percentencode}"
-    kept = "${datasource:queryparam}&${instance:queryparam}&${__url_time_range}"
+    kept = f"${{datasource:queryparam}}&${{instance:queryparam}}&{_URL_KEPT}&${{__url_time_range}}"
     return f"/d/{DEVICE}?{row}&{kept}"
+
+
+def site_url() -> str:
+    """Return the URL of the fleet dashboard for a cell that contains a site."""
+    kept = f"{_KEPT}&{_URL_KEPT}&${{__url_time_range}}"
+    return f"/d/{FLEET}?var-{promql.SITE}=${{__value.raw:percentencode}}&{kept}"
+
+
+def with_addresses(panel: table.Panel) -> table.Panel:
+    """Link the column `address` to the device and to the exporter's page of it.
+
+    Both URLs come raw from labels of `promql.addresses`, whose columns are hidden: percent-encoded,
+    the colon before a port would not be one. An empty cell has no link.
+    """
+    page = f"${{__data.fields.{promql.EXPORTER_LABEL}:raw}}"
+    page += "/device/${__data.fields.device:percentencode}"
+    links = {
+        "Open the device": f"${{__data.fields.{promql.DEVICE_LABEL}:raw}}",
+        "Open the exporter's page of the device": page,
+    }
+    listed = [{"title": title, "url": url, "targetBlank": True} for title, url in links.items()]
+    hidden = properties(custom_hidden=True)
+    return (
+        panel.override_by_name("address", properties(links=listed))
+        .override_by_name(promql.DEVICE_LABEL, hidden)
+        .override_by_name(promql.EXPORTER_LABEL, hidden)
+    )
 
 
 def skeleton(uid: str, title: str, description: str) -> dashboard.Dashboard:
@@ -79,13 +117,25 @@ def with_exporters(board: dashboard.Dashboard, metric: str) -> dashboard.Dashboa
 
 
 def with_devices(board: dashboard.Dashboard, metric: str) -> dashboard.Dashboard:
-    """Add the variables site and device.
+    """Add the variables site and device, and the exporter's URL for links.
 
     No ad hoc filters: Grafana rewrites queries for them and cannot parse backticks.
     """
     site = _choice(promql.SITE, promql.SITE.capitalize(), promql.exporters(metric))
     device = _choice("device", "Device", promql.sites(metric))
-    return board.with_variable(site).with_variable(device)
+    return board.with_variable(site).with_variable(device).with_variable(_exporter_url())
+
+
+def _exporter_url() -> dashboard.TextBoxVariable:
+    """Return the variable that the label for links to the exporter's pages is made of."""
+    default = "http://$1"
+    return (
+        dashboard.TextBoxVariable(EXPORTER_URL)
+        .label("Exporter URL")
+        .description("URL of the exporter's pages, for links to them; $1 is the label instance.")
+        .default_value(default)
+        .current(models.VariableOption(selected=True, text=default, value=default))
+    )
 
 
 def with_annotation(board: dashboard.Dashboard, annotation: Annotation) -> dashboard.Dashboard:
@@ -116,9 +166,10 @@ def _choice(name: str, label: str, series: str) -> dashboard.QueryVariable:
 
 
 def _link(here: str, uid: str) -> dashboard.DashboardLink:
-    """Return a link that keeps exporters and time, and the site if both have it; no device."""
+    """Return a link that keeps exporters and time, and what else both have; no device."""
     text = _LINKS[uid]
-    kept = _KEPT if EXPORTER in {here, uid} else f"{_KEPT}&${{{promql.SITE}:queryparam}}"
+    of_devices = f"{_KEPT}&${{{promql.SITE}:queryparam}}&{_URL_KEPT}"
+    kept = _KEPT if EXPORTER in {here, uid} else of_devices
     return (
         dashboard.DashboardLink(text)
         .type(models.DashboardLinkType.LINK)
@@ -129,13 +180,22 @@ def _link(here: str, uid: str) -> dashboard.DashboardLink:
     )
 
 
-def with_panels(
-    board: dashboard.Dashboard, panels: Sequence[Builder[models.Panel]]
-) -> dashboard.Dashboard:
-    """Add panels from left to right and down, numbered so that links can name them."""
-    for number, builder in enumerate(panels, start=1):
-        builder.build().id_val = number
-        board.with_panel(builder)
+def with_sections(board: dashboard.Dashboard, sections: Sequence[Section]) -> dashboard.Dashboard:
+    """Add rows and their panels, from left to right and down, numbered so that links can name them.
+
+    A collapsed row contains its panels; the panels of an open row follow it.
+    """
+    numbers = itertools.count(1)
+    for section in sections:
+        row = dashboard.Row(section.title).id(next(numbers))
+        for panel in section.panels:
+            panel.build().id_val = next(numbers)
+            if section.collapsed:
+                row.with_panel(panel)
+        board.with_row(row)
+        if not section.collapsed:
+            for panel in section.panels:
+                board.with_panel(panel)
     return board
 
 

@@ -23,7 +23,8 @@ from grafana_foundation_sdk.models import common as common_models
 from grafana_foundation_sdk.models import dashboard as models
 from grafana_foundation_sdk.models import prometheus as queries
 
-from grafana.generate.colours import PLAIN, Steps, Value
+from grafana.generate import promql
+from grafana.generate.colours import GREEN, NONE_IS_GOOD, NONE_OR_RED, PLAIN, Steps, Value
 
 DATASOURCE: Final = models.DataSourceRef(type_val="prometheus", uid="${datasource}")
 """The datasource that the user selects at the top of the dashboard."""
@@ -76,7 +77,61 @@ def number(
     title: str, description: str, expression: str, unit: str = "short", colours: Steps = PLAIN
 ) -> stat.Panel:
     """Return a panel with one large number; the expression gives one series."""
-    panel = (
+    return asking(_stat(title, description, unit, colours), instant(expression))
+
+
+def numbers(
+    title: str, description: str, expressions: Mapping[str, tuple[str, Steps]]
+) -> stat.Panel:
+    """Return a panel with a few numbers and their names, each with its own colours."""
+    panel = _stat(title, description, "short", PLAIN)
+    for name, (_, colours) in expressions.items():
+        panel.override_by_name(name, properties(thresholds=steps(colours).build()))
+    return asking(panel, *(instant(each, name) for name, (each, _) in expressions.items()))
+
+
+def firing(title: str) -> stat.Panel:
+    """Return a panel that counts the firing alerts of the selected exporters and devices."""
+    counts = {
+        "critical": (promql.alerts("critical"), NONE_OR_RED),
+        "warning": (promql.alerts("warning"), NONE_IS_GOOD),
+    }
+    text = (
+        "Number of alerts that fire. Prometheus must have this exporter's alert rules; without them"
+        " none ever fires."
+    )
+    return numbers(title, text, counts).no_value("none")
+
+
+def share(title: str, description: str, part: str, whole: str, some: str = "text") -> stat.Panel:
+    """Return a panel that shows two numbers as `238 of 400`; `some` is the colour unless 0 of 400.
+
+    Grafana has no such unit: the query makes a label of both numbers, and the panel shows that.
+    """
+    counted = (
+        f'count_values("part", {part}) * on () group_left (whole) count_values("whole", {whole})'
+    )
+    text = f'label_join({counted}, "shown", " of ", "part", "whole")'
+    only = common.ReduceDataOptions().calcs(["lastNotNull"]).values(values=False)
+    panel = _stat(title, description, "string", PLAIN).reduce_options(only.fields("/^shown$/"))
+    none = "text" if some == "text" else GREEN
+    return asking(panel.mappings(_patterns({"/^0 of/": none, "/ of /": some})), rows(text))
+
+
+def _patterns(colours: Mapping[str, str]) -> list[models.ValueMapping]:
+    """Return mappings that colour texts; the first pattern that matches counts."""
+    return [
+        models.RegexMap(
+            models.DashboardRegexMapOptions(
+                pattern, models.ValueMappingResult(color=colour, index=place)
+            )
+        )
+        for place, (pattern, colour) in enumerate(colours.items())
+    ]
+
+
+def _stat(title: str, description: str, unit: str, colours: Steps) -> stat.Panel:
+    return (
         stat.Panel()
         .title(title)
         .description(description)
@@ -90,7 +145,6 @@ def number(
         .color_scheme(dashboard.FieldColor().mode(models.FieldColorModeId.THRESHOLDS))
         .thresholds(steps(colours))
     )
-    return asking(panel, instant(expression))
 
 
 def meaning(
@@ -229,6 +283,23 @@ def listing(
     )
 
 
+def alert_list(title: str, description: str) -> dashboard.Panel:
+    """Return Grafana's list of firing alerts. It reads the rules of every datasource itself."""
+    states = ("error", "firing", "noData", "normal", "pending")
+    options = {
+        "alertName": "AxisNTP",
+        "dashboardAlerts": False,
+        "groupBy": [],
+        "groupMode": "default",
+        "maxItems": 20,
+        "sortOrder": 3,  # by importance
+        "stateFilter": {state: state == "firing" for state in states},
+        "viewMode": "list",
+    }
+    panel = dashboard.Panel().type("alertlist").title(title).description(description)
+    return panel.options(options).height(9).span(8)
+
+
 def steps(colours: Steps) -> dashboard.ThresholdsConfig:
     """Return thresholds from pairs of a lower bound and a colour."""
     return (
@@ -255,10 +326,20 @@ def coloured(values: Mapping[int, Value]) -> list[models.DynamicConfigValue]:
     return properties(unit="none", mappings=meanings(values), custom_cellOptions=cell)
 
 
-def judged(limits: Steps) -> list[models.DynamicConfigValue]:
-    """Return the properties of a column of seconds, coloured by thresholds."""
+def judged(limits: Steps, unit: str = "s") -> list[models.DynamicConfigValue]:
+    """Return the properties of a column of numbers, coloured by thresholds."""
     cell = common_models.TableColorTextCellOptions()
-    return properties(unit="s", thresholds=steps(limits).build(), custom_cellOptions=cell)
+    return properties(unit=unit, thresholds=steps(limits).build(), custom_cellOptions=cell)
+
+
+def counted(limits: Steps) -> list[models.DynamicConfigValue]:
+    """Return the properties of a column of counts, coloured by thresholds."""
+    return judged(limits, "short")
+
+
+def links(title: str, url: str) -> list[models.DynamicConfigValue]:
+    """Return the property of a column whose cells are links."""
+    return properties(links=[{"title": title, "url": url}])
 
 
 def properties(**values: object) -> list[models.DynamicConfigValue]:

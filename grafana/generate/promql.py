@@ -34,6 +34,13 @@ ROWS: Final = 500
 SITE: Final = "site"
 """The label by which devices are selected besides their name; also the variable's name."""
 
+EXPORTER_URL: Final = "exporter_url"
+"""The variable with the URL of the exporter's pages; `$1` in it is the label `instance`."""
+
+DEVICE_LABEL: Final = "open"
+EXPORTER_LABEL: Final = "page"
+"""Labels of `addresses` for links: the device's URL, and the exporter's."""
+
 _EXPORTERS: Final = ("job=~`${job:regex}`", "instance=~`${instance:regex}`")
 _SITES: Final = (*_EXPORTERS, f"{SITE}=~`${{{SITE}:regex}}`")
 _DEVICES: Final = (*_SITES, "device=~`${device:regex}`")
@@ -71,6 +78,7 @@ COMPLIANT: Final = devices("axis_ntp_config_compliant")
 LAST_ERROR: Final = devices("axis_ntp_last_error")
 FAILURES: Final = devices("axis_ntp_poll_failures_total")
 LAST_SUCCESS: Final = devices("axis_ntp_last_success_timestamp_seconds")
+NOT_AFTER: Final = devices("axis_ntp_certificate_not_after_timestamp_seconds")
 NEXT_POLL: Final = devices("axis_ntp_next_poll_timestamp_seconds")
 BUILD_INFO: Final = exporters("axis_ntp_exporter_build_info")
 
@@ -88,6 +96,30 @@ DEVICES_PER_SERIES: Final = (
 Exact if all devices are polled by the same number of exporters. Otherwise it is an average, and
 counts may have fractions.
 """
+
+
+def skew() -> str:
+    """Return offset minus uncertainty, which AxisNTPClockSkew compares with its thresholds."""
+    return f"abs({CLOCK_OFFSET}) - {UNCERTAINTY}"
+
+
+def alerts(severity: str) -> str:
+    """Return the number of firing alerts of a severity; an HA pair's alerts count once."""
+    own = ('alertname=~"AxisNTP.+"', 'alertstate="firing"', f'severity="{severity}"')
+    return f"count({once(devices('ALERTS', *own))})"
+
+
+def addresses() -> str:
+    """Return each device once, with the labels address, scheme, serial and those for links.
+
+    Of several exporters, one: any of them has a page of the device.
+    """
+    info = devices("axis_ntp_device_info")
+    device = f'label_join({info}, "{DEVICE_LABEL}", "://", "scheme", "address")'
+    url = f"`${{{EXPORTER_URL}:raw}}`"
+    both = f'label_replace({device}, "{EXPORTER_LABEL}", {url}, "instance", "(.*)")'
+    differing = f"{COPIES}, address, scheme, serial, {DEVICE_LABEL}, {EXPORTER_LABEL}"
+    return once(f"topk without ({differing}) (1, {both})")
 
 
 def latest(series: str) -> str:
@@ -109,6 +141,20 @@ def worst_skews(count: int) -> str:
     rank = once(f"abs({latest(CLOCK_OFFSET)}) - {latest(UNCERTAINTY)}")
     worst = f"and ignoring ({COPIES})\ntopk({count}, {rank})"
     return once(f"clamp_min(abs({CLOCK_OFFSET} {worst}) - ({UNCERTAINTY} {worst}), 0)")
+
+
+def fastest(count: int) -> str:
+    """Return drift minus uncertainty of the clocks that certainly drift fastest, in ppm."""
+    rank = once(f"abs({latest(DRIFT)}) - {latest(DRIFT_UNCERTAINTY)}")
+    chosen = f"and ignoring ({COPIES})\ntopk({count}, {rank})"
+    certain = f"abs({DRIFT} {chosen}) - ({DRIFT_UNCERTAINTY} {chosen})"
+    return once(f"clamp_min({certain}, 0) * 1e6")
+
+
+def largest(count: int, series: str) -> str:
+    """Return the values of the devices that are furthest from 0 now, without their sign."""
+    rank = once(f"abs({latest(series)})")
+    return once(f"abs({series} and ignoring ({COPIES})\ntopk({count}, {rank}))")
 
 
 def buckets(values: str, bounds: Sequence[float]) -> str:

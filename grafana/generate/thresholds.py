@@ -1,6 +1,7 @@
-"""Thresholds at which panel colours change: copies of those in `grafana/rules`, compared by a test.
+"""Thresholds at which panel colours change and at which graphs have dashed lines.
 
-They equal those of `grafana/rules/axis-ntp.rules.yml`, which a test verifies.
+They equal those of `grafana/rules/axis-ntp.rules.yml`, and OFFSET and SKEW also the defaults of
+`thresholds` in the config, which tests verify.
 """
 
 from __future__ import annotations
@@ -26,6 +27,9 @@ LATE_SECONDS: Final = 5.0
 
 OVERDUE_SECONDS: Final = 300.0
 """AxisNTPPollsStalled: time since the next poll was due."""
+
+CERTIFICATE_DAYS: Final = 21
+"""AxisNTPCertificateExpiring: time until a device's certificate ends."""
 
 FEW_SERVERS: Final = 1
 """AxisNTPSingleServer; AxisNTPNoActiveServers fires for none."""

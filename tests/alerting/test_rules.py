@@ -52,6 +52,7 @@ CONTRACT: Final = {
     "AxisNTPNoActiveServers": ("15m", ["warning"]),
     "AxisNTPSingleServer": ("1h", ["info"]),
     "AxisNTPConfigMismatch": ("15m", ["warning"]),
+    "AxisNTPCertificateExpiring": ("1h", ["warning"]),
     "AxisNTPPollsStalled": ("5m", ["critical"]),
     "AxisNTPExporterClockSuspect": ("5m", ["critical"]),
     "AxisNTPExporterReloadFailed": ("5m", ["warning"]),

@@ -36,24 +36,23 @@ async def site_with(
 
 async def test_the_hosts_clock_is_shown_between_tables_and_summary(tmp_path: Path) -> None:
     servers = [
-        SimulatedTimeServer(offset_seconds=0.25),
-        SimulatedTimeServer(offset_seconds=0.25),
+        *(SimulatedTimeServer(offset_seconds=0.25) for _ in range(4)),
         SimulatedTimeServer(answers=False),
         SimulatedTimeServer(offset_seconds=0.25, stratum=16, leap=3),
         SimulatedTimeServer(kiss="DENY"),
     ]
     async with site_with(servers, tmp_path, devices=2) as (here, names):
         run = await check_site(here)
-    assert [each.requests for each in servers] == [1] * 5
+    assert [each.requests for each in servers] == [1] * 7
     *tables, host, dead, unsynchronized, refusing, summary = run.out.splitlines()
     assert re.fullmatch(
-        r"this host's clock: -2\d\d\.\d{3} ms ± \S+ ms \(2 of 5 time servers\)", host
+        r"this host's clock: -2\d\d\.\d{3} ms ± \S+ ms \(4 of 7 time servers\)", host
     )
-    assert dead == f"  time server {names[2]}: no response from 127.0.0.1 within 0.2 s"
+    assert dead == f"  time server {names[4]}: no response from 127.0.0.1 within 0.2 s"
     assert re.fullmatch(
-        rf"  time server {names[3]}: not usable: stratum 16, leap 3, ± \d+\.\d+ ms", unsynchronized
+        rf"  time server {names[5]}: not usable: stratum 16, leap 3, ± \d+\.\d+ ms", unsynchronized
     )
-    assert refusing == f"  time server {names[4]}: the server answered DENY"
+    assert refusing == f"  time server {names[6]}: the server answered DENY"
     assert summary == "2 devices: 2 fine"
     true_offsets = [line for line in tables if line.startswith("  true offset  ")]
     assert len(true_offsets) == 2

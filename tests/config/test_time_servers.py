@@ -30,9 +30,46 @@ def test_the_whole_section_is_read_and_dumped() -> None:
 
 
 @pytest.mark.parametrize(
+    ("written", "allowed"),
+    [
+        ("10.0.0.1.", "10.0.0.1"),
+        ("'[2001:DB8::1]'", "2001:db8::1"),
+        ("2001:DB8::/32", "2001:db8::/32"),
+        ("NTP.Example.", "ntp.example"),
+        ("ntp_1.exämple", "ntp_1.exämple"),
+        ("0.0.0.0/0", "0.0.0.0/0"),
+        ("64:ff9b::/96", "64:ff9b::/96"),
+    ],
+)
+def test_what_is_allowed_is_kept_in_the_spelling_that_is_compared(
+    written: str, allowed: str
+) -> None:
+    section = f"time_servers: {{used_by_devices: true, allowed: [{written}]}}"
+    assert load(section).time_servers.allowed == (allowed,)
+
+
+@pytest.mark.parametrize(
     ("section", "found"),
     [
         ("{interval: 15s}", "time_servers.interval: must be at least 16s"),
+        ("{interval: 1021s}", "time_servers.interval: must be at most 17m"),
+        (
+            "{allowed: ['*.example']}",
+            "time_servers.allowed[0]: '*.example' is not a host name; a name allows that name only",
+        ),
+        (
+            "{allowed: ['fe80::1%eth0']}",
+            "time_servers.allowed[0]: 'fe80::1%eth0' must not have a zone: another host has other",
+        ),
+        ("{allowed: ['2001:db8::/32%eth0']}", "time_servers.allowed[0]: '2001:db8::/32%eth0' is"),
+        ("{allowed: ['10.1']}", "time_servers.allowed[0]: '10.1' is not an address"),
+        ("{allowed: ['0x0a.1.2.3']}", "time_servers.allowed[0]: '0x0a.1.2.3' is not an address"),
+        ("{allowed: ['127.0.0.1']}", "time_servers.allowed[0]: '127.0.0.1' has no address that a"),
+        ("{allowed: ['::1']}", "time_servers.allowed[0]: '::1' has no address that a device's"),
+        ("{allowed: ['::ffff:10.0.0.1']}", "time_servers.allowed[0]: '::ffff:10.0.0.1' has no"),
+        ("{allowed: [127.8.0.0/16]}", "time_servers.allowed[0]: '127.8.0.0/16' has no address"),
+        ("{allowed: [224.0.1.0/24]}", "time_servers.allowed[0]: '224.0.1.0/24' has no address"),
+        ("{allowed: ['fe80::/10']}", "time_servers.allowed[0]: 'fe80::/10' has no address that"),
         ("{timeout: 0s}", "time_servers.timeout: must be longer than 0s"),
         ("{servers: [10.0.0.1, a/b]}", "time_servers.servers[1]: 'a/b' is not host, host:port or"),
         (

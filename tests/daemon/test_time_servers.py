@@ -31,6 +31,8 @@ async def test_servers_are_asked_and_the_hosts_offset_is_what_most_of_them_say(
     servers = [
         SimulatedTimeServer(offset_seconds=0.5),
         SimulatedTimeServer(offset_seconds=0.5),
+        SimulatedTimeServer(offset_seconds=0.5),
+        SimulatedTimeServer(offset_seconds=0.5),
         SimulatedTimeServer(offset_seconds=-7),
         SimulatedTimeServer(offset_seconds=0.5, root_dispersion_seconds=10),
         SimulatedTimeServer(answers=False),
@@ -39,22 +41,22 @@ async def test_servers_are_asked_and_the_hosts_offset_is_what_most_of_them_say(
         names = [await stack.enter_async_context(serve_time_server(each)) for each in servers]
         config = {"time_servers": {"servers": names, "timeout": "200ms"}}
         running = await stack.enter_async_context(daemon_on(config, tmp_path))
-        found = await running.until(lambda scrape: len(by_server(scrape, UP)) == 5)
-        assert [*by_server(found, UP).values()] == [1, 1, 1, 1, 0]
+        found = await running.until(lambda scrape: len(by_server(scrape, UP)) == 7)
+        assert [*by_server(found, UP).values()] == [1, 1, 1, 1, 1, 1, 0]
         offsets = by_server(found, OFFSET)
         assert offsets[names[0]] == pytest.approx(0.5, abs=0.1)
-        assert offsets[names[2]] == pytest.approx(-7, abs=0.1)
-        assert names[4] not in offsets
+        assert offsets[names[4]] == pytest.approx(-7, abs=0.1)
+        assert names[6] not in offsets
         selectable = by_server(found, "axis_ntp_time_server_selectable")
-        assert [*selectable.values()] == [1, 1, 1, 0]
+        assert [*selectable.values()] == [1, 1, 1, 1, 1, 0]
         [(_, offset)] = found.all(HOST_OFFSET)
         [(_, uncertainty)] = found.all(HOST_UNCERTAINTY)
         assert abs(offset - -0.5) <= uncertainty < 0.25
         [(_, failures)] = found.all(
-            "axis_ntp_time_server_failures_total", server=names[4], reason="timeout"
+            "axis_ntp_time_server_failures_total", server=names[6], reason="timeout"
         )
         assert failures == 1
-        assert [*by_server(found, "axis_ntp_time_server_queries_total").values()] == [1] * 5
+        assert [*by_server(found, "axis_ntp_time_server_queries_total").values()] == [1] * 7
         assert "event=time_server.failed" in running.text
     assert all(server.requests == 1 for server in servers)
 
@@ -88,7 +90,7 @@ async def test_the_devices_that_use_a_server_are_counted_and_theirs_are_asked_if
 ) -> None:
     fleet = build_fleet(4)
     async with serve_time_server(SimulatedTimeServer()) as server, serve_fleet(fleet) as served:
-        allowed = "127.66.0.1"  # nothing listens on its port 123
+        allowed = "localhost"  # the name is allowed, but no device's server is on this host
         for device in fleet.devices[:3]:
             device.client.configuration.static_servers = [server, allowed, "192.0.2.1"]
             device.client.configuration.servers_source = "static"
@@ -96,7 +98,7 @@ async def test_the_devices_that_use_a_server_are_counted_and_theirs_are_asked_if
         config["time_servers"] = {
             "servers": [server],
             "used_by_devices": True,
-            "allowed": ["127.66.0.0/16"],
+            "allowed": [allowed],
         }
         async with daemon_on(config, tmp_path) as running:
             found = await running.until(lambda scrape: len(scrape.all(UP)) == 2)
@@ -106,7 +108,11 @@ async def test_the_devices_that_use_a_server_are_counted_and_theirs_are_asked_if
                 device.client.configuration.static_servers = [server]
             await running.until(lambda scrape: by_server(scrape, DEVICES)[allowed] == 1)
             fleet.devices[0].client.configuration.static_servers = ["192.0.2.1"]
-            await running.until(lambda scrape: by_server(scrape, DEVICES) == {server: 2})
+            await running.until(lambda scrape: by_server(scrape, DEVICES)[allowed] == 0)
+            [(_, failures)] = (await running.scrape()).all(
+                "axis_ntp_time_server_failures_total", server=allowed, reason="dns"
+            )
+            assert failures == 1
 
 
 async def test_probe_has_no_series_of_time_servers(tmp_path: Path) -> None:

@@ -64,8 +64,19 @@ class Question:
         return int(self.panel.get("maxDataPoints", 1000))
 
 
+def panels_of(uid: str) -> list[dict[str, Any]]:
+    """Return the panels of a dashboard that are no rows, those in collapsed rows included."""
+    shown = load(uid)["panels"]
+    return [one for each in shown for one in ([each] if each["type"] != "row" else each["panels"])]
+
+
+def asking_panels(uid: str) -> list[dict[str, Any]]:
+    """Return the panels with queries. Grafana's list of alerts reads the rules by itself."""
+    return [panel for panel in panels_of(uid) if panel["type"] != "alertlist"]
+
+
 def panel_questions(uid: str) -> Iterator[Question]:
-    for panel in load(uid)["panels"]:
+    for panel in asking_panels(uid):
         for target in panel["targets"]:
             place = f"{panel['title']} {target['refId']}"
             yield Question(uid, place, target["expr"], panel["type"], target, panel)
@@ -113,20 +124,28 @@ class Dashboard:
 
     def url(self, text: str, row: Mapping[str, str], span: Span) -> str:
         """Return the URL of a data link in a row of a table."""
-        text = text.replace("${__value.raw:percentencode}", quote(row["device"], safe=""))
-        fields = re.compile(r"\$\{__data\.fields\.(\w+):percentencode\}")
-        text = fields.sub(lambda found: quote(row[found[1]], safe=""), text)
+        text = text.replace("${__value.raw:", "${__data.fields.__value:")
+        fields = re.compile(r"\$\{__data\.fields\.(\w+):(percentencode|raw)\}")
+
+        def value(found: re.Match[str]) -> str:
+            raw = row[found[1]]
+            return raw if found[2] == "raw" else quote(raw, safe="")
+
+        text = fields.sub(value, text)
         times = {"from": round(span.start * 1000), "to": round(span.end * 1000)}
         return self.fill(text.replace("${__url_time_range}", urlencode(times)), span)
 
     def _value(self, name: str, form: str | None) -> str:
         variables = {each["name"]: each for each in load(self.uid)["templating"]["list"]}
         variable = variables[name]
-        values = self.chosen.get(name)
+        default = str(variable["query"]) if variable["type"] == "textbox" else "$__all"
+        values = self.chosen.get(name, [default])
         if form == "queryparam":
-            return urlencode([(f"var-{name}", value) for value in values or ["$__all"]])
+            return urlencode([(f"var-{name}", value) for value in values])
+        if variable["type"] == "textbox" and form == "raw":
+            return values[0]
         assert form == "regex", f"${{{name}:{form}}} must not be used in a query"
-        if values is None:
+        if values == ["$__all"]:
             all_value: str = variable["allValue"]
             return all_value
         return as_regex(values)

@@ -27,6 +27,8 @@ AWKWARD: Final = "Tür \"1\" / 'west' {a|b} [c] (d) \\d+ 100% & #2 $x ${y}"
 STEPPING: Final = "lobby"
 """The device whose clock steps after the first polls."""
 
+ALERTS: Final = Path(__file__).parents[2] / "grafana/rules/axis-ntp.rules.yml"
+
 SECONDS_SEEN: Final = 15
 _JOB: Final = 'axis "ntp"'
 
@@ -51,7 +53,7 @@ def dashboard_site(folder: Path) -> Iterator[Site]:
         pair = [_daemon(stack, served, folder / name) for name in ("first", "second")]
         addresses = [daemon.address for daemon in pair]
         rules = folder / "rules.yml"
-        rules.write_text(yaml.safe_dump(_mocked()))
+        rules.write_text(yaml.safe_dump(_rules()))
         config = _config(addresses) | {"rule_files": [str(rules)]}
         prometheus = enter_on_free_ports(stack, lambda: prometheus_on(config, folder))
         start = time.time()
@@ -83,29 +85,38 @@ def _wait_for_faults(prometheus: Prometheus, fleet: SimulatedFleet) -> None:
     stepped = f'increase(axis_ntp_clock_steps_total{{device="{STEPPING}"}}[1m]) > 0'
     prometheus.wait_for(f"count({stepped}) == 2")
     prometheus.wait_for("axis_ntp_config_mismatch")
+    skewed = f'ALERTS{{alertname="AxisNTPClockSkew", severity="critical", device="{STEPPING}"}}'
+    prometheus.wait_for(f"count({skewed}) == 2")
     # On a loaded machine it takes some polls until the clocks are known; dock-2 hangs.
     precise = "axis_ntp_clock_offset_uncertainty_seconds < 0.04"
     prometheus.wait_for(f"count({precise}) == {both - 2}")
     prometheus.wait_for(f"count(count_over_time(up[1m]) > {SECONDS_SEEN}) == 2")
 
 
-# A drift takes longer than the site runs.
-_DRIFT: Final = {
-    "axis_ntp_clock_drift_ratio": 2e-5,
-    "axis_ntp_clock_drift_uncertainty_ratio": 3e-6,
+CERTIFICATE_SECONDS: Final = 864_000
+
+# A drift takes longer than the site runs, and its devices have no TLS.
+_MOCKED: Final = {
+    "axis_ntp_clock_drift_ratio": "2e-5",
+    "axis_ntp_clock_drift_uncertainty_ratio": "3e-6",
+    "axis_ntp_certificate_not_after_timestamp_seconds": f"time() + {CERTIFICATE_SECONDS}",
 }
 
 
-def _mocked() -> dict[str, Any]:
-    """Record the series that the exporters of this site do not have."""
-    rules = [
-        {"record": name, "expr": f"axis_ntp_up * 0 + {value}"} for name, value in _DRIFT.items()
+def _rules() -> dict[str, Any]:
+    """Record the series that this site's exporters do not have; alert about clocks at once."""
+    mocked = [
+        {"record": name, "expr": f"axis_ntp_up * 0 + {value}"} for name, value in _MOCKED.items()
     ]
-    return {"groups": [{"name": "mocked", "rules": rules}]}
+    groups = yaml.safe_load(ALERTS.read_text("utf-8"))["groups"]
+    [clock] = [group for group in groups if group["name"] == "axis-ntp-clock"]
+    for rule in clock["rules"]:
+        rule.pop("for", None)
+    return {"groups": [{"name": "mocked", "rules": mocked}, clock]}
 
 
 def _config(targets: Sequence[str]) -> dict[str, Any]:
-    real = {"source_labels": ["__name__"], "regex": "|".join(_DRIFT), "action": "drop"}
+    real = {"source_labels": ["__name__"], "regex": "|".join(_MOCKED), "action": "drop"}
     scrape = {
         "job_name": _JOB,
         "static_configs": [{"targets": list(targets)}],

@@ -14,6 +14,7 @@ from grafana_foundation_sdk.cog import plugins
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models import dashboard as models
 
+from exporter.config import Thresholds
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.time_servers import TIME_SERVER_METRICS
@@ -22,8 +23,10 @@ from grafana.generate.colours import STATES
 from tests.dashboards.grafana import (
     UIDS,
     annotation_questions,
+    asking_panels,
     load,
     panel_questions,
+    panels_of,
     variable_questions,
 )
 
@@ -32,9 +35,7 @@ RULES: Final = ROOT / "grafana/rules/axis-ntp.rules.yml"
 
 of_each_dashboard = pytest.mark.parametrize("uid", UIDS)
 PANELS: Final = [
-    pytest.param(panel, id=f"{uid}: {panel['title']}")
-    for uid in UIDS
-    for panel in load(uid)["panels"]
+    pytest.param(panel, id=f"{uid}: {panel['title']}") for uid in UIDS for panel in panels_of(uid)
 ]
 of_each_panel = pytest.mark.parametrize("panel", PANELS)
 EXPRESSIONS: Final = [
@@ -65,16 +66,22 @@ def test_a_file_has_its_uid_and_no_id(uid: str) -> None:
 def test_the_sdk_reads_the_files_without_loss(uid: str) -> None:
     plugins.register_default_plugins()
     document = load(uid)
-    for panel in document["panels"]:
-        panel["fieldConfig"]["defaults"].setdefault("custom", {})
-    encoded = JSONEncoder().encode(models.Dashboard.from_json(document))
-    again = json.loads(encoded)
-    for panel in again["panels"]:
-        panel["fieldConfig"]["defaults"].setdefault("custom", {})
-    assert again["panels"] == document["panels"]
+    again = json.loads(JSONEncoder().encode(models.Dashboard.from_json(document)))
+    assert with_custom(again["panels"]) == with_custom(document["panels"])
     for variable in again["templating"]["list"]:
         del variable["id"]
     assert again["templating"] == document["templating"]
+
+
+def with_custom(panels: Any) -> Any:
+    """Return the panels with `custom` where the SDK leaves it out or adds it."""
+    for panel in panels:
+        if panel["type"] == "row":
+            with_custom(panel["panels"])
+        else:
+            panel.setdefault("fieldConfig", {"defaults": {}, "overrides": []})
+            panel["fieldConfig"]["defaults"].setdefault("custom", {})
+    return panels
 
 
 @of_each_panel
@@ -105,7 +112,7 @@ def datasources(document: Any) -> Iterator[Mapping[str, str]]:
 @of_each_dashboard
 def test_every_datasource_is_the_variable(uid: str) -> None:
     found = list(datasources(load(uid)))
-    panels = load(uid)["panels"]
+    panels = asking_panels(uid)
     assert len(found) >= len(panels) + sum(len(panel["targets"]) for panel in panels)
     assert all(each == {"type": "prometheus", "uid": "${datasource}"} for each in found)
 
@@ -115,14 +122,14 @@ def test_the_variables_are_datasource_job_exporter_site_and_device(uid: str) -> 
     variables = load(uid)["templating"]["list"]
     names = [variable["name"] for variable in variables]
     assert names[:3] == ["datasource", "job", "instance"]
-    assert names[3:] == ([] if uid == "axis-ntp-exporter" else ["site", "device"])
+    assert names[3:] == ([] if uid == "axis-ntp-exporter" else ["site", "device", "exporter_url"])
 
 
 @of_each_dashboard
 def test_no_variable_is_an_ad_hoc_filter(uid: str) -> None:
     # For ad hoc filters Grafana parses queries and takes our backticks as part of a value.
     kinds = {variable["type"] for variable in load(uid)["templating"]["list"]}
-    assert kinds == {"datasource", "query"}
+    assert kinds - {"textbox"} == {"datasource", "query"}
 
 
 @of_each_dashboard
@@ -137,23 +144,54 @@ def test_variables_allow_all_or_several_values(uid: str) -> None:
 def test_a_panel_has_title_description_and_queries(panel: Mapping[str, Any]) -> None:
     assert panel["title"]
     assert panel["description"].endswith(".")
-    assert panel["targets"]
+    assert ("targets" in panel) != (panel["type"] == "alertlist")
 
 
 @of_each_panel
 def test_the_queries_of_a_panel_have_consecutive_letters(panel: Mapping[str, Any]) -> None:
-    letters = [target["refId"] for target in panel["targets"]]
-    assert letters == list("ABCDEFGH"[: len(letters)])
+    letters = [target["refId"] for target in panel.get("targets", [])]
+    assert letters == list("ABCDEFGHI"[: len(letters)])
 
 
 @of_each_dashboard
-def test_panels_have_unique_titles_ids_and_places(uid: str) -> None:
-    panels = load(uid)["panels"]
-    assert len({panel["title"] for panel in panels}) == len(panels)
-    assert [panel["id"] for panel in panels] == list(range(1, len(panels) + 1))
-    taken = [cell for panel in panels for cell in cells(panel["gridPos"])]
-    assert len(set(taken)) == len(taken)
-    assert max(column for column, _ in taken) < 24
+def test_panels_have_unique_titles_and_consecutive_ids(uid: str) -> None:
+    titles = [panel["title"] for panel in panels_of(uid)]
+    assert len(set(titles)) == len(titles)
+    everything = with_rows(uid)
+    assert [each["id"] for each in everything] == list(range(1, len(everything) + 1))
+
+
+def with_rows(uid: str) -> list[Mapping[str, Any]]:
+    """Return rows and panels as with all rows open."""
+    shown = load(uid)["panels"]
+    return [one for each in shown for one in (each, *each.get("panels", []))]
+
+
+@of_each_dashboard
+def test_every_place_has_one_panel(uid: str) -> None:
+    taken = [cell for each in with_rows(uid) for cell in cells(each["gridPos"])]
+    lines = 1 + max(line for _, line in taken)
+    assert sorted(taken) == sorted(cells({"x": 0, "y": 0, "w": 24, "h": lines}))
+
+
+ROWS: Final = {
+    "axis-ntp-fleet": {"Now": False, "Clocks": False, "Servers": False, "Errors": True},
+    "axis-ntp-device": {"Now": False, "Clocks": False, "NTP client": False, "Polls": False},
+    "axis-ntp-exporter": {"Now": False, "Polls": False, "Clock": False, "Process": True},
+}
+"""The rows of each dashboard, and whether they are collapsed."""
+
+
+@of_each_dashboard
+def test_a_collapsed_row_carries_its_panels_and_is_the_last(uid: str) -> None:
+    rows = [each for each in load(uid)["panels"] if each["type"] == "row"]
+    assert {row["title"]: row["collapsed"] for row in rows} == ROWS[uid]
+    assert load(uid)["panels"][0] == rows[0]
+    for row in rows:
+        place = row["gridPos"]
+        assert (place["x"], place["w"], place["h"]) == (0, 24, 1)
+        # Grafana moves a later row up while this one is collapsed, and drops panels of open rows.
+        assert bool(row["panels"]) == row["collapsed"] == (row == load(uid)["panels"][-1])
 
 
 def cells(place: Mapping[str, int]) -> Iterator[tuple[int, int]]:
@@ -172,6 +210,7 @@ def test_links_to_the_other_dashboards_keep_job_exporter_and_site(uid: str) -> N
         assert "device" not in link["url"].partition("?")[2]
         both_have_sites = "axis-ntp-exporter" not in {uid, link["url"][3:].partition("?")[0]}
         assert ("${site:queryparam}" in link["url"]) == both_have_sites
+        assert ("${exporter_url:queryparam}" in link["url"]) == both_have_sites
         assert link["keepTime"]
 
 
@@ -183,7 +222,7 @@ def known_metrics() -> set[str]:
     # Without time servers the host's offset has a family and no sample.
     own |= {family.name for family in families}
     of_tables = {metric.name for metric in (*DEVICE_METRICS, *TIME_SERVER_METRICS)}
-    return {"scrape_duration_seconds"} | own | of_tables
+    return {"scrape_duration_seconds", "ALERTS"} | own | of_tables
 
 
 def test_every_metric_is_in_the_catalogue() -> None:
@@ -198,9 +237,11 @@ SELECTOR: Final = re.compile(r"\b\w+\{((?:[^`{}]|`[^`]*`)*)\}")
 
 @of_each_dashboard
 def test_every_selector_filters_by_the_variables(uid: str) -> None:
-    chosen = ["job", "instance", *([] if uid == "axis-ntp-exporter" else ["site", "device"])]
-    wanted = ", ".join(f"{name}=~`${{{name}:regex}}`" for name in chosen)
     for question in [*panel_questions(uid), *annotation_questions(uid)]:
+        # Time servers have no device.
+        of_exporters = uid == "axis-ntp-exporter" or "axis_ntp_time_server_" in question.expression
+        chosen = ["job", "instance", *([] if of_exporters else ["site", "device"])]
+        wanted = ", ".join(f"{name}=~`${{{name}:regex}}`" for name in chosen)
         found = SELECTOR.findall(question.expression)
         assert len(found) == question.expression.count("job=~")
         assert all(matchers.startswith(wanted) for matchers in found), question.id
@@ -209,14 +250,14 @@ def test_every_selector_filters_by_the_variables(uid: str) -> None:
 BOUNDED: Final = (
     *("avg(", "count(", "max(", "min(", "quantile(", "sum(", "time() - min(", "clamp_min(max("),
     *("count by (reason) ", "sum by (reason) ", "count_values(", "label_replace((count("),
-    *("avg by (job, instance) ", "quantile by (job, instance) "),
+    *("avg by (job, instance) ", "quantile by (job, instance) ", "label_join(count_values("),
 )
 """The beginnings of expressions that do not return a series per device."""
 
 
 @of_each_panel
 def test_no_query_returns_a_series_per_device(panel: Mapping[str, Any]) -> None:
-    for target in panel["targets"]:
+    for target in panel.get("targets", []):
         expression = target["expr"]
         if any(f"{metric.name}{{" in expression for metric in DEVICE_METRICS):
             assert expression.startswith(BOUNDED) or "topk(" in expression
@@ -233,9 +274,22 @@ def test_the_thresholds_match_the_contract() -> None:
         "SUSPECT_SECONDS": 0.5,
         "LATE_SECONDS": 5,
         "OVERDUE_SECONDS": 300,
+        "CERTIFICATE_DAYS": 21,
         "FEW_SERVERS": 1,
         "STEP_WINDOW": "15m",
     }
+
+
+def test_the_thresholds_are_the_defaults_of_the_config() -> None:
+    of_config = Thresholds()
+    assert (of_config.offset.warning, of_config.offset.critical) == (
+        thresholds.OFFSET_WARNING_SECONDS,
+        thresholds.OFFSET_CRITICAL_SECONDS,
+    )
+    assert (of_config.skew.warning, of_config.skew.critical) == (
+        thresholds.SKEW_WARNING_SECONDS,
+        thresholds.SKEW_CRITICAL_SECONDS,
+    )
 
 
 def rules() -> list[dict[str, Any]]:
@@ -271,6 +325,7 @@ def alert_expressions(alert: str) -> list[str]:
         ("AxisNTPExporterClockSuspect", [f"> {thresholds.SUSPECT_SECONDS:g}"]),
         ("AxisNTPExporterPollsLate", [f"> {thresholds.LATE_SECONDS:g}"]),
         ("AxisNTPPollsStalled", [f"> {thresholds.OVERDUE_SECONDS:g}"]),
+        ("AxisNTPCertificateExpiring", [f"< {thresholds.CERTIFICATE_DAYS} * 86400"]),
         ("AxisNTPSingleServer", [f"== {thresholds.FEW_SERVERS}"]),
         ("AxisNTPClockStepped", [f"[{thresholds.STEP_WINDOW}]"]),
     ],
@@ -300,7 +355,5 @@ def test_the_distribution_has_the_thresholds_of_the_alerts() -> None:
 @of_each_dashboard
 def test_the_docs_describe_every_panel(uid: str) -> None:
     docs = (ROOT / "docs/dashboards.md").read_text("utf-8")
-    rows = "\n".join(
-        f"| {panel['title']} | {panel['description']} |" for panel in load(uid)["panels"]
-    )
-    assert rows in docs
+    for panel in panels_of(uid):
+        assert f"| {panel['title']} | {panel['description']} |" in docs

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import pytest
+import yaml
 
 from tests.dashboards.expected import NUMBERS, PANELS, Shown, Steps
-from tests.dashboards.grafana import UIDS, load
+from tests.dashboards.grafana import UIDS, asking_panels, panels_of
+from tests.dashboards.site import ALERTS
 
 EVERY: Final = [
     pytest.param(uid, title, shown, id=f"{uid}: {title}")
@@ -19,7 +21,7 @@ EVERY: Final = [
 
 
 def panel_of(uid: str, title: str) -> Mapping[str, Any]:
-    [found] = [panel for panel in load(uid)["panels"] if panel["title"] == title]
+    [found] = [panel for panel in panels_of(uid) if panel["title"] == title]
     panel: Mapping[str, Any] = found
     return panel
 
@@ -40,7 +42,7 @@ def limits_of(thresholds: Mapping[str, Any] | None) -> Steps | None:
 
 @pytest.mark.parametrize("uid", UIDS)
 def test_every_panel_is_expected(uid: str) -> None:
-    assert [panel["title"] for panel in load(uid)["panels"]] == list(PANELS[uid])
+    assert [panel["title"] for panel in panels_of(uid)] == list(PANELS[uid])
 
 
 @pytest.mark.parametrize(("uid", "title", "shown"), EVERY)
@@ -48,8 +50,8 @@ def test_a_panel_shows_its_series_in_its_unit_with_its_limits(
     uid: str, title: str, shown: Shown
 ) -> None:
     panel = panel_of(uid, title)
-    defaults = panel["fieldConfig"]["defaults"]
-    series = [shown_series(target["expr"]) for target in panel["targets"]]
+    defaults = panel.get("fieldConfig", {}).get("defaults", {})
+    series = [shown_series(target["expr"]) for target in panel.get("targets", [])]
     found = Shown(defaults.get("unit"), series, limits_of(defaults.get("thresholds")))
     assert found == shown
 
@@ -63,7 +65,7 @@ def test_limits_of_graphs_are_dashed_lines(uid: str, title: str, shown: Shown) -
 
 
 TABLES: Final[Sequence[Mapping[str, Any]]] = [
-    panel for uid in UIDS for panel in load(uid)["panels"] if panel["type"] == "table"
+    panel for uid in UIDS for panel in panels_of(uid) if panel["type"] == "table"
 ]
 each_table = pytest.mark.parametrize("table", TABLES, ids=lambda table: str(table["title"]))
 Properties = Mapping[str, Any]
@@ -105,10 +107,10 @@ def test_a_tables_queries_are_merged_and_its_columns_named(table: Mapping[str, A
     ("title", "name"), [(title, name) for title, columns in NUMBERS.items() for name in columns]
 )
 def test_a_column_of_numbers_has_its_unit_and_limits(title: str, name: str) -> None:
-    [table] = [each for each in TABLES if each["title"] == title]
-    column, properties = NUMBERS[title][name], overrides(table, "byName")[name]
-    found = (properties["unit"], limits_of(properties.get("thresholds")))
-    assert found == (column.unit, column.limits)
+    for table in [each for each in TABLES if each["title"] == title]:
+        column, properties = NUMBERS[title][name], overrides(table, "byName")[name]
+        found = (properties["unit"], limits_of(properties.get("thresholds")))
+        assert found == (column.unit, column.limits)
 
 
 def test_the_table_of_devices_is_sorted_worst_first() -> None:
@@ -122,6 +124,57 @@ def test_the_link_to_a_device_has_its_raw_name() -> None:
     assert "var-device=${__value.raw:percentencode}&" in link["url"]
 
 
+@pytest.mark.parametrize(
+    ("title", "colour"),
+    [
+        ("Answering", "text"),
+        ("Synchronized", "text"),
+        ("Config compliant", "text"),
+        ("Clock off", "orange"),
+        ("Clock far off", "red"),
+        ("Stepped", "yellow"),
+    ],
+)
+def test_a_share_has_the_colour_of_its_problem_unless_it_is_0(title: str, colour: str) -> None:
+    mappings = panel_of("axis-ntp-fleet", title)["fieldConfig"]["defaults"]["mappings"]
+
+    def shown(text: str) -> str:
+        matching = [
+            m["options"] for m in mappings if re.search(m["options"]["pattern"][1:-1], text)
+        ]
+        assert all(set(each["result"]) == {"color", "index"} for each in matching)
+        return str(matching[0]["result"]["color"])
+
+    assert {mapping["type"] for mapping in mappings} == {"regex"}
+    assert [shown("10 of 400"), shown("2 of 10")] == [colour] * 2
+    assert shown("0 of 400") == ("text" if colour == "text" else "green")
+
+
+@pytest.mark.parametrize("uid", ["axis-ntp-fleet", "axis-ntp-device"])
+def test_the_number_of_alerts_has_the_colour_of_its_severity(uid: str) -> None:
+    found = overrides(panel_of(uid, "Alerts"), "byName")
+    assert {name: limits_of(each["thresholds"]) for name, each in found.items()} == {
+        "critical": ((None, "green"), (1, "red")),
+        "warning": ((None, "green"), (1, "orange")),
+    }
+
+
+def test_the_list_of_alerts_shows_what_fires_of_our_rules() -> None:
+    options = panel_of("axis-ntp-fleet", "Firing alerts")["options"]
+    states = options["stateFilter"]
+    assert [state for state, is_shown in states.items() if is_shown] == ["firing"]
+    assert options["viewMode"] == "list"
+    names = {rule["alert"] for rule in alerting_rules()}
+    assert len(names) > 15
+    # Grafana looks for this text within the rule's name.
+    assert all(options["alertName"] in name for name in names)
+
+
+def alerting_rules() -> Sequence[Mapping[str, Any]]:
+    groups = yaml.safe_load(ALERTS.read_text("utf-8"))["groups"]
+    return [rule for group in groups for rule in group["rules"] if "alert" in rule]
+
+
 @pytest.mark.parametrize("measured", ["offset", "drift"])
 def test_the_band_is_filled_between_the_bounds(measured: str) -> None:
     title = f"Measured {measured} with its uncertainty"
@@ -132,7 +185,7 @@ def test_the_band_is_filled_between_the_bounds(measured: str) -> None:
 
 
 def test_a_heatmap_uses_prometheus_buckets() -> None:
-    maps = [panel for uid in UIDS for panel in load(uid)["panels"] if panel["type"] == "heatmap"]
+    maps = [panel for uid in UIDS for panel in panels_of(uid) if panel["type"] == "heatmap"]
     assert len(maps) == 3
     for panel in maps:
         assert panel["options"]["calculate"] is False
@@ -174,11 +227,18 @@ def test_numbers_with_a_meaning_are_shown_as_words(
 
 NO_VALUE: Final = {
     "axis-ntp-fleet": {
+        "Synchronized": "not reported",
+        "Config compliant": "no expect",
         "Clock off": "not measured",
         "Clock far off": "not measured",
-        "Config compliant": "no expect",
+        "Stepped": "unknown",
+        "Alerts": "none",
+        "Time servers": "no time_servers",
     },
     "axis-ntp-device": {
+        "Measured drift": "not known yet",
+        "Certificate ends in": "none seen",
+        "Alerts": "none",
         "Measured offset": "not measured",
         "± Uncertainty": "not measured",
         "Reported offset": "not reported",
@@ -200,7 +260,7 @@ NO_VALUE: Final = {
 def test_missing_numbers_are_shown_as_words(uid: str) -> None:
     texts = {
         panel["title"]: panel["fieldConfig"]["defaults"]["noValue"]
-        for panel in load(uid)["panels"]
+        for panel in asking_panels(uid)
         if "noValue" in panel["fieldConfig"]["defaults"]
     }
     assert texts == NO_VALUE[uid]

@@ -19,7 +19,7 @@ from tests.dashboards.grafana import (
     annotation_questions,
     as_regex,
     label_values,
-    load,
+    panels_of,
     series_name,
     variable_questions,
 )
@@ -36,6 +36,7 @@ ABOUT_PROBLEMS: Final = {
     "Failed polls",
     "Failing",
     "Settings that differ from expect",
+    "Alerts",
 }
 """Panels that show nothing about a device without problems."""
 
@@ -54,6 +55,19 @@ def test_every_kind_of_panel_is_tested() -> None:
 def test_a_stat_has_one_finite_number(site: Site, question: Question) -> None:
     [series] = answer(site, question)
     assert math.isfinite(series.value)
+
+
+SHARES: Final = [question for question in PANEL_QUESTIONS if "whole" in question.expression]
+
+
+@pytest.mark.parametrize("question", SHARES, ids=lambda question: question.id)
+def test_a_share_is_a_text_of_two_numbers_in_the_field_that_is_shown(
+    site: Site, question: Question
+) -> None:
+    [series] = answer(site, question)
+    assert question.query["format"] == "table"
+    assert question.panel["options"]["reduceOptions"]["fields"] == "/^shown$/"
+    assert re.fullmatch(r"\d+ of \d+", series.labels["shown"])
 
 
 @of_kind("timeseries")
@@ -99,7 +113,7 @@ def test_a_table_has_a_limited_number_of_rows(site: Site, question: Question) ->
     assert 1 <= len(answer(site, question)) <= 2 * len(site.devices) * 5
 
 
-TABLES: Final = [panel for uid in UIDS for panel in load(uid)["panels"] if panel["type"] == "table"]
+TABLES: Final = [panel for uid in UIDS for panel in panels_of(uid) if panel["type"] == "table"]
 
 
 @pytest.mark.parametrize("panel", TABLES, ids=lambda panel: str(panel["title"]))
@@ -118,7 +132,7 @@ def test_a_table_has_its_columns(site: Site, panel: Mapping[str, object]) -> Non
 GRAPHS: Final = [
     panel
     for uid in UIDS
-    for panel in load(uid)["panels"]
+    for panel in panels_of(uid)
     if panel["type"] in {"timeseries", "state-timeline"}
 ]
 

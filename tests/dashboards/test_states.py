@@ -92,3 +92,51 @@ def test_of_two_exporters_the_larger_value_counts(tmp_path: Path) -> None:
     ]
     samples = [{"labels": '{job="j",device="d"}', "value": 1}]
     assert_result(inputs, promql.once(promql.UP), samples, tmp_path)
+
+
+def test_a_device_has_one_address_even_if_two_exporters_know_it_differently(tmp_path: Path) -> None:
+    views = [("a", "cam.example", "ACCC8E000001"), ("b", "10.0.0.1", "")]
+    inputs = [
+        each
+        for name, address, serial in views
+        for each in series(
+            {"device_info": 1},
+            job="j",
+            instance=name,
+            pod=name,
+            device="d",
+            address=address,
+            scheme="http",
+            serial=serial,
+        )
+    ]
+    samples = [{"labels": '{job="j",device="d"}', "value": 1}]
+    counted = f"count by (job, device, instance, pod) ({promql.addresses()})"
+    assert_result(inputs, counted, samples, tmp_path)
+
+
+def test_the_links_of_a_device_have_the_port_and_the_exporter(tmp_path: Path) -> None:
+    labels = {"device": "d", "address": "[fd00::1]:8443", "scheme": "https", "serial": ""}
+    inputs = list(series({"device_info": 1}, job="j", instance="ntp.example:10123", **labels))
+    links = 'open="https://[fd00::1]:8443",page="http://ntp.example:10123"'
+    shown = 'job="j",device="d",address="[fd00::1]:8443",scheme="https"'
+    samples = [{"labels": f"{{{shown},{links}}}", "value": 1}]
+    assert_result(inputs, promql.addresses(), samples, tmp_path)
+
+
+def test_of_two_exporters_the_larger_drift_counts_without_its_sign(
+    tmp_path: Path,
+) -> None:
+    inputs = [
+        each
+        for name, drift in (("a", 4e-5), ("b", -6e-5))
+        for each in series(
+            {"clock_drift_ratio": drift, "clock_drift_uncertainty_ratio": 1e-5},
+            job="j",
+            instance=name,
+            device="d",
+        )
+    ]
+    samples = [{"labels": '{job="j",device="d"}', "value": 50}]
+    expression = f"round({promql.fastest(10)}, 0.001)"
+    assert_result(inputs, expression, samples, tmp_path)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from html import unescape
 from typing import Final
 from urllib.parse import parse_qs, urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -13,9 +15,9 @@ from tests.dashboards.grafana import (
     UIDS,
     Dashboard,
     Question,
-    load,
+    asking_panels,
 )
-from tests.dashboards.site import AWKWARD, SECONDS_SEEN, Site, answer
+from tests.dashboards.site import AWKWARD, CERTIFICATE_SECONDS, SECONDS_SEEN, Site, answer
 from tests.support.prometheus import Series
 
 # The demo's fleet and one more device. Down: garage-entry, dock-2, cold-store. Clocks off: dock-4
@@ -29,14 +31,7 @@ UP: Final = 18
 
 
 IN_NUMBERS: Final = {
-    "fleet: Devices A": DEVICES,
-    "fleet: Answering A": UP,
     "fleet: Share answering A": UP / DEVICES,
-    "fleet: Synchronized A": UP - len({"stairwell-1", "cafeteria", "gate"}),
-    "fleet: Clock off A": len({"dock-4", "till-2", "lobby"}),
-    "fleet: Clock far off A": len({"till-2", "lobby"}),
-    "fleet: Stepped A": len({"lobby"}),
-    "fleet: Config compliant A": UP - len({"cafeteria"}),
     "fleet: Devices with problems A": DEVICES - UP,
     "fleet: Devices with problems B": len({"dock-4", "till-2", "lobby"}),
     "fleet: Devices with problems C": len({"stairwell-1", "cafeteria", "gate"}),
@@ -61,6 +56,50 @@ def question_of(place: str) -> Question:
 def test_each_number_matches_the_fleet_and_counts_a_device_once(site: Site, place: str) -> None:
     [series] = answer(site, question_of(place))
     assert series.value == pytest.approx(IN_NUMBERS[place], abs=0.05)
+
+
+SHARES: Final = {
+    "Answering": f"{UP} of {DEVICES}",
+    "Synchronized": f"{UP - len({'stairwell-1', 'cafeteria', 'gate'})} of {DEVICES}",
+    # dock-2 hangs, so its clock is not measured.
+    "Clock off": f"{len({'dock-4', 'till-2', 'lobby'})} of {DEVICES - 1}",
+    "Clock far off": f"{len({'till-2', 'lobby'})} of {DEVICES - 1}",
+    "Stepped": f"{len({'lobby'})} of {DEVICES}",
+    "Config compliant": f"{UP - len({'cafeteria'})} of {UP}",
+}
+
+
+@pytest.mark.parametrize("title", SHARES)
+def test_each_share_matches_the_fleet_and_counts_a_device_once(site: Site, title: str) -> None:
+    [series] = answer(site, question_of(f"fleet: {title} A"))
+    assert series.labels["shown"] == SHARES[title]
+
+
+def test_a_share_of_nothing_is_0_of_all(site: Site) -> None:
+    [series] = answer(site, question_of("fleet: Clock off A"), {"device": ["dock-1"]})
+    assert series.labels["shown"] == "0 of 1"
+
+
+@pytest.mark.parametrize("uid", ["fleet", "device"])
+def test_the_alerts_of_an_ha_pair_are_counted_once(site: Site, uid: str) -> None:
+    critical, warning = (question_of(f"{uid}: Alerts {letter}") for letter in "AB")
+    # Both: AxisNTPClockSkew.
+    [far_off] = answer(site, critical, {"device": ["till-2", "dock-4"]})
+    [off] = answer(site, warning, {"device": ["dock-4"]})
+    assert (far_off.value, off.value) == (1, 1)
+    assert answer(site, critical, {"device": ["dock-1"]}) == []
+
+
+def test_the_sites_have_their_columns(site: Site) -> None:
+    failing, devices, worst, off, unsynchronized, mismatches = (
+        by_label(answer(site, question_of(f"fleet: Sites {letter}")), "site") for letter in "ABCDEF"
+    )
+    assert sum(devices.values()) == DEVICES
+    assert sum(failing.values()) == DEVICES - UP
+    assert sum(off.values()) == len({"dock-4", "till-2", "lobby"})
+    assert sum(unsynchronized.values()) == len({"stairwell-1", "cafeteria", "gate"})
+    assert sum(mismatches.values()) == len({"cafeteria"})
+    assert worst == pytest.approx({"hq": 3, "warehouse": 1.8, "shop": 3}, abs=0.05)
 
 
 def by_label(found: Sequence[Series], label: str) -> dict[str, float]:
@@ -215,29 +254,90 @@ def test_memory_and_start_time_are_the_exporters(site: Site) -> None:
 
 
 def test_a_selected_site_shows_only_its_devices(site: Site) -> None:
-    [hq] = answer(site, question_of("fleet: Devices A"), {"site": ["hq"]})
-    [two] = answer(site, question_of("fleet: Devices A"), {"site": ["hq", "shop"]})
-    assert (hq.value, two.value) == (9, 12)
+    answering = question_of("fleet: Answering A")
+    [hq] = answer(site, answering, {"site": ["hq"]})
+    [two] = answer(site, answering, {"site": ["hq", "shop"]})
+    assert (hq.labels["shown"], two.labels["shown"]) == ("8 of 9", "11 of 12")
+
+
+def links_of(title: str, column: str) -> Sequence[str]:
+    """Return the URLs of the links of a column."""
+    [panel] = [each for uid in UIDS for each in asking_panels(uid) if each["title"] == title]
+    [override] = [
+        {one["id"]: one["value"] for one in each["properties"]}
+        for each in panel["fieldConfig"]["overrides"]
+        if each["matcher"] == {"id": "byName", "options": column}
+    ]
+    return [link["url"] for link in override["links"]]
+
+
+def opened(site: Site, link: str, row: Mapping[str, str]) -> tuple[str, Mapping[str, list[str]]]:
+    """Return the path and the parameters of a link to a dashboard."""
+    url = urlsplit(Dashboard("axis-ntp-fleet").url(link, row, site.span))
+    return url.path, parse_qs(url.query, keep_blank_values=True)
 
 
 def test_a_row_of_the_fleet_links_to_its_device(site: Site) -> None:
-    [table] = [
-        panel
-        for uid in UIDS
-        for panel in load(uid)["panels"]
-        if panel["title"] == "Devices, worst first"
-    ]
-    [(column, link)] = [
-        (override["matcher"]["options"], prop["value"][0]["url"])
-        for override in table["fieldConfig"]["overrides"]
-        for prop in override["properties"]
-        if prop["id"] == "links"
-    ]
-    assert column == "device"
-    row = {"job": 'axis "ntp"', "device": AWKWARD}
-    url = urlsplit(Dashboard("axis-ntp-fleet").url(link, row, site.span))
-    parameters = parse_qs(url.query, keep_blank_values=True)
-    assert url.path == "/d/axis-ntp-device"
+    row = {"job": 'axis "ntp"', "device": AWKWARD, "__value": AWKWARD}
+    [link] = links_of("Devices, worst first", "device")
+    path, parameters = opened(site, link, row)
+    assert path == "/d/axis-ntp-device"
     assert (parameters["var-job"], parameters["var-device"]) == ([row["job"]], [AWKWARD])
     assert parameters["var-instance"] == ["$__all"]
+    assert parameters["var-exporter_url"] == ["http://$1"]
     assert {"from", "to"} <= set(parameters)
+
+
+def test_a_row_of_the_sites_links_to_the_fleet_of_the_site(site: Site) -> None:
+    [link] = links_of("Sites", "site")
+    path, parameters = opened(site, link, {"__value": "north & south"})
+    assert path == "/d/axis-ntp-fleet"
+    assert parameters["var-site"] == ["north & south"]
+    assert parameters["var-job"] == ["$__all"]
+    assert parameters["var-exporter_url"] == ["http://$1"]
+    assert {"from", "to"} <= set(parameters)
+
+
+ADDRESSES: Final = [("fleet", "Devices, worst first", "I"), ("device", "Addresses", "A")]
+
+
+@pytest.mark.parametrize(("uid", "title", "letter"), ADDRESSES)
+def test_an_address_links_to_the_device_and_to_its_page_on_an_exporter(
+    site: Site, uid: str, title: str, letter: str
+) -> None:
+    question = question_of(f"{uid}: {title} {letter}")
+    [series] = answer(site, question, {"device": [AWKWARD]})
+    device, page = (
+        Dashboard(question.uid).url(link, series.labels, site.span)
+        for link in links_of(title, "address")
+    )
+    assert device == f"http://{series.labels['address']}"
+    # The page is there, and it is the device's.
+    with urlopen(page) as response:
+        assert AWKWARD in unescape(response.read().decode())
+
+
+@pytest.mark.parametrize(("uid", "title", "letter"), ADDRESSES)
+def test_the_exporter_of_the_links_can_be_chosen(
+    site: Site, uid: str, title: str, letter: str
+) -> None:
+    chosen = {"exporter_url": ["https://ntp.example/axis"], "device": ["lobby"]}
+    [series] = answer(site, question_of(f"{uid}: {title} {letter}"), chosen)
+    page = Dashboard(f"axis-ntp-{uid}").url(links_of(title, "address")[1], series.labels, site.span)
+    assert page == "https://ntp.example/axis/device/lobby"
+
+
+def test_a_device_has_its_drift_and_the_time_until_its_certificate_ends(site: Site) -> None:
+    chosen = {"device": ["dock-4"], "instance": [site.exporters[0]]}
+    [drift] = answer(site, question_of("device: Measured drift A"), chosen)
+    [left] = answer(site, question_of("device: Certificate ends in A"), chosen)
+    [when] = answer(site, question_of("device: Addresses B"), chosen)
+    assert drift.value == pytest.approx(20)
+    assert left.value == pytest.approx(CERTIFICATE_SECONDS, abs=10)
+    assert when.value == pytest.approx((site.span.end + CERTIFICATE_SECONDS) * 1000, abs=10_000)
+
+
+def test_the_fastest_drifts_are_certain_and_in_ppm(site: Site) -> None:
+    found = answer(site, question_of("fleet: Fastest drifts A"))
+    assert len(found) == 10
+    assert all(series.value == pytest.approx(17) for series in found)

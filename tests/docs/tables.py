@@ -109,11 +109,13 @@ def alerts() -> str:
 
 
 def panels(dashboard: str) -> str:
-    """Every panel of a dashboard with its description."""
+    """Every panel of a dashboard with its description, below the title of its row."""
     document = json.loads(
         (ROOT / f"grafana/dashboards/axis-ntp-{dashboard}.json").read_text("utf-8")
     )
-    cells = [(panel["title"], panel["description"]) for panel in document["panels"]]
+    everything = [one for each in document["panels"] for one in (each, *each.get("panels", []))]
+    cells = [(panel["title"], panel.get("description", "")) for panel in everything]
+    cells = [(title, text) if text else (f"**{title}**", "") for title, text in cells]
     return _table(("panel", "what it shows"), cells)
 
 

@@ -55,7 +55,7 @@ class Site:
             TimeServerCollector(self.monitor, host), self.monitor.host_offset
         )
 
-    async def query(self, host: str, *_: object) -> TimeAnswer:
+    async def query(self, host: str, *_: object, **_more: object) -> TimeAnswer:
         if host in self.silent:
             raise NoAnswer("silent")
         theta_ns = WALL_NS + 250_000_000
@@ -164,7 +164,8 @@ async def full_site() -> Site:
     site.monitor.apply(TimeServersConfig.model_validate({"servers": servers} | allowed))
     usage = Usage(site.monitor.rules)
     for n in range(300):
-        usage.add((f"10.1.{n // 250}.{n % 250}",))
+        for _ in range(9):  # one device alone cannot fill all slots
+            usage.add((f"10.1.{n // 250}.{n % 250}",))
     site.monitor.set_usage(usage)
     await site.ask(*servers, **allowed)
     return site

@@ -115,9 +115,14 @@ async def find_width_seconds(servers: list[str], shift_ns: int) -> float:
     return 2 * offset.uncertainty_seconds
 
 
-async def test_with_one_of_three_servers_off_the_hosts_offset_holds_the_truth_in_100_runs(
+async def test_with_one_of_three_servers_off_every_offset_holds_the_truth_and_some_are_narrow(
     three_servers: list[str],
 ) -> None:
+    """Shift the host's clock 100 times.
+
+    Every measurement must hold the truth. Of each shift one of up to ten measurements must be at
+    most 5 ms wide.
+    """
     rng = random.Random(15)
     for _ in range(RUNS):
         shift_ns = rng.randint(-10 * 86_400 * SECOND_NS, 10 * 86_400 * SECOND_NS)

@@ -82,6 +82,20 @@ async def test_names_are_resolved_and_another_address_is_used_at_the_next_attemp
     assert len(server.requests) == 2
 
 
+@pytest.mark.parametrize(
+    "address", [LOOPBACK, "0.0.0.0", "::1", "::", "255.255.255.255", "224.0.1.1", "ff02::101"]
+)
+async def test_the_name_of_a_devices_server_does_not_lead_to_this_host_or_to_many(
+    address: str,
+) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    client = client_with(DnsAnswer(((address, family),), 60))
+    async with udp_server(right_time) as server:
+        with pytest.raises(NameLookupFailed, match="is no address of another host"):
+            await client.query("ntp.example", server.port, 5, is_configured=False)
+    assert server.requests == []
+
+
 async def test_an_international_name_is_resolved_in_its_ascii_form() -> None:
     dns = StubDns(DnsAnswer(((LOOPBACK, socket.AF_INET),), 60))
     client = TimeServerClient(CachingResolver(dns), HostClock())

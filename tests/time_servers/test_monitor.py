@@ -13,8 +13,8 @@ from exporter.clock.offset import SECOND_NS, Estimate
 from exporter.config import TimeServersConfig
 from exporter.time_servers.client import NoAnswer, NotSent
 from exporter.time_servers.monitor import MAX_DEVICE_QUERIES, TimeServer, TimeServerMonitor
+from exporter.time_servers.slots import MAX_DEVICE_SERVERS
 from exporter.time_servers.sntp import InvalidAnswer, KissOfDeath, QueryFailed, TimeAnswer
-from exporter.time_servers.targets import Usage
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 
 WALL_NS = 1_800_000_000 * SECOND_NS
@@ -33,21 +33,28 @@ class Servers:
         self.results: dict[str, Any] = {}
         self.asked: list[tuple[str, float]] = []
         self.in_flight: dict[str, int] = {}
+        self.fails: Exception | None = None
         self.takes_seconds = 0.0
 
     def now_ns(self) -> int:
         return round(self._loop.time() * SECOND_NS)
 
     async def query(
-        self, host: str, port: int, timeout_seconds: float, attempt: int = 0
+        self,
+        host: str,
+        port: int,
+        timeout_seconds: float,
+        attempt: int = 0,
+        *,
+        is_configured: bool = True,
     ) -> TimeAnswer:
-        del port, timeout_seconds, attempt
+        del port, timeout_seconds, attempt, is_configured
         self.asked.append((host, self._loop.time()))
         self.in_flight[host] = self.in_flight.get(host, 0) + 1
         assert self.in_flight[host] == 1
         await asyncio.sleep(self.takes_seconds)
         self.in_flight[host] -= 1
-        result = self.results.get(host)
+        result = self.results.get(host, self.fails)
         if isinstance(result, Exception):
             raise result
         return result or self.right()
@@ -64,11 +71,14 @@ class Servers:
 Scenario = Callable[[TimeServerMonitor, Servers], Coroutine[Any, Any, None]]
 
 
-def play(scenario: Scenario, chance: float = 0.0) -> None:
+def play(scenario: Scenario, *chances: float) -> None:
+    """Play a scenario; `chances` are the monitor's first random numbers, then come zeros."""
+    chance = itertools.chain(chances, itertools.repeat(0.0))
+
     async def main(loop: FakeTimeLoop) -> None:
         servers = Servers(loop)
         host = HostClock(servers.now_ns, lambda: servers.now_ns() + WALL_NS)
-        monitor = TimeServerMonitor(servers.query, host, lambda: chance)
+        monitor = TimeServerMonitor(servers.query, host, lambda: next(chance))
         await scenario(monitor, servers)
         await monitor.stop()
 
@@ -104,7 +114,7 @@ def test_the_first_queries_are_spread() -> None:
         await asyncio.sleep(10)
         assert servers.times("a") == [2]
 
-    play(scenario, chance=0.5)
+    play(scenario, 0.5)
 
 
 def test_a_slow_server_has_one_query_at_a_time_and_never_more_often() -> None:
@@ -172,12 +182,69 @@ def test_rate_doubles_the_interval_up_to_maxpoll() -> None:
     play(scenario)
 
 
+def test_a_server_that_asks_for_fewer_queries_is_not_down() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        monitor.apply(config("a"))
+        await asyncio.sleep(10)
+        servers.results["a"] = KissOfDeath("RATE")
+        with capture_logs() as logs:
+            await asyncio.sleep(64)
+        assert (only(monitor).up, only(monitor).error) == (True, None)
+        assert (only(monitor).queries, only(monitor).failures["kiss_of_death"]) == (2, 1)
+        assert monitor.host_offset(host_time(servers)) is not None
+        assert logs == []
+
+    play(scenario)
+
+
+def test_after_good_answers_an_interval_is_halved_again_down_to_the_configured_one() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.results["a"] = KissOfDeath("RATE")
+        monitor.apply(config("a"))
+        await asyncio.sleep(129)  # two queries: 256 s from now on
+        del servers.results["a"]
+        await asyncio.sleep(5000)
+        times = servers.times("a")[1:]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert gaps[:16] == [256] * 8 + [128] * 8
+        assert set(gaps[16:]) == {64}
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("fault", [NoAnswer("silent"), NotSent("no files left")], ids=repr)
+def test_a_failed_query_is_repeated_after_64_seconds_however_long_the_interval_is(
+    fault: Exception,
+) -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.results["a"] = fault
+        monitor.apply(config("a", interval="17m"))
+        await asyncio.sleep(100)
+        del servers.results["a"]
+        await asyncio.sleep(1200)
+        assert servers.times("a") == [0, 64, 128, 128 + 1020]
+
+    play(scenario)
+
+
+def test_a_server_that_fails_after_it_asked_for_fewer_queries_gets_no_more() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.results["a"] = KissOfDeath("RATE")
+        monitor.apply(config("a"))
+        await asyncio.sleep(1)
+        servers.results["a"] = NoAnswer("silent")
+        await asyncio.sleep(400)
+        assert servers.times("a") == [0, 128, 256, 384]
+
+    play(scenario)
+
+
 def test_rate_never_makes_a_long_interval_shorter() -> None:
     async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
         servers.results["a"] = KissOfDeath("RATE")
-        monitor.apply(config("a", interval="1h"))
-        await asyncio.sleep(7300)
-        assert servers.times("a") == [0, 3600, 7200]
+        monitor.apply(config("a", interval="17m"))
+        await asyncio.sleep(2100)
+        assert servers.times("a") == [0, 1024, 2048]
 
     play(scenario)
 
@@ -194,6 +261,26 @@ def test_a_server_that_refuses_is_not_asked_again(code: str) -> None:
         assert servers.times("a") == [0]
         assert (only(monitor).up, only(monitor).failures["kiss_of_death"]) == (False, 1)
         assert [log["event"] for log in logs] == ["time_server.failed", "time_server.refused"]
+
+    play(scenario)
+
+
+def test_a_server_that_refuses_stays_refused_if_it_is_removed_and_added_again() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.results["a"] = KissOfDeath("DENY")
+        monitor.apply(config("a"))
+        await asyncio.sleep(1)
+        monitor.apply(config("b"))
+        await asyncio.sleep(3600)
+        monitor.apply(config("a"))
+        await asyncio.sleep(86_400)
+        assert servers.times("a") == [0]
+        assert (only(monitor).up, only(monitor).has_ended) == (False, True)
+        monitor.apply(config("b"))
+        await asyncio.sleep(86_401)
+        monitor.apply(config("a"))
+        await asyncio.sleep(1)
+        assert len(servers.times("a")) == 2
 
     play(scenario)
 
@@ -220,7 +307,8 @@ def test_an_interval_may_change_at_a_reload() -> None:
         await asyncio.sleep(10)
         monitor.apply(config("a", interval="16s"))
         await asyncio.sleep(100)
-        assert servers.times("a") == [0, 64, 80, 96]
+        # A shorter interval does not wait for the end of the longer one.
+        assert servers.times("a") == [0, 16, 32, 48, 64, 80, 96]
 
     play(scenario)
 
@@ -281,11 +369,91 @@ def test_without_a_majority_the_hosts_offset_is_unknown() -> None:
     play(scenario)
 
 
+def test_the_hosts_offset_is_unknown_until_a_query_of_each_server_has_ended() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.results["c"] = NoAnswer("silent")
+        monitor.apply(config("a", "b", "c"))
+        await asyncio.sleep(1)
+        assert [server.up for server in monitor.servers] == [True, None, None]
+        assert monitor.host_offset(host_time(servers)) is None
+        await asyncio.sleep(1)
+        assert [server.up for server in monitor.servers] == [True, True, None]
+        assert monitor.host_offset(host_time(servers)) is None
+        await asyncio.sleep(1.5)
+        assert [server.up for server in monitor.servers] == [True, True, False]
+        assert monitor.host_offset(host_time(servers)) is not None
+        monitor.apply(config("a", "b", "c", "d"))
+        assert monitor.host_offset(host_time(servers)) is None
+        await asyncio.sleep(0.5)
+        assert monitor.host_offset(host_time(servers)) is not None
+
+    play(scenario, 0.125, 0.375, 0.75, 0.1)
+
+
+def test_a_server_that_is_left_alone_does_not_decide() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.results["wrong"] = servers.right(off_ns=100 * SECOND_NS)
+        monitor.apply(config("wrong", "b", "c"))
+        await asyncio.sleep(60)
+        assert monitor.host_offset(host_time(servers)) is not None
+        servers.results |= {"b": NoAnswer("dead"), "c": NoAnswer("dead")}
+        for _ in range(20):
+            await asyncio.sleep(60)
+            servers.results["wrong"] = servers.right(off_ns=100 * SECOND_NS)
+            offset = monitor.host_offset(host_time(servers))
+            assert offset is None or offset.seconds < 1
+        assert offset is None
+
+    play(scenario)
+
+
+def test_that_servers_disagree_is_logged_when_it_changes() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        def wrong(off_ns: int = 300_000_000) -> TimeAnswer:
+            return servers.right(off_ns=off_ns)
+
+        monitor.apply(config("a", "b", "c"))
+        with capture_logs() as logs:
+            await asyncio.sleep(10)
+            assert logs == []
+            servers.results["c"] = wrong()
+            await asyncio.sleep(192)
+            servers.results["b"] = wrong(-300_000_000)
+            await asyncio.sleep(64)
+            servers.results.clear()
+            await asyncio.sleep(640)
+        assert [(log["event"], log.get("servers"), log["log_level"]) for log in logs] == [
+            ("time_servers.disagree", "c", "warning"),
+            ("time_servers.disagree", "a, b, c", "warning"),
+            ("time_servers.disagree", "c", "warning"),
+            ("time_servers.agree", None, "info"),
+        ]
+        assert "no majority" in logs[1]["advice"]
+
+    play(scenario)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "[::1]:1123", "localhost"])
+def test_a_configured_server_on_this_host_gets_a_warning_once(host: str) -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        with capture_logs() as logs:
+            monitor.apply(config(host, "a"))
+            await asyncio.sleep(1)
+            monitor.apply(config(host, "a", interval="20s"))
+            await asyncio.sleep(100)
+        assert [(log["event"], log["server"]) for log in logs] == [
+            ("time_server.is_this_host", host)
+        ]
+        assert len(servers.asked) > 5
+
+    play(scenario)
+
+
 def test_unsynchronized_servers_have_no_vote() -> None:
     async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
-        for host in ("b", "c"):
+        for host in ("d", "e"):
             servers.results[host] = servers.right(off_ns=SECOND_NS, leap=3, stratum=16)
-        monitor.apply(config("a", "b", "c"))
+        monitor.apply(config("a", "b", "c", "d", "e"))
         await asyncio.sleep(1)
         offset = monitor.host_offset(host_time(servers))
         assert offset is not None
@@ -295,7 +463,7 @@ def test_unsynchronized_servers_have_no_vote() -> None:
 
 
 def of_devices(monitor: TimeServerMonitor, *devices: list[str]) -> None:
-    usage = Usage(monitor.rules)
+    usage = monitor.new_usage()
     for servers in devices:
         usage.add(tuple(servers))
     monitor.set_usage(usage)
@@ -314,9 +482,72 @@ def test_the_servers_of_devices_are_asked_while_a_device_has_them() -> None:
             "10.0.0.1": 2,
         }
         of_devices(monitor)
+        await asyncio.sleep(899)
+        assert len(servers.times("10.0.0.1")) == 16
+        assert [each.devices for each in monitor.servers] == [0, 0]
+        await asyncio.sleep(200)
+        of_devices(monitor)
         await asyncio.sleep(100)
-        assert servers.times("10.0.0.1") == [0, 64]
-        assert only(monitor).devices == 0
+        assert only(monitor).target.label == "a"
+        of_devices(monitor, ["10.0.0.1"])
+        assert [each.devices for each in monitor.servers] == [0, 1]
+
+    play(scenario)
+
+
+def test_devices_that_name_other_servers_again_and_again_cause_no_more_queries_nor_lines() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.fails = KissOfDeath("DENY")
+        monitor.apply(BY_DEVICES)
+        hours = 3
+        with capture_logs() as logs:
+            for turn in range(hours * 60):
+                of_devices(monitor, *([f"10.{turn}.{n}.{i}" for i in range(32)] for n in range(12)))
+                await asyncio.sleep(60)
+        for hour in range(hours):
+            asked = {name for name, at in servers.asked if hour * 3600 <= at < (hour + 1) * 3600}
+            assert len(asked) <= MAX_DEVICE_SERVERS + 1
+        assert {log["log_level"] for log in logs if log["server"] != "a"} == {"debug"}
+        assert len(monitor.servers) <= MAX_DEVICE_SERVERS + 1
+        assert len(monitor._removed) <= 1024
+
+    play(scenario)
+
+
+def test_a_reload_that_changes_no_time_servers_does_not_stop_a_count() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        monitor.apply(BY_DEVICES)
+        usage = monitor.new_usage()
+        usage.add(("10.0.0.1",))
+        monitor.apply(BY_DEVICES.model_copy())
+        monitor.set_usage(usage)
+        await asyncio.sleep(1)
+        assert {host for host, _ in servers.asked} == {"a", "10.0.0.1"}
+
+    play(scenario)
+
+
+def test_few_removed_servers_are_remembered() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.fails = KissOfDeath("DENY")
+        for turn in range(6):
+            monitor.apply(config(*(f"192.0.{turn}.{n}" for n in range(256))))
+            await asyncio.sleep(1)
+        assert len(servers.asked) == 6 * 256
+        assert len(monitor._removed) == 1024
+
+    play(scenario)
+
+
+def test_a_count_by_the_rules_before_a_reload_is_ignored() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        monitor.apply(BY_DEVICES)
+        usage = monitor.new_usage()
+        usage.add(("10.0.0.1",))
+        monitor.apply(BY_DEVICES.model_copy(update={"allowed": ("192.0.2.0/24",)}))
+        monitor.set_usage(usage)
+        await asyncio.sleep(100)
+        assert {host for host, _ in servers.asked} == {"a"}
 
     play(scenario)
 

@@ -79,6 +79,8 @@ def test_extension_fields_and_a_mac_are_ignored() -> None:
         ({"stratum": 17}, "the response has stratum 17, the highest is 16"),
         ({"stratum": 0, "reference_id": b"XFUN"}, "stratum 0 with the unknown code b'XFUN'"),
         ({"stratum": 0, "reference_id": b"INIT"}, "stratum 0 with the unknown code b'INIT'"),
+        ({"precision": 1}, "the response has precision 1, the coarsest is 0 (1 s)"),
+        ({"precision": 127}, "the response has precision 127, the coarsest is 0 (1 s)"),
         ({"sent_ns": NOW_NS + SECOND_NS}, "times are further apart than query and response"),
     ],
 )
@@ -146,7 +148,6 @@ def test_a_server_without_time_has_stratum_16_and_is_not_selectable(reference_id
         ({"root_dispersion": 10}, False),  # Windows on its own clock
         ({"root_delay": 5.9}, True),
         ({"root_delay": 6.1}, False),
-        ({"precision": 2}, False),
     ],
 )
 def test_a_server_is_selectable_if_an_ntp_client_would_use_it(

@@ -7,9 +7,10 @@ import pytest
 
 from exporter.config import TimeServersConfig
 from exporter.time_servers import targets
-from exporter.time_servers.targets import MAX_DEVICE_SERVERS, TargetRules, Usage
+from exporter.time_servers.slots import MAX_DEVICE_SERVERS, Slots
+from exporter.time_servers.targets import TargetRules, Usage
 
-ALLOWED = ("10.0.0.0/8", "2001:db8::/32", "fe80::/10", "NTP.example")
+ALLOWED = ("10.0.0.0/8", "2001:db8::/32", "NTP.example")
 
 
 def labels(
@@ -20,9 +21,11 @@ def labels(
     usage = Usage(rules)
     for servers in devices:
         usage.add(tuple(servers))
+    slots = Slots()
+    slots.use(usage, 0)
     return {
         target.label: (usage.devices.get(key, 0), target.is_configured)
-        for key, target in rules.targets(usage).items()
+        for key, target in (rules.configured | slots.targets(0)).items()
     }
 
 
@@ -48,6 +51,8 @@ def test_an_allowed_server_of_a_device_is_asked_under_the_devices_name(server: s
         "10.1.2.3:53",  # only NTP's own port
         "ntp.example:8080",
         "::ffff:10.1.2.3",
+        "10.0.0.0",  # all hosts of the network
+        "10.255.255.255",
         "fe80::1%eth0",  # the zone is one of the device's
         "10.1",  # addresses to the C library, not to us
         "0x0a.1.2.3",
@@ -62,10 +67,86 @@ def test_a_device_cannot_send_the_exporter_anywhere_else(server: str) -> None:
     assert labels(devices_config(), [[server]]) == {}
 
 
-@pytest.mark.parametrize("server", ["0.0.0.0", "224.0.1.1", "255.255.255.255", "::", "ff02::101"])
+@pytest.mark.parametrize(
+    "server",
+    [
+        "0.0.0.0",
+        "127.0.0.1",
+        "127.9.9.9",
+        "224.0.1.1",
+        "255.255.255.255",
+        "::",
+        "::1",
+        "::127.0.0.1",
+        "::ffff:127.0.0.1",
+        "fe80::1",
+        "2001:db8::1%eth0",
+        "ff02::101",
+    ],
+)
 def test_addresses_that_are_no_single_host_are_not_asked_even_if_allowed(server: str) -> None:
     config = devices_config(allowed=("0.0.0.0/0", "::/0"))
-    assert labels(config, [[server], ["127.0.0.1"]]) == {"127.0.0.1": (1, False)}
+    assert labels(config, [[server], ["192.0.2.1"]]) == {"192.0.2.1": (1, False)}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "servers"),
+    [
+        ("[2001:db8::1]", ["2001:db8::1", "2001:DB8:0::1"]),
+        ("64:ff9b::/96", ["64:ff9b::a00:1"]),
+        ("10.0.0.1.", ["10.0.0.1"]),
+        ("192.0.2.6/31", ["192.0.2.6", "192.0.2.7"]),
+        ("192.0.2.6/32", ["192.0.2.6"]),
+        ("NTP.exämple", ["ntp.exämple", "ntp.xn--exmple-cua"]),
+        ("ntp.xn--exmple-cua", ["ntp.exämple", "ntp.xn--exmple-cua"]),
+        ("xn--strae-oqa.example", ["xn--strae-oqa.example"]),  # IDNA 2008; Python has IDNA 2003
+        ("xn--a.example", ["xn--a.example"]),
+    ],
+)
+def test_what_may_be_allowed_matches_however_it_is_spelled(
+    allowed: str, servers: list[str]
+) -> None:
+    found = labels(devices_config(allowed=(allowed,)), [[server] for server in servers])
+    assert sum(devices for devices, _ in found.values()) == len(servers)
+
+
+def test_half_of_the_slots_are_for_servers_that_more_than_one_device_uses() -> None:
+    hostile = [[f"10.66.{n}.{i}" for i in range(1, 33)] for n in range(8)]
+    real = [["10.0.0.1"]] * 2
+    rules = TargetRules(devices_config())
+    slots = Slots()
+    for devices in (hostile, [*hostile, *real]):
+        usage = Usage(rules, slots.keys)
+        for servers in devices:
+            usage.add(tuple(servers))
+        slots.use(usage, 0)
+    assert len(slots.targets(0)) == MAX_DEVICE_SERVERS // 2 + 1
+    assert ("10.0.0.1", 123) in slots.targets(0)
+
+
+def test_servers_that_are_asked_are_counted_whatever_hostile_devices_name_first() -> None:
+    rules = TargetRules(devices_config(servers=("192.0.2.1",)))
+    usage = Usage(rules, [("10.8.8.8", 123)])
+    for n in range(64):
+        usage.add(tuple(f"10.66.{n}.{i}" for i in range(1, 33)))
+    for _ in range(5000):
+        usage.add(("192.0.2.1", "10.8.8.8"))
+    assert usage.devices["192.0.2.1", 123] == usage.devices["10.8.8.8", 123] == 5000
+
+
+def test_to_give_slots_to_1000_counted_servers_costs_little() -> None:
+    rules, slots = TargetRules(devices_config()), Slots()
+
+    def cost_seconds(now: float) -> float:
+        usage = Usage(rules, slots.keys)
+        for n in range(0, 1000, 8):
+            usage.add(tuple(f"10.1.{(n + i) // 250}.{(n + i) % 250 + 1}" for i in range(8)))
+        started = time.process_time()
+        slots.use(usage, now)
+        slots.targets(now)
+        return time.process_time() - started
+
+    assert min(map(cost_seconds, range(3))) < 0.1
 
 
 def test_without_used_by_devices_only_configured_servers_are_asked_and_counted() -> None:
@@ -97,7 +178,7 @@ def test_every_spelling_of_a_configured_server_by_devices_is_known(
     usage = Usage(rules)
     for spelling in named:
         usage.add((spelling, "192.0.2.1"))
-    [(key, target)] = rules.targets(usage).items()
+    [(key, target)] = rules.configured.items()
     assert target.label == configured
     assert (usage.devices, usage.spellings) == ({key: len(named)}, {key: set(named)})
 
@@ -116,7 +197,7 @@ def test_of_too_many_servers_those_that_most_devices_use_are_asked() -> None:
     hostile = [[f"10.66.{n // 32}.{n % 32 + i}" for i in range(32)] for n in range(0, 960, 32)]
     good = [["10.0.0.1", "10.0.0.2"]] * 2
     found = labels(devices_config(servers=("192.0.2.1",)), [*hostile, *good])
-    assert len(found) == MAX_DEVICE_SERVERS + 1
+    assert len(found) == MAX_DEVICE_SERVERS // 2 + 1
     assert (found["10.0.0.1"], found["192.0.2.1"]) == ((2, False), (0, True))
 
 
@@ -135,6 +216,20 @@ def test_the_longest_lists_of_devices_cost_little(name: str) -> None:
             usage.add(tuple(name % (turn * 640 + n + i) for i in range(32)))
         return time.process_time() - started
 
+    assert min(map(cost_seconds, range(3))) < 0.1
+
+
+def test_a_long_list_of_what_is_allowed_costs_little_per_name() -> None:
+    allowed = tuple(f"10.0.{n // 256}.{n % 256}" for n in range(5000))
+
+    def cost_seconds(turn: int) -> float:
+        usage = Usage(rules)
+        started = time.process_time()
+        for n in range(0, 640, 32):
+            usage.add(tuple(f"10.{turn + 1}.{n % 256}.{i}" for i in range(32)))
+        return time.process_time() - started
+
+    rules = TargetRules(devices_config(allowed=allowed))
     assert min(map(cost_seconds, range(3))) < 0.1
 
 
