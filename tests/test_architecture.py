@@ -15,6 +15,7 @@ ORDER = (
     "commands",
     "daemon",
     "web",
+    "find",
     "fleet",
     "discovery",
     "rules",

@@ -2,9 +2,11 @@
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
+from exporter.config.types import check_label_name
 from exporter.system.addresses import DEFAULT_PORT, LARGEST_PORT, listen_address
 from exporter.system.files import replace_file
 from exporter.system.terminal import warn
@@ -123,6 +125,33 @@ def _file(text: str) -> Path:
         # `Path("")` would be the current folder.
         raise argparse.ArgumentTypeError("must name a file")
     return Path(text)
+
+
+T = TypeVar("T")
+
+
+def argument_type(parse: Callable[[str], T]) -> Callable[[str], T]:
+    """Return a type for argparse that shows the text of the `ValueError` of `parse`."""
+
+    def convert(text: str) -> T:
+        try:
+            return parse(text)
+        except ValueError as problem:
+            raise argparse.ArgumentTypeError(str(problem)) from None
+
+    return convert
+
+
+def label_and_value(text: str) -> tuple[str, str]:
+    """Parse `LABEL=VALUE`. Raises `argparse.ArgumentTypeError`."""
+    label, equals, value = text.partition("=")
+    if not (equals and value):
+        raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=VALUE")
+    try:
+        check_label_name(label)
+    except ValueError as problem:
+        raise argparse.ArgumentTypeError(f"{label!r} {problem}") from None
+    return label, value
 
 
 def device_count(text: str) -> int:

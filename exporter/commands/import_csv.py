@@ -5,8 +5,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from exporter.commands.arguments import add_output, write_output
-from exporter.config.types import check_label_name
+from exporter.commands.arguments import add_output, label_and_value, write_output
 from exporter.discovery.csv_devices import Columns, read_csv_devices
 from exporter.discovery.target_file import render_target_file
 from exporter.system.files import read_regular
@@ -34,24 +33,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--label",
         dest="labels",
-        type=_label,
+        type=label_and_value,
         action="append",
         default=[],
         metavar="LABEL=HEADER",
         help="a label and the column of its values, such as 'site=Site Name'; repeatable",
     )
     add_output(parser)
-
-
-def _label(text: str) -> tuple[str, str]:
-    label, equals, header = text.partition("=")
-    if not (equals and header):
-        raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=HEADER")
-    try:
-        check_label_name(label)
-    except ValueError as problem:
-        raise argparse.ArgumentTypeError(f"{label!r} {problem}") from None
-    return label, header
 
 
 def execute(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,1 @@
+"""Find Axis devices on a network, without a password."""
