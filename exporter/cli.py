@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "run": "poll the configured devices and serve their metrics (the default)",
     "check": "poll devices once now and explain each: what it reports, problems, what to do",
     "configure": "show or apply NTP settings that differ from `expect`",
+    "init": "write a first config and the file of the devices' password",
     "find": "find Axis devices on a network, without a password",
     "import": "turn a CSV of devices into a file of targets",
     "rules": "print the alert rules for Prometheus, with the thresholds of the config",
@@ -35,7 +36,7 @@ COMMANDS: Final = {
 _MODULES: Final = {"import": "import_csv"}
 """Where a module has another name than its command."""
 
-ONE_SHOT_COMMANDS: Final = {"check", "configure", "find", "import", "rules", "healthcheck"}
+ONE_SHOT_COMMANDS: Final = {"check", "configure", "init", "find", "import", "rules", "healthcheck"}
 """Commands that end by themselves: a signal before their end is a failure."""
 
 

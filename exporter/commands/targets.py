@@ -242,10 +242,10 @@ def _account(arguments: argparse.Namespace) -> dict[str, Any]:
         raise UsageError(f"--username: {problem}") from None
     if file is not None:
         return {"username": username, "password_file": file}
-    return {"username": username, "password": _read_password()}
+    return {"username": username, "password": read_password()}
 
 
-def _read_password() -> str:
+def read_password() -> str:
     """Read the password, unseen, at the terminal, or else the first line of standard input."""
     password = ""
     try:

@@ -43,7 +43,7 @@ async def answering(*answers: bytes) -> AsyncIterator[tuple[int, list[bytes]]]:
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         yield server.sockets[0].getsockname()[1], received
         async with asyncio.timeout(10):
-            while len(ended) < len(received):  # noqa: ASYNC110 - a few turns of the loop
+            while len(ended) < len(received):
                 await asyncio.sleep(0)
 
 

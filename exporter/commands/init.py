@@ -1,0 +1,115 @@
+"""`axis-ntp-exporter init`: write a first config and the file of the devices' password."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from exporter.commands.targets import UsageError, read_password
+from exporter.config.types import MAX_SECRET_CHARACTERS, check_username
+from exporter.system.terminal import warn
+
+CONFIG: Final = "config.yaml"
+PASSWORD: Final = "axis-password"  # noqa: S105 - the name of the file
+DEVICES: Final = "devices"
+
+_TEMPLATE: Final = """\
+# Written by `axis-ntp-exporter init`. docs/configuration.md explains every key.
+global:
+  interval: 60s
+
+modules:
+  default:
+    auth:
+      username: {username}
+      password_file: axis-password
+    # To trust certificates of a CA of your own:
+    # tls_config: {{ca_file: ca.pem}}
+
+# Each file lists devices; `axis-ntp-exporter find` and `import` write such files.
+file_sd_configs:
+  - files: ["devices/*.yaml"]
+"""
+
+_NEXT: Final = """\
+Wrote {folder}config.yaml and {folder}axis-password (only you can read it).
+Next, in that folder:
+  axis-ntp-exporter find 192.168.0.0/24 --output devices/found.yaml
+  axis-ntp-exporter check
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the folder and the account."""
+    parser.add_argument(
+        "folder",
+        nargs="?",
+        type=Path,
+        default=Path(),
+        metavar="DIR",
+        help="where to write, made if it does not exist (default: this folder)",
+    )
+    parser.add_argument(
+        "--username",
+        metavar="NAME",
+        help="account on the devices; asks for it, and for its password, or reads the password "
+        "from a pipe",
+    )
+
+
+def execute(arguments: argparse.Namespace) -> int:
+    """Write the files; returns 0, 1 if they cannot be written, or 2 if the account is invalid."""
+    folder: Path = arguments.folder
+    if taken := [each for each in (CONFIG, PASSWORD) if os.path.lexists(folder / each)]:
+        warn(f"init: {folder / taken[0]} exists already, and nothing is overwritten")
+        return 1
+    try:
+        username, password = _ask_account(arguments.username)
+    except UsageError as problem:
+        warn(f"init: {problem}")
+        return 2
+    try:
+        _write(folder, username, password)
+    except OSError as error:
+        warn(f"init: {error.filename}: cannot be written: {error.strerror}")
+        return 1
+    shown = "" if folder == Path() else f"{folder}/"
+    print(_NEXT.format(folder=shown), end="")
+    return 0
+
+
+def _ask_account(username: str | None) -> tuple[str, str]:
+    """Return the account. Raises `UsageError`."""
+    if username is None:
+        if not sys.stdin.isatty():
+            raise UsageError("--username is missing, and there is no terminal to ask for it")
+        try:
+            username = input("Username on the devices [root]: ").strip() or "root"
+        except EOFError:
+            raise UsageError("no username") from None
+    try:
+        check_username(username)
+    except ValueError as problem:
+        raise UsageError(f"the username {problem}") from None
+    password = read_password()
+    if len(password) > MAX_SECRET_CHARACTERS:
+        raise UsageError(f"the password must have at most {MAX_SECRET_CHARACTERS:,} characters")
+    return username, password
+
+
+def _write(folder: Path, username: str, password: str) -> None:
+    """Write both files. Raises `OSError`, also if one has appeared meanwhile."""
+    (folder / DEVICES).mkdir(parents=True, exist_ok=True)
+    # A dollar begins a variable in a config.
+    quoted = yaml.safe_dump(username.replace("$", "$$"), default_style='"', allow_unicode=True)
+    _create(folder / PASSWORD, f"{password}\n", 0o600)
+    _create(folder / CONFIG, _TEMPLATE.format(username=quoted.strip()), 0o644)
+
+
+def _create(file: Path, text: str, mode: int) -> None:
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
+        opened.write(text)
