@@ -26,7 +26,7 @@ from exporter.clock.phase import (
 )
 
 POLLS_KEPT: Final = 4
-"""The longest connection time of this many polls counts, as some polls reuse a connection."""
+"""A longer connection time counts for this many polls, as some polls reuse a connection."""
 
 LONGEST_RESERVE_NS: Final = 250_000_000
 """The most that a poll begins earlier because connection times vary."""
@@ -47,7 +47,8 @@ class DeviceClock:
     _phase_state: PhaseState = field(default_factory=PhaseState)
     _last_point_ns: int | None = None
     _round_trip_ns: int = 0
-    _connect_times_ns: tuple[int, ...] = ()
+    _longest_connect_ns: int = 0
+    _polls_since_longest: int = 0
 
     @property
     def estimate(self) -> Estimate | None:
@@ -60,7 +61,7 @@ class DeviceClock:
 
         A long connection time also varies, as with a TLS handshake, so half of it is added.
         """
-        longest = max(self._connect_times_ns, default=0)
+        longest = self._longest_connect_ns
         if longest < SHORTEST_HOLD_NS:
             return longest
         return longest + min(longest // 2, LONGEST_RESERVE_NS)
@@ -72,8 +73,13 @@ class DeviceClock:
         if there was no response.
         """
         self.events = ()
-        last = self._connect_times_ns[: POLLS_KEPT - 1]
-        self._connect_times_ns = () if ready_after_ns is None else (ready_after_ns, *last)
+        self._polls_since_longest += 1
+        if (
+            ready_after_ns is None
+            or ready_after_ns >= self._longest_connect_ns
+            or self._polls_since_longest >= POLLS_KEPT
+        ):
+            self._longest_connect_ns, self._polls_since_longest = ready_after_ns or 0, 0
         for sample in samples:
             # Only a poll's first request is sent at the chosen phase.
             self._add(sample, in_phase=sample is samples[0])
