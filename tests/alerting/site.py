@@ -21,10 +21,15 @@ import yaml
 from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME
 from exporter.simulator.fleet import ServedFleet, SimulatedFleet, serve_fleet
 from exporter.simulator.scenarios import Member
-from tests.alerting.alertmanager import Alertmanager, running_alertmanager
+from tests.alerting.alertmanager import (
+    Alertmanager,
+    example,
+    running_alertmanager,
+    with_webhooks,
+)
 from tests.alerting.inbox import Inbox, Key, receiving
 from tests.alerting.jitter import jittering
-from tests.alerting.rules import ALERTMANAGER_EXAMPLE, RULES, load
+from tests.alerting.rules import RULES, load
 from tests.alerting.scaling import scaled_alertmanager, scaled_rules, shorter
 from tests.alerting.scenarios import EXPECTED
 from tests.support.background import event_loop, in_background
@@ -214,10 +219,7 @@ def _exporter(stack: ExitStack, served: ServedFleet, folder: Path) -> Exporter:
 
 def _alertmanager_config(url: str) -> Any:
     """Return the example with scaled durations and webhooks to `url`."""
-    config = scaled_alertmanager(load(ALERTMANAGER_EXAMPLE), SCALE)
-    for receiver in config["receivers"]:
-        receiver["webhook_configs"] = [{"url": f"{url}/{receiver['name']}"}]
-    return config
+    return with_webhooks(scaled_alertmanager(example(), SCALE), url)
 
 
 def _prometheus(stack: ExitStack, exporter: str, alertmanager: str, folder: Path) -> Prometheus:
