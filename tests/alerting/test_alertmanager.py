@@ -1,7 +1,7 @@
 """The Alertmanager example: valid, with the right routes and inhibition, and readable texts.
 
-Inhibition is tested with the real Alertmanager: which of the alerts it gets does it suppress? So are
-the texts: which ones does a receiver get?
+Inhibition and texts are tested with the real Alertmanager: which of the alerts it gets does it
+suppress, and what does it send?
 """
 
 from __future__ import annotations
