@@ -51,8 +51,8 @@ class Hour:
 
     def __str__(self) -> str:
         return (
-            f"{self.firing} alerts fire after an hour, {self.suppressed} of them are inhibited, "
-            f"{len(self.texts)} notifications were sent."
+            f"Alerts that fire after an hour: {self.firing}; inhibited of these: "
+            f"{self.suppressed}; notifications in that hour: {len(self.texts)}."
         )
 
 
@@ -132,7 +132,8 @@ def _indented(text: str) -> str:
     return "".join(f"    {line}".rstrip() + "\n" for line in text.splitlines())
 
 
-def _write(hour: Hour, page: Path) -> None:
+def write(hour: Hour, page: Path) -> None:
+    """Replace the table and the texts of a page."""
     text = page.read_text("utf-8")
     parts = "".join(report(hour, shown=_SHOWN_ALERTS))
     new, count = _PLACE.subn(lambda found: f"{found[1]}\n{parts}\n{found[2]}", text)
@@ -154,7 +155,7 @@ def main() -> int:
     hour = measure(Plan(**arguments))
     sys.stdout.writelines(report(hour))
     if write:
-        _write(hour, DOCS)
+        write(hour, DOCS)
     return int(len(hour.texts) > MOST_NOTIFICATIONS)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from email.message import EmailMessage
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.alerting.alertmanager import (
     with_webhooks,
 )
 from tests.alerting.inbox import Inbox, Text, receiving
+from tests.alerting.mail import receiving_mail
 from tests.alerting.rules import ALERTMANAGER_EXAMPLE, alerts, load
 from tests.alerting.scaling import scaled_alertmanager
 from tests.support.background import event_loop, in_background
@@ -348,11 +350,11 @@ def test_a_notification_of_one_alert_says_everything(reader: Reader) -> None:
     [text] = reader.texts("(one)")
     assert text.receiver == "operations"
     assert text.title == "[warning] lobby (one): clock is 1.797 s behind"
-    assert text.body.strip() == (
+    assert text.body == (
         "lobby (one): clock is 1.797 s behind\n"
         "  Device lobby (192.0.2.7): check first whether its time server answers.\n"
         f"  Alert since {minute(begun)}.\n\n"
-        "What it means and what to do: https://docs.example/runbooks"
+        "What it means and what to do: https://docs.example/runbooks\n"
     )
 
 
@@ -382,3 +384,24 @@ def test_the_end_of_an_alert_is_told_as_such(reader: Reader) -> None:
     others = ", and 1 more (AxisNTPClockSkew)"
     assert text.title == f"[resolved] a (two): clock is 1.797 s behind{others}"
     assert text.body.count(f"since {minute(begun)} until {minute(ended)}") == 2
+
+
+def test_an_e_mail_is_plain_text_to_the_team_of_the_site(tmp_path: Path) -> None:
+    inbox: list[EmailMessage] = []
+    with ExitStack() as stack:
+        loop = stack.enter_context(event_loop())
+        smarthost = stack.enter_context(in_background(loop, receiving_mail(inbox)))
+        config = scaled_alertmanager(example(), 300)
+        # The only difference from the example: a mail server on the same machine has no TLS.
+        config["global"] |= {"smtp_smarthost": smarthost, "smtp_require_tls": False}
+        alertmanager = enter_on_free_ports(stack, lambda: running_alertmanager(config, tmp_path))
+        alertmanager.post([SKEW | {"site": "warehouse"}], annotations=ANNOTATIONS)
+        wait_until(lambda: bool(inbox), "the e-mail is there")
+    [message] = inbox
+    assert message["To"] == "warehouse@mail.example"
+    assert message["Subject"] == "[warning] lobby (warehouse): clock is 1.797 s behind"
+    [part] = message.iter_parts()
+    assert part.get_content_type() == "text/plain"
+    lines = part.get_content().splitlines()
+    assert lines[0] == "lobby (warehouse): clock is 1.797 s behind"
+    assert lines[-1] == "What it means and what to do: https://docs.example/runbooks"
