@@ -45,6 +45,7 @@ def build_spec(config: Config, device: DeviceConfig, factories: ClientFactories)
         labels=device.labels,
         interval_seconds=module.interval or config.global_.interval,
         timeout_seconds=module.timeout or config.global_.timeout,
+        scheme=module.scheme,
     )
     return DeviceSpec(target, factories[device.module], config.expect(device))
 
@@ -162,4 +163,6 @@ class Reconciler:
         device = self._fleet[name]
         device.client.close()
         device.client = client
+        # The new one may use plain HTTP.
+        device.state.identity = device.state.identity._replace(certificate_not_after=None)
         self._poller.poll_soon(device, delay_seconds)
