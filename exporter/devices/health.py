@@ -147,11 +147,13 @@ def _client_issues(client: NtpClientReading) -> Iterator[Issue]:
     if not settings.enabled:
         what = "disabled" if settings.enabled is False else "does not report whether it is enabled"
         yield Issue("warning", f"NTP client {what}", "Enable the device's NTP client.")
+    elif not status.synced and settings.active_server_count == 0:
+        # That it is not synchronized follows from this.
+        advice = "Configure NTP servers on the device, or have its DHCP server name some."
+        yield Issue("warning", "no servers configured", advice)
     elif not status.synced:
         what = "does not report whether it is synchronized"
         advice = "Check that the device can reach its NTP servers, and that they respond."
-        if settings.active_server_count == 0:
-            advice = "Configure NTP servers on the device: it has none."
         yield Issue("warning", what if status.synced is None else "not synchronized", advice)
     offset_seconds = status.reported_offset_seconds
     if offset_seconds is not None and abs(offset_seconds) > OFFSET_SECONDS:

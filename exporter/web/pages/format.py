@@ -6,7 +6,6 @@ from typing import Final, Literal
 
 from exporter.devices.health import Issue
 from exporter.devices.state import DeviceState
-from exporter.system.text import format_duration
 from exporter.vapix.ntp_info import CLOCK_ONLY
 
 Level = Literal["bad", "warning", "waiting", "good"]
@@ -48,21 +47,36 @@ def format_elapsed(seconds: float | None) -> str:
     return f"{count:.{digits}f} {unit}"
 
 
+def format_span(seconds: float) -> str:
+    """Return a duration: `250 ms`, `1.5 s`, `1 min 30 s`, `2 d 4 h`."""
+    if seconds < 1:
+        return f"{seconds * 1e3:.3g} ms" if seconds else "0 s"
+    if (tenths := round(seconds, 1)) < _MINUTE:
+        return f"{tenths:g} s"
+    left, parts = round(seconds), []
+    for unit, unit_seconds in (("d", _DAY), ("h", _HOUR), ("min", _MINUTE), ("s", 1)):
+        count, left = divmod(left, unit_seconds)
+        parts += [f"{count:,} {unit}"] if count else []
+    return " ".join(parts)
+
+
 def format_ago(seconds: float) -> str:
-    """Return how long ago something was, roughly: `12s ago`, `3h5m ago`, `2d4h ago`."""
-    return f"{_coarse(max(0.0, seconds))} ago"
+    """Return how long ago something was, roughly: `12 s ago`, `3 h 5 min ago`, `2 d 4 h ago`."""
+    return f"{format_coarse(seconds)} ago"
 
 
 def format_ahead(seconds: float) -> str:
-    """Return how far ahead something is: `in 12s`, or `now`."""
-    return f"in {_coarse(seconds)}" if seconds >= 1 else "now"
+    """Return how far ahead something is: `in 12 s`, or `now`."""
+    return f"in {format_coarse(seconds)}" if seconds >= 1 else "now"
 
 
-def _coarse(seconds: float) -> str:
+def format_coarse(seconds: float) -> str:
+    """Return a duration in its two largest units, rounded down: `12 s`, `3 h 5 min`, `12 d`."""
+    whole = max(0, round(seconds))
     for step, beyond in ((1, _HOUR), (_MINUTE, _DAY), (_HOUR, 7 * _DAY)):
-        if seconds < beyond:
-            return format_duration(round(seconds) // step * step)
-    return f"{round(seconds) // _DAY:,}d"
+        if whole < beyond:
+            return format_span(whole // step * step)
+    return format_span(whole // _DAY * _DAY)
 
 
 def format_time(unix_seconds: float) -> str:

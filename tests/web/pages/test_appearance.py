@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from exporter.vapix.errors import Unauthorized
+from exporter.vapix.errors import ApiError, InvalidResponse, Unauthorized
 from exporter.web.pages.assets import device_url
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
@@ -16,6 +16,21 @@ from tests.web.pages.site import device, fleet, polled
 
 pytestmark = pytest.mark.xdist_group("browser")
 
+
+WORDS_ON_TWO_LINES = """
+const range = document.createRange(), cut = [];
+for (const cell of document.querySelectorAll(arguments[0])) {
+  const text = cell.lastChild;
+  for (const word of text.textContent.matchAll(/\\S+/g)) {
+    range.setStart(text, word.index);
+    range.setEnd(text, word.index + word[0].length);
+    const inside = range.getBoundingClientRect().right <= cell.getBoundingClientRect().right;
+    if (range.getClientRects().length > 1 || !inside) cut.push(word[0]);
+  }
+}
+return cut;
+"""
+"""Returns the words that are broken, or do not fit into their cell."""
 
 CONTRASTS = Path(__file__).with_name("contrasts.js").read_text()
 
@@ -58,3 +73,15 @@ def test_a_narrow_page_stays_a_table_for_screen_readers(browser: Browser, serve:
     assert len(of_role(browser, "table")) == 1
     assert len(of_role(browser, "rowheader")) == 5
     assert find(browser, "#sort-clock").is_displayed()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_no_word_of_a_result_is_cut_on_a_phone(browser: Browser, serve: Site, width: int) -> None:
+    devices = fleet(3)
+    for error in (Unauthorized("no", 401), InvalidResponse("no"), ApiError("no", 1000)):
+        polled(devices[2], error)
+    polled(devices[2])
+    browser.size(width, 800)
+    browser.open(serve(*devices) + device_url("camera-0"))
+    assert browser.script(WORDS_ON_TWO_LINES, ".polls .state") == []
+    assert browser.script("return document.documentElement.scrollWidth") <= width

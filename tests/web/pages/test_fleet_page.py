@@ -115,7 +115,7 @@ def test_a_row_shows_known_values_and_leaves_unknown_ones_empty() -> None:
     assert (row.reported_offset, row.servers, row.last_poll) == (
         "-50.000 ms",
         "192.0.2.1, 192.0.2.2",
-        "20s ago",
+        "20 s ago",
     )
     failed = device_row(fleet()[2], NOW)
     assert (failed.reported_offset, failed.measured_offset, failed.servers) == ("", "", "")

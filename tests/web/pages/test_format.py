@@ -12,6 +12,7 @@ from exporter.web.pages.format import (
     format_ago,
     format_ahead,
     format_elapsed,
+    format_span,
     level_of,
 )
 from tests.support.devices import NOW
@@ -70,17 +71,34 @@ def test_an_elapsed_time_has_three_digits(seconds: float | None, text: str) -> N
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (-5.0, "0s ago"),
-        (12.4, "12s ago"),
-        (3725.0, "1h2m ago"),
-        (3 * 86_400 + 7300.0, "3d2h ago"),
-        (10_000 * 86_400.0, "10,000d ago"),
+        (0.0, "0 s"),
+        (0.25, "250 ms"),
+        (1.5, "1.5 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min"),
+        (90.0, "1 min 30 s"),
+        (1024.0, "17 min 4 s"),
+        (187_200.0, "2 d 4 h"),
+    ],
+)
+def test_a_duration_is_one_number_up_to_a_minute(seconds: float, text: str) -> None:
+    assert format_span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5.0, "0 s ago"),
+        (12.4, "12 s ago"),
+        (3725.0, "1 h 2 min ago"),
+        (3 * 86_400 + 7300.0, "3 d 2 h ago"),
+        (10_000 * 86_400.0, "10,000 d ago"),
     ],
 )
 def test_a_long_time_ago_is_rounded(seconds: float, text: str) -> None:
     assert format_ago(seconds) == text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(-3.0, "now"), (0.4, "now"), (12.0, "in 12s")])
+@pytest.mark.parametrize(("seconds", "text"), [(-3.0, "now"), (0.4, "now"), (12.0, "in 12 s")])
 def test_a_poll_that_is_due_is_now(seconds: float, text: str) -> None:
     assert format_ahead(seconds) == text

@@ -165,18 +165,18 @@ async def test_a_devices_page_shows_everything(serve: Serve) -> None:
         "synchronized, but not as expected: nts_enabled",
         "Run `axis-ntp-exporter configure` to see the differences",
         "Last 2 polls",
-        "Interval 1m Timeout 10s Last poll 10s ago Poll duration 500 ms Last success 10s ago",
-        "Next poll in 42s Polls 2 Failed 1",
+        "Interval 1 min Timeout 10 s Last poll 10 s ago Poll duration 500 ms Last success 10 s ago",
+        "Next poll in 42 s Polls 2 Failed 1",
         "Measured offset against the exporter host unknown Drift unknown Clock steps 0",
         "Reported offset -12.300 ms",
-        "Last change of the reported offset 10s ago",
-        "NTP poll interval 1m4s to 17m4s",
+        "Last change of the reported offset 10 s ago",
+        "NTP poll interval 1 min 4 s to 17 min 4 s",
         "Matches `expect` no: nts_enabled",
         "Next synchronization not reported",
         "192.0.2.1 static yes 192.0.2.2 static yes",
         "Reason Code Polls api_error 1000 1",
-        "2001-09-09 01:46:30 10s ago ✓ answered 500 ms",
-        "2001-09-09 01:46:30 10s ago ✕ api_error 1000 500 ms",
+        "2001-09-09 01:46:30 10 s ago ✓ answered 500 ms",
+        "2001-09-09 01:46:30 10 s ago ✕ api_error 1000 500 ms",
     ):
         assert words in shown
 
@@ -189,6 +189,16 @@ async def test_the_page_of_a_failing_device_shows_the_error_and_what_to_do(serve
     assert "Consecutive failures 1" in shown
     assert "NTP client (reported)" not in shown
     assert "<i>" not in page
+
+
+@pytest.mark.parametrize("path", ["/", "/device/lobby"])
+async def test_a_device_without_servers_says_so_once(serve: Serve, path: str) -> None:
+    empty: dict[str, Any] = dict.fromkeys(("static_servers", "advertised_servers"), ())
+    lobby = polled(device("lobby"), replace_fields(SYNCED, synced=False, **empty))
+    shown = text((await get(await serve(lobby), path))[1])
+    assert shown.count("no servers configured") == 1
+    assert "not synchronized" not in shown
+    assert "none none" not in re.sub("static|advertised|yes|no\\b", "", shown)
 
 
 async def test_a_device_that_was_never_polled_has_a_page(serve: Serve) -> None:
