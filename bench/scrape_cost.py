@@ -22,7 +22,7 @@ from prometheus_client.registry import Collector
 from bench.table import Row, at_most
 from exporter.clock.host import HostClock, HostTime
 from exporter.clock.http_time import CallTimes, ResponseTimes
-from exporter.config import Config, parse_config
+from exporter.config import Config, Thresholds, parse_config
 from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import PollOutcome
 from exporter.fleet.registry import Fleet
@@ -31,7 +31,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.system.process import collect_rarely, freeze_existing_objects
 from exporter.time_servers.host_clock import Vote, describe_host_clock
 from exporter.vapix.ntp_info import Reading
-from exporter.web.pages.fleet_page import render_fleet
+from exporter.web.pages.fleet_page import PageSettings, render_fleet
 from exporter.web.pages.fleet_query import FleetQuery
 from exporter.web.routes import WebState, make_app
 from tests.support.oracle import DeviceCollector
@@ -206,7 +206,7 @@ async def _slowest_page(devices: list[Device]) -> Row:
         query, before = FleetQuery.parse(MultiDict(asked)), time.perf_counter()
         now = HostClock().now()
         describe = partial(describe_host_clock, Vote(), now, kernel=False)
-        await render_fleet(devices, query, now, "/metrics", describe)
+        await render_fleet(devices, query, now, PageSettings("/metrics", Thresholds()), describe)
         taken.append(1e3 * (time.perf_counter() - before))
     what = f"the status page of {DEVICES:,} devices, the slowest of {len(taken)} views"
     return at_most(what, max(taken), SLOWEST_PAGE_MS, " ms")

@@ -140,6 +140,7 @@ async def _polling(
             path,
             loopback_only,
             time_servers.vote,
+            lambda: reloader.config.thresholds,
         )
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from exporter.clock.host import HostClock, HostTime
 from exporter.clock.offset import Offset, true_offset
-from exporter.config import ModuleConfig
+from exporter.config import ModuleConfig, Thresholds
 from exporter.devices.device import Device
 from exporter.devices.health import Issue, diagnose
 from exporter.time_servers.host_clock import Vote
@@ -55,14 +55,14 @@ def keep_certificate(certificate: Certificate) -> None:
     _examined.get().certificate = certificate
 
 
-async def examine(check: DeviceCheck, host: HostClock) -> None:
+async def examine(check: DeviceCheck, host: HostClock, thresholds: Thresholds) -> None:
     """Poll the device once and diagnose it. Raises nothing but cancellation."""
     device = check.device
     _examined.set(check)
     outcome = await device.poll(host)
     device.state.record(outcome)
     check.ended, check.offset = outcome.ended, device.state.clock_offset(outcome.ended)
-    issues = diagnose(device.state, check.offset, outcome.ended)
+    issues = diagnose(device.state, check.offset, outcome.ended, thresholds)
     check.issues = [_add_pin(issue, check) for issue in issues]
 
 

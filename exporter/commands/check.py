@@ -83,7 +83,7 @@ async def _examine(targets: SelectedDevices, concurrency: int | None) -> _Result
                 DeviceCheck(device, config.module(entry.module), by_flags=targets.by_flags)
                 for entry, device in zip(targets.devices, devices, strict=True)
             ]
-            work = partial(examine, host=host)
+            work = partial(examine, host=host, thresholds=config.thresholds)
             _, vote = await asyncio.gather(
                 run_jobs("checking", checks, work, at_once, events),
                 _ask_servers(servers, config.time_servers, host, events),

@@ -2,7 +2,14 @@
 
 from exporter.config.errors import ConfigError
 from exporter.config.loader import dump_redacted, load_config, parse_config
-from exporter.config.schema import Config, DeviceConfig, Expect, ModuleConfig, TimeServersConfig
+from exporter.config.schema import (
+    Config,
+    DeviceConfig,
+    Expect,
+    ModuleConfig,
+    Thresholds,
+    TimeServersConfig,
+)
 
 __all__ = [
     "Config",
@@ -10,6 +17,7 @@ __all__ = [
     "DeviceConfig",
     "Expect",
     "ModuleConfig",
+    "Thresholds",
     "TimeServersConfig",
     "dump_redacted",
     "load_config",

@@ -37,6 +37,7 @@ from exporter.config.types import (
     Username,
 )
 from exporter.system.addresses import canonical_host, split_address
+from exporter.system.text import format_duration
 from exporter.system.tls import TlsVersion
 from exporter.vapix.http_auth import Policy
 from exporter.vapix.ntp_info import NtpClientReading
@@ -317,6 +318,41 @@ def time_server_key(address: str) -> tuple[str, int]:
     return canonical_host(host), port or NTP_PORT
 
 
+class ThresholdPair(Section):
+    """Offsets above which there is a warning, and above which it is critical; seconds."""
+
+    warning: DurationSeconds
+    critical: DurationSeconds
+
+    @model_validator(mode="after")
+    def _is_in_order(self) -> Self:
+        if self.warning >= self.critical:
+            warning, critical = format_duration(self.warning), format_duration(self.critical)
+            raise ValueError(f"warning ({warning}) must be less than critical ({critical})")
+        return self
+
+
+class OffsetThresholds(ThresholdPair):
+    """`thresholds.offset`: of the offset that a device reports."""
+
+    warning: DurationSeconds = 0.1
+    critical: DurationSeconds = 1.0
+
+
+class SkewThresholds(ThresholdPair):
+    """`thresholds.skew`: of the measured offset, less its uncertainty."""
+
+    warning: DurationSeconds = 0.5
+    critical: DurationSeconds = 2.0
+
+
+class Thresholds(Section):
+    """`thresholds`: from which offset on a clock is off. Pages, `check` and `rules` use them."""
+
+    offset: OffsetThresholds = OffsetThresholds()
+    skew: SkewThresholds = SkewThresholds()
+
+
 class Config(Section):
     """The whole file."""
 
@@ -326,6 +362,7 @@ class Config(Section):
     file_sd_configs: tuple[FileSdConfig, ...] = ()
     http_sd_configs: tuple[HttpSdConfig, ...] = ()
     time_servers: TimeServersConfig = TimeServersConfig()
+    thresholds: Thresholds = Thresholds()
 
     @field_validator("modules")
     @classmethod

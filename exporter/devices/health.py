@@ -1,14 +1,15 @@
 """Diagnose a device: what is wrong with it, and what to do about it. Pure.
 
-`check` and the status page show it. The thresholds are those of the alerts' warnings.
+`check` and the status page show it. A clock is off beyond the alerts' warning thresholds.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from exporter.clock.host import HostTime
 from exporter.clock.offset import Offset
+from exporter.config import Thresholds
 from exporter.devices.state import DeviceState, ErrorKind
 from exporter.system.text import format_magnitude, format_roughly
 from exporter.vapix.errors import (
@@ -25,13 +26,6 @@ from exporter.vapix.errors import (
     TooManyOpenFiles,
 )
 from exporter.vapix.ntp_info import NtpClientReading, NtpSettings
-
-OFFSET_SECONDS: Final = 0.1
-"""Largest reported offset without an issue, the warning threshold of AxisNTPOffsetHigh."""
-
-SKEW_SECONDS: Final = 0.5
-"""Largest certain measured offset without an issue, the warning threshold of AxisNTPClockSkew."""
-
 
 INTERVALS_UNCHANGED: Final = 4
 """A synchronized device has stalled when its reported offset is the same for so many intervals.
@@ -66,7 +60,9 @@ class Issue(NamedTuple):
         return self.detail or self.what
 
 
-def diagnose(state: DeviceState, offset: Offset | None, now: HostTime) -> list[Issue]:
+def diagnose(
+    state: DeviceState, offset: Offset | None, now: HostTime, thresholds: Thresholds
+) -> list[Issue]:
     """Return all issues that a device has now, the worst first; none before its first poll.
 
     `offset` is its measured offset now; `None` while unknown.
@@ -74,8 +70,11 @@ def diagnose(state: DeviceState, offset: Offset | None, now: HostTime) -> list[I
     if state.last_poll_steady is None:
         return []
     error = state.last.kind
-    issues = _reading_issues(state, now) if error is None else [_failure(state, error)]
-    return [*issues, *_clock_issues(offset)]
+    if error is not None:
+        issues: Iterable[Issue] = [_failure(state, error)]
+    else:
+        issues = _reading_issues(state, now, thresholds.offset.warning)
+    return [*issues, *_clock_issues(offset, thresholds.skew.warning)]
 
 
 _ADVICE: Final = {
@@ -129,12 +128,12 @@ def _failure(state: DeviceState, error: ErrorKind) -> Issue:
     return Issue("bad", f"{error.reason} {error.code}".strip(), advice)
 
 
-def _reading_issues(state: DeviceState, now: HostTime) -> Iterator[Issue]:
+def _reading_issues(state: DeviceState, now: HostTime, most_seconds: float) -> Iterator[Issue]:
     if state.last.client_present is False:
         what, advice = "no NTP client", "Update the device's firmware: it reports no NTP client."
         yield Issue("warning", what, advice)
     elif state.client is not None:
-        yield from _client_issues(state.client)
+        yield from _client_issues(state.client, most_seconds)
         yield from _stalled_issues(state, state.client.settings, now)
     if state.last.mismatches:
         what = f"not as expected: {', '.join(state.last.mismatches)}"
@@ -142,7 +141,7 @@ def _reading_issues(state: DeviceState, now: HostTime) -> Iterator[Issue]:
         yield Issue("warning", what, advice)
 
 
-def _client_issues(client: NtpClientReading) -> Iterator[Issue]:
+def _client_issues(client: NtpClientReading, most_seconds: float) -> Iterator[Issue]:
     settings, status = client
     if not settings.enabled:
         what = "disabled" if settings.enabled is False else "does not report whether it is enabled"
@@ -156,7 +155,7 @@ def _client_issues(client: NtpClientReading) -> Iterator[Issue]:
         advice = "Check that the device can reach its NTP servers, and that they respond."
         yield Issue("warning", what if status.synced is None else "not synchronized", advice)
     offset_seconds = status.reported_offset_seconds
-    if offset_seconds is not None and abs(offset_seconds) > OFFSET_SECONDS:
+    if offset_seconds is not None and abs(offset_seconds) > most_seconds:
         advice = "Check whether its NTP servers agree, and whether the network delays responses."
         yield Issue("warning", "large reported offset", advice)
 
@@ -186,8 +185,8 @@ def _interval(settings: NtpSettings) -> str:
     return f"{format_roughly(shortest)} to {format_roughly(longest or 0)}"
 
 
-def _clock_issues(offset: Offset | None) -> Iterator[Issue]:
-    if offset is not None and abs(offset.seconds) - offset.uncertainty_seconds > SKEW_SECONDS:
+def _clock_issues(offset: Offset | None, most_seconds: float) -> Iterator[Issue]:
+    if offset is not None and abs(offset.seconds) - offset.uncertainty_seconds > most_seconds:
         advice = "Compare its NTP servers with this host's: one of the two clocks is wrong."
         direction = "ahead" if offset.seconds > 0 else "behind"
         detail = f"its clock is {format_magnitude(offset.seconds)} {direction}"

@@ -1,6 +1,7 @@
 """The HTTP routes. They read the state of the fleet and change nothing but the config (reload)."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -9,7 +10,7 @@ from aiohttp import hdrs, web
 from prometheus_client.registry import Collector
 
 from exporter.clock.host import HostClock, kernel_says_synchronized
-from exporter.config import Config, dump_redacted
+from exporter.config import Config, Thresholds, dump_redacted
 from exporter.devices.device import DeviceTarget
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
@@ -21,7 +22,7 @@ from exporter.web.metrics_endpoint import stream_series
 from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
 from exporter.web.pages.assets import render, serve_asset
 from exporter.web.pages.device_page import render_device
-from exporter.web.pages.fleet_page import render_fleet
+from exporter.web.pages.fleet_page import PageSettings, render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery
 from exporter.web.probe import probe_device, render_target_groups
 from exporter.web.rendered_text import RenderedText
@@ -45,7 +46,8 @@ MAX_WAITING_RELOADS: Final = 20
 class WebState:
     """What the request handlers read; `own_series` are the exporter's own metrics.
 
-    `loopback_only` is whether no other host can connect, `vote` what the time servers say.
+    `loopback_only` is whether no other host can connect, `vote` what the time servers say,
+    `thresholds` returns those in force.
     """
 
     fleet: Fleet
@@ -57,6 +59,7 @@ class WebState:
     telemetry_path: str
     loopback_only: bool = False
     vote: VoteSource = lambda _now: Vote()
+    thresholds: Callable[[], Thresholds] = Thresholds
 
 
 STATE: Final = web.AppKey("state", WebState)
@@ -173,7 +176,8 @@ async def _status_page(request: web.Request) -> web.Response:
         describe = partial(
             describe_host_clock, state.vote(now), now, kernel=kernel_says_synchronized()
         )
-        page = await render_fleet(state.fleet, query, now, state.telemetry_path, describe)
+        settings = PageSettings(state.telemetry_path, state.thresholds())
+        page = await render_fleet(state.fleet, query, now, settings, describe)
     return _html(page)
 
 
@@ -185,7 +189,8 @@ async def _device_page(request: web.Request) -> web.Response:
         problem = f"No device is named {name}. It may have been removed from the config."
         return _html(render("problem.html", title="Device not found", problem=problem), 404)
     now = state.host.now()
-    return _html(render_device(state.fleet[name], now, state.vote(now).offset_at(now)))
+    host_offset = state.vote(now).offset_at(now)
+    return _html(render_device(state.fleet[name], now, host_offset, state.thresholds()))
 
 
 def _html(page: str, status: int = 200) -> web.Response:

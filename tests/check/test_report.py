@@ -8,7 +8,7 @@ import pytest
 from exporter.check.examine import DeviceCheck
 from exporter.check.report import as_document, summary, table
 from exporter.clock.offset import Offset
-from exporter.config import ModuleConfig
+from exporter.config import ModuleConfig, Thresholds
 from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.health import diagnose
 from exporter.fleet.client_factory import ClientFactory, read_client_settings
@@ -37,7 +37,7 @@ def make_check(result: Reading | errors.DeviceError | None, **settings: Any) -> 
     )
     if result is not None:
         made.device.state.record(outcome(1_800_000_000.0, 0.0431, result))
-        made.issues = diagnose(made.device.state, made.offset, NOW)
+        made.issues = diagnose(made.device.state, made.offset, NOW, Thresholds())
     return made
 
 

@@ -23,6 +23,7 @@ from tests.daemon.reloaded_site import (
     reloaded_site,
 )
 from tests.daemon.series import FAILURES, POLLS, UP
+from tests.support.daemon_process import Scrape
 
 
 @pytest.mark.parametrize("method", ["POST", "PUT"])
@@ -101,6 +102,23 @@ async def test_new_labels_take_effect_at_once_and_keep_the_counters(tmp_path: Pa
             for _, labels, _ in found.samples
             if labels.get("device") == name_of(1)
         )
+
+
+async def test_new_thresholds_take_effect_at_once(tmp_path: Path) -> None:
+    async with reloaded_site(tmp_path, 1) as site:
+        page = f"/device/{name_of(1)}"
+        site.fleet.devices[0].clock.offset_seconds = 0.4
+
+        def is_measured(now: Scrape) -> bool:
+            offset = now.by_device("axis_ntp_clock_offset_seconds").get(name_of(1), 0)
+            uncertainty = now.by_device("axis_ntp_clock_offset_uncertainty_seconds")
+            return abs(offset) - uncertainty.get(name_of(1), 0) > 0.15
+
+        await site.running.until(is_measured)
+        assert "its clock is" not in (await site.running.get(page))[1]
+        site.config["thresholds"] = {"skew": {"warning": "100ms"}}
+        assert await site.reload() == (200, "Config reloaded.\n")
+        assert re.search(r"its clock is 0\.[345] s ahead", (await site.running.get(page))[1])
 
 
 async def test_a_device_with_a_new_address_starts_from_zero(tmp_path: Path) -> None:

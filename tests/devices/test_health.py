@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS, Offset
-from exporter.config import Expect
-from exporter.devices.health import OFFSET_SECONDS, SKEW_SECONDS, diagnose
+from exporter.config import Expect, Thresholds
+from exporter.devices.health import diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix import errors
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading, Reading
@@ -20,7 +18,6 @@ from tests.support.devices import NOW, outcome
 from tests.support.readings import ntp_client, replace_fields
 
 FINE = ntp_client(enabled=True, synced=True, offset_seconds=0.01)
-RULES = Path(__file__).parents[2] / "grafana" / "rules" / "axis-ntp.rules.yml"
 
 
 def polled(result: Reading | errors.DeviceError, **settings: Any) -> DeviceState:
@@ -34,15 +31,15 @@ def read(client: NtpClientReading | None) -> DeviceState:
 
 
 def found(state: DeviceState, offset: Offset | None = None) -> list[str]:
-    return [issue.what for issue in diagnose(state, offset, NOW)]
+    return [issue.what for issue in diagnose(state, offset, NOW, Thresholds())]
 
 
 def test_a_device_has_no_issue_before_its_first_poll() -> None:
-    assert diagnose(DeviceState(), None, NOW) == []
+    assert diagnose(DeviceState(), None, NOW, Thresholds()) == []
 
 
 def test_a_healthy_device_has_no_issue() -> None:
-    assert diagnose(read(FINE), Offset(0.4, 0.001), NOW) == []
+    assert diagnose(read(FINE), Offset(0.4, 0.001), NOW, Thresholds()) == []
 
 
 @pytest.mark.parametrize(
@@ -79,7 +76,7 @@ def stalled_text(
     last_poll_unix_ns = 1_795_847_400 * SECOND_NS  # 2026-11-28 06:30:00 UTC
     since_ns = round(seconds_since_last_poll * SECOND_NS)
     now = HostTime(ended_ns + since_ns, last_poll_unix_ns + since_ns)
-    return [issue.text for issue in diagnose(state, None, now)]
+    return [issue.text for issue in diagnose(state, None, now, Thresholds())]
 
 
 def test_what_a_device_reports_counts_until_its_last_poll_and_not_until_now() -> None:
@@ -122,7 +119,10 @@ def test_an_offset_of_zero_or_without_synchronization_has_not_stalled(
 def test_the_clock_of_a_device_whose_poll_failed_is_diagnosed_too() -> None:
     state = polled(errors.Unauthorized("HTTP 401", 401))
     assert found(state, Offset(9.0, 0.1)) == ["unauthorized 401", "its clock is off"]
-    assert [issue.level for issue in diagnose(state, Offset(9.0, 0.1), NOW)] == ["bad", "warning"]
+    assert [issue.level for issue in diagnose(state, Offset(9.0, 0.1), NOW, Thresholds())] == [
+        "bad",
+        "warning",
+    ]
 
 
 def test_a_deviating_parameter_is_named() -> None:
@@ -135,7 +135,7 @@ def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
     kinds: list[Any] = [*errors.DeviceError.__subclasses__()]
     kind = next(each for each in kinds if getattr(each, "reason", "") == reason)
     code = (1000,) if kind is errors.ApiError else ()
-    (issue,) = diagnose(polled(kind("what happened", *code)), None, NOW)
+    (issue,) = diagnose(polled(kind("what happened", *code)), None, NOW, Thresholds())
     assert re.fullmatch(r"[A-Z][^.]*(\.\d+[^.]*)*\.", issue.advice)
 
 
@@ -154,7 +154,7 @@ def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
     ],
 )
 def test_a_specific_error_has_its_own_advice(error: errors.DeviceError, advice: str) -> None:
-    (issue,) = diagnose(polled(error), None, NOW)
+    (issue,) = diagnose(polled(error), None, NOW, Thresholds())
     assert issue.advice.startswith(advice)
     assert re.fullmatch(r"[A-Z][^.]*(\.\w[^.]*)*\.", issue.advice)
 
@@ -174,7 +174,7 @@ def test_a_device_that_closed_its_first_three_connections_may_have_no_ntp_cgi(
     state = DeviceState()
     for reason in reasons:
         state.record(outcome(1_800_000_000.0, 0.1, results[reason]))
-    (issue,) = diagnose(state, None, NOW)
+    (issue,) = diagnose(state, None, NOW, Thresholds())
     assert ("clock_only: true" in issue.advice) == suspects
 
 
@@ -184,7 +184,7 @@ def test_a_device_whose_api_is_not_asked_has_no_issue() -> None:
 
 def test_an_overdue_response_is_reported_instead_of_the_last_error() -> None:
     state = polled(errors.FactoryNew("x", 401)).as_unanswered()
-    (issue,) = diagnose(state, None, NOW)
+    (issue,) = diagnose(state, None, NOW, Thresholds())
     assert (issue.what, issue.advice[:23]) == ("timeout", "Check device load and f")
 
 
@@ -192,19 +192,29 @@ def test_a_device_without_servers_has_this_one_issue() -> None:
     none = replace_fields(
         FINE, synced=False, offset_seconds=None, servers_source="static", static_servers=()
     )
-    [issue] = diagnose(read(none), None, NOW)
+    [issue] = diagnose(read(none), None, NOW, Thresholds())
     assert (issue.what, issue.advice) == (
         "no servers configured",
         "Configure NTP servers on the device, or have its DHCP server name some.",
     )
 
 
-@pytest.mark.parametrize(
-    ("alert", "threshold"),
-    [("AxisNTPOffsetHigh", OFFSET_SECONDS), ("AxisNTPClockSkew", SKEW_SECONDS)],
+THRESHOLDS = Thresholds.model_validate(
+    {"offset": {"warning": "5ms"}, "skew": {"warning": "1s", "critical": "4s"}}
 )
-def test_the_thresholds_are_those_of_the_alerts(alert: str, threshold: float) -> None:
-    groups = yaml.safe_load(RULES.read_text())["groups"]
-    rules = [rule for group in groups for rule in group["rules"] if rule.get("alert") == alert]
-    (warning,) = [rule["expr"] for rule in rules if rule["labels"]["severity"] == "warning"]
-    assert f"> {threshold:g}" in warning
+
+
+@pytest.mark.parametrize(
+    ("offset", "measured", "whats"),
+    [
+        (0.005, 1.1, []),
+        (-0.0051, 1.1, ["large reported offset"]),
+        (0.0, -1.11, ["its clock is off"]),
+    ],
+)
+def test_a_clock_is_off_beyond_the_configured_warning_thresholds(
+    offset: float, measured: float, whats: list[str]
+) -> None:
+    state = read(replace_fields(FINE, offset_seconds=offset))
+    issues = diagnose(state, Offset(measured, 0.1), NOW, THRESHOLDS)
+    assert [issue.what for issue in issues] == whats

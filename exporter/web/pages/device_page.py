@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from exporter.clock.drift import Drift, seconds_until
 from exporter.clock.host import HostTime
 from exporter.clock.offset import Offset, true_offset
+from exporter.config import Thresholds
 from exporter.devices.device import Device
-from exporter.devices.health import SKEW_SECONDS, diagnose
+from exporter.devices.health import diagnose
 from exporter.devices.state import DeviceState
 from exporter.system.text import (
     format_clock,
@@ -32,13 +33,15 @@ Fact = tuple[str, str]
 _YES_NO = {True: "yes", False: "no", None: ""}
 
 
-def render_device(device: Device, now: HostTime, host_offset: Offset | None) -> str:
+def render_device(
+    device: Device, now: HostTime, host_offset: Offset | None, thresholds: Thresholds
+) -> str:
     """Return the page of a device.
 
     `host_offset` is this host's clock minus the true time; `None` while unknown.
     """
     state = device.state
-    issues = diagnose(state, state.clock_offset(now), now)
+    issues = diagnose(state, state.clock_offset(now), now, thresholds)
     polls = list(state.history.polls(now))
     return render(
         "device.html",
@@ -48,7 +51,7 @@ def render_device(device: Device, now: HostTime, host_offset: Offset | None) -> 
         description=describe_state(state, issues),
         issues=issues,
         polling=list(polling_facts(device, now)),
-        clock=list(clock_facts(state, now, host_offset)),
+        clock=list(clock_facts(state, now, host_offset, thresholds)),
         client=list(client_facts(state, now)),
         chart=chart.draw(polls),
         polls=polls[::-1],
@@ -72,23 +75,26 @@ def polling_facts(device: Device, now: HostTime) -> Iterator[Fact]:
         yield "Consecutive failures", f"{state.last.consecutive_failures:,}"
 
 
-def clock_facts(state: DeviceState, now: HostTime, host_offset: Offset | None) -> Iterator[Fact]:
+def clock_facts(
+    state: DeviceState, now: HostTime, host_offset: Offset | None, thresholds: Thresholds
+) -> Iterator[Fact]:
     """Yield what was measured of the device's clock."""
     offset = state.clock_offset(now)
     yield "against the exporter host", format_clock(offset)
     if (against_servers := true_offset(offset, host_offset)) is not None:
         yield "against the time servers", format_clock(against_servers)
-    yield "Drift", _drift(offset, state.clock_drift)
+    yield "Drift", _drift(offset, state.clock_drift, thresholds.skew.warning)
     yield "Clock steps", f"{state.clock.steps:,}"
 
 
-def _drift(offset: Offset | None, drift: Drift | None) -> str:
+def _drift(offset: Offset | None, drift: Drift | None, limit_seconds: float) -> str:
     if offset is None or drift is None:
         return ""
-    until = seconds_until(SKEW_SECONDS, offset, drift)
+    until = seconds_until(limit_seconds, offset, drift)
     if until is None:
         return format_drift(drift)
-    return f"{format_drift(drift)}, passes {SKEW_SECONDS} s in about {format_roughly(until)}"
+    passes = f"passes {limit_seconds:g} s in about {format_roughly(until)}"
+    return f"{format_drift(drift)}, {passes}"
 
 
 def client_facts(state: DeviceState, now: HostTime) -> Iterator[Fact]:

@@ -10,6 +10,7 @@ from operator import itemgetter
 from typing import Final, NamedTuple
 
 from exporter.clock.host import HostTime
+from exporter.config import Thresholds
 from exporter.devices.device import Device
 from exporter.devices.health import Issue, diagnose
 from exporter.devices.state import DeviceState
@@ -42,6 +43,7 @@ class Selection:
     `measured` has the measured offset of each device that has one, seconds.
     """
 
+    thresholds: Thresholds
     counts: Counter[Level] = field(default_factory=Counter)
     measured: list[float] = field(default_factory=list)
     devices: list[SelectedDevice] = field(default_factory=list)
@@ -53,7 +55,7 @@ class Selection:
             offset = device.state.clock_offset(now)
             if offset is not None:
                 self.measured.append(offset.seconds)
-            issues = diagnose(device.state, offset, now)
+            issues = diagnose(device.state, offset, now, self.thresholds)
             level = level_of(device.state, issues)
             self.counts[level] += 1
             if query.state not in (None, level) or (words and not _contains(device, issues, words)):
@@ -113,11 +115,11 @@ class DeviceRow:
     last_poll: str
 
 
-def device_row(device: Device, now: HostTime) -> DeviceRow:
+def device_row(device: Device, now: HostTime, thresholds: Thresholds) -> DeviceRow:
     """Return the row of a device."""
     state, target = device.state, device.target
     offset = state.clock_offset(now)
-    issues = diagnose(state, offset, now)
+    issues = diagnose(state, offset, now, thresholds)
     polled = state.last_poll_steady
     return DeviceRow(
         name=target.name,
@@ -144,34 +146,43 @@ class FleetPage:
     pages: int
 
 
-def paginate(ordered: Sequence[SelectedDevice], page: int, now: HostTime) -> FleetPage:
+def paginate(
+    ordered: Sequence[SelectedDevice], page: int, now: HostTime, thresholds: Thresholds
+) -> FleetPage:
     """Return a page, or the last one if the fleet has shrunk and the page no longer exists."""
     pages = max(1, -(-len(ordered) // ROWS_PER_PAGE))
     page = min(page, pages)
     start = (page - 1) * ROWS_PER_PAGE
     shown = ordered[start : start + ROWS_PER_PAGE]
-    rows = tuple(device_row(each.device, now) for each in shown)
+    rows = tuple(device_row(each.device, now, thresholds) for each in shown)
     return FleetPage(rows, start + 1, len(ordered), page, pages)
+
+
+class PageSettings(NamedTuple):
+    """What a page needs of the exporter's settings."""
+
+    telemetry_path: str
+    thresholds: Thresholds
 
 
 async def render_fleet(
     devices: Iterable[Device],
     query: FleetQuery,
     now: HostTime,
-    telemetry_path: str,
+    settings: PageSettings,
     describe_host: Callable[[Sequence[float]], HostClockNote],
 ) -> str:
     """Return the page for a query; the work is done in steps so that polls can run in between.
 
     `describe_host` returns what is known about this host's clock, given all measured offsets.
     """
-    selection, remaining = Selection(), iter(devices)
+    selection, remaining = Selection(settings.thresholds), iter(devices)
     while some := list(islice(remaining, DEVICES_PER_STEP)):
         selection.add(some, query, now)
         await asyncio.sleep(0)
     ordered = selection.in_order(query)
     await asyncio.sleep(0)
-    shown = paginate(ordered, query.page, now)
+    shown = paginate(ordered, query.page, now, settings.thresholds)
     await asyncio.sleep(0)
     host_clock = describe_host(selection.measured)
     await asyncio.sleep(0)
@@ -183,6 +194,6 @@ async def render_fleet(
         shown=shown,
         levels=LEVELS,
         now_unix=now.unix_seconds,
-        telemetry_path=telemetry_path,
+        telemetry_path=settings.telemetry_path,
         host_clock=host_clock,
     )

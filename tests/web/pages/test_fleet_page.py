@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from exporter.config import Thresholds
 from exporter.devices.device import Device
 from exporter.fleet.registry import Fleet
 from exporter.time_servers.host_clock import HostClockNote, Vote, describe_host_clock
@@ -13,6 +14,7 @@ from exporter.vapix.errors import PollTimeout, Unauthorized
 from exporter.web.pages.fleet_page import (
     DEVICES_PER_STEP,
     ROWS_PER_PAGE,
+    PageSettings,
     Selection,
     device_row,
     natural_key,
@@ -25,6 +27,7 @@ from tests.support.simulated_time import see_nonce
 from tests.support.turns import counting_turns
 from tests.web.pages.site import NOW, SYNCED, device, polled
 
+SETTINGS = PageSettings("/metrics", Thresholds())
 NOT_VERIFIED = partial(describe_host_clock, Vote(), NOW, kernel=False)
 
 
@@ -39,7 +42,7 @@ def fleet() -> list[Device]:
 
 
 def selected(query: FleetQuery, devices: Iterable[Device] | None = None) -> list[str]:
-    selection = Selection()
+    selection = Selection(Thresholds())
     selection.add(fleet() if devices is None else devices, query, NOW)
     return [each.device.target.name for each in selection.in_order(query)]
 
@@ -99,7 +102,7 @@ def test_every_word_is_searched_in_name_address_labels_and_state(
 
 
 def test_a_state_filters_devices_while_the_counts_are_the_whole_fleets() -> None:
-    selection, query = Selection(), FleetQuery(state="good")
+    selection, query = Selection(Thresholds()), FleetQuery(state="good")
     selection.add(fleet(), query, NOW)
     assert [each.device.target.name for each in selection.in_order(query)] == ["dock-2", "dock-10"]
     assert selection.counts == {"bad": 1, "warning": 1, "waiting": 1, "good": 2}
@@ -111,13 +114,13 @@ def test_names_sort_naturally() -> None:
 
 
 def test_a_row_shows_known_values_and_leaves_unknown_ones_empty() -> None:
-    row = device_row(fleet()[1], NOW)
+    row = device_row(fleet()[1], NOW, Thresholds())
     assert (row.reported_offset, row.servers, row.last_poll) == (
         "-50.000 ms",
         "192.0.2.1, 192.0.2.2",
         "20 s ago",
     )
-    failed = device_row(fleet()[2], NOW)
+    failed = device_row(fleet()[2], NOW, Thresholds())
     assert (failed.reported_offset, failed.measured_offset, failed.servers) == ("", "", "")
     assert (failed.state, failed.error) == ("unauthorized 401", "HTTP 401: no")
 
@@ -133,15 +136,15 @@ def many(count: int) -> list[Device]:
 def test_a_page_beyond_the_last_is_the_last(
     count: int, page: int, shown: tuple[int, int, int]
 ) -> None:
-    selection, query = Selection(), FleetQuery(sort="device")
+    selection, query = Selection(Thresholds()), FleetQuery(sort="device")
     selection.add(many(count), query, NOW)
-    part = paginate(selection.in_order(query), page, NOW)
+    part = paginate(selection.in_order(query), page, NOW, Thresholds())
     assert (part.first, len(part.rows), part.pages) == shown
 
 
 async def test_only_one_page_is_rendered_and_polls_run_between_the_steps() -> None:
     async with counting_turns() as turns:
-        page = await render_fleet(Fleet(many(3000)), FleetQuery(), NOW, "/metrics", NOT_VERIFIED)
+        page = await render_fleet(Fleet(many(3000)), FleetQuery(), NOW, SETTINGS, NOT_VERIFIED)
     assert page.count("data-row") == ROWS_PER_PAGE
     assert turns.count >= 3000 / DEVICES_PER_STEP
     assert DEVICES_PER_STEP <= 500
@@ -149,7 +152,7 @@ async def test_only_one_page_is_rendered_and_polls_run_between_the_steps() -> No
 
 async def test_the_page_shows_counts_of_devices_and_pages() -> None:
     devices = [*many(250), polled(device("gate"), PollTimeout("late"))]
-    page = await render_fleet(devices, FleetQuery("camera", page=2), NOW, "/metrics", NOT_VERIFIED)
+    page = await render_fleet(devices, FleetQuery("camera", page=2), NOW, SETTINGS, NOT_VERIFIED)
     text = " ".join(re.sub(r"<[^>]+>", " ", page).split())
     assert "251 devices" in text
     assert "101 to 200 of 250 devices, out of 251" in text
@@ -158,7 +161,7 @@ async def test_the_page_shows_counts_of_devices_and_pages() -> None:
 
 async def test_an_empty_fleet_and_a_filter_without_matches_show_a_message() -> None:
     for devices in ([], many(2)):
-        page = await render_fleet(devices, FleetQuery("zebra"), NOW, "/metrics", NOT_VERIFIED)
+        page = await render_fleet(devices, FleetQuery("zebra"), NOW, SETTINGS, NOT_VERIFIED)
         assert "No matching devices." in page
         assert "<table" not in page
 
@@ -169,7 +172,7 @@ async def test_an_empty_fleet_and_a_filter_without_matches_show_a_message() -> N
 )
 async def test_the_page_shows_this_hosts_clock(level: str, style: str, symbol: str) -> None:
     note = HostClockNote("this host's clock: <b>", level)  # type: ignore[arg-type]
-    page = await render_fleet(fleet(), FleetQuery(), NOW, "/metrics", lambda _measured: note)
+    page = await render_fleet(fleet(), FleetQuery(), NOW, SETTINGS, lambda _measured: note)
     found = re.search(r'<p id="host-clock" data-live class="([^"]*)">(.*)</p>', page)
     assert found is not None
     assert found[1] == style
@@ -190,5 +193,5 @@ async def test_the_host_is_judged_by_all_devices_whatever_the_page_shows() -> No
         seen.extend(measured)
         return HostClockNote("", "good")
 
-    await render_fleet(devices, FleetQuery("nobody"), NOW, "/metrics", describe)
+    await render_fleet(devices, FleetQuery("nobody"), NOW, SETTINGS, describe)
     assert seen == [pytest.approx(3.6, abs=1e-3)] * 3

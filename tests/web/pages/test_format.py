@@ -3,6 +3,7 @@
 import pytest
 
 from exporter.clock.offset import Offset
+from exporter.config import Thresholds
 from exporter.devices.health import diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix.errors import Unauthorized
@@ -23,7 +24,7 @@ ADVANCED = Offset(3.0, 0.001)
 
 
 def described(state: DeviceState, offset: Offset | None = None) -> tuple[str, str]:
-    issues = diagnose(state, offset, NOW)
+    issues = diagnose(state, offset, NOW, Thresholds())
     return level_of(state, issues), describe_state(state, issues)
 
 

@@ -14,7 +14,7 @@ from yarl import URL
 
 from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS, Offset
-from exporter.config.schema import Expect
+from exporter.config import Expect, Thresholds
 from exporter.devices.device import Device
 from exporter.vapix.errors import ApiError, Unauthorized
 from exporter.web.pages.assets import device_url
@@ -231,7 +231,7 @@ def test_a_devices_page_tells_when_a_drifting_clock_will_be_off(
         theta_ns = round(offset_seconds * SECOND_NS + drift_ppm * at_ns / 1e6)
         sample = see_nonce(at_ns + theta_ns, at_ns - 1_000_000, at_ns + 1_000_000)
         subject.state.clock.take_poll([sample], 0)
-    facts = dict(clock_facts(subject.state, HostTime(at_ns, at_ns), None))
+    facts = dict(clock_facts(subject.state, HostTime(at_ns, at_ns), None, Thresholds()))
     assert re.fullmatch(shown, facts["Drift"]), facts["Drift"]
 
 
@@ -240,11 +240,11 @@ def test_a_devices_page_shows_the_true_offset_where_time_servers_vouch_for_the_h
     sample = see_nonce(at_ns - 3 * SECOND_NS // 2, at_ns - 1_000_000, at_ns + 1_000_000)
     subject.state.clock.take_poll([sample], 0)
     now = HostTime(at_ns, at_ns)
-    alone = dict(clock_facts(subject.state, now, None))
-    facts = dict(clock_facts(subject.state, now, Offset(3.0, 0.25)))
+    alone = dict(clock_facts(subject.state, now, None, Thresholds()))
+    facts = dict(clock_facts(subject.state, now, Offset(3.0, 0.25), Thresholds()))
     assert re.fullmatch(r"-1\.500 s ± \S+ .s", alone["against the exporter host"])
     assert "against the time servers" not in alone
     assert re.fullmatch(r"\+1\.500 s ± 25\d\.\d+ ms", facts["against the time servers"])
     assert facts["against the exporter host"] == alone["against the exporter host"]
-    unknown = dict(clock_facts(device("new").state, now, Offset(3.0, 0.25)))
+    unknown = dict(clock_facts(device("new").state, now, Offset(3.0, 0.25), Thresholds()))
     assert "against the time servers" not in unknown
