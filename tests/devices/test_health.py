@@ -125,6 +125,30 @@ def test_the_clock_of_a_device_whose_poll_failed_is_diagnosed_too() -> None:
     ]
 
 
+@pytest.mark.parametrize(("seconds", "is_critical"), [(2.1, False), (2.11, True), (-2.11, True)])
+def test_a_clock_beyond_its_uncertainty_and_2_s_is_critical(
+    seconds: float, *, is_critical: bool
+) -> None:
+    [issue] = diagnose(read(FINE), Offset(seconds, 0.1), NOW, Thresholds())
+    assert issue.is_critical == is_critical
+
+
+@pytest.mark.parametrize(("seconds", "is_critical"), [(1.0, False), (-1.001, True)])
+def test_a_reported_offset_beyond_1_s_is_critical(seconds: float, *, is_critical: bool) -> None:
+    state = read(replace_fields(FINE, offset_seconds=seconds))
+    [issue] = diagnose(state, None, NOW, Thresholds())
+    assert issue.is_critical == is_critical
+
+
+def test_a_failure_has_begun_with_the_first_poll_that_failed() -> None:
+    state = read(FINE)
+    for began in (100.0, 160.0):
+        error = errors.Unauthorized("HTTP 401", 401)
+        state.record(outcome(1_800_000_000.0, 0.1, error, began))
+    [issue] = diagnose(state, None, NOW, Thresholds())
+    assert issue.since_steady == pytest.approx(100.0)
+
+
 def test_a_deviating_parameter_is_named() -> None:
     state = polled(Reading("1.0", FINE, server_present=False), expect=Expect(minpoll=6))
     assert found(state) == ["not as expected: minpoll"]

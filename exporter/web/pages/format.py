@@ -11,7 +11,8 @@ from exporter.vapix.ntp_info import CLOCK_ONLY
 Level = Literal["bad", "warning", "waiting", "good"]
 
 LEVELS: Final[tuple[Level, ...]] = ("bad", "warning", "waiting", "good")
-"""Most severe first: last poll failed, has problems, not polled yet, no problems."""
+"""Most severe first: last poll failed or a clock is off beyond the critical threshold, has other
+problems, not polled yet, no problems."""
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -19,10 +20,12 @@ _DAY: Final = 86_400
 
 
 def level_of(state: DeviceState, issues: Sequence[Issue]) -> Level:
-    """Return a device's level; `issues` are all its problems, most severe first."""
+    """Return a device's level; `issues` are all its problems."""
     if state.last_poll_steady is None:
         return "waiting"
-    return issues[0].level if issues else "good"
+    if any(issue.level == "bad" or issue.is_critical for issue in issues):
+        return "bad"
+    return "warning" if issues else "good"
 
 
 def describe_state(state: DeviceState, issues: Sequence[Issue]) -> str:

@@ -38,7 +38,12 @@ def test_a_device_without_problems_is_synchronized() -> None:
 
 def test_problems_of_a_synchronized_device_follow_after_synchronized() -> None:
     found = described(polled(device("a")).state, ADVANCED)
-    assert found == ("warning", "synchronized, but its clock is 3.0 s ahead")
+    assert found == ("bad", "synchronized, but its clock is 3.0 s ahead")
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(2.0, "warning"), (-2.1, "bad")])
+def test_a_clock_is_red_beyond_the_critical_threshold(seconds: float, level: str) -> None:
+    assert described(polled(device("a")).state, Offset(seconds, 0.001))[0] == level
 
 
 def test_all_problems_are_listed_and_the_most_severe_decides() -> None:
