@@ -1,9 +1,11 @@
 """Numbers, times and states as text for people. Pure."""
 
+import re
 import time
 from collections.abc import Sequence
 from typing import Final, Literal
 
+from exporter.clock.host import HostTime
 from exporter.devices.health import Issue
 from exporter.devices.state import DeviceState
 from exporter.vapix.ntp_info import CLOCK_ONLY
@@ -13,6 +15,10 @@ Level = Literal["bad", "warning", "waiting", "good"]
 LEVELS: Final[tuple[Level, ...]] = ("bad", "warning", "waiting", "good")
 """Most severe first: last poll failed or a clock is off beyond the critical threshold, has other
 problems, not polled yet, no problems."""
+
+_SYNCHRONIZED_BUT: Final = "synchronized, but "
+
+_TWICE_THE_UNIT: Final = re.compile(r"(\S+) (\S+) ± (\S+) \2")
 
 _MINUTE: Final = 60
 _HOUR: Final = 3600
@@ -28,16 +34,47 @@ def level_of(state: DeviceState, issues: Sequence[Issue]) -> Level:
     return "warning" if issues else "good"
 
 
+def describe_problems(issues: Sequence[Issue]) -> str:
+    """Return the problems in words: `unauthorized 401, its clock is 3.0 s ahead`."""
+    return ", ".join(issue.text.removeprefix(_SYNCHRONIZED_BUT) for issue in issues)
+
+
 def describe_state(state: DeviceState, issues: Sequence[Issue]) -> str:
     """Return a device's state and problems: `synchronized, but its clock is 3.0 s ahead`."""
     if state.last_poll_steady is None:
         return "not polled yet"
-    problems = ", ".join(issue.text for issue in issues)
+    problems = describe_problems(issues)
     if state.last.reading is CLOCK_ONLY:
         return problems or "clock only"
-    if not (state.last.client.settings.enabled and state.last.client.status.synced):
+    if not says_synchronized(state):
         return problems
-    return f"synchronized, but {problems}" if problems else "synchronized"
+    return f"{_SYNCHRONIZED_BUT}{problems}" if problems else "synchronized"
+
+
+def says_synchronized(state: DeviceState) -> bool:
+    """Whether the device reports an enabled NTP client that is synchronized."""
+    return bool(state.last.client.settings.enabled and state.last.client.status.synced)
+
+
+def since_steady(issues: Sequence[Issue]) -> float | None:
+    """Return when the first issue with a known begin began, on the steady clock."""
+    return next((each.since_steady for each in issues if each.since_steady is not None), None)
+
+
+def format_since(steady_seconds: float, now: HostTime) -> str:
+    """Return when something began, in UTC, and how long ago: `12:41 (18 min)`.
+
+    The date is told after a day: `11-27 12:41 (2 d 4 h)`.
+    """
+    ago = now.steady_seconds - steady_seconds
+    day = "%m-%d " if ago >= _DAY else ""
+    began = time.gmtime(now.unix_seconds_at(steady_seconds))
+    return f"{time.strftime(f'{day}%H:%M', began)} ({format_coarse(ago)})"
+
+
+def with_one_unit(text: str) -> str:
+    """Return `+1.8 ± 0.3 ms` for `+1.8 ms ± 0.3 ms`; two different units stay."""
+    return _TWICE_THE_UNIT.sub(r"\1 ± \3 \2", text)
 
 
 def format_elapsed(seconds: float | None) -> str:

@@ -46,6 +46,13 @@ def test_a_clock_is_red_beyond_the_critical_threshold(seconds: float, level: str
     assert described(polled(device("a")).state, Offset(seconds, 0.001))[0] == level
 
 
+def test_a_device_is_called_synchronized_once() -> None:
+    stalled = polled(device("a"), ago=90_000)
+    text = described(polled(stalled).state)[1]
+    assert text.startswith("synchronized, but the reported offset has not changed since")
+    assert text.count("synchronized") == 1
+
+
 def test_all_problems_are_listed_and_the_most_severe_decides() -> None:
     state = polled(device("a"), Unauthorized("x", 401)).state
     assert described(state, ADVANCED) == ("bad", "unauthorized 401, its clock is 3.0 s ahead")
