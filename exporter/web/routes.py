@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 from prometheus_client.registry import Collector
 
 from exporter.clock.host import HostClock, kernel_says_synchronized
-from exporter.config import Config, Thresholds, dump_redacted
+from exporter.config import Thresholds, dump_redacted
 from exporter.devices.device import DeviceTarget
+from exporter.discovery.listing import Listing, dump_discovered
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
@@ -47,7 +48,7 @@ class WebState:
     """What the request handlers read; `own_series` are the exporter's own metrics.
 
     `loopback_only` is whether no other host can connect, `vote` what the time servers say,
-    `thresholds` returns those in force.
+    `thresholds` and `discovered` return those in force.
     """
 
     fleet: Fleet
@@ -60,10 +61,11 @@ class WebState:
     loopback_only: bool = False
     vote: VoteSource = lambda _now: Vote()
     thresholds: Callable[[], Thresholds] = Thresholds
+    discovered: Callable[[], Listing] = list
 
 
 STATE: Final = web.AppKey("state", WebState)
-_CONFIG: Final = web.AppKey("config", RenderedText[Config])
+_CONFIG: Final = web.AppKey("config", RenderedText[Any])
 _TARGETS: Final = web.AppKey("targets", RenderedText[DeviceTarget])
 _FLEET_PAGE: Final = web.AppKey("fleet_page", asyncio.Lock)
 """Held while the page is made: many at once would each take a step in every turn of the loop."""
@@ -86,7 +88,10 @@ def make_app(state: WebState) -> web.Application:
     app[_SLOTS] = slots
     app[_RELOADS] = WaitingRoom(MAX_WAITING_RELOADS, "a reload")
     app[_PROBES] = WaitingRoom(MAX_WAITING, "a poll")
-    app[_CONFIG] = RenderedText(lambda: [state.reloader.config], lambda of: dump_redacted(of[0]))
+    app[_CONFIG] = RenderedText[Any](
+        lambda: [state.reloader.config, *state.discovered()],
+        lambda of: dump_redacted(of[0]) + dump_discovered(of[1:]),
+    )
     app[_TARGETS] = RenderedText(lambda: state.fleet.targets, render_target_groups)
     app[_FLEET_PAGE] = asyncio.Lock()
     app[_PIECES] = asyncio.Lock()
