@@ -120,6 +120,38 @@ async def test_an_invalid_parameter_is_a_bad_request_with_the_valid_values(serve
     assert '<a href="/">All devices</a>' in page
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+async def test_for_a_browser_an_unknown_path_is_a_page_that_says_what_exists(serve: Serve) -> None:
+    client = await serve()
+    async with client.get(
+        URL("/%3Cb%3E%0A", encoded=True), headers={"Accept": BROWSER}
+    ) as response:
+        assert (response.status, response.content_type) == (404, "text/html")
+        page = await response.text()
+    assert r"There is no page at &lt;b&gt;\n" in page.replace("<code>/", "")
+    assert '<a href="/metrics">/metrics</a>' in page
+    for url in re.findall(r'<a href="(/[^"]*)">/', page):
+        async with client.get(url) as response:
+            assert response.status != 404
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html;q=0.5,text/plain", ""])
+async def test_for_other_clients_an_unknown_path_is_a_short_text(serve: Serve, accept: str) -> None:
+    client = await serve()
+    async with client.post("/nothing", headers={"Accept": accept}) as response:
+        assert (response.status, response.content_type) == (404, "text/plain")
+        text = await response.text()
+    assert text.startswith("There is no page at /nothing. There are:\n  /  the fleet\n")
+    assert len(text) < 1000
+
+
+async def test_a_wrong_method_is_not_an_unknown_path(serve: Serve) -> None:
+    async with (await serve()).post("/metrics") as response:
+        assert response.status == 405
+
+
 async def test_pages_are_revalidated_and_their_files_cached(serve: Serve) -> None:
     client = await serve(device("lobby"))
     async with client.get("/") as response:
