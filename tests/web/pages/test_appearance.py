@@ -67,6 +67,26 @@ def test_no_page_scrolls_horizontally_at_any_width(
         assert browser.script("return document.documentElement.scrollWidth") <= width
 
 
+def test_forty_devices_are_visible_on_a_wide_screen(browser: Browser, serve: Site) -> None:
+    browser.size(1600, 1000)
+    browser.open(serve(*fleet(48)))
+    visible = browser.script(
+        "return [...document.querySelectorAll('.fleet tbody tr')]"
+        ".filter(row => row.getBoundingClientRect().bottom <= innerHeight).length"
+    )
+    assert visible >= 40
+
+
+def test_a_row_has_one_line_however_long_its_texts_are(browser: Browser, serve: Site) -> None:
+    long = polled(device("x y " * 60, site="y z " * 60), Unauthorized("z " * 100, 401))
+    browser.size(1600, 1000)
+    browser.open(serve(long, polled(device("short"))))
+    heights = browser.script(
+        "return [...document.querySelectorAll('.fleet tbody tr')].map(row => row.offsetHeight)"
+    )
+    assert max(heights) < 24
+
+
 def test_a_narrow_page_stays_a_table_for_screen_readers(browser: Browser, serve: Site) -> None:
     browser.size(320, 800)
     browser.open(serve(*fleet(3)))

@@ -244,6 +244,31 @@ async def test_only_one_page_is_rendered_and_polls_run_between_the_steps() -> No
     assert DEVICES_PER_STEP <= 500
 
 
+async def test_polls_run_while_a_large_fleet_is_sorted() -> None:
+    selection, query = Selection(Thresholds()), FleetQuery(sort="device", reverse=True)
+    selection.add(many(5000), query, NOW)
+    async with counting_turns() as turns:
+        ordered = await selection.in_order(query, 5000)
+    assert [each.target.name for each in ordered] == [f"camera-{n}" for n in reversed(range(5000))]
+    assert turns.count >= 5
+
+
+async def test_a_row_links_to_the_camera_and_its_labels_filter() -> None:
+    devices = [
+        polled(device("gate", "192.0.2.7:8443", site="port side", note="x")),
+        polled(device("dock", site="hq")),
+    ]
+    query = FleetQuery(state="good", labels=(("site", "port side"),))
+    page = await render_fleet(devices, query, NOW, SETTINGS, NOT_VERIFIED)
+    assert re.search(r'<a href="https://192.0.2.7:8443/" rel="noreferrer">192.0.2.7:8443<', page)
+    assert 'href="/?state=good&amp;label.site=port+side">port side</a>' in page
+    assert 'href="/?state=good&amp;label.site=port+side&amp;label.note=x">note=x</a>' in page
+    removes = r'href="/\?state=good" aria-current="true"><span class="hidden">Remove filter </span>'
+    assert re.search(removes + "site=port side", page)
+    assert '<input type="hidden" name="label.site" value="port side">' in page
+    assert 'href="/?label.site=port+side" aria-current="true">' in page  # the chosen state
+
+
 async def test_the_page_shows_counts_of_devices_and_pages() -> None:
     devices = [*many(250), polled(device("gate"), PollTimeout("late"))]
     page = await render_fleet(devices, FleetQuery("camera", page=2), NOW, SETTINGS, NOT_VERIFIED)
