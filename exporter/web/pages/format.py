@@ -62,14 +62,15 @@ def since_steady(issues: Sequence[Issue]) -> float | None:
 
 
 def format_since(steady_seconds: float, now: HostTime) -> str:
-    """Return when something began, in UTC, and how long ago: `12:41 (18 min)`.
+    """Return when something began, in UTC, and roughly how long ago: `12:41 (18 min)`.
 
-    The date is told after a day: `11-27 12:41 (2 d 4 h)`.
+    The date is told after a day: `11-27 12:41 (2 d)`.
     """
     ago = now.steady_seconds - steady_seconds
     day = "%m-%d " if ago >= _DAY else ""
+    largest_unit = " ".join(format_coarse(ago).split()[:2])
     began = time.gmtime(now.unix_seconds_at(steady_seconds))
-    return f"{time.strftime(f'{day}%H:%M', began)} ({format_coarse(ago)})"
+    return f"{time.strftime(f'{day}%H:%M', began)} ({largest_unit})"
 
 
 def with_one_unit(text: str) -> str:

@@ -197,8 +197,8 @@ def test_a_failing_device_shows_since_when() -> None:
     failing = polled(device("a"), PollTimeout("late"), ago=3600)
     polled(failing, PollTimeout("late"))
     assert device_row(failing, NOW, Thresholds()).since == "00:46 (1 h)"
-    longer = polled(device("a"), PollTimeout("late"), ago=86_400)
-    assert device_row(longer, NOW, Thresholds()).since == "09-08 01:46 (1 d)"
+    longer = polled(device("a"), PollTimeout("late"), ago=90_000)
+    assert device_row(longer, NOW, Thresholds()).since == "09-08 00:46 (1 d)"
     assert not device_row(polled(device("fine")), NOW, Thresholds()).since
 
 
