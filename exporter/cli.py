@@ -23,13 +23,14 @@ COMMANDS: Final = {
     "run": "poll the configured devices and serve their metrics (the default)",
     "check": "poll devices once now and explain each: what it reports, problems, what to do",
     "configure": "show or apply NTP settings that differ from `expect`",
+    "rules": "print the alert rules for Prometheus, with the thresholds of the config",
     "simulate": "run simulated devices",
     "demo": "run the exporter on a simulated fleet",
     "healthcheck": "container health check",
 }
 """The subcommands: modules of `exporter.commands`, imported only when they are run."""
 
-ONE_SHOT_COMMANDS: Final = {"check", "configure", "healthcheck"}
+ONE_SHOT_COMMANDS: Final = {"check", "configure", "healthcheck", "rules"}
 """Commands that end by themselves: a signal before their end is a failure."""
 
 

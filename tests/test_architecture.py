@@ -17,6 +17,7 @@ ORDER = (
     "web",
     "fleet",
     "discovery",
+    "rules",
     "check",
     "configure",
     "polling",

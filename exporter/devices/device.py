@@ -58,4 +58,5 @@ class Device:
             # Drop the traceback: the error is stored and would keep its frames alive.
             result, times = error.with_traceback(None), error.times
         ended = host.now()
-        return PollOutcome(ended, ended.steady_ns - began_ns - times.held_ns, result, times)
+        took_ns = ended.steady_ns - began_ns - times.held_ns
+        return PollOutcome(ended, took_ns, result, times, self.client.identity)

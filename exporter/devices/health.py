@@ -38,6 +38,9 @@ UNCHANGED_SECONDS: Final = 4096
 
 _DAY_SECONDS: Final = 86_400
 
+CERTIFICATE_DAYS: Final = 21
+"""A certificate that ends within so many days is an issue, as for AxisNTPCertificateExpiring."""
+
 POLLS_TO_SUSPECT_NO_API: Final = 3
 """A device that closed so many connections, and has answered none, may close all CGI requests."""
 
@@ -78,7 +81,11 @@ def diagnose(
         issues: Iterable[Issue] = [_failure(state, error)]
     else:
         issues = _reading_issues(state, now, thresholds.offset)
-    return [*issues, *_clock_issues(offset, thresholds.skew)]
+    return [
+        *issues,
+        *_clock_issues(offset, thresholds.skew),
+        *_certificate_issues(state.identity.certificate_not_after, now),
+    ]
 
 
 _ADVICE: Final = {
@@ -201,3 +208,18 @@ def _clock_issues(offset: Offset | None, limits: ThresholdPair) -> Iterator[Issu
         detail = f"its clock is {format_magnitude(offset.seconds)} {direction}"
         critical = size > limits.critical
         yield Issue("warning", "its clock is off", advice, detail, is_critical=critical)
+
+
+def _certificate_issues(ends_unix: float | None, now: HostTime) -> Iterator[Issue]:
+    if ends_unix is None:
+        return
+    left_seconds = ends_unix - now.unix_seconds
+    about = format_roughly(abs(left_seconds))
+    day = time.strftime("%Y-%m-%d", time.gmtime(ends_unix))
+    advice = "Install a new certificate on the device; then pin the new one if it is pinned."
+    if left_seconds <= 0:
+        detail = f"its certificate expired {about} ago ({day})"
+        yield Issue("warning", "its certificate has expired", advice, detail)
+    elif left_seconds < CERTIFICATE_DAYS * _DAY_SECONDS:
+        detail = f"its certificate expires in {about} ({day})"
+        yield Issue("warning", "its certificate expires soon", advice, detail)

@@ -14,6 +14,7 @@ from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect
 from exporter.devices.history import History
 from exporter.vapix.errors import REASONS, DeviceError, PollTimeout
+from exporter.vapix.identity import UNKNOWN_IDENTITY, DeviceIdentity
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading, Reading
 
 MAX_ERROR_KINDS: Final = 64
@@ -21,12 +22,16 @@ MAX_ERROR_KINDS: Final = 64
 
 
 class PollOutcome(NamedTuple):
-    """How a poll ended, and when. `duration_ns` leaves out `times.held_ns`."""
+    """How a poll ended, and when. `duration_ns` leaves out `times.held_ns`.
+
+    `identity` is what the client has seen since it was made.
+    """
 
     ended: HostTime
     duration_ns: int
     result: Reading | DeviceError
     times: CallTimes = CallTimes()
+    identity: DeviceIdentity = UNKNOWN_IDENTITY
 
     @property
     def duration_seconds(self) -> float:
@@ -180,6 +185,7 @@ class DeviceState:
     _reported_offset_seconds: float | None = None
     _reported_offset_changed_steady: float | None = None
     history: History = field(default_factory=History)
+    identity: DeviceIdentity = UNKNOWN_IDENTITY
 
     @property
     def client(self) -> NtpClientReading | None:
@@ -224,6 +230,8 @@ class DeviceState:
         self.polls += 1
         self.last_poll_steady = outcome.ended.steady_seconds
         self.last_poll_seconds = outcome.duration_seconds
+        if outcome.identity is not UNKNOWN_IDENTITY:
+            self.identity = outcome.identity
         clock_events = self._record_clock(outcome)
         down_seconds = None
         if isinstance(outcome.result, DeviceError):

@@ -163,4 +163,6 @@ class Reconciler:
         device = self._fleet[name]
         device.client.close()
         device.client = client
+        # The new one may use plain HTTP.
+        device.state.identity = device.state.identity._replace(certificate_not_after=None)
         self._poller.poll_soon(device, delay_seconds)

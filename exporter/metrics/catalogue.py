@@ -9,7 +9,9 @@ from operator import attrgetter
 from typing import ClassVar, Final, Literal
 
 from exporter.clock.offset import Estimate
+from exporter.devices.device import DeviceTarget
 from exporter.devices.state import DeviceState
+from exporter.vapix.identity import DeviceIdentity
 
 _MICROSECONDS: Final = 6
 
@@ -97,7 +99,25 @@ class TimeMetric:
     labels: ClassVar[tuple[str, ...]] = ()
 
 
-DeviceMetric = ValueMetric | SamplesMetric | ClockMetric | DriftMetric | TimeMetric
+@dataclass(frozen=True, slots=True)
+class IdentityMetric:
+    """A gauge of what a device is: only a reconnect or a reload changes its samples.
+
+    Its own `labels` replace labels of the device that have the same names: those were free for
+    use before the metric existed, and `find` gives devices a label `serial`.
+    """
+
+    name: str
+    help: str
+    samples: Callable[[DeviceTarget, DeviceIdentity], Iterable[Sample]]
+    labels: tuple[str, ...] = ()
+    kind: ClassVar[Kind] = "gauge"
+
+
+StateMetric = ValueMetric | SamplesMetric | ClockMetric | DriftMetric | TimeMetric
+"""Made of a `DeviceState`."""
+
+DeviceMetric = StateMetric | IdentityMetric
 
 settings_of: Final = attrgetter("last.client.settings")
 """Of a `DeviceState`, everything that the metrics that change with the settings depend on."""
@@ -138,6 +158,15 @@ def _last_error(state: DeviceState) -> Iterator[Sample]:
 def _mismatches(state: DeviceState) -> Iterator[Sample]:
     for parameter in state.last.mismatches or ():
         yield (parameter,), 1.0
+
+
+def _device_info(target: DeviceTarget, identity: DeviceIdentity) -> Iterator[Sample]:
+    yield (target.address, target.scheme, identity.serial), 1.0
+
+
+def _certificate_end(_target: DeviceTarget, identity: DeviceIdentity) -> Iterator[Sample]:
+    if identity.certificate_not_after is not None:
+        yield (), identity.certificate_not_after
 
 
 DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
@@ -329,5 +358,16 @@ DEVICE_METRICS: Final[tuple[DeviceMetric, ...]] = (
         "last_poll_seconds",
         changes="each poll",
         decimals=_MICROSECONDS,
+    ),
+    IdentityMetric(
+        "axis_ntp_device_info",
+        "1; the labels show the device's address, and its serial number once it was seen.",
+        _device_info,
+        ("address", "scheme", "serial"),
+    ),
+    IdentityMetric(
+        "axis_ntp_certificate_not_after_timestamp_seconds",
+        "When the device's certificate ends, Unix time, from the last TLS handshake; https only.",
+        _certificate_end,
     ),
 )

@@ -18,20 +18,23 @@ from pydantic_core import to_json
 from exporter.clock.drift import Drift
 from exporter.clock.host import HostTime
 from exporter.clock.offset import Offset, offsets_at
-from exporter.devices.device import Device
+from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.state import DeviceState
 from exporter.metrics.catalogue import (
     DEVICE_METRICS,
     ClockMetric,
     DeviceMetric,
     DriftMetric,
+    IdentityMetric,
     Sample,
     SamplesMetric,
+    StateMetric,
     TimeMetric,
     ValueMetric,
     clock_estimate,
     settings_of,
 )
+from exporter.vapix.identity import DeviceIdentity
 
 BLOCK_DEVICES: Final = 1000
 """Devices per block: a piece is one family of one block, at most some milliseconds of work."""
@@ -44,7 +47,9 @@ Form = Callable[[bytes], T]
 _MEASURED = ClockMetric | DriftMetric | TimeMetric
 """Computed at each scrape, and not stored."""
 
-_STORED: Final = [each for each in DEVICE_METRICS if not isinstance(each, _MEASURED)]
+_STORED: Final = [
+    each for each in DEVICE_METRICS if not isinstance(each, _MEASURED | IdentityMetric)
+]
 _LIVE: Final = tuple(each for each in _STORED if each.changes != "settings")
 _SETTINGS: Final = tuple(each for each in _STORED if each.changes == "settings")
 
@@ -171,6 +176,8 @@ class _Snapshot:
         times = zip(*[_read_times(each.device.state) for each in devices], strict=True)
         self._times = dict(zip(_TIMES, times, strict=True))
         self._now = now
+        self._targets = [each.device.target for each in devices]
+        self._identities = [each.device.state.identity for each in devices]
         offsets = offsets_at([clock_estimate(each.device.state) for each in devices], now)
         self._with_offset = [*compress(labels, offsets)]
         self._offsets = [*zip(*filter(None, offsets), strict=True)]
@@ -182,19 +189,27 @@ class _Snapshot:
         """Return the lines of a family in a form; `None` if there are none."""
         if isinstance(metric, _MEASURED) or not _is_kept(metric, form):
             return self._make(metric, form)
-        source = self._settings if metric.changes == "settings" else self._live[metric.name]
+        source = self._source(metric)
         kept = self._kept.get((metric.name, form))
         if kept is None or kept[0] != source:
             kept = self._kept[metric.name, form] = (source, self._make(metric, form))
         piece: T | None = kept[1]
         return piece
 
+    def _source(self, metric: ValueMetric | SamplesMetric | IdentityMetric) -> Sequence[object]:
+        """Return what the lines of a family are made of, besides the devices' labels."""
+        if isinstance(metric, IdentityMetric):
+            return self._targets, self._identities
+        return self._settings if metric.changes == "settings" else self._live[metric.name]
+
     def _make(self, metric: DeviceMetric, form: Form[T]) -> T | None:
-        labels, texts = self._labels_and_texts(metric)
-        lines = _lines(metric, labels, texts)
+        if isinstance(metric, IdentityMetric):
+            lines = "".join(_identity_lines(metric, self._targets, self._identities))
+        else:
+            lines = _lines(metric, *self._labels_and_texts(metric))
         return form(lines.encode()) if lines else None
 
-    def _labels_and_texts(self, metric: DeviceMetric) -> tuple[Sequence[str], Sequence[str]]:
+    def _labels_and_texts(self, metric: StateMetric) -> tuple[Sequence[str], Sequence[str]]:
         if isinstance(metric, ClockMetric):
             place = Offset._fields.index(metric.path)
             texts = shortest_texts(self._offsets[place]) if self._offsets else []
@@ -210,17 +225,19 @@ class _Snapshot:
         return self._labels, self._live[metric.name]
 
 
-def _is_kept(metric: ValueMetric | SamplesMetric, form: object) -> bool:
+def _is_kept(metric: ValueMetric | SamplesMetric | IdentityMetric, form: object) -> bool:
     """Return whether pieces of a family are kept for the next scrape.
 
     Plain lines of single values are not: they are made in a millisecond, and 10,000 devices have
     8 MB of them.
     """
+    if isinstance(metric, IdentityMetric):
+        return True
     is_made_fast = form is bytes and isinstance(metric, ValueMetric)
     return metric.changes != "each poll" and not is_made_fast
 
 
-def _lines(metric: DeviceMetric, labels: Sequence[str], texts: Sequence[str]) -> str:
+def _lines(metric: StateMetric, labels: Sequence[str], texts: Sequence[str]) -> str:
     """Return the lines of a family, for devices with these labels and texts."""
     if isinstance(metric, SamplesMetric):
         pairs = zip(labels, texts, strict=True)
@@ -231,6 +248,16 @@ def _lines(metric: DeviceMetric, labels: Sequence[str], texts: Sequence[str]) ->
     start = f"{metric.name}{{"
     lines = f"\n{start}".join(map(add, compress(labels, texts), filter(None, texts)))
     return f"{start}{lines}\n" if lines else ""
+
+
+def _identity_lines(
+    metric: IdentityMetric, targets: Iterable[DeviceTarget], identities: Iterable[DeviceIdentity]
+) -> Iterator[str]:
+    for target, identity in zip(targets, identities, strict=True):
+        for values, value in metric.samples(target, identity):
+            own = zip(metric.labels, values, strict=True)
+            labels = {"device": target.name, **target.labels, **dict(own)}
+            yield f"{metric.name}{{{_pairs(labels)}}} {_shortest(value)}\n"
 
 
 def time_texts(steady_times: Sequence[float | None], now: HostTime) -> list[str]:

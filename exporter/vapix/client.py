@@ -21,6 +21,7 @@ from exporter.vapix.aiohttp_internals import before_send
 from exporter.vapix.challenges import find_nonces
 from exporter.vapix.connection import Exchange, NtpCall, ResponseTooLong, Session
 from exporter.vapix.http_auth import Authenticator
+from exporter.vapix.identity import DeviceIdentity
 from exporter.vapix.ntp_info import CLOCK_ONLY, Reading, decode_info
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
@@ -101,6 +102,11 @@ class NtpClient:
     def scheme(self) -> str | None:
         """The authentication scheme in use, `digest` or `basic`; `None` before any."""
         return self._authenticator.scheme
+
+    @property
+    def identity(self) -> DeviceIdentity:
+        """What the device has shown of itself so far."""
+        return self._call.identity
 
     def shown(self, text: str) -> str:
         """Return a device's text as it may be shown: printable, short and without our secrets."""
@@ -295,6 +301,8 @@ class NtpClient:
             times = (exchange.sent_ns, exchange.received_ns)
             seen = ResponseTimes(*times, headers.get("Date"), find_nonces(headers))
             self._call.responses += (seen,)
+        if response.status == _UNAUTHORIZED:
+            self._call.note_challenges(headers.getall("WWW-Authenticate", ()))
         body = await _read_body(response)
         exchange.end()
         return HttpResponse(response.status, headers, body)

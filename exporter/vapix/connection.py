@@ -9,7 +9,7 @@ import fcntl
 import ssl
 import struct
 import termios
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Final
@@ -28,6 +28,8 @@ from exporter.vapix.aiohttp_internals import (
     set_connection_class,
 )
 from exporter.vapix.dns import AresDns, CachingResolver
+from exporter.vapix.identity import UNKNOWN_IDENTITY, DeviceIdentity, find_serial
+from exporter.vapix.tls import certificate_end
 
 KEEPALIVE_SECONDS: Final = 180
 """How long an idle connection is kept: no device is known to keep its own longer."""
@@ -117,7 +119,8 @@ class NtpCall:
 
     A request that has its connection before `send_at_ns` (steady) waits until then; `held_ns` is
     how long it waited. `stage` describes the progress, for the message of a timeout. A client has
-    one for all its calls: an idle connection keeps it alive.
+    one for all its calls: an idle connection keeps it alive. So `identity` is what the device has
+    shown of itself in all of them.
     """
 
     send_at_ns: int = 0
@@ -125,6 +128,7 @@ class NtpCall:
     responses: tuple[ResponseTimes, ...] = ()
     stage: str = ""
     deadline: asyncio.Timeout | None = None
+    identity: DeviceIdentity = UNKNOWN_IDENTITY
 
     def begin(self, send_at_ns: int, deadline: asyncio.Timeout) -> None:
         """Begin another call."""
@@ -145,6 +149,19 @@ class NtpCall:
         self.stage = "connected, waiting for the time to send"
         await asyncio.sleep(wait_ns / 1e9)
         self.held_ns += steady_ns() - ready_ns
+
+    def note_certificate(self, transport: asyncio.BaseTransport | None) -> None:
+        """Note when the certificate of a new connection ends."""
+        tls = None if transport is None else transport.get_extra_info("ssl_object")
+        ends = None if tls is None else certificate_end(tls)
+        if ends != self.identity.certificate_not_after:
+            self.identity = self.identity._replace(certificate_not_after=ends)
+
+    def note_challenges(self, challenges: Iterable[str]) -> None:
+        """Note the serial number in the challenges of a response."""
+        serial = find_serial(challenges)
+        if serial and serial != self.identity.serial:
+            self.identity = self.identity._replace(serial=serial)
 
     @property
     def times(self) -> CallTimes:
@@ -177,7 +194,9 @@ class Exchange:
         await self._call.hold()
         self._connection = connection
         self.reused = connection.requests > 0
-        if self.reused and not connection.is_quiet():
+        if not self.reused:
+            self._call.note_certificate(connection.transport)
+        elif not connection.is_quiet():
             raise aiohttp.ClientConnectionResetError("the device sent bytes without a request")
         connection.requests += 1
         self._number = connection.requests

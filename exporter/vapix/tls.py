@@ -140,6 +140,14 @@ def _notice(tls: ssl.SSLObject, notice: Notice, refusal: str | None) -> None:
         notice(Certificate(_subject(_peer_certificate(tls)), fingerprint, refusal))
 
 
+def certificate_end(tls: ssl.SSLObject) -> float | None:
+    """Return when the device's certificate ends, Unix seconds; `None` if it is unreadable."""
+    try:
+        return float(ssl.cert_time_to_seconds(_peer_certificate(tls).get_info()["notAfter"]))
+    except (AttributeError, KeyError, OSError, ValueError):  # also if there is no certificate
+        return None
+
+
 def _fingerprint(tls: ssl.SSLObject) -> str | None:
     certificate = _peer_certificate(tls)
     return certificate and hashlib.sha256(certificate.public_bytes(_DER)).hexdigest()

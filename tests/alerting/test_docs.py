@@ -8,6 +8,7 @@ from pathlib import Path
 from tests.alerting.rules import ALERTMANAGER_EXAMPLE, alerts, load
 from tests.alerting.scenarios import SCENARIOS
 from tests.alerting.table import DOCS, HEAD, Row, documented_times, known_cells, write_table
+from tests.docs.tables import MEANINGS
 
 PAGE = DOCS.read_text("utf-8")
 
@@ -17,7 +18,7 @@ def rows_of_alerts() -> list[str]:
     cells: dict[str, str] = {}
     for each in alerts():
         severities.setdefault(each.name, []).append(each.severity)
-        cells[each.name] = f"{each.annotations['summary']} | {each.wait}"
+        cells[each.name] = f"{MEANINGS[each.name]} | {each.wait}"
     return [
         f"| [{name}](runbooks.md#{name.lower()}) | {cells[name]} | {', '.join(severities[name])} |"
         for name in cells

@@ -13,6 +13,7 @@ from exporter.config import Expect, Thresholds
 from exporter.devices.health import diagnose
 from exporter.devices.state import DeviceState
 from exporter.vapix import errors
+from exporter.vapix.identity import DeviceIdentity
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading, Reading
 from tests.support.devices import NOW, outcome
 from tests.support.readings import ntp_client, replace_fields
@@ -242,3 +243,26 @@ def test_a_clock_is_off_beyond_the_configured_warning_thresholds(
     state = read(replace_fields(FINE, offset_seconds=offset))
     issues = diagnose(state, Offset(measured, 0.1), NOW, THRESHOLDS)
     assert [issue.what for issue in issues] == whats
+
+
+@pytest.mark.parametrize(
+    ("seconds_left", "texts"),
+    [
+        (21 * 86_400 + 1, []),
+        (21 * 86_400 - 1, ["its certificate expires in 20 days (2027-02-05)"]),
+        (3_601, ["its certificate expires in 60 min (2027-01-15)"]),
+        (-90_000, ["its certificate expired 25 h 0 min ago (2027-01-14)"]),
+    ],
+)
+def test_a_certificate_that_ends_within_three_weeks_is_an_issue(
+    seconds_left: float, texts: list[str]
+) -> None:
+    state = read(FINE)
+    state.identity = DeviceIdentity("", NOW.unix_seconds + seconds_left)
+    assert [issue.text for issue in diagnose(state, None, NOW, Thresholds())] == texts
+
+
+def test_an_expired_certificate_is_an_issue_of_a_device_whose_poll_failed_too() -> None:
+    state = polled(errors.Unauthorized("HTTP 401", 401))
+    state.identity = DeviceIdentity("", NOW.unix_seconds - 1)
+    assert found(state) == ["unauthorized 401", "its certificate has expired"]

@@ -92,7 +92,7 @@ def command_lines() -> list[str]:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
     text = "\n".join(page.read_text("utf-8") for page in pages).replace("\\\n", " ")
     found = re.findall(r"^ +(?:\$ )?(axis-ntp-exporter(?: [^\[\n]+)?)$", text, re.MULTILINE)
-    lines = dict.fromkeys(line.partition("#")[0].strip() for line in found)
+    lines = dict.fromkeys(re.split(r"#| [|>] ", line)[0].strip() for line in found)
     return [line for line in lines if "  " not in line]  # not the list of commands
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import pytest
 from hypothesis import given
@@ -12,9 +12,10 @@ from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS
 from exporter.config import Expect
 from exporter.config.types import RESERVED_LABELS
-from exporter.metrics.catalogue import DEVICE_METRICS
+from exporter.metrics.catalogue import DEVICE_METRICS, IdentityMetric
 from exporter.metrics.exposition import Exposition, shortest_texts
 from exporter.vapix.errors import PollTimeout, Unauthorized
+from exporter.vapix.identity import DeviceIdentity
 from exporter.vapix.ntp_info import NtpSettings, NtpStatus
 from tests.support.devices import outcome
 from tests.support.exposed_devices import (
@@ -29,6 +30,8 @@ from tests.support.exposed_devices import (
     values,
 )
 from tests.support.readings import ntp_client, replace_fields
+
+IDENTITY = DeviceIdentity("B8A44F000001", 253402300799.0)
 
 
 @pytest.mark.parametrize(
@@ -82,11 +85,15 @@ def test_client_info_has_the_servers_source_and_the_api_version() -> None:
     assert found == [({"device": "lobby", "servers_source": "dhcp", "api_version": "1.5"}, 1)]
 
 
-def test_before_the_first_poll_there_are_only_counters_at_zero() -> None:
+ADDRESSED = {("address", "10.9.8.7"), ("scheme", "https"), ("serial", "")}
+
+
+def test_before_the_first_poll_there_are_only_counters_at_zero_and_the_address() -> None:
     assert samples(device()) == {
         ("axis_ntp_clock_steps_total", frozenset({("device", "lobby")})): 0,
         ("axis_ntp_polls_total", frozenset({("device", "lobby")})): 0,
         ("axis_ntp_poll_failures_total", frozenset({("device", "lobby")})): 0,
+        ("axis_ntp_device_info", frozenset({("device", "lobby"), *ADDRESSED})): 1,
     }
 
 
@@ -104,6 +111,7 @@ def test_a_value_that_the_device_did_not_report_has_no_sample() -> None:
         "axis_ntp_last_poll_timestamp_seconds",
         "axis_ntp_last_success_timestamp_seconds",
         "axis_ntp_poll_duration_seconds",
+        "axis_ntp_device_info",
     }
 
 
@@ -126,6 +134,7 @@ def test_a_failed_poll_removes_the_reading_series_but_not_the_poll_series() -> N
         "axis_ntp_last_poll_timestamp_seconds",
         "axis_ntp_last_success_timestamp_seconds",
         "axis_ntp_poll_duration_seconds",
+        "axis_ntp_device_info",
     }
     assert values(found, "axis_ntp_up") == [({"device": "lobby"}, 0)]
     error = {"device": "lobby", "reason": "unauthorized", "code": "401"}
@@ -165,8 +174,58 @@ def test_compliance_is_absent_without_an_expect() -> None:
 
 
 def test_the_labels_of_the_catalogue_are_reserved() -> None:
-    own = {label for metric in DEVICE_METRICS for label in metric.labels}
+    reserving = [each for each in DEVICE_METRICS if not isinstance(each, IdentityMetric)]
+    own = {label for metric in reserving for label in metric.labels}
     assert own | {"device"} <= RESERVED_LABELS
+
+
+def test_the_identity_has_the_address_and_what_the_device_has_shown() -> None:
+    subject = device(site="hq")
+    shown = {"device": "lobby", "site": "hq", "address": "10.9.8.7", "scheme": "https"}
+    found = samples(subject)
+    assert values(found, "axis_ntp_device_info") == [({**shown, "serial": ""}, 1)]
+    assert "axis_ntp_certificate_not_after_timestamp_seconds" not in names(found)
+    subject.state.record(outcome(1000.0, 0.25, read(CLIENT))._replace(identity=IDENTITY))
+    subject.state.record(outcome(1060.0, 0.25, PollTimeout("late")))
+    found = samples(subject)
+    assert values(found, "axis_ntp_device_info") == [({**shown, "serial": "B8A44F000001"}, 1)]
+    assert values(found, "axis_ntp_certificate_not_after_timestamp_seconds") == [
+        ({"device": "lobby", "site": "hq"}, 253402300799)
+    ]
+
+
+def test_the_identity_replaces_labels_of_the_device_with_the_same_names() -> None:
+    subject = device(read(CLIENT), address="1 Main Street", serial="b8a44f000009", scheme="rtsp")
+    [(labels, _)] = values(samples(subject), "axis_ntp_device_info")
+    assert (labels["address"], labels["serial"], labels["scheme"]) == ("10.9.8.7", "", "https")
+    [(labels, _)] = values(samples(subject), "axis_ntp_up")
+    assert labels["address"] == "1 Main Street"
+
+
+def test_the_identity_is_written_anew_only_when_it_has_changed() -> None:
+    subject, exposition = device(read(CLIENT)), Exposition()
+    exposition.refresh(subject)
+    written: list[bytes] = []
+
+    def form(text: bytes) -> bytes:
+        written.append(text)
+        return text
+
+    def lines() -> list[bytes]:
+        written.clear()
+        list(exposition.pieces(NOW, openmetrics=False, form=form))
+        return [line for line in written if line.startswith(b"axis_ntp_device_info{")]
+
+    assert len(lines()) == 1
+    subject.state.record(outcome(1060.0, 0.25, read(CLIENT)))
+    exposition.refresh(subject)
+    assert lines() == []
+    subject.state.record(outcome(1120.0, 0.25, read(CLIENT))._replace(identity=IDENTITY))
+    [line] = lines()
+    assert b'serial="B8A44F000001"' in line
+    subject.target = replace(subject.target, scheme="http")
+    [line] = lines()
+    assert b'scheme="http"' in line
 
 
 def test_names_follow_prometheus_conventions() -> None:

@@ -135,6 +135,13 @@ def test_the_installed_command_prints_its_version(installed: Path, tmp_path: Pat
     assert done.stdout.decode() == f"axis-ntp-exporter {__version__}\n"
 
 
+def test_the_installed_command_prints_the_rules(installed: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [installed, "rules"], cwd=tmp_path, env=NO_PYTHONPATH, capture_output=True, check=True
+    )
+    assert done.stdout == (ROOT / "grafana/rules/axis-ntp.rules.yml").read_bytes()
+
+
 def test_the_installed_command_comes_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     interpreter = installed.with_name("python")
     file = python(

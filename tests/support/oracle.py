@@ -13,8 +13,10 @@ from exporter.metrics.catalogue import (
     ClockMetric,
     DeviceMetric,
     DriftMetric,
+    IdentityMetric,
     Sample,
     SamplesMetric,
+    StateMetric,
     TimeMetric,
     ValueMetric,
 )
@@ -37,13 +39,17 @@ class DeviceCollector(Collector):
         family = Metric(metric.name.removesuffix("_total"), metric.help, metric.kind)
         for device in self._devices:
             fixed = {**device.target.labels, "device": device.target.name}
-            for values, value in _samples(metric, device, self._now):
+            if isinstance(metric, IdentityMetric):
+                samples = metric.samples(device.target, device.state.identity)
+            else:
+                samples = _samples(metric, device, self._now)
+            for values, value in samples:
                 labels = fixed | dict(zip(metric.labels, values, strict=True))
                 family.add_sample(metric.name, labels, value)
         return family
 
 
-def _samples(metric: DeviceMetric, device: Device, now: HostTime) -> Iterable[Sample]:
+def _samples(metric: StateMetric, device: Device, now: HostTime) -> Iterable[Sample]:
     if isinstance(metric, ClockMetric):
         offset = device.state.clock_offset(now)
         return [] if offset is None else [((), attrgetter(metric.path)(offset))]

@@ -14,6 +14,7 @@ from exporter.metrics.exporter import ExporterMetrics
 from exporter.polling.poller import Poller
 from exporter.vapix.client import Timed
 from exporter.vapix.errors import PollTimeout
+from exporter.vapix.identity import UNKNOWN_IDENTITY
 from exporter.vapix.ntp_info import Reading
 from tests.support.devices import make_device
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
@@ -35,6 +36,7 @@ class StubClient:
         self.open = 0
         self.most_open = 0
         self.scheme = None
+        self.identity = UNKNOWN_IDENTITY
 
     async def get_info(self, timeout_seconds: float, send_at_ns: int) -> Timed[Reading]:
         loop = asyncio.get_running_loop()
