@@ -100,7 +100,7 @@ def device_row(
 def _detail(state: DeviceState, issues: Sequence[Issue]) -> str:
     if state.last.error is not None:
         return str(state.last.error)
-    return "reports that it is synchronized" if issues and says_synchronized(state) else ""
+    return "says synchronized" if issues and says_synchronized(state) else ""
 
 
 @dataclass(frozen=True, slots=True)

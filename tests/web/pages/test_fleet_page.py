@@ -188,7 +188,7 @@ def test_a_row_begins_with_the_problem_and_not_with_what_the_device_reports() ->
     assert (row.state, row.problem, row.detail) == ("synchronized", "", "")
     far = polled(device("far"), replace_fields(SYNCED, offset_seconds=-0.2))
     row = device_row(far, NOW, Thresholds())
-    detail = "reports that it is synchronized"
+    detail = "says synchronized"
     assert (row.problem, row.detail) == ("large reported offset", detail)
     assert row.state == "synchronized, but large reported offset"
 
