@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
-from aiohttp import hdrs, web
+from aiohttp import web
 from prometheus_client.registry import Collector
 
 from exporter.clock.host import HostClock, kernel_says_synchronized
-from exporter.config import Config, Thresholds, dump_redacted
+from exporter.config import Thresholds, dump_redacted
 from exporter.devices.device import DeviceTarget
+from exporter.discovery.listing import Listing, dump_discovered
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
@@ -20,10 +21,11 @@ from exporter.time_servers.host_clock import Vote, VoteSource, describe_host_clo
 from exporter.web.limits import turn
 from exporter.web.metrics_endpoint import stream_series
 from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
-from exporter.web.pages.assets import render, serve_asset
+from exporter.web.pages.assets import html_response, render, serve_asset
 from exporter.web.pages.device_page import render_device
 from exporter.web.pages.fleet_page import PageSettings, render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery
+from exporter.web.pages.not_found import explain_not_found
 from exporter.web.probe import probe_device, render_target_groups
 from exporter.web.rendered_text import RenderedText
 from exporter.web.response_slots import MAX_WAITING, ResponseSlots, WaitingRoom, limit_responses
@@ -47,7 +49,7 @@ class WebState:
     """What the request handlers read; `own_series` are the exporter's own metrics.
 
     `loopback_only` is whether no other host can connect, `vote` what the time servers say,
-    `thresholds` returns those in force.
+    `thresholds` and `discovered` return those in force.
     """
 
     fleet: Fleet
@@ -60,10 +62,11 @@ class WebState:
     loopback_only: bool = False
     vote: VoteSource = lambda _now: Vote()
     thresholds: Callable[[], Thresholds] = Thresholds
+    discovered: Callable[[], Listing] = list
 
 
 STATE: Final = web.AppKey("state", WebState)
-_CONFIG: Final = web.AppKey("config", RenderedText[Config])
+_CONFIG: Final = web.AppKey("config", RenderedText[Any])
 _TARGETS: Final = web.AppKey("targets", RenderedText[DeviceTarget])
 _FLEET_PAGE: Final = web.AppKey("fleet_page", asyncio.Lock)
 """Held while the page is made: many at once would each take a step in every turn of the loop."""
@@ -81,12 +84,16 @@ _WITHOUT_A_SLOT: Final = ("/-/healthy", "/-/ready", "/-/reload", "/probe")
 def make_app(state: WebState) -> web.Application:
     """Return the daemon's web application."""
     slots = ResponseSlots()
-    app = web.Application(middlewares=[limit_responses(slots, _WITHOUT_A_SLOT)])
+    limit = limit_responses(slots, _WITHOUT_A_SLOT)
+    app = web.Application(middlewares=[limit, explain_not_found(state.telemetry_path)])
     app[STATE] = state
     app[_SLOTS] = slots
     app[_RELOADS] = WaitingRoom(MAX_WAITING_RELOADS, "a reload")
     app[_PROBES] = WaitingRoom(MAX_WAITING, "a poll")
-    app[_CONFIG] = RenderedText(lambda: [state.reloader.config], lambda of: dump_redacted(of[0]))
+    app[_CONFIG] = RenderedText[Any](
+        lambda: [state.reloader.config, *state.discovered()],
+        lambda of: dump_redacted(of[0]) + dump_discovered(of[1:]),
+    )
     app[_TARGETS] = RenderedText(lambda: state.fleet.targets, render_target_groups)
     app[_FLEET_PAGE] = asyncio.Lock()
     app[_PIECES] = asyncio.Lock()
@@ -170,7 +177,9 @@ async def _status_page(request: web.Request) -> web.Response:
     try:
         query = FleetQuery.parse(request.query)
     except BadQuery as problem:
-        return _html(render("problem.html", title="Invalid request", problem=str(problem)), 400)
+        return html_response(
+            render("problem.html", title="Invalid request", problem=str(problem)), 400
+        )
     async with turn(request.app[_FLEET_PAGE], request):
         now = state.host.now()
         describe = partial(
@@ -178,7 +187,7 @@ async def _status_page(request: web.Request) -> web.Response:
         )
         settings = PageSettings(state.telemetry_path, state.thresholds())
         page = await render_fleet(state.fleet, query, now, settings, describe)
-    return _html(page)
+    return html_response(page)
 
 
 async def _device_page(request: web.Request) -> web.Response:
@@ -187,12 +196,7 @@ async def _device_page(request: web.Request) -> web.Response:
     name = request.match_info.get("name", request.query.get("name", ""))
     if name not in state.fleet:
         problem = f"No device is named {name}. It may have been removed from the config."
-        return _html(render("problem.html", title="Device not found", problem=problem), 404)
+        return html_response(render("problem.html", title="Device not found", problem=problem), 404)
     now = state.host.now()
     host_offset = state.vote(now).offset_at(now)
-    return _html(render_device(state.fleet[name], now, host_offset, state.thresholds()))
-
-
-def _html(page: str, status: int = 200) -> web.Response:
-    headers = {hdrs.CACHE_CONTROL: "no-cache"}
-    return web.Response(status=status, text=page, content_type="text/html", headers=headers)
+    return html_response(render_device(state.fleet[name], now, host_offset, state.thresholds()))

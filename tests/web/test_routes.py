@@ -175,7 +175,7 @@ async def test_the_status_page_shows_state_offset_and_servers(
     )
     poll(lobby, Reading("1.0", reading, server_present=False))
     page = (await get(client, "/"))[1].decode()
-    for words in ("synchronized", "-12.300 ms", "10.0.0.1, 10.0.0.2", "10s ago", "not polled yet"):
+    for words in ("synchronized", "-12.300 ms", "10.0.0.1, 10.0.0.2", "10 s ago", "not polled yet"):
         assert words in page
 
 

@@ -83,6 +83,12 @@ _COMPILED: Final = {
 }
 
 
+def html_response(page: str, status: int = 200) -> web.Response:
+    """Return the response with a page, which browsers may not keep."""
+    headers = {hdrs.CACHE_CONTROL: "no-cache"}
+    return web.Response(status=status, text=page, content_type="text/html", headers=headers)
+
+
 def render(template: str, **values: object) -> str:
     """Return the page that a template makes from these values."""
     return _COMPILED[template].render(values)

@@ -12,7 +12,6 @@ from exporter.devices.state import DeviceState
 from exporter.system.text import (
     format_clock,
     format_drift,
-    format_duration,
     format_offset,
     format_roughly,
 )
@@ -24,6 +23,7 @@ from exporter.web.pages.format import (
     format_ago,
     format_ahead,
     format_elapsed,
+    format_span,
     level_of,
 )
 
@@ -63,8 +63,8 @@ def render_device(
 def polling_facts(device: Device, now: HostTime) -> Iterator[Fact]:
     """Yield how the device is polled, and with what success."""
     state, target = device.state, device.target
-    yield "Interval", format_duration(target.interval_seconds)
-    yield "Timeout", format_duration(target.timeout_seconds)
+    yield "Interval", format_span(target.interval_seconds)
+    yield "Timeout", format_span(target.timeout_seconds)
     yield "Last poll", _since(state.last_poll_steady, now)
     yield "Poll duration", format_elapsed(state.last_poll_seconds)
     yield "Last success", _since(state.last_success_steady, now)
@@ -107,7 +107,7 @@ def client_facts(state: DeviceState, now: HostTime) -> Iterator[Fact]:
     yield "Reported offset", format_offset(status.reported_offset_seconds)
     yield "Last change of the reported offset", _since(state.reported_offset_changed_steady, now)
     until_sync = status.time_to_next_sync_seconds
-    after = "" if until_sync is None else f"{format_duration(until_sync)} after the last poll"
+    after = "" if until_sync is None else f"{format_span(until_sync)} after the last poll"
     yield "Next synchronization", after
     yield "NTP poll interval", _ntp_interval(settings)
     yield "Server source", settings.servers_source or ""
@@ -126,7 +126,7 @@ def _ntp_interval(settings: NtpSettings) -> str:
     shortest, longest = settings.poll_interval_min_seconds, settings.poll_interval_max_seconds
     if shortest is None or longest is None:
         return ""
-    return f"{format_duration(shortest)} to {format_duration(longest)}"
+    return f"{format_span(shortest)} to {format_span(longest)}"
 
 
 def _since(steady_seconds: float | None, now: HostTime) -> str:

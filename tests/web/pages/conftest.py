@@ -65,4 +65,10 @@ def pages(serve: Site) -> list[str]:
         polled(devices[0], PollTimeout("late"))
         polled(devices[2])
     base = serve(*devices)
-    return [base, f"{base}/device/gate", f"{base}/device/camera-0", f"{base}/device/nobody"]
+    return [
+        base,
+        f"{base}/device/gate",
+        f"{base}/device/camera-0",
+        f"{base}/device/nobody",
+        f"{base}/nothing",
+    ]

@@ -39,9 +39,10 @@ async def demo() -> AsyncIterator[str]:
 def take(url: str, profile: Path, folder: Path) -> None:
     """Take the fleet in light and a device in dark."""
     with open_browser(profile) as browser:
-        browser.size(1200, 800)
+        browser.size(1600, 800)
         browser.open(url)
         browser.screenshot(folder / "status.png", 2200)
+        browser.size(1200, 800)
         browser.prefer("dark")
         browser.open(f"{url}/device/dock-4")
         browser.screenshot(folder / "device.png", 1500)

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from exporter.vapix.errors import Unauthorized
+from exporter.vapix.errors import ApiError, InvalidResponse, Unauthorized
 from exporter.web.pages.assets import device_url
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
@@ -16,6 +16,21 @@ from tests.web.pages.site import device, fleet, polled
 
 pytestmark = pytest.mark.xdist_group("browser")
 
+
+WORDS_ON_TWO_LINES = """
+const range = document.createRange(), cut = [];
+for (const cell of document.querySelectorAll(arguments[0])) {
+  const text = cell.lastChild;
+  for (const word of text.textContent.matchAll(/\\S+/g)) {
+    range.setStart(text, word.index);
+    range.setEnd(text, word.index + word[0].length);
+    const inside = range.getBoundingClientRect().right <= cell.getBoundingClientRect().right;
+    if (range.getClientRects().length > 1 || !inside) cut.push(word[0]);
+  }
+}
+return cut;
+"""
+"""Returns the words that are broken, or do not fit into their cell."""
 
 CONTRASTS = Path(__file__).with_name("contrasts.js").read_text()
 
@@ -52,9 +67,41 @@ def test_no_page_scrolls_horizontally_at_any_width(
         assert browser.script("return document.documentElement.scrollWidth") <= width
 
 
+def test_forty_devices_are_visible_on_a_wide_screen(browser: Browser, serve: Site) -> None:
+    browser.size(1600, 1000)
+    browser.open(serve(*fleet(48)))
+    visible = browser.script(
+        "return [...document.querySelectorAll('.fleet tbody tr')]"
+        ".filter(row => row.getBoundingClientRect().bottom <= innerHeight).length"
+    )
+    assert visible >= 40
+
+
+def test_a_row_has_one_line_however_long_its_texts_are(browser: Browser, serve: Site) -> None:
+    long = polled(device("x y " * 60, site="y z " * 60), Unauthorized("z " * 100, 401))
+    browser.size(1600, 1000)
+    browser.open(serve(long, polled(device("short"))))
+    heights = browser.script(
+        "return [...document.querySelectorAll('.fleet tbody tr')].map(row => row.offsetHeight)"
+    )
+    assert max(heights) < 24
+
+
 def test_a_narrow_page_stays_a_table_for_screen_readers(browser: Browser, serve: Site) -> None:
     browser.size(320, 800)
     browser.open(serve(*fleet(3)))
     assert len(of_role(browser, "table")) == 1
     assert len(of_role(browser, "rowheader")) == 5
     assert find(browser, "#sort-clock").is_displayed()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_no_word_of_a_result_is_cut_on_a_phone(browser: Browser, serve: Site, width: int) -> None:
+    devices = fleet(3)
+    for error in (Unauthorized("no", 401), InvalidResponse("no"), ApiError("no", 1000)):
+        polled(devices[2], error)
+    polled(devices[2])
+    browser.size(width, 800)
+    browser.open(serve(*devices) + device_url("camera-0"))
+    assert browser.script(WORDS_ON_TWO_LINES, ".polls .state") == []
+    assert browser.script("return document.documentElement.scrollWidth") <= width

@@ -64,6 +64,31 @@ def test_links_replace_the_list_and_the_back_button_works(browser: Browser, serv
     assert find(browser, "[name=sort]").get_attribute("value") == "device"
 
 
+def test_a_chosen_filter_stays_while_typing_and_leaves_with_the_back_button(
+    browser: Browser, serve: Site
+) -> None:
+    browser.open(serve(*fleet()))
+    find(browser, ".filters a[href='/?label.site=port']").click()
+    until_shown(browser, "1 to 100 of 250 devices, out of 252")
+    find(browser, "#q").send_keys("camera-24")
+    until_shown(browser, "1 to 11 of 11 devices, out of 252")
+    assert browser.driver.current_url.endswith("/?q=camera-24&label.site=port")
+    browser.driver.back()
+    until_shown(browser, "of 252 devices")
+    assert find(browser, "#q").get_attribute("value") == ""
+    assert browser.script("return document.querySelectorAll('#carried input').length") == 0
+
+
+def test_a_refresh_keeps_the_focus_on_the_same_of_equal_links(hasty: Browser, serve: Site) -> None:
+    devices = fleet(5)
+    hasty.open(serve(*devices))
+    hasty.script("document.querySelectorAll('.tag a')[3].focus()")
+    polled(devices[6], PollTimeout("late"))
+    until_first(hasty, "camera-4", "gate")
+    focused = "return [...document.querySelectorAll('.tag a')].indexOf(document.activeElement)"
+    assert hasty.script(focused) == 3
+
+
 def test_a_refresh_shows_changes_and_keeps_focus_and_filter(hasty: Browser, serve: Site) -> None:
     devices = fleet()
     hasty.open(serve(*devices) + "/?q=camera-1")

@@ -42,6 +42,25 @@ def test_without_scripts_links_sort_page_and_filter_by_state(plain: Browser, ser
     until_heading(plain, "gate")
 
 
+def test_without_scripts_problems_sites_and_labels_filter(plain: Browser, serve: Site) -> None:
+    plain.open(serve(*fleet()))
+    find(plain, "a[href='/?problem=unauthorized+401']").click()
+    until_shown(plain, "1 to 1 of 1 device, out of 252")
+    find(plain, ".chosen a").click()
+    until_shown(plain, "of 252 devices")
+    find(plain, ".filters a[href='/?label.site=hq']").click()
+    until_shown(plain, "1 to 1 of 1 device, out of 252")
+    find(plain, "#q").send_keys("camera")
+    find(plain, "#filter button").click()
+    until_shown(plain, "No matching devices.")
+    assert plain.driver.current_url.endswith("&label.site=hq")
+    find(plain, ".chosen a").click()
+    until_shown(plain, "of 250 devices, out of 252")
+    find(plain, ".tag a").click()
+    until_shown(plain, "of 250 devices, out of 252")
+    assert plain.driver.current_url.endswith("/?q=camera&label.site=port")
+
+
 def test_without_scripts_no_control_is_shown_that_needs_them(plain: Browser, serve: Site) -> None:
     plain.open(serve(*fleet()))
     assert not find(plain, "#pause").is_displayed()
