@@ -10,11 +10,12 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
 from exporter.system.text import format_offset
-from exporter.web.pages.chart import format_result
+from exporter.web.pages.chart import format_kept_offset, format_result
 from exporter.web.pages.format import format_ago, format_count, format_elapsed, format_time
 
 _CONTENT_TYPES: Final = {
     "status.css": "text/css",
+    "device.css": "text/css",
     "status.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
@@ -72,6 +73,7 @@ _TEMPLATES.filters |= {
     "ago": format_ago,
     "count": format_count,
     "elapsed": format_elapsed,
+    "kept_offset": format_kept_offset,
     "offset": format_offset,
     "result": format_result,
     "utc": format_time,

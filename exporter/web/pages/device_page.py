@@ -17,8 +17,8 @@ from exporter.system.text import (
     format_roughly,
 )
 from exporter.vapix.ntp_info import NtpSettings
-from exporter.web.pages import chart
 from exporter.web.pages.assets import probe_url, render
+from exporter.web.pages.chart import Limits, draw
 from exporter.web.pages.format import (
     describe_state,
     format_ago,
@@ -42,7 +42,7 @@ def render_device(
     """
     state = device.state
     issues = diagnose(state, state.clock_offset(now), now, thresholds)
-    polls = list(state.history.polls(now))
+    polls = state.history.polls(now)
     return render(
         "device.html",
         target=device.target,
@@ -53,7 +53,7 @@ def render_device(
         polling=list(polling_facts(device, now)),
         clock=list(clock_facts(state, now, host_offset, thresholds)),
         client=list(client_facts(state, now)),
-        chart=chart.draw(polls),
+        chart=draw(polls, Limits(thresholds.skew.warning, thresholds.skew.critical)),
         polls=polls[::-1],
         probe_url=probe_url(device.target.name),
         now_unix=now.unix_seconds,

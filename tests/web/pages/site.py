@@ -10,11 +10,12 @@ from prometheus_client import CollectorRegistry
 
 from exporter.clock.host import HostClock, HostTime
 from exporter.clock.http_time import ResponseTimes
-from exporter.clock.offset import SECOND_NS
+from exporter.clock.offset import SECOND_NS, Offset
 from exporter.devices.device import Device, DeviceTarget
+from exporter.devices.history import KEPT, PollRecord
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
-from exporter.vapix.errors import DeviceError, Unauthorized
+from exporter.vapix.errors import DeviceError, PollTimeout, Unauthorized
 from exporter.vapix.ntp_info import NtpClientReading, Reading
 from exporter.web.routes import WebState, make_app
 from tests.support.devices import outcome
@@ -54,6 +55,20 @@ def polled(
     ended_ago = ago + 0.5
     began = (NOW_UNIX - ended_ago, NOW.steady_seconds - ended_ago)
     subject.state.record(outcome(began[0], 0.5, reading, began[1], responses=seen))
+    return subject
+
+
+def with_history(name: str) -> Device:
+    """Return a device with failures, a step, thresholds passed, and reported offsets."""
+    subject = polled(device(name))
+    for n in range(KEPT):
+        failed = 30 <= n < 38
+        seconds = 0.01 if n < 60 else -2.4 + 0.02 * (n - 60)
+        error = PollTimeout("late") if failed else None
+        measured = None if failed else Offset(seconds, 0.05)
+        reported = None if failed else 0.003
+        record = PollRecord(0.05, error, measured, reported, stepped=n == 60)
+        subject.state.history.add(NOW.steady_seconds - 60 * (KEPT - n), record)
     return subject
 
 

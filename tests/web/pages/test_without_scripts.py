@@ -7,7 +7,7 @@ import pytest
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
 from tests.web.pages.page_queries import find, names, until_first, until_heading, until_shown
-from tests.web.pages.site import fleet
+from tests.web.pages.site import fleet, with_history
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -46,3 +46,10 @@ def test_without_scripts_no_control_is_shown_that_needs_them(plain: Browser, ser
     plain.open(serve(*fleet()))
     assert not find(plain, "#pause").is_displayed()
     assert find(plain, "#filter button").is_displayed()
+
+
+def test_without_scripts_the_chart_is_drawn(plain: Browser, serve: Site) -> None:
+    plain.open(f"{serve(with_history('dock'))}/device/dock")
+    for selector in ("path.measured", "path.band", "circle.reported", "text.limit.critical"):
+        assert find(plain, selector).is_displayed()
+    assert plain.console_messages() == []
