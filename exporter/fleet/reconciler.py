@@ -45,6 +45,7 @@ def build_spec(config: Config, device: DeviceConfig, factories: ClientFactories)
         labels=device.labels,
         interval_seconds=module.interval or config.global_.interval,
         timeout_seconds=module.timeout or config.global_.timeout,
+        scheme=module.scheme,
     )
     return DeviceSpec(target, factories[device.module], config.expect(device))
 
