@@ -123,7 +123,9 @@ def duration_seconds(text: str) -> float:
 
 def telemetry_path(text: str) -> str:
     """Check a path for the metrics that no other page uses. Raises `argparse.ArgumentTypeError`."""
-    taken = text in ("/", "/config", "/probe", "/discover") or text.startswith(("/-/", "/device/"))
+    taken = text in ("/", "/config", "/probe", "/poll", "/discover") or text.startswith(
+        ("/-/", "/device/")
+    )
     if not text.startswith("/") or taken or set(text) & set(" ?#{}%"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a free path such as /metrics")
     return text

@@ -1,4 +1,4 @@
-"""The HTTP routes. They read the state of the fleet and change nothing but the config (reload)."""
+"""The HTTP routes: they read the fleet's state. A POST can reload the config or poll a device."""
 
 import asyncio
 from collections.abc import Callable
@@ -20,18 +20,19 @@ from exporter.time_servers.host_clock import Vote, VoteSource, describe_host_clo
 from exporter.web.limits import turn
 from exporter.web.metrics_endpoint import stream_series
 from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
-from exporter.web.pages.assets import render, serve_asset
+from exporter.web.pages.assets import device_url, render, serve_asset
 from exporter.web.pages.device_page import render_device
 from exporter.web.pages.fleet_page import PageSettings, render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery
-from exporter.web.probe import probe_device, render_target_groups
+from exporter.web.probe import poll_early, probe_device, render_target_groups
 from exporter.web.rendered_text import RenderedText
 from exporter.web.response_slots import MAX_WAITING, ResponseSlots, WaitingRoom, limit_responses
 
 _HEADERS: Final = {
     "Server": "axis-ntp-exporter",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not `no-referrer`: with that, browsers send our own forms with `Origin: null`.
+    "Referrer-Policy": "same-origin",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -74,8 +75,8 @@ _PIECES: Final = web.AppKey("pieces", asyncio.Lock)
 _SLOTS: Final = web.AppKey("slots", ResponseSlots)
 _RELOADS: Final = web.AppKey("reloads", WaitingRoom)
 _PROBES: Final = web.AppKey("probes", WaitingRoom)
-_WITHOUT_A_SLOT: Final = ("/-/healthy", "/-/ready", "/-/reload", "/probe")
-"""`/probe` takes a slot after it has waited for its poll."""
+_WITHOUT_A_SLOT: Final = ("/-/healthy", "/-/ready", "/-/reload", "/probe", "/poll")
+"""`/probe` takes a slot after it has waited for its poll; the response of `/poll` is short."""
 
 
 def make_app(state: WebState) -> web.Application:
@@ -100,6 +101,7 @@ def make_app(state: WebState) -> web.Application:
             web.put("/-/reload", _reload),
             web.get(state.telemetry_path, _metrics),
             web.get("/probe", _probe),
+            web.post("/poll", _poll),
             web.get("/discover", _discover),
             web.get("/config", _config),
             web.get("/static/{version}/{name}", serve_asset),
@@ -127,15 +129,20 @@ async def _ready(request: web.Request) -> web.Response:
 
 async def _reload(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    refuse_foreign_origin(request)
-    if state.loopback_only:
-        refuse_foreign_host(request)
+    _refuse_foreign_page(request)
     try:
         with request.app[_RELOADS].place():
             await state.reloader.reload()
     except ReloadFailed as failure:
         return web.Response(status=500, text=f"Config reload failed:\n{failure}\n")
     return web.Response(text="Config reloaded.\n")
+
+
+def _refuse_foreign_page(request: web.Request) -> None:
+    """Raise `HTTPForbidden` if a page of another host asks through somebody's browser."""
+    refuse_foreign_origin(request)
+    if request.app[STATE].loopback_only:
+        refuse_foreign_host(request)
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:
@@ -151,6 +158,17 @@ async def _probe(request: web.Request) -> web.StreamResponse:
         pieces = await probe_device(request, state.fleet, state.poller, state.host)
     async with request.app[_SLOTS].slot(request):
         return await stream_series(request, pieces, request.app[_PIECES])
+
+
+async def _poll(request: web.Request) -> web.Response:
+    """Poll one configured device early, and lead back to its page."""
+    state, name = request.app[STATE], request.query.get("device", "")
+    _refuse_foreign_page(request)
+    if name not in state.fleet:
+        return _no_device(name)
+    with request.app[_PROBES].place():
+        await poll_early(state.fleet[name], state.poller, state.host)
+    return web.Response(status=303, headers={hdrs.LOCATION: device_url(name)})
 
 
 async def _discover(request: web.Request) -> web.Response:
@@ -186,11 +204,15 @@ async def _device_page(request: web.Request) -> web.Response:
     state = request.app[STATE]
     name = request.match_info.get("name", request.query.get("name", ""))
     if name not in state.fleet:
-        problem = f"No device is named {name}. It may have been removed from the config."
-        return _html(render("problem.html", title="Device not found", problem=problem), 404)
+        return _no_device(name)
     now = state.host.now()
     host_offset = state.vote(now).offset_at(now)
     return _html(render_device(state.fleet[name], now, host_offset, state.thresholds()))
+
+
+def _no_device(name: str) -> web.Response:
+    problem = f"No device is named {name}. It may have been removed from the config."
+    return _html(render("problem.html", title="Device not found", problem=problem), 404)
 
 
 def _html(page: str, status: int = 200) -> web.Response:

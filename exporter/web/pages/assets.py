@@ -58,6 +58,11 @@ def probe_url(name: str) -> str:
     return f"/probe?{urlencode({'target': name})}"
 
 
+def poll_url(name: str) -> str:
+    """Return the URL to which the button that polls a device posts."""
+    return f"/poll?{urlencode({'device': name})}"
+
+
 # Autoescape: names, addresses and errors come from config files and devices.
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("exporter.web.pages"),

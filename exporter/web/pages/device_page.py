@@ -9,6 +9,7 @@ from exporter.config import Thresholds
 from exporter.devices.device import Device
 from exporter.devices.health import diagnose
 from exporter.devices.state import DeviceState
+from exporter.polling.schedule import early_poll_wait
 from exporter.system.text import (
     format_clock,
     format_drift,
@@ -17,7 +18,7 @@ from exporter.system.text import (
     format_roughly,
 )
 from exporter.vapix.ntp_info import NtpSettings
-from exporter.web.pages.assets import probe_url, render
+from exporter.web.pages.assets import poll_url, probe_url, render
 from exporter.web.pages.chart import Limits, draw
 from exporter.web.pages.format import (
     describe_state,
@@ -43,6 +44,8 @@ def render_device(
     state = device.state
     issues = diagnose(state, state.clock_offset(now), now, thresholds)
     polls = state.history.polls(now)
+    interval_seconds = device.target.interval_seconds
+    wait = early_poll_wait(state.next_poll_steady, interval_seconds, now.steady_seconds)
     return render(
         "device.html",
         target=device.target,
@@ -56,6 +59,8 @@ def render_device(
         chart=draw(polls, Limits(thresholds.skew.warning, thresholds.skew.critical)),
         polls=polls[::-1],
         probe_url=probe_url(device.target.name),
+        poll_url=poll_url(device.target.name),
+        poll_again="" if not wait else format_ahead(wait),
         now_unix=now.unix_seconds,
     )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -78,13 +78,15 @@ def fleet(good: int = 250) -> list[Device]:
     return [gate, device("new"), *(polled(device(f"camera-{n}", site="port")) for n in range(good))]
 
 
-def app_of(devices: Iterable[Device]) -> web.Application:
+def app_of(
+    devices: Iterable[Device], poller: Any = None, *, loopback_only: bool = False
+) -> web.Application:
     """Return the daemon's web application over these devices."""
-    fleet, nothing = Fleet(devices), Any
-    reloader: Any = nothing
-    poller: Any = nothing
+    fleet, reloader = Fleet(devices), cast("Any", None)
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
-    state = WebState(fleet, exposition, CollectorRegistry(), HOST, reloader, poller, "/metrics")
+    state = WebState(
+        fleet, exposition, CollectorRegistry(), HOST, reloader, poller, "/metrics", loopback_only
+    )
     return make_app(state)
