@@ -141,6 +141,7 @@ async def _polling(
             loopback_only,
             time_servers.vote,
             lambda: reloader.config.thresholds,
+            grafana_url=settings.web.grafana_url,
         )
 
 

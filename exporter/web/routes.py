@@ -22,8 +22,9 @@ from exporter.web.metrics_endpoint import stream_series
 from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
 from exporter.web.pages.assets import device_url, render, serve_asset
 from exporter.web.pages.device_page import render_device
-from exporter.web.pages.fleet_page import PageSettings, render_fleet
+from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery
+from exporter.web.pages.links import PageSettings
 from exporter.web.probe import poll_early, probe_device, render_target_groups
 from exporter.web.rendered_text import RenderedText
 from exporter.web.response_slots import MAX_WAITING, ResponseSlots, WaitingRoom, limit_responses
@@ -48,7 +49,7 @@ class WebState:
     """What the request handlers read; `own_series` are the exporter's own metrics.
 
     `loopback_only` is whether no other host can connect, `vote` what the time servers say,
-    `thresholds` returns those in force.
+    `thresholds` returns those in force, `grafana_url` is where the dashboards are.
     """
 
     fleet: Fleet
@@ -61,6 +62,12 @@ class WebState:
     loopback_only: bool = False
     vote: VoteSource = lambda _now: Vote()
     thresholds: Callable[[], Thresholds] = Thresholds
+    grafana_url: str = ""
+
+    @property
+    def page_settings(self) -> PageSettings:
+        """What the pages need of the settings in force."""
+        return PageSettings(self.telemetry_path, self.thresholds(), self.grafana_url)
 
 
 STATE: Final = web.AppKey("state", WebState)
@@ -194,8 +201,7 @@ async def _status_page(request: web.Request) -> web.Response:
         describe = partial(
             describe_host_clock, state.vote(now), now, kernel=kernel_says_synchronized()
         )
-        settings = PageSettings(state.telemetry_path, state.thresholds())
-        page = await render_fleet(state.fleet, query, now, settings, describe)
+        page = await render_fleet(state.fleet, query, now, state.page_settings, describe)
     return _html(page)
 
 
@@ -207,7 +213,7 @@ async def _device_page(request: web.Request) -> web.Response:
         return _no_device(name)
     now = state.host.now()
     host_offset = state.vote(now).offset_at(now)
-    return _html(render_device(state.fleet[name], now, host_offset, state.thresholds()))
+    return _html(render_device(state.fleet[name], now, host_offset, state.page_settings))
 
 
 def _no_device(name: str) -> web.Response:

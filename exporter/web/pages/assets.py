@@ -12,6 +12,7 @@ from exporter import __version__
 from exporter.system.text import format_offset
 from exporter.web.pages.chart import format_kept_offset, format_result
 from exporter.web.pages.format import format_ago, format_count, format_elapsed, format_time
+from exporter.web.pages.links import alert_of, runbook_url
 
 _CONTENT_TYPES: Final = {
     "status.css": "text/css",
@@ -75,6 +76,8 @@ _TEMPLATES: Final = Environment(
 )
 _TEMPLATES.globals |= {"asset_url": asset_url, "device_url": device_url, "version": __version__}
 _TEMPLATES.filters |= {
+    "alert": alert_of,
+    "runbook": runbook_url,
     "ago": format_ago,
     "count": format_count,
     "elapsed": format_elapsed,

@@ -27,6 +27,7 @@ from exporter.web.pages.format import (
     format_elapsed,
     level_of,
 )
+from exporter.web.pages.links import PageSettings, dashboard_url
 
 Fact = tuple[str, str]
 """A name and its value; the value is empty if it is unknown."""
@@ -35,13 +36,13 @@ _YES_NO = {True: "yes", False: "no", None: ""}
 
 
 def render_device(
-    device: Device, now: HostTime, host_offset: Offset | None, thresholds: Thresholds
+    device: Device, now: HostTime, host_offset: Offset | None, settings: PageSettings
 ) -> str:
     """Return the page of a device.
 
     `host_offset` is this host's clock minus the true time; `None` while unknown.
     """
-    state = device.state
+    state, thresholds = device.state, settings.thresholds
     issues = diagnose(state, state.clock_offset(now), now, thresholds)
     polls = state.history.polls(now)
     interval_seconds = device.target.interval_seconds
@@ -59,6 +60,9 @@ def render_device(
         chart=draw(polls, Limits(thresholds.skew.warning, thresholds.skew.critical)),
         polls=polls[::-1],
         probe_url=probe_url(device.target.name),
+        dashboard_url=dashboard_url(
+            settings.grafana_url, "axis-ntp-device", device=device.target.name
+        ),
         poll_url=poll_url(device.target.name),
         poll_again="" if not wait else format_ahead(wait),
         now_unix=now.unix_seconds,

@@ -19,6 +19,7 @@ from exporter.time_servers.host_clock import HostClockNote
 from exporter.web.pages.assets import render
 from exporter.web.pages.fleet_query import FleetQuery
 from exporter.web.pages.format import LEVELS, Level, describe_state, format_ago, level_of
+from exporter.web.pages.links import PageSettings, dashboard_url
 
 ROWS_PER_PAGE: Final = 100
 DEVICES_PER_STEP: Final = 250
@@ -158,13 +159,6 @@ def paginate(
     return FleetPage(rows, start + 1, len(ordered), page, pages)
 
 
-class PageSettings(NamedTuple):
-    """What a page needs of the exporter's settings."""
-
-    telemetry_path: str
-    thresholds: Thresholds
-
-
 async def render_fleet(
     devices: Iterable[Device],
     query: FleetQuery,
@@ -195,5 +189,6 @@ async def render_fleet(
         levels=LEVELS,
         now_unix=now.unix_seconds,
         telemetry_path=settings.telemetry_path,
+        dashboard_url=dashboard_url(settings.grafana_url, "axis-ntp-fleet"),
         host_clock=host_clock,
     )

@@ -79,7 +79,11 @@ def fleet(good: int = 250) -> list[Device]:
 
 
 def app_of(
-    devices: Iterable[Device], poller: Any = None, *, loopback_only: bool = False
+    devices: Iterable[Device],
+    poller: Any = None,
+    *,
+    loopback_only: bool = False,
+    grafana_url: str = "",
 ) -> web.Application:
     """Return the daemon's web application over these devices."""
     fleet, reloader = Fleet(devices), cast("Any", None)
@@ -87,6 +91,14 @@ def app_of(
     for each in fleet:
         exposition.refresh(each)
     state = WebState(
-        fleet, exposition, CollectorRegistry(), HOST, reloader, poller, "/metrics", loopback_only
+        fleet,
+        exposition,
+        CollectorRegistry(),
+        HOST,
+        reloader,
+        poller,
+        "/metrics",
+        loopback_only,
+        grafana_url=grafana_url,
     )
     return make_app(state)

@@ -14,7 +14,6 @@ from exporter.vapix.errors import PollTimeout, Unauthorized
 from exporter.web.pages.fleet_page import (
     DEVICES_PER_STEP,
     ROWS_PER_PAGE,
-    PageSettings,
     Selection,
     device_row,
     natural_key,
@@ -22,6 +21,7 @@ from exporter.web.pages.fleet_page import (
     render_fleet,
 )
 from exporter.web.pages.fleet_query import FleetQuery
+from exporter.web.pages.links import PageSettings
 from tests.support.readings import ntp_client, replace_fields
 from tests.support.simulated_time import see_nonce
 from tests.support.turns import counting_turns
