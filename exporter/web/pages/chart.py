@@ -16,9 +16,10 @@ from exporter.system.text import format_offset
 from exporter.web.pages.format import format_elapsed, format_time
 from exporter.web.pages.scales import Scale, Tick, offset_label, offset_ticks, time_ticks
 
-LEAST_SECONDS: Final = 300.0
-"""The chart shows at least so long a time, so that a device's first polls are not wide."""
+_LEAST_POLLS: Final = 12
+"""The chart has room for at least so many polls, so that a device's first ones are not wide."""
 
+_FIRST_SPACING_SECONDS: Final = 10.0
 _LEAST_SPACING_SECONDS: Final = 1.0
 _ROOM: Final = 0.06
 """The share of the offset axis that is left free above and below."""
@@ -115,7 +116,8 @@ def draw(polls: Sequence[Poll], limits: Limits) -> Chart | None:
         return None
     spacing = _spacing_seconds(polls)
     first, last = polls[0].ended_unix, polls[-1].ended_unix
-    scale = Scale(min(first, last - LEAST_SECONDS) - spacing / 2, last + spacing / 2)
+    begin = min(first, last - (_LEAST_POLLS - 1) * spacing)
+    scale = Scale(begin - spacing / 2, last + spacing / 2)
     placed = [_Placed(scale.place(poll.ended_unix), poll) for poll in polls]
     width = scale.span(spacing)
     longest = max(poll.duration_seconds for poll in polls)
@@ -136,7 +138,7 @@ def draw(polls: Sequence[Poll], limits: Limits) -> Chart | None:
 
 def _spacing_seconds(polls: Sequence[Poll]) -> float:
     gaps = [after.ended_unix - before.ended_unix for before, after in pairwise(polls)]
-    return max(median(gaps), _LEAST_SPACING_SECONDS) if gaps else LEAST_SECONDS / 30
+    return max(median(gaps), _LEAST_SPACING_SECONDS) if gaps else _FIRST_SPACING_SECONDS
 
 
 def _column(x: float, width: float, kind: str, title: str = "") -> Box:

@@ -1,6 +1,7 @@
 """The page of one device: its state and what to do, all that is known of it, its last polls."""
 
 from collections.abc import Iterator
+from math import ceil
 
 from exporter.clock.drift import Drift, seconds_until
 from exporter.clock.host import HostTime
@@ -64,7 +65,7 @@ def render_device(
             settings.grafana_url, "axis-ntp-device", device=device.target.name
         ),
         poll_url=poll_url(device.target.name),
-        poll_again="" if not wait else format_ahead(wait),
+        poll_again=format_ahead(ceil(wait)) if wait else "",
         now_unix=now.unix_seconds,
     )
 

@@ -74,17 +74,17 @@ def test_polls_stand_at_their_time_the_newest_at_the_right_end() -> None:
     assert first.x == pytest.approx(0, abs=0.02)
     assert last.x + last.width == pytest.approx(100, abs=0.02)
     assert second.x - first.x == pytest.approx(first.width, abs=0.02)
-    late = [poll()._replace(ended_unix=START + at) for at in (0, 60, 120, 600)]
+    late = [poll()._replace(ended_unix=START + at) for at in (0, 60, 120, 1200)]
     chart = draw(late, LIMITS)
     assert chart is not None
     middles = [each.x + each.width / 2 for each in chart.polls]
-    assert middles == pytest.approx([4.5, 13.6, 22.7, 95.5], abs=0.1)
+    assert middles == pytest.approx([2.4, 7.1, 11.9, 97.6], abs=0.1)
 
 
 def test_the_first_polls_do_not_fill_the_chart() -> None:
     [only] = drawn(poll(0.0)).polls
-    assert only.width < 5
-    assert only.x > 95
+    assert only.width < 10
+    assert only.x > 90
 
 
 def test_a_failed_poll_is_marked_and_described() -> None:
