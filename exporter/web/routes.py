@@ -76,6 +76,9 @@ _TARGETS: Final = web.AppKey("targets", RenderedText[DeviceTarget])
 _FLEET_PAGE: Final = web.AppKey("fleet_page", asyncio.Lock)
 """Held while the page is made: many at once would each take a step in every turn of the loop."""
 
+_DEVICE_PAGE: Final = web.AppKey("device_page", asyncio.Lock)
+"""Held while the page of a device is made, so that one is made in a turn of the loop."""
+
 _PIECES: Final = web.AppKey("pieces", asyncio.Lock)
 """Held while a piece of a scrape is made."""
 
@@ -97,6 +100,7 @@ def make_app(state: WebState) -> web.Application:
     app[_CONFIG] = RenderedText(lambda: [state.reloader.config], lambda of: dump_redacted(of[0]))
     app[_TARGETS] = RenderedText(lambda: state.fleet.targets, render_target_groups)
     app[_FLEET_PAGE] = asyncio.Lock()
+    app[_DEVICE_PAGE] = asyncio.Lock()
     app[_PIECES] = asyncio.Lock()
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
@@ -209,11 +213,15 @@ async def _device_page(request: web.Request) -> web.Response:
     """Serve a device's page; its name is in the path, or in the query if a path cannot hold it."""
     state = request.app[STATE]
     name = request.match_info.get("name", request.query.get("name", ""))
-    if name not in state.fleet:
-        return _no_device(name)
-    now = state.host.now()
-    host_offset = state.vote(now).offset_at(now)
-    return _html(render_device(state.fleet[name], now, host_offset, state.page_settings))
+    async with turn(request.app[_DEVICE_PAGE], request):
+        # Held until the next turn of the loop, in which another page may be made.
+        await asyncio.sleep(0)
+        if name not in state.fleet:
+            return _no_device(name)
+        now = state.host.now()
+        host_offset = state.vote(now).offset_at(now)
+        page = render_device(state.fleet[name], now, host_offset, state.page_settings)
+    return _html(page)
 
 
 def _no_device(name: str) -> web.Response:

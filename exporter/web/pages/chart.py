@@ -41,23 +41,20 @@ class Limits(NamedTuple):
     critical_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A rectangle; `kind` is its CSS class, `title` its tooltip."""
+class Column(NamedTuple):
+    """The area of a poll, of the chart's full height; `title` is its tooltip."""
 
     x: float
-    y: float
     width: float
-    height: float
-    kind: str
-    title: str = ""
+    title: str
 
 
-class Dot(NamedTuple):
-    """A point."""
+class Area(NamedTuple):
+    """The area beyond a threshold, of the chart's full width; `level` is as in `LimitLine`."""
 
-    x: float
     y: float
+    height: float
+    level: str
 
 
 class LimitLine(NamedTuple):
@@ -73,31 +70,33 @@ class OffsetPlot:
     """The measured and the reported offset over time.
 
     `band` and `line` are SVG paths with gaps where the offset is unknown and where the clock
-    stepped. `beyond` are the areas beyond a threshold.
+    stepped; `reported` is one of points.
     """
 
     ticks: tuple[Tick, ...]
-    beyond: tuple[Box, ...]
+    beyond: tuple[Area, ...]
     limits: tuple[LimitLine, ...]
     band: str
     line: str
-    reported: tuple[Dot, ...]
+    reported: str
 
 
 @dataclass(frozen=True, slots=True)
 class Chart:
     """All shapes. `offsets` is `None` if no poll has an offset, measured or reported.
 
-    `polls` are areas of the chart's full height, one for each poll, with its values as tooltip.
+    `failures` marks failed polls; `answered` and `unanswered` are bars as high as a poll took. All
+    three are SVG paths: one element for a hundred polls.
     """
 
     times: tuple[Tick, ...]
-    polls: tuple[Box, ...]
+    polls: tuple[Column, ...]
     offsets: OffsetPlot | None
     steps: tuple[float, ...]
     step_lines: tuple[float, ...]
-    failures: tuple[Box, ...]
-    durations: tuple[Box, ...]
+    failures: str
+    answered: str
+    unanswered: str
     longest: str
     day: str
     summary: str
@@ -121,15 +120,18 @@ def draw(polls: Sequence[Poll], limits: Limits) -> Chart | None:
     placed = [_Placed(scale.place(poll.ended_unix), poll) for poll in polls]
     width = scale.span(spacing)
     longest = max(poll.duration_seconds for poll in polls)
+    failed = [each for each in placed if each.poll.reason is not None]
+    answered = [each for each in placed if each.poll.reason is None]
     steps = tuple(x for x, poll in placed if poll.stepped)
     return Chart(
         times=time_ticks(scale),
-        polls=tuple(_column(x, width, "poll", describe(poll)) for x, poll in placed),
+        polls=tuple(Column(round(x - width / 2, 2), width, describe(poll)) for x, poll in placed),
         offsets=_offset_plot(placed, limits, width / 2),
         steps=steps,
         step_lines=steps if len(steps) <= _MOST_STEP_LINES else (),
-        failures=tuple(_column(x, width, "failed") for x, poll in placed if poll.reason),
-        durations=tuple(_bar(x, width * _BAR_SHARE, poll, longest) for x, poll in placed),
+        failures="".join(_bar(x, width, 100) for x, _ in failed),
+        answered=_durations(answered, width, longest),
+        unanswered=_durations(failed, width, longest),
         longest=format_elapsed(longest),
         day=_days(first, last),
         summary=_summary(polls, limits),
@@ -141,15 +143,16 @@ def _spacing_seconds(polls: Sequence[Poll]) -> float:
     return max(median(gaps), _LEAST_SPACING_SECONDS) if gaps else _FIRST_SPACING_SECONDS
 
 
-def _column(x: float, width: float, kind: str, title: str = "") -> Box:
-    return Box(round(x - width / 2, 2), 0, width, 100, kind, title)
+def _durations(placed: Iterable[_Placed], width: float, longest: float) -> str:
+    """Return a bar for each poll, as high as it took compared with the longest one."""
+    shares = ((x, poll.duration_seconds / longest if longest else 0.0) for x, poll in placed)
+    return "".join(
+        _bar(x, width * _BAR_SHARE, max(_LEAST_HEIGHT, share * 100)) for x, share in shares
+    )
 
 
-def _bar(x: float, width: float, poll: Poll, longest: float) -> Box:
-    share = poll.duration_seconds / longest if longest else 0.0
-    height = round(max(_LEAST_HEIGHT, share * 100), 1)
-    kind = "answered" if poll.reason is None else "failed"
-    return Box(round(x - width / 2, 2), round(100 - height, 1), round(width, 2), height, kind)
+def _bar(x: float, width: float, height: float) -> str:
+    return f"M{x - width / 2:.2f} 100v-{height:.1f}h{width:.2f}v{height:.1f}z"
 
 
 def describe(poll: Poll) -> str:
@@ -202,7 +205,7 @@ def _offset_plot(placed: Sequence[_Placed], limits: Limits, half_width: float) -
         limits=tuple(_limit_lines(scale, limits)),
         band="".join(_band(run, scale, half_width) for run in runs),
         line="".join(_path(run, scale, half_width) for run in runs),
-        reported=tuple(Dot(x, scale.place(offset)) for x, offset in reported),
+        reported="".join(f"M{x:g} {scale.place(offset):g}h0" for x, offset in reported),
     )
 
 
@@ -241,7 +244,7 @@ def _offset_scale(measured: Iterable[Offset], reported: Iterable[float], limits:
     return Scale(high + room, low - room)
 
 
-def _beyond(scale: Scale, limits: Limits) -> Iterator[Box]:
+def _beyond(scale: Scale, limits: Limits) -> Iterator[Area]:
     warning, critical = limits
     sides = ((scale.start, warning, critical), (scale.end, -warning, -critical))
     for edge, near, far in sides:
@@ -251,9 +254,9 @@ def _beyond(scale: Scale, limits: Limits) -> Iterator[Box]:
             yield _area(scale, far, edge, "critical")
 
 
-def _area(scale: Scale, one: float, other: float, kind: str) -> Box:
+def _area(scale: Scale, one: float, other: float, level: str) -> Area:
     top, bottom = sorted((scale.place(one), scale.place(other)))
-    return Box(0, top, 100, round(bottom - top, 2), kind)
+    return Area(top, round(bottom - top, 2), level)
 
 
 def _limit_lines(scale: Scale, limits: Limits) -> Iterator[LimitLine]:

@@ -15,10 +15,11 @@ from tests.web.pages.site import fleet, with_history
 pytestmark = pytest.mark.xdist_group("browser")
 
 
+@pytest.mark.parametrize("path", ["/", "/device/gate"])
 def test_the_tab_key_reaches_every_control_in_order_with_visible_focus(
-    browser: Browser, serve: Site
+    browser: Browser, serve: Site, path: str
 ) -> None:
-    browser.open(serve(*fleet(3)))
+    browser.open(serve(*fleet(3)) + path)
     wanted = browser.script(
         "return [...document.querySelectorAll('a, button, input, select')]"
         ".filter(e => e.checkVisibility() && e.type !== 'hidden').map(e => e.outerHTML)"

@@ -72,6 +72,6 @@ def test_without_scripts_the_button_polls_a_device_once_a_turn(plain: Browser, s
 
 def test_without_scripts_the_chart_is_drawn(plain: Browser, serve: Site) -> None:
     plain.open(f"{serve(with_history('dock'))}/device/dock")
-    for selector in ("path.measured", "path.band", "circle.reported", "text.limit.critical"):
+    for selector in ("path.measured", "path.band", "path.reported", "text.limit.critical"):
         assert find(plain, selector).is_displayed()
     assert plain.console_messages() == []
