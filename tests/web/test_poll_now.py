@@ -110,3 +110,16 @@ async def test_a_flood_waits_in_the_room_of_the_probes_and_keeps_nobody_from_a_r
 async def test_a_page_sends_its_origin_with_a_form(client: Client) -> None:
     async with client.get("/device/lobby") as response:
         assert response.headers["Referrer-Policy"] == "same-origin"
+
+
+async def test_no_route_that_changes_something_answers_a_page_of_another_host(
+    client: Client,
+) -> None:
+    app: Any = client.server
+    routes = [route for route in app.app.router.routes() if route.method not in ("GET", "HEAD")]
+    assert {route.resource.canonical for route in routes} == {"/-/reload", "/poll"}
+    for route in routes:
+        for headers in ({"Origin": "http://evil.example"}, {"Origin": "null"}):
+            url = f"{route.resource.canonical}?device=lobby"
+            async with client.request(route.method, url, headers=headers) as response:
+                assert response.status == 403
