@@ -142,6 +142,7 @@ async def _polling(
             time_servers.vote,
             lambda: reloader.config.thresholds,
             lambda: reloader.discovered,
+            grafana_url=settings.web.grafana_url,
         )
 
 

@@ -9,7 +9,6 @@ from exporter.clock.host import HostTime
 from exporter.clock.motion import ClockEvent, Motion, begin
 from exporter.clock.offset import (
     DATE_LAG_NS,
-    MAX_AGE_NS,
     SECOND_NS,
     ClockSample,
     Estimate,
@@ -128,13 +127,6 @@ class DeviceClock:
     def offset(self, now: HostTime) -> Offset | None:
         """Return the device's clock minus the host's, or `None` while unknown."""
         return None if self.estimate is None else offset_at(self.estimate, now)
-
-    def rough_offset_seconds(self, now: HostTime) -> float | None:
-        """Return `offset` without its uncertainty, to a microsecond; cheap, for every poll."""
-        estimate = self.estimate
-        if estimate is None or now.steady_ns - estimate.at_ns > MAX_AGE_NS:
-            return None
-        return (estimate.low_ns + estimate.high_ns - 2 * now.unix_minus_steady_ns) / (2 * SECOND_NS)
 
     def shift_seconds(self, send_ns: int) -> float:
         """Return how much later than `send_ns` to send for the best sample: 0 to under 1 s."""

@@ -35,6 +35,7 @@ from exporter.web.pages.format import (
     since_steady,
     with_one_unit,
 )
+from exporter.web.pages.links import PageSettings, dashboard_url
 
 ROWS_PER_PAGE: Final = 100
 
@@ -188,13 +189,6 @@ def _most_affected(counted: tuple[str, Count]) -> tuple[int, int, str]:
     return (-count.affected, -count.devices, natural_key(text))
 
 
-class PageSettings(NamedTuple):
-    """What a page needs of the exporter's settings."""
-
-    telemetry_path: str
-    thresholds: Thresholds
-
-
 async def render_fleet(
     devices: Iterable[Device],
     query: FleetQuery,
@@ -225,5 +219,6 @@ async def render_fleet(
         sites=site_links(selection.sites, query),
         now_unix=now.unix_seconds,
         telemetry_path=settings.telemetry_path,
+        dashboard_url=dashboard_url(settings.grafana_url, "axis-ntp-fleet"),
         host_clock=host_clock,
     )

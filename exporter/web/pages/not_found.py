@@ -27,6 +27,7 @@ def served_paths(telemetry_path: str) -> tuple[ServedPath, ...]:
         ServedPath("/device/NAME", "one device", is_page=False),
         ServedPath(telemetry_path, "all series, for Prometheus"),
         ServedPath("/probe?target=NAME", "the series of one device", is_page=False),
+        ServedPath("/poll?device=NAME", "polls one device now, with POST", is_page=False),
         ServedPath("/discover", "the devices as targets, for Prometheus's HTTP SD"),
         ServedPath("/config", "the config in force, without secrets"),
         ServedPath("/-/healthy", "whether the exporter is alive"),

@@ -21,7 +21,7 @@ from tests.support.programs import LOOPBACK
 from tests.web.pages.browser import open_browser
 
 INTERVAL: Final = "5s"
-SECONDS: Final = 200.0
+SECONDS: Final = 320.0
 """How long the fleet is polled first, so that the chart has enough polls."""
 
 

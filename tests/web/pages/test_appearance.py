@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
@@ -12,7 +14,7 @@ from exporter.web.pages.assets import device_url
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
 from tests.web.pages.page_queries import find, of_role
-from tests.web.pages.site import device, fleet, polled
+from tests.web.pages.site import device, fleet, polled, with_history
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -20,10 +22,10 @@ pytestmark = pytest.mark.xdist_group("browser")
 WORDS_ON_TWO_LINES = """
 const range = document.createRange(), cut = [];
 for (const cell of document.querySelectorAll(arguments[0])) {
-  const text = cell.lastChild;
-  for (const word of text.textContent.matchAll(/\\S+/g)) {
-    range.setStart(text, word.index);
-    range.setEnd(text, word.index + word[0].length);
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) for (const word of texts.currentNode.data.matchAll(/\\S+/g)) {
+    range.setStart(texts.currentNode, word.index);
+    range.setEnd(texts.currentNode, word.index + word[0].length);
     const inside = range.getBoundingClientRect().right <= cell.getBoundingClientRect().right;
     if (range.getClientRects().length > 1 || !inside) cut.push(word[0]);
   }
@@ -56,13 +58,14 @@ def test_light_and_dark_differ(browser: Browser, serve: Site) -> None:
     assert len(seen) == 2
 
 
-@pytest.mark.parametrize("width", [320, 768, 1280])
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_no_page_scrolls_horizontally_at_any_width(
     browser: Browser, pages: list[str], serve: Site, width: int
 ) -> None:
     long = polled(device("x" * 300, site="y" * 300), Unauthorized("z" * 200, 401))
     browser.size(width, 800)
-    for url in [*pages, serve(long), serve(long) + device_url("x" * 300)]:
+    dock = serve(with_history("dock")) + "/device/dock"
+    for url in [*pages, serve(long), serve(long) + device_url("x" * 300), dock]:
         browser.open(url)
         assert browser.script("return document.documentElement.scrollWidth") <= width
 
@@ -105,3 +108,67 @@ def test_no_word_of_a_result_is_cut_on_a_phone(browser: Browser, serve: Site, wi
     browser.open(serve(*devices) + device_url("camera-0"))
     assert browser.script(WORDS_ON_TWO_LINES, ".polls .state") == []
     assert browser.script("return document.documentElement.scrollWidth") <= width
+
+
+LABELS = """
+const shown = [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility());
+return shown.map(e => [e.textContent, ...["left", "right", "top", "bottom"]
+  .map(side => Math.round(e.getBoundingClientRect()[side]))]);
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1600])
+def test_the_charts_labels_are_legible_and_do_not_overlap(
+    browser: Browser, serve: Site, width: int
+) -> None:
+    browser.size(width, 1000)
+    browser.open(f"{serve(with_history('dock'))}/device/dock")
+    for selector in (".times text", ".labels text", "text.limit"):
+        labels = browser.script(LABELS, selector)
+        assert len(labels) >= 3
+        assert all(bottom - top > 9 for _, _, _, top, bottom in labels)
+        assert all(0 <= left < right <= width for _, left, right, _, _ in labels)
+        for one, other in combinations(labels, 2):
+            apart = (
+                one[2] < other[1] or other[2] < one[1] or one[4] <= other[3] or other[4] <= one[3]
+            )
+            assert apart, (one, other)
+
+
+FILLS = """
+const fill = selector => getComputedStyle(document.querySelector(selector)).fill;
+return [["text.limit.warning", ".beyond.warning"], ["text.limit.critical", ".beyond.critical"]]
+  .map(pair => pair.map(fill));
+"""
+
+
+def luminance(color: str) -> float:
+    channels = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_charts_thresholds_have_enough_contrast(
+    browser: Browser, serve: Site, scheme: Literal["light", "dark"]
+) -> None:
+    browser.prefer(scheme)
+    browser.open(f"{serve(with_history('dock'))}/device/dock")
+    for pair in browser.script(FILLS):
+        darker, lighter = sorted(map(luminance, pair))
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def test_a_printed_page_is_light_and_keeps_the_charts_colours(
+    browser: Browser, serve: Site
+) -> None:
+    browser.open(f"{serve(with_history('dock'))}/device/dock")
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.command("Emulation.setEmulatedMedia", media="print", features=dark)
+    ground = find(browser, "body").value_of_css_property("background-color")
+    kept = find(browser, ".chart").value_of_css_property("print-color-adjust")
+    pause_is_shown = find(browser, "#pause").is_displayed()
+    browser.command("Emulation.setEmulatedMedia", media="", features=[])
+    assert ground == "rgba(247, 248, 250, 1)"
+    assert kept == "exact"
+    assert not pause_is_shown

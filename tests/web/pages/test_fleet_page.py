@@ -14,7 +14,6 @@ from exporter.time_servers.host_clock import HostClockNote, Vote, describe_host_
 from exporter.vapix.errors import PollTimeout, Unauthorized
 from exporter.web.pages.fleet_page import (
     ROWS_PER_PAGE,
-    PageSettings,
     device_row,
     label_columns,
     paginate,
@@ -24,6 +23,7 @@ from exporter.web.pages.fleet_page import (
 )
 from exporter.web.pages.fleet_query import FleetQuery
 from exporter.web.pages.fleet_selection import DEVICES_PER_STEP, Selection, natural_key
+from exporter.web.pages.links import PageSettings
 from tests.support.readings import ntp_client, replace_fields
 from tests.support.simulated_time import see_nonce
 from tests.support.turns import counting_turns

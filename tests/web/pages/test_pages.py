@@ -242,6 +242,21 @@ async def test_a_device_that_was_never_polled_has_a_page(serve: Serve) -> None:
     assert "Last poll not yet" in shown
 
 
+@pytest.mark.parametrize(
+    ("due_in", "shown"), [(None, ""), (-3, ""), (61, ""), (61.1, "in 1 s"), (121, "in 1 min")]
+)
+async def test_the_page_tells_when_a_device_may_be_polled_early_again(
+    serve: Serve, due_in: float | None, shown: str
+) -> None:
+    lobby = polled(device("lobby"))
+    if due_in is not None:
+        lobby.state.next_poll_steady = NOW.steady_seconds + due_in
+    _, page = await get(await serve(lobby), "/device/lobby")
+    assert ("Possible again" in text(page)) == bool(shown)
+    assert ('<button id="poll-now" disabled' in page) == bool(shown)
+    assert f"Possible again {shown}." in text(page) or not shown
+
+
 async def test_the_series_of_a_device_are_linked_by_its_name(serve: Serve) -> None:
     _, page = await get(await serve(device("a&b c")), device_url("a&b c"))
     assert 'href="/probe?target=a%26b+c"' in page

@@ -13,7 +13,7 @@ from tests.support.programs import wait_until
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
 from tests.web.pages.page_queries import active, find, names, until_first, until_shown
-from tests.web.pages.site import fleet, polled
+from tests.web.pages.site import NOW, device, fleet, polled
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -118,6 +118,22 @@ def test_updates_can_be_paused_and_stay_paused_on_the_next_page(
     polled(devices[0])
     find(hasty, "#pause").click()
     until_first(hasty, "new")
+
+
+def test_a_refresh_enables_the_button_again_and_keeps_the_focus_on_links(
+    hasty: Browser, serve: Site
+) -> None:
+    gate = polled(device("gate"))
+    gate.state.next_poll_steady = NOW.steady_seconds + 119
+    hasty.open(serve(gate) + "/device/gate")
+    assert not find(hasty, "#poll-now").is_enabled()
+    hasty.script("document.querySelector('#actions a').focus()")
+    gate.state.next_poll_steady = NOW.steady_seconds + 59
+    wait_until(
+        lambda: bool(hasty.script("return !document.querySelector('#poll-now').disabled")),
+        "the button is enabled",
+    )
+    assert active(hasty).text == "Web page of the camera"
 
 
 def test_an_unreachable_exporter_is_reported_and_the_last_state_stays(
