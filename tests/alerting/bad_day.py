@@ -151,10 +151,10 @@ def main() -> int:
     add("--group-by", nargs="+", default=Plan.group_by, help="instead of the example's labels")
     add("--write", action="store_true", help=f"replace the texts in {DOCS}")
     arguments = vars(parser.parse_args())
-    write = arguments.pop("write")
+    into_docs = arguments.pop("write")
     hour = measure(Plan(**arguments))
     sys.stdout.writelines(report(hour))
-    if write:
+    if into_docs:
         write(hour, DOCS)
     return int(len(hour.texts) > MOST_NOTIFICATIONS)
 

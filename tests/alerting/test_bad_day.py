@@ -7,6 +7,7 @@ the rules fire there.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -21,6 +22,7 @@ from tests.alerting.bad_day import MOST_NOTIFICATIONS, Hour, report, write
 from tests.alerting.inbox import Inbox, Text, receiving
 from tests.alerting.rules import alerts
 from tests.alerting.scaling import scaled_alertmanager
+from tests.alerting.table import DOCS
 from tests.support.background import event_loop, in_background
 from tests.support.programs import enter_on_free_ports, wait_until
 
@@ -108,3 +110,31 @@ def test_the_documentation_shows_the_first_alerts_of_each_notification(tmp_path:
     assert [f"cam-{number}: off\n" in text for number in range(4)] == [True, True, False, False]
     assert "    [… 2 more like these]\n\n    What it means: …\n\n<!-- end -->\nafter\n" in text
     assert "".join(report(hour)).count("cam-3: off") == 1
+
+
+PRINTED: Final = DOCS.read_text("utf-8").partition("--write` -->\n")[2].partition("<!-- end -->")[0]
+NOTIFICATIONS: Final = re.split(r"^Minute \d+, to \S+:\n", PRINTED, flags=re.MULTILINE)[1:]
+
+
+def test_the_documented_day_had_at_most_fifteen_notifications() -> None:
+    rows = re.findall(
+        r"^\| \d+ \| [\w-]+ \| \[(?:warning|critical)\] .* \|$", PRINTED, re.MULTILINE
+    )
+    assert len(CAUSES) < len(rows) == len(NOTIFICATIONS) <= MOST_NOTIFICATIONS
+    assert all(cause.site in PRINTED for cause in CAUSES)
+
+
+@pytest.mark.parametrize("text", NOTIFICATIONS, ids=lambda text: text.strip().partition("\n")[0])
+def test_a_notification_alone_says_which_where_since_when_how_bad_and_what_first(text: str) -> None:
+    """The words are checked here; docs/alerting.md says what a reader makes of them."""
+    title, *entries = re.split(r"\n{2,}", text.strip())
+    alerts_shown = [each.strip() for each in entries if "Alert since" in each]
+    assert re.match(r"\[(warning|critical)\] \S+ .*\w", title)
+    assert alerts_shown
+    for alert in alerts_shown:
+        summary, description, since = alert.splitlines()
+        name = r"(time server \S+|(?P<site>\w+)-\d+ \((?P=site)\)):? "
+        assert re.match(name, summary), summary
+        assert re.search(r"\b127\.0\.0\.1:\d+\b", description), description
+        assert re.search(r"\bCheck first \S+ ", description), description
+        assert re.fullmatch(r"  +Alert since \d{4}-\d\d-\d\d \d\d:\d\d UTC\.", since), since
