@@ -243,7 +243,7 @@ async def test_a_device_that_was_never_polled_has_a_page(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(
-    ("due_in", "shown"), [(None, ""), (-3, ""), (61, ""), (61.1, "in 1 s"), (121, "in 1 min")]
+    ("due_in", "shown"), [(None, ""), (-3, ""), (61, ""), (61.1, r"in 1 ?s"), (121, r"in 1 ?m\w*")]
 )
 async def test_the_page_tells_when_a_device_may_be_polled_early_again(
     serve: Serve, due_in: float | None, shown: str
@@ -254,7 +254,7 @@ async def test_the_page_tells_when_a_device_may_be_polled_early_again(
     _, page = await get(await serve(lobby), "/device/lobby")
     assert ("Possible again" in text(page)) == bool(shown)
     assert ('<button id="poll-now" disabled' in page) == bool(shown)
-    assert f"Possible again {shown}." in text(page) or not shown
+    assert not shown or re.search(rf"Possible again {shown}\.", text(page))
 
 
 async def test_the_series_of_a_device_are_linked_by_its_name(serve: Serve) -> None:
