@@ -31,8 +31,9 @@ from exporter.metrics.exposition import Exposition
 from exporter.system.process import collect_rarely, freeze_existing_objects
 from exporter.time_servers.host_clock import Vote, describe_host_clock
 from exporter.vapix.ntp_info import Reading
-from exporter.web.pages.fleet_page import PageSettings, render_fleet
+from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import FleetQuery
+from exporter.web.pages.links import PageSettings
 from exporter.web.routes import WebState, make_app
 from tests.support.oracle import DeviceCollector
 from tests.support.readings import ntp_client

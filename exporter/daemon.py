@@ -143,6 +143,8 @@ async def _polling(
             loopback_only,
             time_servers.vote,
             lambda: reloader.config.thresholds,
+            lambda: reloader.discovered,
+            grafana_url=settings.web.grafana_url,
         )
 
 

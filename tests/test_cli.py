@@ -12,7 +12,7 @@ import yaml
 
 from exporter import __version__
 from exporter.cli import COMMANDS, run
-from exporter.commands.arguments import telemetry_path
+from exporter.commands.arguments import grafana_url, telemetry_path
 from exporter.system.addresses import listen_address
 
 
@@ -141,11 +141,48 @@ def test_an_invalid_listen_address_is_rejected(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["metrics", "/", "/-/healthy", "/device/x", "/a b", "/{x}", "/probe"]
+    "text", ["metrics", "/", "/-/healthy", "/device/x", "/a b", "/{x}", "/probe", "/poll"]
 )
 def test_the_telemetry_path_must_not_hide_another_page(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         telemetry_path(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("", ""),
+        ("https://grafana.example", "https://grafana.example"),
+        ("http://[::1]:3000/sub/path/", "http://[::1]:3000/sub/path"),
+    ],
+)
+def test_grafanas_url_may_have_a_path(text: str, url: str) -> None:
+    assert grafana_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "grafana.example",
+        "/grafana",
+        "https://",
+        "https:///d",
+        "javascript:alert(1)",
+        "ftp://grafana.example",
+        "https://root:pass@grafana.example",
+        "https://grafana.example/?orgId=1",
+        "https://grafana.example/#x",
+        "https://grafana.example:x",
+        "https://grafana.example:0",
+        "https://[::1",
+        "https://grafana.example/a b",
+        'https://grafana.example/">',
+        "https://grafana.example/\n",
+    ],
+)
+def test_an_invalid_url_of_grafana_is_a_usage_error(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError):
+        grafana_url(text)
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])

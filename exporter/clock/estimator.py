@@ -9,7 +9,6 @@ from exporter.clock.host import HostTime
 from exporter.clock.motion import ClockEvent, Motion, begin
 from exporter.clock.offset import (
     DATE_LAG_NS,
-    MAX_AGE_NS,
     SECOND_NS,
     ClockSample,
     Estimate,
@@ -26,7 +25,7 @@ from exporter.clock.phase import (
 )
 
 POLLS_KEPT: Final = 4
-"""The longest connection time of this many polls counts, as some polls reuse a connection."""
+"""A longer connection time counts for this many polls, as some polls reuse a connection."""
 
 LONGEST_RESERVE_NS: Final = 250_000_000
 """The most that a poll begins earlier because connection times vary."""
@@ -47,7 +46,8 @@ class DeviceClock:
     _phase_state: PhaseState = field(default_factory=PhaseState)
     _last_point_ns: int | None = None
     _round_trip_ns: int = 0
-    _connect_times_ns: tuple[int, ...] = ()
+    _longest_connect_ns: int = 0
+    _polls_since_longest: int = 0
 
     @property
     def estimate(self) -> Estimate | None:
@@ -60,7 +60,7 @@ class DeviceClock:
 
         A long connection time also varies, as with a TLS handshake, so half of it is added.
         """
-        longest = max(self._connect_times_ns, default=0)
+        longest = self._longest_connect_ns
         if longest < SHORTEST_HOLD_NS:
             return longest
         return longest + min(longest // 2, LONGEST_RESERVE_NS)
@@ -72,8 +72,13 @@ class DeviceClock:
         if there was no response.
         """
         self.events = ()
-        last = self._connect_times_ns[: POLLS_KEPT - 1]
-        self._connect_times_ns = () if ready_after_ns is None else (ready_after_ns, *last)
+        self._polls_since_longest += 1
+        if (
+            ready_after_ns is None
+            or ready_after_ns >= self._longest_connect_ns
+            or self._polls_since_longest >= POLLS_KEPT
+        ):
+            self._longest_connect_ns, self._polls_since_longest = ready_after_ns or 0, 0
         for sample in samples:
             # Only a poll's first request is sent at the chosen phase.
             self._add(sample, in_phase=sample is samples[0])
@@ -122,13 +127,6 @@ class DeviceClock:
     def offset(self, now: HostTime) -> Offset | None:
         """Return the device's clock minus the host's, or `None` while unknown."""
         return None if self.estimate is None else offset_at(self.estimate, now)
-
-    def rough_offset_seconds(self, now: HostTime) -> float | None:
-        """Return `offset` without its uncertainty, to a microsecond; cheap, for every poll."""
-        estimate = self.estimate
-        if estimate is None or now.steady_ns - estimate.at_ns > MAX_AGE_NS:
-            return None
-        return (estimate.low_ns + estimate.high_ns - 2 * now.unix_minus_steady_ns) / (2 * SECOND_NS)
 
     def shift_seconds(self, send_ns: int) -> float:
         """Return how much later than `send_ns` to send for the best sample: 0 to under 1 s."""

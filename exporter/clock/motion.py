@@ -87,7 +87,9 @@ class Motion(NamedTuple):
             return fresh._replace(event=_event("stepped", fresh.estimate, before.middle_ns))
         drifted = before.intersect(sample, DRIFT_ALLOWANCE_PPM)
         if drifted is not None and self.slew is None:
-            return Motion(drifted, unless_stepped)
+            # An exact sample is narrower than both: then one object, to save memory.
+            is_one = drifted[:2] == unless_stepped[:2]
+            return Motion(drifted, drifted if is_one else unless_stepped)
         estimate = before.intersect(sample, before.allowance_ppm) or _alone(sample)
         if self.slew is None:
             event = _event("slewing", unless_stepped, before.middle_ns)

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
+from urllib.parse import urlsplit
 
 from exporter.config.types import check_label_name
 from exporter.system.addresses import DEFAULT_PORT, LARGEST_PORT, listen_address
@@ -58,6 +59,13 @@ def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
         help="how many connections may be open at once (default: %(default)s)",
     )
     parser.add_argument(
+        "--web.grafana-url",
+        dest="grafana_url",
+        type=grafana_url,
+        metavar="URL",
+        help="where Grafana has the dashboards; the status pages link to them",
+    )
+    parser.add_argument(
         "--web.config.file",
         dest="web_config_file",
         type=lambda text: Path(text) if text else None,
@@ -89,7 +97,11 @@ def web_settings(arguments: argparse.Namespace, default_host: str) -> WebSetting
     """Return the settings parsed by the flags of `add_web`."""
     listen = tuple(arguments.listen or [(default_host, DEFAULT_PORT)])
     return WebSettings(
-        listen, arguments.telemetry_path, arguments.web_config_file, arguments.max_connections
+        listen,
+        arguments.telemetry_path,
+        arguments.web_config_file,
+        arguments.max_connections,
+        arguments.grafana_url or "",
     )
 
 
@@ -181,9 +193,31 @@ def duration_seconds(text: str) -> float:
     return seconds
 
 
+def grafana_url(text: str) -> str:
+    """Check a URL to which paths are added. Raises `argparse.ArgumentTypeError`."""
+    if not text or _is_plain_url(text):
+        return text.rstrip("/")
+    raise argparse.ArgumentTypeError(
+        f"{text!r} is not a URL such as https://grafana.example/grafana; "
+        "it must have no query, name or password"
+    )
+
+
+def _is_plain_url(text: str) -> bool:
+    if not text.isascii() or not text.isprintable() or set(text) & set(' ?#@"<>\\'):
+        return False
+    try:
+        url = urlsplit(text)
+        return url.scheme in ("http", "https") and bool(url.hostname) and url.port != 0
+    except ValueError:
+        return False
+
+
 def telemetry_path(text: str) -> str:
     """Check a path for the metrics that no other page uses. Raises `argparse.ArgumentTypeError`."""
-    taken = text in ("/", "/config", "/probe", "/discover") or text.startswith(("/-/", "/device/"))
+    taken = text in ("/", "/config", "/probe", "/poll", "/discover") or text.startswith(
+        ("/-/", "/device/")
+    )
     if not text.startswith("/") or taken or set(text) & set(" ?#{}%"):
         raise argparse.ArgumentTypeError(f"{text!r} is not a free path such as /metrics")
     return text

@@ -7,6 +7,7 @@ from exporter.config.schema import (
     DeviceConfig,
     Expect,
     ModuleConfig,
+    ThresholdPair,
     Thresholds,
     TimeServersConfig,
 )
@@ -17,6 +18,7 @@ __all__ = [
     "DeviceConfig",
     "Expect",
     "ModuleConfig",
+    "ThresholdPair",
     "Thresholds",
     "TimeServersConfig",
     "dump_redacted",

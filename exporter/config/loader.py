@@ -1,6 +1,6 @@
 """Loads a config file as a `Config`, or raises all of its errors, each with its path."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -251,12 +251,18 @@ def dump_redacted(config: Config) -> str:
 
     Made in steps of some milliseconds: pydantic stops every other thread during a step.
     """
-    return "".join(_dump_in_steps(config))
+    return "".join(_dump_in_steps(config, [*type(config).model_fields]))
 
 
-def _dump_in_steps(config: Config) -> Iterator[str]:
+def dump_devices(devices: Sequence[DeviceConfig]) -> str:
+    """Return devices as the section `devices` of a config, made in the same way."""
+    return "".join(_dump_in_steps(Config(devices=tuple(devices)), ["devices"]))
+
+
+def _dump_in_steps(config: Config, names: Iterable[str]) -> Iterator[str]:
     dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    for name, value in config:
+    for name in names:
+        value = getattr(config, name)
         size = len(value) if isinstance(value, tuple) else 1
         for start in range(0, max(size, 1), _DUMPED_PER_STEP):
             step = {name: value[start : start + _DUMPED_PER_STEP]} if size > 1 else {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 from exporter.clock.host import HostClock
 from exporter.devices.state import DeviceState, PollOutcome
@@ -20,6 +21,13 @@ class DeviceTarget:
     interval_seconds: float
     timeout_seconds: float
     scheme: str = "https"
+
+    @property
+    def web_url(self) -> str:
+        """The URL of the device's own web page."""
+        is_bare_ipv6 = self.address.count(":") > 1 and not self.address.startswith("[")
+        host = f"[{self.address}]" if is_bare_ipv6 else self.address
+        return f"{self.scheme}://{quote(host, safe='[]:')}/"
 
 
 @dataclass(slots=True, eq=False)

@@ -1,6 +1,6 @@
 """Diagnose a device: what is wrong with it, and what to do about it. Pure.
 
-`check` and the status page show it. A clock is off beyond the alerts' warning thresholds.
+`check` and the status page show it. The thresholds are those of the alerts.
 """
 
 import time
@@ -9,7 +9,7 @@ from typing import Final, Literal, NamedTuple
 
 from exporter.clock.host import HostTime
 from exporter.clock.offset import Offset
-from exporter.config import Thresholds
+from exporter.config import ThresholdPair, Thresholds
 from exporter.devices.state import DeviceState, ErrorKind
 from exporter.system.text import format_magnitude, format_roughly
 from exporter.vapix.errors import (
@@ -48,14 +48,18 @@ POLLS_TO_SUSPECT_NO_API: Final = 3
 class Issue(NamedTuple):
     """One problem of a device: `bad` if its NTP state is unknown, otherwise a `warning`.
 
-    `what` is the same for all devices with this problem, so that they can be counted; `advice` is
-    one sentence on what to do; `detail` is `what` with the device's own numbers, if there are any.
+    `is_critical` is whether a clock is off beyond the critical threshold. `what` is the same for
+    all devices with this problem, so that they can be counted; `advice` is one sentence on what to
+    do; `detail` is `what` with the device's own numbers, if there are any.
+    `since_steady` is when it began, on the host's steady clock; `None` while unknown.
     """
 
     level: Literal["bad", "warning"]
     what: str
     advice: str
     detail: str = ""
+    is_critical: bool = False
+    since_steady: float | None = None
 
     @property
     def text(self) -> str:
@@ -76,10 +80,10 @@ def diagnose(
     if error is not None:
         issues: Iterable[Issue] = [_failure(state, error)]
     else:
-        issues = _reading_issues(state, now, thresholds.offset.warning)
+        issues = _reading_issues(state, now, thresholds.offset)
     return [
         *issues,
-        *_clock_issues(offset, thresholds.skew.warning),
+        *_clock_issues(offset, thresholds.skew),
         *_certificate_issues(state.identity.certificate_not_after, now),
     ]
 
@@ -132,15 +136,16 @@ def _failure(state: DeviceState, error: ErrorKind) -> Issue:
     if {each.reason for each in state.errors} == {"disconnected"} and state.failures == state.polls:
         # It has closed every connection so far, each of them new.
         advice = _ADVICE_WITHOUT_API if state.polls >= POLLS_TO_SUSPECT_NO_API else advice
-    return Issue("bad", f"{error.reason} {error.code}".strip(), advice)
+    what = f"{error.reason} {error.code}".strip()
+    return Issue("bad", what, advice, since_steady=state.down_since_steady)
 
 
-def _reading_issues(state: DeviceState, now: HostTime, most_seconds: float) -> Iterator[Issue]:
+def _reading_issues(state: DeviceState, now: HostTime, limits: ThresholdPair) -> Iterator[Issue]:
     if state.last.client_present is False:
         what, advice = "no NTP client", "Update the device's firmware: it reports no NTP client."
         yield Issue("warning", what, advice)
     elif state.client is not None:
-        yield from _client_issues(state.client, most_seconds)
+        yield from _client_issues(state.client, limits)
         yield from _stalled_issues(state, state.client.settings, now)
     if state.last.mismatches:
         what = f"not as expected: {', '.join(state.last.mismatches)}"
@@ -148,21 +153,24 @@ def _reading_issues(state: DeviceState, now: HostTime, most_seconds: float) -> I
         yield Issue("warning", what, advice)
 
 
-def _client_issues(client: NtpClientReading, most_seconds: float) -> Iterator[Issue]:
+def _client_issues(client: NtpClientReading, limits: ThresholdPair) -> Iterator[Issue]:
     settings, status = client
     if not settings.enabled:
         what = "disabled" if settings.enabled is False else "does not report whether it is enabled"
         yield Issue("warning", f"NTP client {what}", "Enable the device's NTP client.")
+    elif not status.synced and settings.active_server_count == 0:
+        # That it is not synchronized follows from this.
+        advice = "Configure NTP servers on the device, or have its DHCP server name some."
+        yield Issue("warning", "no servers configured", advice)
     elif not status.synced:
         what = "does not report whether it is synchronized"
         advice = "Check that the device can reach its NTP servers, and that they respond."
-        if settings.active_server_count == 0:
-            advice = "Configure NTP servers on the device: it has none."
         yield Issue("warning", what if status.synced is None else "not synchronized", advice)
     offset_seconds = status.reported_offset_seconds
-    if offset_seconds is not None and abs(offset_seconds) > most_seconds:
+    if offset_seconds is not None and (size := abs(offset_seconds)) > limits.warning:
         advice = "Check whether its NTP servers agree, and whether the network delays responses."
-        yield Issue("warning", "large reported offset", advice)
+        critical = size > limits.critical
+        yield Issue("warning", "large reported offset", advice, is_critical=critical)
 
 
 def _stalled_issues(state: DeviceState, settings: NtpSettings, now: HostTime) -> Iterator[Issue]:
@@ -180,7 +188,8 @@ def _stalled_issues(state: DeviceState, settings: NtpSettings, now: HostTime) ->
     detail = "synchronized, but the reported offset has not changed since "
     detail += f"{time.strftime(f'{day}%H:%M', since)} UTC ({format_roughly(unchanged)}{asks})"
     advice = "Check that its time servers respond: it probably gets no answer from them."
-    yield Issue("warning", "the reported offset does not change", advice, detail)
+    what = "the reported offset does not change"
+    yield Issue("warning", what, advice, detail, since_steady=changed_steady)
 
 
 def _interval(settings: NtpSettings) -> str:
@@ -190,12 +199,15 @@ def _interval(settings: NtpSettings) -> str:
     return f"{format_roughly(shortest)} to {format_roughly(longest or 0)}"
 
 
-def _clock_issues(offset: Offset | None, most_seconds: float) -> Iterator[Issue]:
-    if offset is not None and abs(offset.seconds) - offset.uncertainty_seconds > most_seconds:
+def _clock_issues(offset: Offset | None, limits: ThresholdPair) -> Iterator[Issue]:
+    if offset is None:
+        return
+    if (size := abs(offset.seconds) - offset.uncertainty_seconds) > limits.warning:
         advice = "Compare its NTP servers with this host's: one of the two clocks is wrong."
         direction = "ahead" if offset.seconds > 0 else "behind"
         detail = f"its clock is {format_magnitude(offset.seconds)} {direction}"
-        yield Issue("warning", "its clock is off", advice, detail)
+        critical = size > limits.critical
+        yield Issue("warning", "its clock is off", advice, detail, is_critical=critical)
 
 
 def _certificate_issues(ends_unix: float | None, now: HostTime) -> Iterator[Issue]:

@@ -12,7 +12,7 @@ from exporter.clock.http_time import CallTimes, clock_samples
 from exporter.clock.motion import ClockEvent
 from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect
-from exporter.devices.history import History
+from exporter.devices.history import History, PollRecord
 from exporter.vapix.errors import REASONS, DeviceError, PollTimeout
 from exporter.vapix.identity import UNKNOWN_IDENTITY, DeviceIdentity
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading, Reading
@@ -240,9 +240,17 @@ class DeviceState:
             self._record_failure(outcome, outcome.result)
         else:
             down_seconds = self._record_success(outcome, outcome.result)
-        offset = self.clock.rough_offset_seconds(outcome.ended) if self.last.answered else None
-        self.history.add(self.last_poll_steady, self.last_poll_seconds, offset, self.last.error)
+        self.history.add(self.last_poll_steady, self._poll_record(outcome))
         return Transition(down_seconds, clock_events)
+
+    def _poll_record(self, outcome: PollOutcome) -> PollRecord:
+        return PollRecord(
+            outcome.duration_seconds,
+            self.last.error,
+            self.clock_offset(outcome.ended),
+            self.last.client.status.reported_offset_seconds,
+            any(event.kind == "stepped" for event in self.clock.events),
+        )
 
     def _record_clock(self, outcome: PollOutcome) -> Sequence[ClockEvent]:
         """Return how the clock moved, without a step if the poll before showed one too."""

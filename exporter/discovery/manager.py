@@ -91,6 +91,11 @@ class Discovery:
         self._has_refreshed = self._has_refreshed or all(each.has_refreshed for each in watches)
         return self._has_refreshed
 
+    @property
+    def applied(self) -> Mapping[Source, Sequence[DeviceConfig]]:
+        """What the sources listed when their devices were applied last, accepted or not."""
+        return self._applied[1] if self._applied else self._found(self._config)
+
     async def accept(self, config: Config) -> AcceptedTargets:
         """Return what `config` accepts and refuses of the devices that its sources listed last."""
         return await asyncio.to_thread(accept_targets, config, self._found(config))

@@ -11,6 +11,7 @@ import structlog
 
 from exporter.config import Config, ConfigError, DeviceConfig
 from exporter.config.errors import Problem, as_lines
+from exporter.discovery.listing import Listing, list_by_source
 from exporter.discovery.manager import Discovery
 from exporter.fleet.client_factory import (
     ClientFactories,
@@ -96,6 +97,11 @@ class ConfigReloader:
     def config(self) -> Config:
         """The running config."""
         return self._state.config
+
+    @property
+    def discovered(self) -> Listing:
+        """The discovered devices in force, and the sources that list them."""
+        return list_by_source(self._state.discovered, self._discovery.applied)
 
     @property
     def has_all_devices(self) -> bool:

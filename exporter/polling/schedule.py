@@ -38,6 +38,17 @@ def first_wait(name: str, interval_seconds: float, now_unix: float) -> float:
     return (turn - now_unix) % interval_seconds
 
 
+def early_poll_wait(due: float | None, interval_seconds: float, now: float) -> float:
+    """Return how long to wait until the next poll, due then, may be made early; 0 if it may be now.
+
+    A poll that is made early takes the next turn. Only one turn may be taken in advance: so however
+    often somebody asks, a device is polled once more than it has turns.
+    """
+    if due is None:
+        return 0.0
+    return max(0.0, due - now - interval_seconds - MAX_SHIFT_SECONDS)
+
+
 def following_turn(turn: float, interval_seconds: float, now: float) -> float:
     """Return the turn after `turn`; one that began less than a shift before `now` still counts."""
     room = MAX_SHIFT_SECONDS if interval_seconds >= MAX_SHIFT_SECONDS else 0.0

@@ -20,7 +20,12 @@ from exporter.simulator.fleet import (
     build_fleet,
     serve_fleet,
 )
-from exporter.simulator.scenarios import SCENARIOS, UnknownScenarioError, find_scenario
+from exporter.simulator.scenarios import (
+    DEFAULT_DEVICES,
+    SCENARIOS,
+    UnknownScenarioError,
+    find_scenario,
+)
 from exporter.simulator.server import DEFAULT_KEEPALIVE_SECONDS
 
 _LAST_PORT = 65_535
@@ -37,7 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_fleet(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    add("--devices", type=_count, default=20, metavar="N", help="number of devices (default: 20)")
+    add(
+        "--devices",
+        type=_count,
+        metavar="N",
+        help=f"number of devices (default: {_default_counts()})",
+    )
     add(
         "--scenario",
         type=_scenario,
@@ -125,7 +135,7 @@ async def run(arguments: argparse.Namespace, stop: asyncio.Event) -> int:
 
 async def _run(arguments: argparse.Namespace, stop: asyncio.Event) -> None:
     fleet = build_fleet(
-        arguments.devices,
+        arguments.devices or find_scenario(arguments.scenario).devices,
         arguments.scenario,
         scheme=arguments.scheme,
         auth=arguments.auth,
@@ -172,6 +182,15 @@ def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of devices")
     return int(text)
+
+
+def _default_counts() -> str:
+    """Return the number of devices of most scenarios, and of those that have another."""
+    counts = {name: each.devices for name, each in SCENARIOS.items()}
+    others = {name: count for name, count in counts.items() if count != DEFAULT_DEVICES}
+    return ", ".join(
+        [f"{DEFAULT_DEVICES}", *(f"{number} for {name}" for name, number in others.items())]
+    )
 
 
 def _seconds(text: str) -> float:

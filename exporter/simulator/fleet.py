@@ -55,6 +55,11 @@ class SimulatedFleet:
         """Return the device of that name. Raises KeyError."""
         return {device.name: device for device in self.devices}[name]
 
+    def servers_of(self, member: Member, addresses: Sequence[str]) -> list[str]:
+        """Return those of the time servers' addresses that a device should use."""
+        served = zip(self.time_servers, addresses, strict=True)
+        return [address for server, address in served if server.answers != member.uses_dead_servers]
+
 
 def build_fleet(
     count: int,
@@ -106,6 +111,7 @@ class ServedFleet:
                 "address": address,
                 **_escape_dollars({"name": member.device.name}),
                 "labels": _escape_dollars(member.labels),
+                **self._expected(member),
             }
             for member, address in zip(self.fleet.members, self.addresses, strict=True)
         ]
@@ -117,6 +123,13 @@ class ServedFleet:
         if self.time_servers:
             config["time_servers"] = {"servers": [*self.time_servers], "interval": "16s"}
         return config
+
+    def _expected(self, member: Member) -> dict[str, Any]:
+        """Return the key `expect` of a device, if it has one."""
+        expect = dict(member.expect)
+        if member.expects_servers and self.time_servers:
+            expect["static_servers"] = self.fleet.servers_of(member, self.time_servers)
+        return {"expect": expect} if expect else {}
 
 
 def _escape_dollars(texts: Mapping[str, str]) -> dict[str, str]:
@@ -158,13 +171,10 @@ def _configure_time_servers(fleet: SimulatedFleet, addresses: Sequence[str]) -> 
 
     A device whose servers are dead synchronized with them before they died.
     """
-    served = [*zip(fleet.time_servers, addresses, strict=True)]
-    for member in fleet.members if served else ():
+    for member in fleet.members if addresses else ():
         client = member.device.client
         if client.configuration.static_servers:
-            client.configuration.static_servers = [
-                address for server, address in served if server.answers != member.uses_dead_servers
-            ]
+            client.configuration.static_servers = fleet.servers_of(member, addresses)
         if member.uses_dead_servers:
             client.synchronize(member.device.clock.host_nanoseconds())
             client.servers_answer = False

@@ -16,6 +16,9 @@ _FAULT_PREFIX = "fault:"
 _MICROSECONDS = 1_000_000
 _HEALTHY_OFFSET_MICROSECONDS = 5_000
 
+DEFAULT_DEVICES = 20
+"""How many devices most scenarios have."""
+
 
 class UnknownScenarioError(ValueError):
     """No scenario has that name."""
@@ -25,12 +28,15 @@ class UnknownScenarioError(ValueError):
 class Member:
     """A device of a fleet, with its labels in the exporter's config.
 
-    It uses the fleet's time servers that answer, or only those that do not.
+    It uses the fleet's time servers that answer, or only those that do not. `expect` is in the
+    exporter's config too; with `expects_servers`, so are the time servers that it should use.
     """
 
     device: SimulatedDevice
     labels: Mapping[str, str]
     uses_dead_servers: bool = False
+    expect: Mapping[str, object] = field(default_factory=dict)
+    expects_servers: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +65,15 @@ class MemberFactory:
 
 @dataclass(frozen=True, slots=True)
 class Scenario:
-    """One scenario: a description for --help, an endless iterator of members, time servers."""
+    """One scenario: a description for --help, an endless iterator of members, time servers.
+
+    `devices` is how many of them `simulate` makes by default.
+    """
 
     description: str
     members: Callable[[MemberFactory], Iterator[Member]]
     time_servers: Callable[[HostNanoseconds], Sequence[SimulatedTimeServer]] = lambda _: ()
+    devices: int = DEFAULT_DEVICES
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +132,69 @@ def _demo(factory: MemberFactory) -> Iterator[Member]:
             yield replace(member, uses_dead_servers=row.uses_dead_servers)
 
 
-def _demo_time_servers(host: HostNanoseconds) -> Sequence[SimulatedTimeServer]:
+def _one_dead_time_server(host: HostNanoseconds) -> Sequence[SimulatedTimeServer]:
     """Make two that answer, and one that does not."""
     return (
         SimulatedTimeServer(stratum=1, host_nanoseconds=host),
         SimulatedTimeServer(stratum=2, host_nanoseconds=host),
         SimulatedTimeServer(answers=False, host_nanoseconds=host),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What broke some devices of one site at once, in words, and how."""
+
+    what: str
+    site: str
+    fault: str | None = None
+    access: Access = field(default_factory=Access)
+    uses_dead_servers: bool = False
+    expect: Mapping[str, object] = field(default_factory=dict)
+
+
+CAUSES = (
+    Cause("the password was changed", "hq", access={"password": "set by an installer"}),
+    Cause("the web server closes every connection", "depot", "drop"),
+    Cause("no response", "harbour", "hang"),
+    Cause("the firmware has no NTP API", "museum", "not_found"),
+    Cause("the NTP client was disabled", "school", "client_disabled"),
+    Cause("the time servers were removed", "station", "no_servers"),
+    Cause("restarted after the time server died", "stadium", "not_synced", uses_dead_servers=True),
+    Cause("the clock is 3 s ahead", "hq", "stepped"),
+    Cause("lost the time server while synced", "stadium", "server_dead", uses_dead_servers=True),
+    Cause("NTS is disabled against `expect`", "warehouse", expect={"nts_enabled": True}),
+)
+"""The ten ways in which devices of `bad-day` are broken."""
+
+_SITES = tuple(dict.fromkeys(cause.site for cause in CAUSES))
+_BAD_DAY_DEVICES = 400
+_ROUND_DEVICES = 25
+"""A device of each cause, then 15 healthy ones: 160 of 400 are broken."""
+
+_BAD_DAY_MAXPOLL = 8
+"""A synchronization that stalled is certain after four times 2^8 s, 17 minutes, not 68."""
+
+
+def _bad_day(factory: MemberFactory) -> Iterator[Member]:
+    """Make broken and healthy devices of eight sites, numbered by site, in rounds of 25."""
+    healthy = (Cause("healthy", site) for site in itertools.cycle(_SITES))
+    numbers = {site: itertools.count(1) for site in _SITES}
+    while True:
+        rest = itertools.islice(healthy, _ROUND_DEVICES - len(CAUSES))
+        for cause in (*CAUSES, *rest):
+            yield _broken(factory, cause, f"{cause.site}-{next(numbers[cause.site]):02}")
+
+
+def _broken(factory: MemberFactory, cause: Cause, name: str) -> Member:
+    member = factory.make(name, {"site": cause.site}, cause.fault, cause.access)
+    member.device.client.configuration.maxpoll = _BAD_DAY_MAXPOLL
+    expect = {"enabled": True, **cause.expect}
+    return replace(
+        member,
+        uses_dead_servers=cause.uses_dead_servers,
+        expect=expect,
+        expects_servers=True,
     )
 
 
@@ -145,9 +212,15 @@ def _cycle(*faults: str | None) -> Callable[[MemberFactory], Iterator[Member]]:
 SCENARIOS: dict[str, Scenario] = {
     "healthy": Scenario("no faults, clocks at most 5 ms off", _cycle(None)),
     "demo": Scenario(
-        f"{len(_DEMO)} devices of three sites, some with problems", _demo, _demo_time_servers
+        f"{len(_DEMO)} devices of three sites, some with problems", _demo, _one_dead_time_server
     ),
     "mixed": Scenario("a healthy device, then one device with each fault", _cycle(None, *FAULTS)),
+    "bad-day": Scenario(
+        f"{_BAD_DAY_DEVICES} devices of {len(_SITES)} sites, 160 broken in {len(CAUSES)} ways",
+        _bad_day,
+        _one_dead_time_server,
+        _BAD_DAY_DEVICES,
+    ),
 }
 """All scenarios by name, besides `fault:NAME`."""
 

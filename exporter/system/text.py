@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 _MINUTE: Final = 60
 _HOUR: Final = 3_600
 _DAY: Final = 86_400
+_DAY_HOURS: Final = 24
 _UNIT_SECONDS: Final = {
     "y": 365 * _DAY,
     "w": 7 * _DAY,
@@ -77,24 +78,28 @@ def format_duration(seconds: float) -> str:
 
 
 def format_offset(seconds: float | None) -> str:
-    """Format an offset in a readable unit: `+21.1 µs`, `-3.250 s`; empty for `None`."""
+    """Format an offset in ms, or in s from 1 s on: `+0.021 ms`, `-3.250 s`; empty for `None`.
+
+    The unit is that of the rounded number, and a column of offsets has no other small unit.
+    """
     if seconds is None:
         return ""
-    if abs(seconds) < 0.001:  # noqa: PLR2004 - a millisecond
-        return f"{seconds * 1e6:+.1f} µs"
-    if abs(seconds) < 1:
-        return f"{seconds * 1e3:+.3f} ms"
-    if abs(seconds) < _HOUR:
+    if abs(milliseconds := round(seconds * 1e3, 3)) < 1000:  # noqa: PLR2004 - a second
+        return f"{milliseconds:+z.3f} ms"
+    if round(abs(seconds), 3) < _HOUR:
         return f"{seconds:+.3f} s"
-    return f"{seconds / _DAY:+,.1f} days" if abs(seconds) >= _DAY else f"{seconds / _HOUR:+.2f} h"
+    if round(abs(hours := seconds / _HOUR), 2) < _DAY_HOURS:
+        return f"{hours:+.2f} h"
+    return f"{seconds / _DAY:+,.1f} days"
 
 
 def format_magnitude(seconds: float) -> str:
     """Format the size of an offset, roughly and without its sign: `3.0 s`, `1.5 h`, `12.0 days`."""
-    size = abs(seconds)
+    size = round(abs(seconds), 1)
     if size < _HOUR:
         return f"{size:.1f} s"
-    return f"{size / _DAY:,.1f} days" if size >= _DAY else f"{size / _HOUR:.1f} h"
+    hours = round(size / _HOUR, 1)
+    return f"{hours:.1f} h" if hours < _DAY_HOURS else f"{size / _DAY:,.1f} days"
 
 
 def format_roughly(seconds: float) -> str:
@@ -117,7 +122,7 @@ def format_drift(drift: "Drift | None") -> str:
 
 
 def format_clock(offset: "Offset | None") -> str:
-    """Format a measured offset with its uncertainty: `-1.800 s ± 300.0 µs`, empty for `None`."""
+    """Format a measured offset with its uncertainty: `-1.800 s ± 0.300 ms`, empty for `None`."""
     if offset is None:
         return ""
     return f"{format_offset(offset.seconds)} ± {format_offset(offset.uncertainty_seconds)[1:]}"

@@ -302,7 +302,9 @@ class NtpClient:
             seen = ResponseTimes(*times, headers.get("Date"), find_nonces(headers))
             self._call.responses += (seen,)
         if response.status == _UNAUTHORIZED:
-            self._call.note_challenges(headers.getall("WWW-Authenticate", ()))
+            challenges = headers.getall("WWW-Authenticate", ())
+            # A password may look like a serial number.
+            self._call.note_challenges(map(self._authenticator.redact, challenges))
         body = await _read_body(response)
         exchange.end()
         return HttpResponse(response.status, headers, body)

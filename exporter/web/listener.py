@@ -46,13 +46,14 @@ class CannotServe(Exception):
 class WebSettings:
     """Addresses to listen on as (host, port), where an empty host means every interface.
 
-    `config_file` is a web-config: TLS, users and headers.
+    `config_file` is a web-config: TLS, users and headers. `grafana_url` has no slash at its end.
     """
 
     listen: tuple[tuple[str, int], ...]
     telemetry_path: str = "/metrics"
     config_file: Path | None = None
     max_connections: int = MAX_CONNECTIONS
+    grafana_url: str = ""
 
 
 @asynccontextmanager

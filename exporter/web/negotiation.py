@@ -87,6 +87,12 @@ def negotiate_format(headers: Iterable[str]) -> tuple[Format, str]:
     return form, form.content_type(escaping if escaping in _TRUE_ESCAPINGS else _UNDERSCORES)
 
 
+def prefers_html(headers: Iterable[str]) -> bool:
+    """Return whether the `Accept` headers name HTML and prefer it to text, as browsers do."""
+    weights = {each.name: each.weight for each in _parse(headers)}
+    return weights.get("text/html", 0.0) > weights.get("text/plain", 0.0)
+
+
 def accepts_gzip(headers: Iterable[str]) -> bool:
     """Return whether the `Accept-Encoding` headers prefer gzip to no compression."""
     weights = {each.name: each.weight for each in _parse(headers)}

@@ -18,14 +18,20 @@ def is_loopback_only(addresses: Iterable[tuple[str, int]]) -> bool:
 
 
 def refuse_foreign_origin(request: web.Request) -> None:
-    """Raise `HTTPForbidden` if a page of another host asks."""
+    """Raise `HTTPForbidden` if a page of another host asks.
+
+    A proxy may change `Host`. Then a browser's own word helps, which no page can set
+    (Fetch Metadata, "Sec-Fetch-Site").
+    """
+    if request.headers.getall("Sec-Fetch-Site", ()) == ["same-origin"]:
+        return
     own = _host_name(f"//{request.headers.get(hdrs.HOST, '')}")
     for origin in request.headers.getall(hdrs.ORIGIN, ()):
         # A page without an origin, as in a sandboxed frame, sends `null`.
         if not own or _host_name(origin) != own:
             raise web.HTTPForbidden(
                 text="Refused: a page of another host asks for this (`Origin`). "
-                "Use curl, SIGHUP or --config.enable-auto-reload.\n"
+                "Use the exporter's own page, or curl; for a reload, SIGHUP works too.\n"
             )
 
 

@@ -17,6 +17,7 @@ from exporter.devices.device import Device, DeviceTarget
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import device_pieces
 from exporter.polling.poller import Poller
+from exporter.polling.schedule import early_poll_wait
 from exporter.web.metrics_endpoint import Pieces
 
 SCRAPE_TIMEOUT_HEADER: Final = "X-Prometheus-Scrape-Timeout-Seconds"
@@ -60,6 +61,19 @@ async def probe_device(
     if last is None or host.steady_seconds() - last >= device.target.interval_seconds:
         device = await _poll(device, poller, _poll_timeout_seconds(request, device))
     return partial(device_pieces, device, host.now())
+
+
+async def poll_early(device: Device, poller: Poller, host: HostClock) -> None:
+    """Make a device's next poll now, unless one was made early already; wait until it has ended.
+
+    The device answers within its timeout; a poll that has to wait for others ends later.
+    """
+    target, now = device.target, host.steady_seconds()
+    if early_poll_wait(device.state.next_poll_steady, target.interval_seconds, now):
+        return
+    with suppress(TimeoutError):
+        async with asyncio.timeout(target.timeout_seconds + RESERVE_SECONDS):
+            await poller.poll_now(device)
 
 
 def _poll_timeout_seconds(request: web.Request, device: Device) -> float:

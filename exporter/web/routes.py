@@ -1,17 +1,18 @@
-"""The HTTP routes. They read the state of the fleet and change nothing but the config (reload)."""
+"""The HTTP routes: they read the fleet's state. A POST can reload the config or poll a device."""
 
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 from prometheus_client.registry import Collector
 
 from exporter.clock.host import HostClock, kernel_says_synchronized
-from exporter.config import Config, Thresholds, dump_redacted
+from exporter.config import Thresholds, dump_redacted
 from exporter.devices.device import DeviceTarget
+from exporter.discovery.listing import Listing, dump_discovered
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
@@ -20,18 +21,21 @@ from exporter.time_servers.host_clock import Vote, VoteSource, describe_host_clo
 from exporter.web.limits import turn
 from exporter.web.metrics_endpoint import stream_series
 from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
-from exporter.web.pages.assets import render, serve_asset
+from exporter.web.pages.assets import device_url, html_response, render, serve_asset
 from exporter.web.pages.device_page import render_device
-from exporter.web.pages.fleet_page import PageSettings, render_fleet
+from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery
-from exporter.web.probe import probe_device, render_target_groups
+from exporter.web.pages.links import PageSettings
+from exporter.web.pages.not_found import explain_not_found
+from exporter.web.probe import poll_early, probe_device, render_target_groups
 from exporter.web.rendered_text import RenderedText
 from exporter.web.response_slots import MAX_WAITING, ResponseSlots, WaitingRoom, limit_responses
 
 _HEADERS: Final = {
     "Server": "axis-ntp-exporter",
     "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
+    # Not `no-referrer`: with that, browsers send our own forms with `Origin: null`.
+    "Referrer-Policy": "same-origin",
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
         "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -47,7 +51,7 @@ class WebState:
     """What the request handlers read; `own_series` are the exporter's own metrics.
 
     `loopback_only` is whether no other host can connect, `vote` what the time servers say,
-    `thresholds` returns those in force.
+    `thresholds` and `discovered` return those in force, `grafana_url` is where the dashboards are.
     """
 
     fleet: Fleet
@@ -60,6 +64,13 @@ class WebState:
     loopback_only: bool = False
     vote: VoteSource = lambda _now: Vote()
     thresholds: Callable[[], Thresholds] = Thresholds
+    discovered: Callable[[], Listing] = list
+    grafana_url: str = ""
+
+    @property
+    def page_settings(self) -> PageSettings:
+        """What the pages need of the settings in force."""
+        return PageSettings(self.telemetry_path, self.thresholds(), self.grafana_url)
 
     @property
     def is_ready(self) -> bool:
@@ -68,10 +79,13 @@ class WebState:
 
 
 STATE: Final = web.AppKey("state", WebState)
-_CONFIG: Final = web.AppKey("config", RenderedText[Config])
+_CONFIG: Final = web.AppKey("config", RenderedText[Any])
 _TARGETS: Final = web.AppKey("targets", RenderedText[DeviceTarget])
 _FLEET_PAGE: Final = web.AppKey("fleet_page", asyncio.Lock)
 """Held while the page is made: many at once would each take a step in every turn of the loop."""
+
+_DEVICE_PAGE: Final = web.AppKey("device_page", asyncio.Lock)
+"""Held while the page of a device is made, so that one is made in a turn of the loop."""
 
 _PIECES: Final = web.AppKey("pieces", asyncio.Lock)
 """Held while a piece of a scrape is made."""
@@ -79,21 +93,26 @@ _PIECES: Final = web.AppKey("pieces", asyncio.Lock)
 _SLOTS: Final = web.AppKey("slots", ResponseSlots)
 _RELOADS: Final = web.AppKey("reloads", WaitingRoom)
 _PROBES: Final = web.AppKey("probes", WaitingRoom)
-_WITHOUT_A_SLOT: Final = ("/-/healthy", "/-/ready", "/-/reload", "/probe")
-"""`/probe` takes a slot after it has waited for its poll."""
+_WITHOUT_A_SLOT: Final = ("/-/healthy", "/-/ready", "/-/reload", "/probe", "/poll")
+"""`/probe` takes a slot after it has waited for its poll; the response of `/poll` is short."""
 
 
 def make_app(state: WebState) -> web.Application:
     """Return the daemon's web application."""
     slots = ResponseSlots()
-    app = web.Application(middlewares=[limit_responses(slots, _WITHOUT_A_SLOT)])
+    limit = limit_responses(slots, _WITHOUT_A_SLOT)
+    app = web.Application(middlewares=[limit, explain_not_found(state.telemetry_path)])
     app[STATE] = state
     app[_SLOTS] = slots
     app[_RELOADS] = WaitingRoom(MAX_WAITING_RELOADS, "a reload")
     app[_PROBES] = WaitingRoom(MAX_WAITING, "a poll")
-    app[_CONFIG] = RenderedText(lambda: [state.reloader.config], lambda of: dump_redacted(of[0]))
+    app[_CONFIG] = RenderedText[Any](
+        lambda: [state.reloader.config, *state.discovered()],
+        lambda of: dump_redacted(of[0]) + dump_discovered(of[1:]),
+    )
     app[_TARGETS] = RenderedText(lambda: state.fleet.targets, render_target_groups)
     app[_FLEET_PAGE] = asyncio.Lock()
+    app[_DEVICE_PAGE] = asyncio.Lock()
     app[_PIECES] = asyncio.Lock()
     app.on_response_prepare.append(_add_headers)
     app.add_routes(
@@ -105,6 +124,7 @@ def make_app(state: WebState) -> web.Application:
             web.put("/-/reload", _reload),
             web.get(state.telemetry_path, _metrics),
             web.get("/probe", _probe),
+            web.post("/poll", _poll),
             web.get("/discover", _discover),
             web.get("/config", _config),
             web.get("/static/{version}/{name}", serve_asset),
@@ -132,15 +152,20 @@ async def _ready(request: web.Request) -> web.Response:
 
 async def _reload(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    refuse_foreign_origin(request)
-    if state.loopback_only:
-        refuse_foreign_host(request)
+    _refuse_foreign_page(request)
     try:
         with request.app[_RELOADS].place():
             await state.reloader.reload()
     except ReloadFailed as failure:
         return web.Response(status=500, text=f"Config reload failed:\n{failure}\n")
     return web.Response(text="Config reloaded.\n")
+
+
+def _refuse_foreign_page(request: web.Request) -> None:
+    """Raise `HTTPForbidden` if a page of another host asks through somebody's browser."""
+    refuse_foreign_origin(request)
+    if request.app[STATE].loopback_only:
+        refuse_foreign_host(request)
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:
@@ -156,6 +181,17 @@ async def _probe(request: web.Request) -> web.StreamResponse:
         pieces = await probe_device(request, state.fleet, state.poller, state.host)
     async with request.app[_SLOTS].slot(request):
         return await stream_series(request, pieces, request.app[_PIECES])
+
+
+async def _poll(request: web.Request) -> web.Response:
+    """Poll one configured device early, and lead back to its page."""
+    state, name = request.app[STATE], request.query.get("device", "")
+    _refuse_foreign_page(request)
+    if name not in state.fleet:
+        return _no_device(name)
+    with request.app[_PROBES].place():
+        await poll_early(state.fleet[name], state.poller, state.host)
+    return web.Response(status=303, headers={hdrs.LOCATION: device_url(name)})
 
 
 async def _discover(request: web.Request) -> web.Response:
@@ -175,29 +211,33 @@ async def _status_page(request: web.Request) -> web.Response:
     try:
         query = FleetQuery.parse(request.query)
     except BadQuery as problem:
-        return _html(render("problem.html", title="Invalid request", problem=str(problem)), 400)
+        return html_response(
+            render("problem.html", title="Invalid request", problem=str(problem)), 400
+        )
     async with turn(request.app[_FLEET_PAGE], request):
         now = state.host.now()
         describe = partial(
             describe_host_clock, state.vote(now), now, kernel=kernel_says_synchronized()
         )
-        settings = PageSettings(state.telemetry_path, state.thresholds())
-        page = await render_fleet(state.fleet, query, now, settings, describe)
-    return _html(page)
+        page = await render_fleet(state.fleet, query, now, state.page_settings, describe)
+    return html_response(page)
 
 
 async def _device_page(request: web.Request) -> web.Response:
     """Serve a device's page; its name is in the path, or in the query if a path cannot hold it."""
     state = request.app[STATE]
     name = request.match_info.get("name", request.query.get("name", ""))
-    if name not in state.fleet:
-        problem = f"No device is named {name}. It may have been removed from the config."
-        return _html(render("problem.html", title="Device not found", problem=problem), 404)
-    now = state.host.now()
-    host_offset = state.vote(now).offset_at(now)
-    return _html(render_device(state.fleet[name], now, host_offset, state.thresholds()))
+    async with turn(request.app[_DEVICE_PAGE], request):
+        # Held until the next turn of the loop, in which another page may be made.
+        await asyncio.sleep(0)
+        if name not in state.fleet:
+            return _no_device(name)
+        now = state.host.now()
+        host_offset = state.vote(now).offset_at(now)
+        page = render_device(state.fleet[name], now, host_offset, state.page_settings)
+    return html_response(page)
 
 
-def _html(page: str, status: int = 200) -> web.Response:
-    headers = {hdrs.CACHE_CONTROL: "no-cache"}
-    return web.Response(status=status, text=page, content_type="text/html", headers=headers)
+def _no_device(name: str) -> web.Response:
+    problem = f"No device is named {name}. It may have been removed from the config."
+    return html_response(render("problem.html", title="Device not found", problem=problem), 404)

@@ -1,4 +1,4 @@
-"""The real Alertmanager, without a cluster, and its HTTP API."""
+"""The real Alertmanager, without a cluster, its HTTP API, and the example with other receivers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,37 @@ from urllib.request import Request, urlopen
 
 import yaml
 
+from tests.alerting.rules import ALERTMANAGER_EXAMPLE, load
 from tests.support.programs import LOOPBACK, Program, find_program, free_port, http_get, running
 
 PACKAGE: Final = "prometheus-alertmanager"
 Labels = dict[str, str]
+
+
+def example() -> Any:
+    """Return the example, which finds its templates from any folder."""
+    config = load(ALERTMANAGER_EXAMPLE)
+    config["templates"] = [str(ALERTMANAGER_EXAMPLE.parent / each) for each in config["templates"]]
+    return config
+
+
+def with_webhooks(config: Any, url: str) -> Any:
+    """Let every receiver get alerts as JSON at `url/NAME`, as `receiving` expects."""
+    receivers = (
+        {"name": each["name"], "webhook_configs": [{"url": f"{url}/{each['name']}"}]}
+        for each in config["receivers"]
+    )
+    return {**config, "receivers": [*receivers]}
+
+
+def with_texts(config: Any, url: str) -> Any:
+    """Let every receiver get the texts of the template at `url/NAME`, as `receiving` expects."""
+    [slack] = [one for each in config["receivers"] for one in each.get("slack_configs", [])]
+    receivers = (
+        {"name": name, "slack_configs": [{**slack, "api_url": f"{url}/{name}"}]}
+        for name in (each["name"] for each in config["receivers"])
+    )
+    return {**config, "receivers": [*receivers]}
 
 
 @dataclass(frozen=True)
@@ -30,13 +57,27 @@ class Alertmanager:
     def address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
-    def post(self, alerts: Sequence[Labels], *, begun: datetime | None = None) -> None:
+    def post(
+        self,
+        alerts: Sequence[Labels],
+        *,
+        begun: datetime | None = None,
+        ended: datetime | None = None,
+        annotations: Labels | None = None,
+    ) -> None:
         """Send alerts as Prometheus does; they last for the `resolve_timeout`.
 
-        `begun` is since when they fire: now, unless it is given.
+        `begun` is since when they fire: now, unless it is given. `ended` is when they ended.
+        Annotations may name labels: `{device}`.
         """
-        more = {} if begun is None else {"startsAt": begun.isoformat()}
-        body = json.dumps([{"labels": labels, **more} for labels in alerts]).encode()
+        times = {"startsAt": begun, "endsAt": ended}
+        more = {key: each.isoformat() for key, each in times.items() if each}
+        texts = annotations or {}
+        every = (
+            {"labels": each, "annotations": {k: v.format_map(each) for k, v in texts.items()}}
+            for each in alerts
+        )
+        body = json.dumps([each | more for each in every]).encode()
         headers = {"Content-Type": "application/json"}
         request = Request(f"http://{self.address}/api/v2/alerts", body, headers)
         with urlopen(request, timeout=10) as answer:

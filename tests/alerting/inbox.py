@@ -1,4 +1,4 @@
-"""Receives Alertmanager's notifications as webhooks, with one path per receiver."""
+"""Receives Alertmanager's notifications as webhooks or as texts, with one path per receiver."""
 
 from __future__ import annotations
 
@@ -46,11 +46,28 @@ class Notification:
         return Notice(self.receiver, labels["alertname"], labels["severity"], device, self.status)
 
 
+@dataclass(frozen=True)
+class Text:
+    """One notification as a person reads it, and when it was received (monotonic seconds)."""
+
+    received: float
+    receiver: str
+    title: str
+    body: str
+
+    def __str__(self) -> str:
+        return f"to {self.receiver}: {self.title}\n{self.body}"
+
+
 @dataclass
 class Inbox:
-    """All notifications, oldest first; filled by the event loop, read by tests."""
+    """All notifications, oldest first; filled by the event loop, read by tests.
+
+    Webhooks are `notifications`, with an entry for each alert; texts, for Slack, are `texts`.
+    """
 
     notifications: list[Notification] = field(default_factory=list)
+    texts: list[Text] = field(default_factory=list)
 
     def since(self, start: float) -> Inbox:
         """Return the notifications since then (monotonic seconds)."""
@@ -88,7 +105,9 @@ def _handler(inbox: Inbox) -> Any:
     async def receive(request: web.Request) -> web.Response:
         message = await request.json()
         receiver = request.match_info["receiver"]
-        inbox.notifications += _read(receiver, message["alerts"])
+        inbox.notifications += _read(receiver, message.get("alerts", []))
+        for each in message.get("attachments", []):
+            inbox.texts.append(Text(time.monotonic(), receiver, each["title"], each["text"]))
         return web.Response()
 
     return receive

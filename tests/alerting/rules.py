@@ -14,9 +14,6 @@ RULES: Final = ROOT / "grafana/rules/axis-ntp.rules.yml"
 RULE_TESTS: Final = ROOT / "grafana/tests"
 ALERTMANAGER_EXAMPLE: Final = ROOT / "deploy/alertmanager.example.yml"
 
-PLANNED_SERIES: Final[frozenset[str]] = frozenset()
-"""Series that rules use already and that no catalogue has yet."""
-
 
 @dataclass(frozen=True)
 class AlertRule:

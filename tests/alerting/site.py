@@ -7,6 +7,7 @@ evaluations are short as well.
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import time
@@ -21,10 +22,15 @@ import yaml
 from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME
 from exporter.simulator.fleet import ServedFleet, SimulatedFleet, serve_fleet
 from exporter.simulator.scenarios import Member
-from tests.alerting.alertmanager import Alertmanager, running_alertmanager
+from tests.alerting.alertmanager import (
+    Alertmanager,
+    example,
+    running_alertmanager,
+    with_webhooks,
+)
 from tests.alerting.inbox import Inbox, Key, receiving
 from tests.alerting.jitter import jittering
-from tests.alerting.rules import ALERTMANAGER_EXAMPLE, RULES, load
+from tests.alerting.rules import RULES, load
 from tests.alerting.scaling import scaled_alertmanager, scaled_rules, shorter
 from tests.alerting.scenarios import EXPECTED
 from tests.support.background import event_loop, in_background
@@ -182,29 +188,46 @@ def alerting_site(
 ) -> Iterator[AlertingSite]:
     """Run a site with these devices until the block ends; the network adds up to that jitter."""
     fleet = SimulatedFleet(tuple(members), "http", DEFAULT_USERNAME, DEFAULT_PASSWORD)
+    with site_of(fleet, folder, jitter_seconds=jitter_seconds) as site:
+        yield site
+
+
+@contextmanager
+def site_of(
+    fleet: SimulatedFleet,
+    folder: Path,
+    *,
+    scale: float = SCALE,
+    receivers: Callable[[Any, str], Any] = with_webhooks,
+    jitter_seconds: float = 0,
+) -> Iterator[AlertingSite]:
+    """Run a site with this fleet until the block ends, that many times faster than in reality.
+
+    `receivers` lets Alertmanager's config send to the inbox's URL.
+    """
     for device in fleet.devices:
-        # 2^0 s stand for 2^6 s: an exchange a second.
-        device.client.configuration.minpoll = 0
+        # 2^0 s stand for 2^6 s: an exchange a minute, which is a second at the usual scale.
+        device.client.configuration.minpoll = round(math.log2(SCALE / scale))
     inbox = Inbox()
     with ExitStack() as stack:
         loop = stack.enter_context(event_loop())
         served = stack.enter_context(in_background(loop, serve_fleet(fleet)))
         network = stack.enter_context(in_background(loop, jittering(served, jitter_seconds)))
-        exporter = _exporter(stack, network, folder)
+        exporter = _exporter(stack, network, folder, scale)
         url = stack.enter_context(in_background(loop, receiving(inbox)))
-        alertmanager = enter_on_free_ports(
-            stack, lambda: running_alertmanager(_alertmanager_config(url), folder)
-        )
-        prometheus = _prometheus(stack, exporter.address, alertmanager.address, folder)
+        config = receivers(scaled_alertmanager(example(), scale), url)
+        alertmanager = enter_on_free_ports(stack, lambda: running_alertmanager(config, folder))
+        addresses = exporter.address, alertmanager.address
+        prometheus = _prometheus(stack, addresses, folder, scale)
         started = time.monotonic()
-        _load_rules(prometheus, folder)
+        _load_rules(prometheus, folder, scale)
         yield AlertingSite(fleet, exporter, prometheus, alertmanager, inbox, started, folder)
 
 
-def _exporter(stack: ExitStack, served: ServedFleet, folder: Path) -> Exporter:
-    config = served.exporter_config(interval="1s", timeout="800ms")
+def _exporter(stack: ExitStack, served: ServedFleet, folder: Path, scale: float) -> Exporter:
+    config = served.exporter_config(interval=shorter("1m", scale), timeout=shorter("48s", scale))
     for device in config["devices"]:
-        device["expect"] = EXPECTED.get(device["name"], {})
+        device.setdefault("expect", EXPECTED.get(device["name"], {}))
     exporter = Exporter(config, folder)
     exporter.set_host_clock(0)
     stack.callback(exporter.kill)
@@ -212,41 +235,37 @@ def _exporter(stack: ExitStack, served: ServedFleet, folder: Path) -> Exporter:
     return exporter
 
 
-def _alertmanager_config(url: str) -> Any:
-    """Return the example with scaled durations and webhooks to `url`."""
-    config = scaled_alertmanager(load(ALERTMANAGER_EXAMPLE), SCALE)
-    for receiver in config["receivers"]:
-        receiver["webhook_configs"] = [{"url": f"{url}/{receiver['name']}"}]
-    return config
-
-
-def _prometheus(stack: ExitStack, exporter: str, alertmanager: str, folder: Path) -> Prometheus:
+def _prometheus(
+    stack: ExitStack, addresses: tuple[str, str], folder: Path, scale: float
+) -> Prometheus:
     """Start Prometheus without rules and wait until it has scraped the exporter.
 
     Its first scrape is 5 s after its start, which can't be scaled: with rules from the start it
     would report a missing exporter.
     """
-    config = _prometheus_config(exporter, alertmanager, folder)
-    flags = [f"--{flag}={shorter(default, SCALE)}" for flag, default in _FLAGS.items()]
+    config = _prometheus_config(*addresses, folder, scale)
+    flags = [f"--{flag}={shorter(default, scale)}" for flag, default in _FLAGS.items()]
     prometheus = enter_on_free_ports(stack, lambda: prometheus_on(config, folder, *flags))
     prometheus.wait_for("axis_ntp_exporter_build_info")
     return prometheus
 
 
-def _load_rules(prometheus: Prometheus, folder: Path) -> None:
+def _load_rules(prometheus: Prometheus, folder: Path, scale: float) -> None:
     """Load the rules; block until they are evaluated and Alertmanager is discovered."""
-    (folder / _RULES_FILE).write_text(yaml.safe_dump(scaled_rules(load(RULES), SCALE)))
+    (folder / _RULES_FILE).write_text(yaml.safe_dump(scaled_rules(load(RULES), scale)))
     prometheus.program.process.send_signal(signal.SIGHUP)
     prometheus.wait_for("job_instance:axis_ntp_up:ratio")
     wait_until(lambda: bool(prometheus.alertmanagers()), "Prometheus knows Alertmanager")
 
 
-def _prometheus_config(exporter: str, alertmanager: str, folder: Path) -> dict[str, Any]:
+def _prometheus_config(
+    exporter: str, alertmanager: str, folder: Path, scale: float
+) -> dict[str, Any]:
     return {
         "global": {
-            "scrape_interval": "1s",
-            "scrape_timeout": "1s",
-            "evaluation_interval": "500ms",
+            "scrape_interval": shorter("1m", scale),
+            "scrape_timeout": shorter("1m", scale),
+            "evaluation_interval": shorter("30s", scale),
             "external_labels": _EXTERNAL,
         },
         "rule_files": [str(folder / _RULES_FILE), str(folder / _KERNEL_FILE)],

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.alerting.rules import ALERTMANAGER_EXAMPLE, alerts, load
+from tests.alerting.rules import ALERTMANAGER_EXAMPLE, ROOT, alerts, load
 from tests.alerting.scenarios import SCENARIOS
 from tests.alerting.table import DOCS, HEAD, Row, documented_times, known_cells, write_table
+from tests.docs.tables import MEANINGS
 
 PAGE = DOCS.read_text("utf-8")
 
@@ -17,7 +18,7 @@ def rows_of_alerts() -> list[str]:
     cells: dict[str, str] = {}
     for each in alerts():
         severities.setdefault(each.name, []).append(each.severity)
-        cells[each.name] = f"{each.annotations['summary']} | {each.wait}"
+        cells[each.name] = f"{MEANINGS[each.name]} | {each.wait}"
     return [
         f"| [{name}](runbooks.md#{name.lower()}) | {cells[name]} | {', '.join(severities[name])} |"
         for name in cells
@@ -55,3 +56,9 @@ def test_the_table_of_what_is_silenced_has_a_row_for_each_rule_of_the_example() 
     table = PAGE.partition("| while this fires | these are not sent |\n")[2].partition("\n\n")[0]
     rows = table.splitlines()[1:]
     assert len(rows) == len(load(ALERTMANAGER_EXAMPLE)["inhibit_rules"])
+
+
+def test_the_rule_for_one_site_is_the_example() -> None:
+    shown = PAGE.partition("## Another threshold for one site")[2].partition("```yaml\n")[2]
+    example = ROOT / "deploy/one-site.rules.example.yml"
+    assert shown.partition("```")[0] == example.read_text("utf-8").partition("\n")[2]

@@ -66,5 +66,7 @@ def test_scaling_changes_nothing_else_in_the_rules() -> None:
 
 def test_scaling_divides_every_wait_of_alertmanager() -> None:
     route = scaled_alertmanager(load(ALERTMANAGER_EXAMPLE), 60)["route"]
-    assert (route["group_wait"], route["group_interval"]) == ("500ms", "5000ms")
-    assert {"6000ms"} == {each["group_wait"] for each in route["routes"] if "group_wait" in each}
+    assert (route["group_wait"], route["group_interval"]) == ("2000ms", "5000ms")
+    assert {"1000ms", "6000ms"} == {
+        each["group_wait"] for each in route["routes"] if "group_wait" in each
+    }

@@ -29,7 +29,10 @@ PROBLEMS = {
         "its clock is off",
         "Compare its NTP servers with this host's: one of the two clocks is wrong.",
     ),
-    "no_servers": ("not synchronized", "Configure NTP servers on the device: it has none."),
+    "no_servers": (
+        "no servers configured",
+        "Configure NTP servers on the device, or have its DHCP server name some.",
+    ),
     "unauthorized": (
         "unauthorized 401",
         "Correct the username and password, or the account on the device.",

@@ -97,7 +97,7 @@ def test_a_missing_version_is_shown_as_not_reported() -> None:
 
 def test_the_measured_offset_is_shown_with_its_uncertainty() -> None:
     made = make_check(reading(CLIENT), offset=Offset(-1.8, 0.0003))
-    assert rows_of(made)["clock"] == "-1.800 s ± 300.0 µs from this host's"
+    assert rows_of(made)["clock"] == "-1.800 s ± 0.300 ms from this host's"
     assert rows_of(made)["problem"] == "its clock is 1.8 s behind"
 
 

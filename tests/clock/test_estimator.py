@@ -294,24 +294,12 @@ def test_the_offset_is_unknown_before_the_first_response() -> None:
     assert clock.offset(HostTime(0, 0)) is None
 
 
-@pytest.mark.parametrize("set_ns", [0, 3 * SECOND_NS])
-def test_the_rough_offset_equals_the_offset(set_ns: int) -> None:
-    polled = poller(1, 60)
-    polled.polls(3)
-    now = HostTime(polled.next_turn_ns(), polled.next_turn_ns() + set_ns)
-    exact = polled.clock.offset(now)
-    assert exact is not None
-    rough = polled.clock.rough_offset_seconds(now)
-    assert rough == pytest.approx(exact.seconds, abs=1e-6)
-
-
-def test_after_hours_without_a_response_the_rough_offset_is_unknown_too() -> None:
+def test_after_hours_without_a_response_the_offset_is_unknown() -> None:
     polled = poller(1, 60)
     polled.polls(1)
     soon, late = 60 * SECOND_NS, 5 * 3600 * SECOND_NS
-    assert polled.clock.rough_offset_seconds(HostTime(soon, soon)) is not None
-    assert polled.clock.rough_offset_seconds(HostTime(late, late)) is None
-    assert DeviceClock().rough_offset_seconds(HostTime(0, 0)) is None
+    assert polled.clock.offset(HostTime(soon, soon)) is not None
+    assert polled.clock.offset(HostTime(late, late)) is None
 
 
 def test_a_shift_is_always_under_a_second() -> None:

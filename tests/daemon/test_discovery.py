@@ -121,6 +121,35 @@ async def test_the_last_good_response_of_an_sd_server_stays_after_a_failure(tmp_
     assert "the response is text/html, not application/json" in running.text
 
 
+async def test_the_config_page_shows_discovered_devices_with_their_source(tmp_path: Path) -> None:
+    fleet = build_fleet(3)
+    async with serve_fleet(fleet) as served:
+        at = served.addresses
+        file = tmp_path / "targets.json"
+        used = groups(served, 2, device="lobby")
+        file.write_text(json.dumps([*groups(served, 0, device="gate"), *used]))
+        answer: dict[str, Any] = {"body": json.dumps(groups(served, 1))}
+        async with sd_server(answer) as url:
+            config = config_of(
+                served,
+                file_sd_configs=[{"files": [str(file)]}],
+                http_sd_configs=[{"url": f"{url}?token=hunter2"}],
+            )
+            config["devices"] = [{"address": at[2], "name": "lobby"}]
+            async with daemon_on(config, tmp_path) as running:
+                await running.until(lambda now: now.by_device(UP) == up("lobby", "gate", at[1]))
+                _, text = await running.get("/config")
+    shown = yaml.safe_load(text)
+    assert [each["name"] for each in shown["devices"]] == ["lobby"]
+    by_source = {each["source"]: each for each in shown["discovered"]}
+    assert [*by_source] == [str(file), f"{url}?token=<secret>"]
+    [gate] = by_source[str(file)]["devices"]
+    assert (gate["address"], gate["name"], gate["labels"]) == (at[0], "gate", {"site": "hq"})
+    assert [each["address"] for each in by_source[f"{url}?token=<secret>"]["devices"]] == [at[1]]
+    assert [each["mechanism"] for each in shown["discovered"]] == ["file", "http"]
+    assert "hunter2" not in text
+
+
 async def test_a_target_with_a_used_name_or_an_unknown_module_is_rejected_logged_and_counted(
     tmp_path: Path,
 ) -> None:

@@ -123,6 +123,22 @@ async def test_a_probe_can_return_open_metrics(tmp_path: Path) -> None:
     assert "axis_ntp_up" in {family.name for family in families}
 
 
+async def test_the_button_polls_a_device_once_a_turn(tmp_path: Path) -> None:
+    fleet = build_fleet(1)
+    async with (
+        serve_fleet(fleet) as served,
+        daemon_on(served.exporter_config(interval="1h"), tmp_path) as running,
+    ):
+        url = f"{running.url}/poll?device=sim-00001"
+        for origin, status in (("http://evil.example", 403), (running.url, 200), ("", 403)):
+            async with running.session.post(url, headers={"Origin": origin}) as response:
+                assert response.status == status
+        async with running.session.post(url) as response:
+            assert response.url.path == "/device/sim-00001"
+            assert "The next poll was made early" in await response.text()
+        assert (await probe(running, "sim-00001")).by_device(POLLS) == {"sim-00001": 1}
+
+
 async def test_discover_lists_every_device_with_its_labels(tmp_path: Path) -> None:
     config = {
         "devices": [

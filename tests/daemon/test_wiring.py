@@ -231,6 +231,10 @@ def took(found: Scrape) -> dict[str, float]:
         ),
         (["--web.telemetry-path=/m"], WebSettings((("", 10123),), "/m")),
         (["--web.max-connections=9"], WebSettings((("", 10123),), max_connections=9)),
+        (
+            ["--web.grafana-url=https://grafana.example/x/"],
+            WebSettings((("", 10123),), grafana_url="https://grafana.example/x"),
+        ),
     ],
 )
 def test_the_daemon_listens_on_port_10123_of_every_interface_by_default(

@@ -79,11 +79,15 @@ def test_our_image_is_built_from_the_top_level() -> None:
 
 
 def test_the_exporter_runs_the_demo_on_every_interface() -> None:
-    name, flag = SERVICES["exporter"]["command"]
-    option, _, address = flag.partition("=")
+    name, *flags = SERVICES["exporter"]["command"]
+    options = dict(flag.split("=") for flag in flags)
     assert demo.__name__.endswith(name)
-    assert option == "--web.listen-address"
-    assert listen_address(address) == ("0.0.0.0", container_port("exporter"))
+    assert listen_address(options["--web.listen-address"]) == (
+        "0.0.0.0",
+        container_port("exporter"),
+    )
+    [published] = SERVICES["grafana"]["ports"]
+    assert options["--web.grafana-url"] == f"http://{published.rpartition(':')[0]}"
 
 
 def test_services_depend_on_existing_services() -> None:

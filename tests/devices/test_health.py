@@ -126,6 +126,30 @@ def test_the_clock_of_a_device_whose_poll_failed_is_diagnosed_too() -> None:
     ]
 
 
+@pytest.mark.parametrize(("seconds", "is_critical"), [(2.1, False), (2.11, True), (-2.11, True)])
+def test_a_clock_beyond_its_uncertainty_and_2_s_is_critical(
+    seconds: float, *, is_critical: bool
+) -> None:
+    [issue] = diagnose(read(FINE), Offset(seconds, 0.1), NOW, Thresholds())
+    assert issue.is_critical == is_critical
+
+
+@pytest.mark.parametrize(("seconds", "is_critical"), [(1.0, False), (-1.001, True)])
+def test_a_reported_offset_beyond_1_s_is_critical(seconds: float, *, is_critical: bool) -> None:
+    state = read(replace_fields(FINE, offset_seconds=seconds))
+    [issue] = diagnose(state, None, NOW, Thresholds())
+    assert issue.is_critical == is_critical
+
+
+def test_a_failure_has_begun_with_the_first_poll_that_failed() -> None:
+    state = read(FINE)
+    for began in (100.0, 160.0):
+        error = errors.Unauthorized("HTTP 401", 401)
+        state.record(outcome(1_800_000_000.0, 0.1, error, began))
+    [issue] = diagnose(state, None, NOW, Thresholds())
+    assert issue.since_steady == pytest.approx(100.0)
+
+
 def test_a_deviating_parameter_is_named() -> None:
     state = polled(Reading("1.0", FINE, server_present=False), expect=Expect(minpoll=6))
     assert found(state) == ["not as expected: minpoll"]
@@ -189,13 +213,15 @@ def test_an_overdue_response_is_reported_instead_of_the_last_error() -> None:
     assert (issue.what, issue.advice[:23]) == ("timeout", "Check device load and f")
 
 
-def test_a_device_without_servers_gets_the_advice_to_configure_some() -> None:
+def test_a_device_without_servers_has_this_one_issue() -> None:
     none = replace_fields(
         FINE, synced=False, offset_seconds=None, servers_source="static", static_servers=()
     )
-    assert [each.advice for each in diagnose(read(none), None, NOW, Thresholds())] == [
-        "Configure NTP servers on the device: it has none."
-    ]
+    [issue] = diagnose(read(none), None, NOW, Thresholds())
+    assert (issue.what, issue.advice) == (
+        "no servers configured",
+        "Configure NTP servers on the device, or have its DHCP server name some.",
+    )
 
 
 THRESHOLDS = Thresholds.model_validate(

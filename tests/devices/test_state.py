@@ -60,7 +60,7 @@ def test_every_poll_is_remembered_with_its_reason() -> None:
     state = recorded(READING, ApiError("x", 1000))
     told = [
         (poll.ended_unix, poll.reason, poll.code)
-        for poll in state.history.polls(HostTime(0, 1000 * SECOND_NS))
+        for poll in state.history.polls(HostTime(100 * SECOND_NS, 1100 * SECOND_NS))
     ]
     assert told == [(1000.5, None, None), (1060.5, "api_error", 1000)]
 
@@ -68,9 +68,8 @@ def test_every_poll_is_remembered_with_its_reason() -> None:
 def test_the_history_moves_with_the_hosts_clock() -> None:
     history = recorded(READING).history
     for unix in (1000, 9000, 5):
-        assert [poll.ended_unix for poll in history.polls(HostTime(0, unix * SECOND_NS))] == [
-            unix + 0.5
-        ]
+        now = HostTime(100 * SECOND_NS, (100 + unix) * SECOND_NS)
+        assert [poll.ended_unix for poll in history.polls(now)] == [unix + 0.5]
 
 
 def test_a_poll_began_before_it_was_held_and_before_it_took_its_time() -> None:

@@ -92,20 +92,48 @@ def exporter_series() -> str:
     )
 
 
+MEANINGS: Final = {
+    "AxisNTPExporterDown": "An axis-ntp-exporter is down.",
+    "AxisNTPFleetUnreachable": "Many devices of one exporter are unreachable at once.",
+    "AxisNTPPollsStalled": "An exporter no longer polls a device.",
+    "AxisNTPExporterReloadFailed": "An exporter could not load its new config.",
+    "AxisNTPExporterPollsLate": "An exporter is behind its poll schedule.",
+    "AxisNTPExporterClockSuspect": "The clock of an exporter's host is wrong.",
+    "AxisNTPHostClockUnsynchronized": "The kernel of an exporter's host says unsynchronized.",
+    "AxisNTPClockSkew": "A device's clock is wrong.",
+    "AxisNTPClockStepped": "A device's clock has stepped.",
+    "AxisNTPTimeServerDown": "A time server does not answer.",
+    "AxisNTPTimeServerUnusable": "A time server answers, but NTP clients do not use it.",
+    "AxisNTPTimeServerOff": "A time server's time is wrong.",
+    "AxisNTPDeviceDown": "All polls of a device fail.",
+    "AxisNTPAuthenticationFailed": "A device refuses the exporter's account.",
+    "AxisNTPClientDisabled": "A device's NTP client is disabled.",
+    "AxisNTPOffsetHigh": "A device reports a large offset to its time server.",
+    "AxisNTPNoActiveServers": "A device has no active time server.",
+    "AxisNTPSingleServer": "A device has only one active time server.",
+    "AxisNTPNotSynchronized": "A device reports that its clock is not synchronized.",
+    "AxisNTPSyncStalled": "A device is synchronized, but its offset no longer changes.",
+    "AxisNTPClockDrifting": "A device's clock drifts and will be wrong within a day.",
+    "AxisNTPCertificateExpiring": "A device's certificate expires soon or has expired.",
+    "AxisNTPConfigMismatch": "A device's NTP settings differ from `expect`.",
+}
+"""What each alert means, for its row: the summaries are templates."""
+
+
 def alerts() -> str:
     """Every alert of the rules; several severities of one alert share a row."""
     groups = yaml.safe_load((ROOT / "grafana/rules/axis-ntp.rules.yml").read_text("utf-8"))
     found: dict[str, tuple[str, str, list[str]]] = {}
     for rule in (rule for group in groups["groups"] for rule in group["rules"] if "alert" in rule):
         _, _, severities = found.setdefault(
-            rule["alert"], (rule["annotations"]["summary"], rule["for"], [])
+            rule["alert"], (MEANINGS[rule["alert"]], rule["for"], [])
         )
         severities.append(rule["labels"]["severity"])
     cells = [
-        (f"[{name}](runbooks.md#{name.lower()})", summary, wait, ", ".join(severities))
-        for name, (summary, wait, severities) in found.items()
+        (f"[{name}](runbooks.md#{name.lower()})", meaning, wait, ", ".join(severities))
+        for name, (meaning, wait, severities) in found.items()
     ]
-    return _table(("alert", "summary", "for", "severity"), cells)
+    return _table(("alert", "meaning", "for", "severity"), cells)
 
 
 def panels(dashboard: str) -> str:

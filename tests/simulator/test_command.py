@@ -34,10 +34,11 @@ def test_help_lists_all_names(parser: argparse.ArgumentParser) -> None:
 def test_the_defaults_of_the_flags(parser: argparse.ArgumentParser) -> None:
     arguments = parser.parse_args([])
     assert (arguments.devices, arguments.scenario, arguments.listen) == (
-        20,
+        None,
         "healthy",
         ("127.0.0.1", 8080),
     )
+    assert "(default: 20, 400 for bad-day)" in " ".join(parser.format_help().split())
     assert (arguments.spread, arguments.scheme, arguments.auth) == ("port", "http", "recommended")
 
 

@@ -1,12 +1,13 @@
 import re
 import resource
+from collections import Counter
 from typing import Any
 
 import pytest
 
 from exporter.simulator.faults import FAULTS, UnknownFaultError
 from exporter.simulator.fleet import FleetError, build_fleet, raise_file_limit, serve_fleet
-from exporter.simulator.scenarios import SCENARIOS, UnknownScenarioError
+from exporter.simulator.scenarios import CAUSES, SCENARIOS, Member, UnknownScenarioError
 from tests.simulator.conftest import START, ManualClock
 from tests.simulator.raw_client import call, connect, log_in, trusting_context
 
@@ -57,6 +58,48 @@ def test_the_demo_device_with_a_dead_server_reports_a_good_time_offset() -> None
     section = device.client.section(START)
     assert section["synced"] is True
     assert abs(float(str(section["timeOffset"]))) < 6
+
+
+def test_a_bad_day_has_160_of_400_devices_broken_in_ten_ways_each_at_one_site() -> None:
+    fleet = build_fleet(SCENARIOS["bad-day"].devices, "bad-day", host_nanoseconds=ManualClock())
+    broken = Counter(map(cause_of, fleet.members))
+    healthy = broken.pop(None)
+    assert (len(fleet.members), healthy) == (400, 240)
+    assert broken == {(cause.fault or cause.what, cause.site): 16 for cause in CAUSES}
+    assert len(broken) == 10
+    assert len({member.labels["site"] for member in fleet.members}) == 8
+    ahead = {round(each.clock.offset_seconds) for each in fleet.devices if each.fault == "stepped"}
+    assert ahead == {3}
+
+
+def cause_of(member: Member) -> tuple[str, str] | None:
+    """Return the fault of a device, or what else is wrong with it, and its site."""
+    if member.device.login.password != "pass":
+        return "the password was changed", member.labels["site"]
+    if "nts_enabled" in member.expect:
+        return "NTS is disabled against `expect`", member.labels["site"]
+    return (member.device.fault, member.labels["site"]) if member.device.fault else None
+
+
+def test_a_smaller_bad_day_has_every_cause() -> None:
+    fleet = build_fleet(25, "bad-day")
+    assert [member.labels["site"] for member in fleet.members[:10]] == [
+        each.site for each in CAUSES
+    ]
+    assert all(cause_of(member) for member in fleet.members[:10])
+    assert not any(cause_of(member) for member in fleet.members[10:])
+
+
+async def test_a_bad_day_expects_the_time_servers_that_each_device_should_use() -> None:
+    fleet = build_fleet(25, "bad-day")
+    async with serve_fleet(fleet) as served:
+        devices = served.exporter_config()["devices"]
+        *alive, dead = served.time_servers
+    for member, device in zip(fleet.members, devices, strict=True):
+        expected = [dead] if member.uses_dead_servers else alive
+        assert device["expect"]["static_servers"] == expected
+        configured = member.device.client.configuration.static_servers
+        assert configured == ([] if member.device.fault == "no_servers" else expected)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)

@@ -8,6 +8,7 @@ from exporter.clock.offset import Offset
 from exporter.system.text import (
     format_clock,
     format_duration,
+    format_magnitude,
     format_offset,
     parse_digits,
     parse_duration,
@@ -59,11 +60,17 @@ def test_a_duration_is_formatted_in_its_shortest_form() -> None:
     ("seconds", "text"),
     [
         (None, ""),
-        (0.0, "+0.0 µs"),
-        (0.0000211, "+21.1 µs"),
+        (0.0, "+0.000 ms"),
+        (-1e-9, "+0.000 ms"),
+        (0.0000211, "+0.021 ms"),
         (-0.0123, "-12.300 ms"),
+        (-0.9999994, "-999.999 ms"),
+        (-0.9999996, "-1.000 s"),
         (-3.25, "-3.250 s"),
+        (3599.9994, "+3599.999 s"),
+        (3599.9996, "+1.00 h"),
         (7200.0, "+2.00 h"),
+        (86_399.0, "+1.0 days"),
         (-1.7e9, "-19,675.9 days"),
     ],
 )
@@ -71,8 +78,17 @@ def test_an_offset_is_formatted_in_a_readable_unit(seconds: float | None, text: 
     assert format_offset(seconds) == text
 
 
+@given(st.floats(-2e10, 2e10))
+def test_no_formatted_offset_reaches_the_next_unit(seconds: float) -> None:
+    number, unit = format_offset(seconds).split()
+    most = {"ms": 1000, "s": 3600, "h": 24}
+    assert abs(float(number.replace(",", ""))) < most.get(unit, 1e9)
+    size, unit = format_magnitude(seconds).split()
+    assert float(size.replace(",", "")) < most.get(unit, 1e9)
+
+
 def test_a_measured_offset_is_formatted_with_its_uncertainty() -> None:
-    assert format_clock(Offset(-1.8, 0.0003)) == "-1.800 s ± 300.0 µs"
+    assert format_clock(Offset(-1.8, 0.0003)) == "-1.800 s ± 0.300 ms"
     assert not format_clock(None)
 
 

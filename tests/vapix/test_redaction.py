@@ -127,3 +127,12 @@ async def test_no_reading_contains_the_password() -> None:
     assert reading.client is not None
     assert reading.client.settings.static_servers == ("<secret>", "<secret>.example")
     assert "geh" not in repr(reading)
+
+
+async def test_a_realm_with_the_password_is_no_serial_number() -> None:
+    for password, serial in (("acdc01234567", ""), ("another", "ACDC01234567")):
+        head = '401 Unauthorized\r\nWWW-Authenticate: Basic realm="AXIS_acdc01234567"'
+        responses = responding(head)
+        async with client_of(responses, credentials=DeviceCredentials("root", password)) as client:
+            await error_of(client)
+            assert client.identity.serial == serial

@@ -57,6 +57,27 @@ def test_a_request_without_origin_is_accepted_and_one_with_two_is_not() -> None:
     assert is_refused(refuse_foreign_origin, host, *origins)
 
 
+@pytest.mark.parametrize(
+    ("site", "refused"),
+    [
+        (["same-origin"], False),
+        (["same-site"], True),
+        (["cross-site"], True),
+        (["none"], True),
+        (["same-origin", "cross-site"], True),
+        (["same-origin, cross-site"], True),
+    ],
+)
+def test_behind_a_proxy_that_changes_the_host_the_browsers_word_for_its_own_page_counts(
+    site: list[str],
+    refused: bool,  # noqa: FBT001
+) -> None:
+    headers = [("Host", "localhost:10123"), ("Origin", "https://ntp.example")]
+    headers += [("Sec-Fetch-Site", each) for each in site]
+    assert is_refused(refuse_foreign_origin, *headers) == refused
+    assert is_refused(refuse_foreign_host, ("Host", "evil.example"), *headers[2:])
+
+
 HOSTS: Final = {
     "127.0.0.1:10123": False,
     "127.1.2.3": False,

@@ -1,4 +1,4 @@
-"""/probe in fake time: visitors never make the daemon ask a device more often than its interval."""
+"""/probe and /poll in fake time: visitors have a device polled no more often than it has turns."""
 
 import asyncio
 from itertools import pairwise
@@ -10,7 +10,7 @@ from exporter.fleet.registry import Fleet
 from exporter.polling.poller import Poller
 from exporter.polling.schedule import MAX_SHIFT_SECONDS, first_wait
 from exporter.vapix.errors import ConnectFailed
-from exporter.web.probe import probe_device
+from exporter.web.probe import poll_early, probe_device
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 from tests.support.polled_devices import (
     EPOCH,
@@ -23,10 +23,16 @@ from tests.support.polled_devices import (
 
 INTERVAL = 10.0
 TURNS = 20
+PRESSED_AT = 6.0
 
 
-def probe_every(client: StubClient, seconds: float, interval: float = INTERVAL) -> None:
-    """Poll a device for `TURNS` intervals while visitors probe it so often."""
+def probe_every(
+    client: StubClient, seconds: float, interval: float = INTERVAL, presses: int = 0
+) -> None:
+    """Poll a device for `TURNS` intervals while visitors probe it so often.
+
+    Each of them presses its button so many times, too.
+    """
 
     def nobody(_: object) -> None:
         """Nobody listens."""
@@ -39,6 +45,7 @@ def probe_every(client: StubClient, seconds: float, interval: float = INTERVAL) 
         request = make_mocked_request("GET", "/probe?target=lobby")
         while loop.time() < TURNS * interval:
             await probe_device(request, fleet, poller, host)
+            await asyncio.gather(*(poll_early(polled, poller, host) for _ in range(presses)))
             await asyncio.sleep(seconds)
         await poller.stop()
 
@@ -77,3 +84,36 @@ def test_a_probe_of_a_device_that_was_never_polled_counts_as_its_first_turn() ->
     assert client.started[:3] == pytest.approx(
         [0.0, first_turn + INTERVAL, first_turn + 2 * INTERVAL], abs=0.01
     )
+
+
+@pytest.mark.parametrize("client", [StubClient(), StubClient(seconds=1.9), ClockedClient(0.25)])
+@pytest.mark.parametrize("every", [0.1, 0.7, 7.0])
+def test_the_button_takes_the_next_turn_and_only_one_in_advance(
+    client: StubClient, every: float
+) -> None:
+    client.started.clear()
+    probe_every(client, every, presses=30)
+    for number, began in enumerate(client.started):
+        after = [each for each in client.started[number:] if each < began + 5 * INTERVAL]
+        assert len(after) <= 5 + 2
+    assert TURNS - 1 <= len(client.started) <= TURNS + 2
+    assert client.most_open == 1
+
+
+def test_the_button_polls_at_once() -> None:
+    client = StubClient()
+
+    async def main(loop: FakeTimeLoop) -> None:
+        host, polled = host_clock(loop), device(client, interval=INTERVAL)
+        poller = Poller(10, Observer(), lambda _: None, host)
+        poller.start(polled)
+        await asyncio.sleep(PRESSED_AT)
+        await poll_early(polled, poller, host)
+        await poll_early(polled, poller, host)
+        await asyncio.sleep(2 * INTERVAL)
+        await poller.stop()
+
+    run_in_fake_time(main)
+    turn = first_wait("lobby", INTERVAL, EPOCH)
+    expected = [turn, PRESSED_AT, turn + 2 * INTERVAL]
+    assert client.started == pytest.approx(expected, abs=0.01)

@@ -175,7 +175,7 @@ async def test_the_status_page_shows_state_offset_and_servers(
     )
     poll(lobby, Reading("1.0", reading, server_present=False))
     page = (await get(client, "/"))[1].decode()
-    for words in ("synchronized", "-12.300 ms", "10.0.0.1, 10.0.0.2", "10s ago", "not polled yet"):
+    for words in ("synchronized", "-12.300 ms", "10.0.0.1, 10.0.0.2", "10 s ago", "not polled yet"):
         assert words in page
 
 
@@ -247,6 +247,36 @@ async def test_the_status_page_is_made_for_one_client_at_a_time(
     found = await asyncio.gather(*(get(client, "/") for _ in range(40)))
     assert {body for _, body in found} == {b"page"}
     assert most == 1
+
+
+async def test_many_pages_of_devices_at_once_are_made_one_a_turn(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise each of them would hold up the polls by some milliseconds in the same turn."""
+    made, most = 0, 0
+
+    def render(*_arguments: object) -> str:
+        nonlocal made
+        made += 1
+        return "page"
+
+    async def watch() -> None:
+        nonlocal most
+        while True:
+            before = made
+            await asyncio.sleep(0)
+            most = max(most, made - before)
+
+    monkeypatch.setattr("exporter.web.routes.render_device", render)
+    watching = asyncio.create_task(watch())
+    visitors = [await asyncio.open_connection(client.host, client.port) for _ in range(8)]
+    for _, writer in visitors:
+        writer.write(b"GET /device/lobby HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    for reader, writer in visitors:
+        assert (await reader.read()).endswith(b"page")
+        writer.close()
+    watching.cancel()
+    assert (made, most) == (8, 1)
 
 
 async def test_only_some_requests_may_wait_for_a_reload(

@@ -10,11 +10,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
 from exporter.system.text import format_offset
-from exporter.web.pages.chart import format_result
+from exporter.web.pages.chart import format_kept_offset, format_result
 from exporter.web.pages.format import format_ago, format_count, format_elapsed, format_time
+from exporter.web.pages.links import alert_of, runbook_url
 
 _CONTENT_TYPES: Final = {
     "status.css": "text/css",
+    "device.css": "text/css",
     "status.js": "text/javascript",
     "icon.svg": "image/svg+xml",
 }
@@ -57,6 +59,11 @@ def probe_url(name: str) -> str:
     return f"/probe?{urlencode({'target': name})}"
 
 
+def poll_url(name: str) -> str:
+    """Return the URL to which the button that polls a device posts."""
+    return f"/poll?{urlencode({'device': name})}"
+
+
 # Autoescape: names, addresses and errors come from config files and devices.
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("exporter.web.pages"),
@@ -69,9 +76,12 @@ _TEMPLATES: Final = Environment(
 )
 _TEMPLATES.globals |= {"asset_url": asset_url, "device_url": device_url, "version": __version__}
 _TEMPLATES.filters |= {
+    "alert": alert_of,
+    "runbook": runbook_url,
     "ago": format_ago,
     "count": format_count,
     "elapsed": format_elapsed,
+    "kept_offset": format_kept_offset,
     "offset": format_offset,
     "result": format_result,
     "utc": format_time,
@@ -81,6 +91,12 @@ _TEMPLATES.filters |= {
 _COMPILED: Final = {
     name: _TEMPLATES.get_template(name) for name in _TEMPLATES.list_templates(["html"])
 }
+
+
+def html_response(page: str, status: int = 200) -> web.Response:
+    """Return the response with a page, which browsers may not keep."""
+    headers = {hdrs.CACHE_CONTROL: "no-cache"}
+    return web.Response(status=status, text=page, content_type="text/html", headers=headers)
 
 
 def render(template: str, **values: object) -> str:

@@ -1,6 +1,7 @@
 """The page of one device: its state and what to do, all that is known of it, its last polls."""
 
 from collections.abc import Iterator
+from math import ceil
 
 from exporter.clock.drift import Drift, seconds_until
 from exporter.clock.host import HostTime
@@ -9,23 +10,25 @@ from exporter.config import Thresholds
 from exporter.devices.device import Device
 from exporter.devices.health import diagnose
 from exporter.devices.state import DeviceState
+from exporter.polling.schedule import early_poll_wait
 from exporter.system.text import (
     format_clock,
     format_drift,
-    format_duration,
     format_offset,
     format_roughly,
 )
 from exporter.vapix.ntp_info import NtpSettings
-from exporter.web.pages import chart
-from exporter.web.pages.assets import probe_url, render
+from exporter.web.pages.assets import poll_url, probe_url, render
+from exporter.web.pages.chart import Limits, draw
 from exporter.web.pages.format import (
     describe_state,
     format_ago,
     format_ahead,
     format_elapsed,
+    format_span,
     level_of,
 )
+from exporter.web.pages.links import PageSettings, dashboard_url
 
 Fact = tuple[str, str]
 """A name and its value; the value is empty if it is unknown."""
@@ -34,15 +37,17 @@ _YES_NO = {True: "yes", False: "no", None: ""}
 
 
 def render_device(
-    device: Device, now: HostTime, host_offset: Offset | None, thresholds: Thresholds
+    device: Device, now: HostTime, host_offset: Offset | None, settings: PageSettings
 ) -> str:
     """Return the page of a device.
 
     `host_offset` is this host's clock minus the true time; `None` while unknown.
     """
-    state = device.state
+    state, thresholds = device.state, settings.thresholds
     issues = diagnose(state, state.clock_offset(now), now, thresholds)
-    polls = list(state.history.polls(now))
+    polls = state.history.polls(now)
+    interval_seconds = device.target.interval_seconds
+    wait = early_poll_wait(state.next_poll_steady, interval_seconds, now.steady_seconds)
     return render(
         "device.html",
         target=device.target,
@@ -53,9 +58,14 @@ def render_device(
         polling=list(polling_facts(device, now)),
         clock=list(clock_facts(state, now, host_offset, thresholds)),
         client=list(client_facts(state, now)),
-        chart=chart.draw(polls),
+        chart=draw(polls, Limits(thresholds.skew.warning, thresholds.skew.critical)),
         polls=polls[::-1],
         probe_url=probe_url(device.target.name),
+        dashboard_url=dashboard_url(
+            settings.grafana_url, "axis-ntp-device", device=device.target.name
+        ),
+        poll_url=poll_url(device.target.name),
+        poll_again=format_ahead(ceil(wait)) if wait else "",
         now_unix=now.unix_seconds,
     )
 
@@ -63,8 +73,8 @@ def render_device(
 def polling_facts(device: Device, now: HostTime) -> Iterator[Fact]:
     """Yield how the device is polled, and with what success."""
     state, target = device.state, device.target
-    yield "Interval", format_duration(target.interval_seconds)
-    yield "Timeout", format_duration(target.timeout_seconds)
+    yield "Interval", format_span(target.interval_seconds)
+    yield "Timeout", format_span(target.timeout_seconds)
     yield "Last poll", _since(state.last_poll_steady, now)
     yield "Poll duration", format_elapsed(state.last_poll_seconds)
     yield "Last success", _since(state.last_success_steady, now)
@@ -107,7 +117,7 @@ def client_facts(state: DeviceState, now: HostTime) -> Iterator[Fact]:
     yield "Reported offset", format_offset(status.reported_offset_seconds)
     yield "Last change of the reported offset", _since(state.reported_offset_changed_steady, now)
     until_sync = status.time_to_next_sync_seconds
-    after = "" if until_sync is None else f"{format_duration(until_sync)} after the last poll"
+    after = "" if until_sync is None else f"{format_span(until_sync)} after the last poll"
     yield "Next synchronization", after
     yield "NTP poll interval", _ntp_interval(settings)
     yield "Server source", settings.servers_source or ""
@@ -126,7 +136,7 @@ def _ntp_interval(settings: NtpSettings) -> str:
     shortest, longest = settings.poll_interval_min_seconds, settings.poll_interval_max_seconds
     if shortest is None or longest is None:
         return ""
-    return f"{format_duration(shortest)} to {format_duration(longest)}"
+    return f"{format_span(shortest)} to {format_span(longest)}"
 
 
 def _since(steady_seconds: float | None, now: HostTime) -> str:

@@ -1,12 +1,10 @@
-"""The fleet page: all devices counted, filtered and sorted, and one page of them rendered."""
+"""The fleet page: the devices that a query selects as a table, and links that filter them."""
 
 import asyncio
-import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from heapq import nsmallest
 from itertools import islice
-from operator import itemgetter
 from typing import Final, NamedTuple
 
 from exporter.clock.host import HostTime
@@ -14,155 +12,181 @@ from exporter.config import Thresholds
 from exporter.devices.device import Device
 from exporter.devices.health import Issue, diagnose
 from exporter.devices.state import DeviceState
-from exporter.system.text import format_clock, format_offset
+from exporter.system.text import format_clock, format_drift, format_offset
 from exporter.time_servers.host_clock import HostClockNote
 from exporter.web.pages.assets import render
 from exporter.web.pages.fleet_query import FleetQuery
-from exporter.web.pages.format import LEVELS, Level, describe_state, format_ago, level_of
+from exporter.web.pages.fleet_selection import (
+    DEVICES_PER_STEP,
+    SITE,
+    Count,
+    Selection,
+    natural_key,
+)
+from exporter.web.pages.format import (
+    LEVELS,
+    Level,
+    describe_problems,
+    describe_state,
+    format_ago,
+    format_since,
+    level_of,
+    says_synchronized,
+    since_steady,
+    with_one_unit,
+)
+from exporter.web.pages.links import PageSettings, dashboard_url
 
 ROWS_PER_PAGE: Final = 100
-DEVICES_PER_STEP: Final = 250
-"""How many devices are examined before polls get their turn: a few milliseconds of work."""
 
-_DIGITS: Final = re.compile(r"\d+")
-_DIGITS_COMPARED: Final = 12
+MAX_LABEL_COLUMNS: Final = 3
+"""A label that more than half of the devices have is a column, up to so many."""
 
-
-class SelectedDevice(NamedTuple):
-    """A device that the query selects, with its sort keys; `value` is `None` while unknown."""
-
-    name_key: str
-    value: float | None
-    device: Device
-
-
-@dataclass(slots=True)
-class Selection:
-    """The devices that a query selects, and of the whole fleet: how many devices have each level.
-
-    `measured` has the measured offset of each device that has one, seconds.
-    """
-
-    thresholds: Thresholds
-    counts: Counter[Level] = field(default_factory=Counter)
-    measured: list[float] = field(default_factory=list)
-    devices: list[SelectedDevice] = field(default_factory=list)
-
-    def add(self, devices: Iterable[Device], query: FleetQuery, now: HostTime) -> None:
-        """Count more devices, and select those that the query asks for."""
-        words = query.words
-        for device in devices:
-            offset = device.state.clock_offset(now)
-            if offset is not None:
-                self.measured.append(offset.seconds)
-            issues = diagnose(device.state, offset, now, self.thresholds)
-            level = level_of(device.state, issues)
-            self.counts[level] += 1
-            if query.state not in (None, level) or (words and not _contains(device, issues, words)):
-                continue
-            value = _sort_value(device.state, level, query.sort, now)
-            self.devices.append(SelectedDevice(natural_key(device.target.name), value, device))
-
-    def in_order(self, query: FleetQuery) -> list[SelectedDevice]:
-        """Return the devices by value, then by name; devices with unknown values come last."""
-        descending = query.direction == "descending"
-        if query.sort == "device":
-            return sorted(self.devices, key=itemgetter(0), reverse=descending)
-        by_name = sorted(self.devices, key=itemgetter(0))
-        known = [each for each in by_name if each.value is not None]
-        known.sort(key=itemgetter(1), reverse=descending)
-        return known + [each for each in by_name if each.value is None]
-
-
-def natural_key(name: str) -> str:
-    """Return a key that sorts `dock-2` before `dock-10`, and `Gate` next to `gate`."""
-    return _DIGITS.sub(lambda digits: digits[0].zfill(_DIGITS_COMPARED), name.casefold())
-
-
-def _contains(device: Device, issues: Sequence[Issue], words: Iterable[str]) -> bool:
-    target = device.target
-    texts = (target.name, target.address, *(f"{k}={v}" for k, v in target.labels.items()))
-    text = "\n".join((*texts, describe_state(device.state, issues))).casefold()
-    return all(word in text for word in words)
-
-
-def _sort_value(state: DeviceState, level: Level, sort: str, now: HostTime) -> float | None:
-    match sort:
-        case "state":
-            return -LEVELS.index(level)
-        case "offset" if (reported := state.last.client.status.reported_offset_seconds) is not None:
-            return abs(reported)
-        case "clock" if (measured := state.clock_offset(now)) is not None:
-            return abs(measured.seconds)
-        case "polled" if state.last_poll_steady is not None:
-            return now.steady_seconds - state.last_poll_steady
-    return None
+MAX_LINKS: Final = 12
+"""So many problems and sites are listed, those of most devices."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
-    """A row of the table of devices."""
+    """A row of the table of devices. `labels` are those without a column of their own.
+
+    `problem` is the state without what is fine, so that the problem comes first; `detail` follows
+    if there is room.
+    """
 
     name: str
     address: str
-    labels: tuple[str, ...]
+    web_url: str
+    columns: tuple[tuple[str, str], ...]
+    labels: tuple[tuple[str, str], ...]
     level: Level
     state: str
-    error: str
+    problem: str
+    detail: str
+    since: str
     reported_offset: str
     measured_offset: str
+    drift: str
     servers: str
     last_poll: str
 
 
-def device_row(device: Device, now: HostTime, thresholds: Thresholds) -> DeviceRow:
-    """Return the row of a device."""
+def device_row(
+    device: Device, now: HostTime, thresholds: Thresholds, columns: Sequence[str] = ()
+) -> DeviceRow:
+    """Return the row of a device; `columns` are the labels that have a column."""
     state, target = device.state, device.target
     offset = state.clock_offset(now)
     issues = diagnose(state, offset, now, thresholds)
-    polled = state.last_poll_steady
+    polled, since = state.last_poll_steady, since_steady(issues)
     return DeviceRow(
         name=target.name,
         address=target.address,
-        labels=tuple(f"{name}={value}" for name, value in target.labels.items()),
+        web_url=target.web_url,
+        columns=tuple((name, target.labels.get(name, "")) for name in columns),
+        labels=tuple(each for each in target.labels.items() if each[0] not in columns),
         level=level_of(state, issues),
         state=describe_state(state, issues),
-        error="" if state.last.error is None else str(state.last.error),
+        problem=describe_problems(issues),
+        detail=_detail(state, issues),
+        since="" if since is None else format_since(since, now),
         reported_offset=format_offset(state.last.client.status.reported_offset_seconds),
-        measured_offset=format_clock(offset),
+        measured_offset=with_one_unit(format_clock(offset)),
+        drift=with_one_unit(format_drift(state.clock_drift)),
         servers=", ".join(state.last.client.settings.active_servers or ()),
         last_poll="" if polled is None else format_ago(now.steady_seconds - polled),
     )
 
 
+def _detail(state: DeviceState, issues: Sequence[Issue]) -> str:
+    if state.last.error is not None:
+        return str(state.last.error)
+    return "says synchronized" if issues and says_synchronized(state) else ""
+
+
 @dataclass(frozen=True, slots=True)
 class FleetPage:
-    """One page of the selected devices; `first` is the number of its first device, from 1."""
+    """One page of the selected devices; `first` is the number of its first device, from 1.
+
+    `columns` are the labels that have a column, `has_labels` whether any row has others.
+    """
 
     rows: tuple[DeviceRow, ...]
     first: int
     matching: int
     page: int
     pages: int
+    columns: tuple[str, ...]
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether any row has a label without a column."""
+        return any(row.labels for row in self.rows)
 
 
-def paginate(
-    ordered: Sequence[SelectedDevice], page: int, now: HostTime, thresholds: Thresholds
-) -> FleetPage:
+async def paginate(selection: Selection, query: FleetQuery, now: HostTime) -> FleetPage:
     """Return a page, or the last one if the fleet has shrunk and the page no longer exists."""
-    pages = max(1, -(-len(ordered) // ROWS_PER_PAGE))
-    page = min(page, pages)
+    matching = len(selection.devices)
+    pages = max(1, -(-matching // ROWS_PER_PAGE))
+    page = min(query.page, pages)
     start = (page - 1) * ROWS_PER_PAGE
-    shown = ordered[start : start + ROWS_PER_PAGE]
-    rows = tuple(device_row(each.device, now, thresholds) for each in shown)
-    return FleetPage(rows, start + 1, len(ordered), page, pages)
+    shown = (await selection.in_order(query, start + ROWS_PER_PAGE))[start:]
+    columns = label_columns(selection)
+    rows = tuple(device_row(each, now, selection.thresholds, columns) for each in shown)
+    return FleetPage(rows, start + 1, matching, page, pages, columns)
 
 
-class PageSettings(NamedTuple):
-    """What a page needs of the exporter's settings."""
+def label_columns(selection: Selection) -> tuple[str, ...]:
+    """Return the labels that most devices have, the most frequent first, `site` before others."""
+    half = selection.counts.total() / 2
+    frequent = [(-n, name) for name, n in selection.label_names.items() if n > half]
+    names = [name for _, name in nsmallest(MAX_LABEL_COLUMNS, frequent, key=_site_first)]
+    return tuple(names)
 
-    telemetry_path: str
-    thresholds: Thresholds
+
+def _site_first(frequent: tuple[int, str]) -> tuple[bool, int, str]:
+    return (frequent[1] != SITE, *frequent)
+
+
+class FilterLink(NamedTuple):
+    """A link that filters the devices, or ends that if it is chosen."""
+
+    text: str
+    counted: Count
+    url: str
+    is_chosen: bool
+
+
+class FilterLinks(NamedTuple):
+    """The links of one kind, those of most devices first, and how many more there are."""
+
+    links: tuple[FilterLink, ...]
+    more: int
+
+
+def problem_links(problems: Mapping[str, Count], query: FleetQuery) -> FilterLinks:
+    """Return links to the devices with each problem."""
+    return _links(problems, query.problem, lambda problem: query.of_problem(problem).url)
+
+
+def site_links(sites: Mapping[str, Count], query: FleetQuery) -> FilterLinks:
+    """Return links to the devices of each site."""
+    chosen = dict(query.labels).get(SITE, "")
+    return _links(sites, chosen, lambda site: query.of_label(SITE, site).url)
+
+
+def _links(counts: Mapping[str, Count], chosen: str, url: Callable[[str], str]) -> FilterLinks:
+    worst = nsmallest(MAX_LINKS, counts.items(), key=_most_affected)
+    links = (
+        FilterLink(text, count, url("" if text == chosen else text), text == chosen)
+        for text, count in worst
+    )
+    return FilterLinks(tuple(links), len(counts) - len(worst))
+
+
+def _most_affected(counted: tuple[str, Count]) -> tuple[int, int, str]:
+    text, count = counted
+    return (-count.affected, -count.devices, natural_key(text))
 
 
 async def render_fleet(
@@ -180,9 +204,7 @@ async def render_fleet(
     while some := list(islice(remaining, DEVICES_PER_STEP)):
         selection.add(some, query, now)
         await asyncio.sleep(0)
-    ordered = selection.in_order(query)
-    await asyncio.sleep(0)
-    shown = paginate(ordered, query.page, now, settings.thresholds)
+    shown = await paginate(selection, query, now)
     await asyncio.sleep(0)
     host_clock = describe_host(selection.measured)
     await asyncio.sleep(0)
@@ -193,7 +215,10 @@ async def render_fleet(
         query=query.at_page(shown.page),
         shown=shown,
         levels=LEVELS,
+        problems=problem_links(selection.problems, query),
+        sites=site_links(selection.sites, query),
         now_unix=now.unix_seconds,
         telemetry_path=settings.telemetry_path,
+        dashboard_url=dashboard_url(settings.grafana_url, "axis-ntp-fleet"),
         host_clock=host_clock,
     )

@@ -15,12 +15,19 @@ SORTS: Final = {
     "device": "ascending",
     "offset": "descending",
     "clock": "descending",
+    "drift": "descending",
+    "since": "descending",
     "polled": "descending",
 }
 """The sort keys and their first direction, which shows what needs attention first."""
 
 _OPPOSITE: Final = {"ascending": "descending", "descending": "ascending"}
 _MAX_DIGITS: Final = 9
+
+LABEL_PREFIX: Final = "label."
+"""What a label's name has in front as a parameter: `label.site=hq`."""
+
+MAX_LABELS: Final = 10
 
 
 class BadQuery(Exception):
@@ -31,7 +38,8 @@ class BadQuery(Exception):
 class FleetQuery:
     """Which devices are shown, in which order, and which page of them, counted from 1.
 
-    `text` filters by words, `state` by level (`None`: all). `reverse` inverts the sort order.
+    `text` filters by words, `state` by level (`None`: all), `problem` by one problem and `labels`
+    by names and values. `reverse` inverts the sort order.
     """
 
     text: str = ""
@@ -39,6 +47,8 @@ class FleetQuery:
     sort: str = "state"
     reverse: bool = False
     page: int = 1
+    problem: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> Self:
@@ -50,6 +60,8 @@ class FleetQuery:
             _parse_sort(sort.removeprefix("-")),
             sort.startswith("-"),
             _parse_page(parameters.get("page") or "1"),
+            parameters.get("problem", ""),
+            _parse_labels(parameters),
         )
 
     @property
@@ -69,16 +81,18 @@ class FleetQuery:
         return "-" * self.reverse + self.sort if self.reverse or self.sort != "state" else ""
 
     @property
+    def carried(self) -> list[tuple[str, str]]:
+        """The parameters that the form does not show, but keeps; none with its default value."""
+        labels = [(LABEL_PREFIX + name, value) for name, value in self.labels]
+        parameters = [("problem", self.problem), *labels, ("sort", self.sort_parameter)]
+        return [(name, value) for name, value in parameters if value]
+
+    @property
     def url(self) -> str:
         """The URL of the page that shows this, without default values."""
         page = str(self.page) if self.page > 1 else ""
-        parameters = {
-            "q": self.text,
-            "state": self.state or "",
-            "sort": self.sort_parameter,
-            "page": page,
-        }
-        query = urlencode({name: value for name, value in parameters.items() if value})
+        parameters = [("q", self.text), ("state", self.state or ""), *self.carried, ("page", page)]
+        query = urlencode([(name, value) for name, value in parameters if value])
         return f"/?{query}" if query else "/"
 
     def sorted_by(self, sort: str) -> Self:
@@ -88,6 +102,18 @@ class FleetQuery:
     def of_state(self, state: Level | None) -> Self:
         """Return this query for devices of one level, or of all."""
         return replace(self, state=state, page=1)
+
+    def of_problem(self, problem: str) -> Self:
+        """Return this query for devices with one problem, or for all if it is empty."""
+        return replace(self, problem=problem, page=1)
+
+    def of_label(self, name: str, value: str) -> Self:
+        """Return this query for devices with a label, whatever their other labels are.
+
+        An empty value stands for any.
+        """
+        others = tuple(each for each in self.labels if each[0] != name)
+        return replace(self, labels=(*others, (name, value)) if value else others, page=1)
 
     def at_page(self, page: int) -> Self:
         """Return this query for another page."""
@@ -113,6 +139,17 @@ def _parse_sort(name: str) -> str:
     if name not in SORTS:
         raise BadQuery(f"Invalid `sort`; use {_alternatives(SORTS)}, with `-` in front to reverse.")
     return name
+
+
+def _parse_labels(parameters: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    labels = {
+        name.removeprefix(LABEL_PREFIX): value
+        for name, value in parameters.items()
+        if name.startswith(LABEL_PREFIX) and value
+    }
+    if len(labels) > MAX_LABELS:
+        raise BadQuery(f"Too many labels; use at most {MAX_LABELS}.")
+    return tuple(labels.items())
 
 
 def _parse_page(number: str) -> int:

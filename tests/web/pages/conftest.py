@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -50,8 +51,8 @@ def serve(loop: asyncio.AbstractEventLoop) -> Iterator[Site]:
     """A function that serves devices and returns the URL."""
     with ExitStack() as stack:
 
-        def start(*devices: Device) -> str:
-            site = listener.serve(app_of(devices), WebSettings(((LOOPBACK, 0),)))
+        def start(*devices: Device, poller: Any = None) -> str:
+            site = listener.serve(app_of(devices, poller), WebSettings(((LOOPBACK, 0),)))
             return stack.enter_context(in_background(loop, site))[0]
 
         yield start
@@ -65,4 +66,10 @@ def pages(serve: Site) -> list[str]:
         polled(devices[0], PollTimeout("late"))
         polled(devices[2])
     base = serve(*devices)
-    return [base, f"{base}/device/gate", f"{base}/device/camera-0", f"{base}/device/nobody"]
+    return [
+        base,
+        f"{base}/device/gate",
+        f"{base}/device/camera-0",
+        f"{base}/device/nobody",
+        f"{base}/nothing",
+    ]

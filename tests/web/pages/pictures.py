@@ -21,7 +21,7 @@ from tests.support.programs import LOOPBACK
 from tests.web.pages.browser import open_browser
 
 INTERVAL: Final = "5s"
-SECONDS: Final = 200.0
+SECONDS: Final = 320.0
 """How long the fleet is polled first, so that the chart has enough polls."""
 
 
@@ -39,9 +39,10 @@ async def demo() -> AsyncIterator[str]:
 def take(url: str, profile: Path, folder: Path) -> None:
     """Take the fleet in light and a device in dark."""
     with open_browser(profile) as browser:
-        browser.size(1200, 800)
+        browser.size(1600, 800)
         browser.open(url)
         browser.screenshot(folder / "status.png", 2200)
+        browser.size(1200, 800)
         browser.prefer("dark")
         browser.open(f"{url}/device/dock-4")
         browser.screenshot(folder / "device.png", 1500)

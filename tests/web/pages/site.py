@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, cast
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from exporter.clock.host import HostClock, HostTime
 from exporter.clock.http_time import ResponseTimes
-from exporter.clock.offset import SECOND_NS
+from exporter.clock.offset import SECOND_NS, Offset
 from exporter.devices.device import Device, DeviceTarget
+from exporter.devices.history import KEPT, PollRecord
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
-from exporter.vapix.errors import DeviceError, Unauthorized
+from exporter.vapix.errors import DeviceError, PollTimeout, Unauthorized
 from exporter.vapix.ntp_info import NtpClientReading, Reading
 from exporter.web.routes import WebState, make_app
 from tests.support.devices import outcome
@@ -57,19 +58,47 @@ def polled(
     return subject
 
 
+def with_history(name: str) -> Device:
+    """Return a device with failures, a step, thresholds passed, and reported offsets."""
+    subject = polled(device(name))
+    for n in range(KEPT):
+        failed = 30 <= n < 38
+        seconds = 0.01 if n < 60 else -2.4 + 0.02 * (n - 60)
+        error = PollTimeout("late") if failed else None
+        measured = None if failed else Offset(seconds, 0.05)
+        reported = None if failed else 0.003
+        record = PollRecord(0.05, error, measured, reported, stepped=n == 60)
+        subject.state.history.add(NOW.steady_seconds - 60 * (KEPT - n), record)
+    return subject
+
+
 def fleet(good: int = 250) -> list[Device]:
     """Return one device whose poll failed, one not polled yet, and some without problems."""
     gate = polled(device("gate", site="hq"), Unauthorized("HTTP 401: no", 401))
     return [gate, device("new"), *(polled(device(f"camera-{n}", site="port")) for n in range(good))]
 
 
-def app_of(devices: Iterable[Device]) -> web.Application:
+def app_of(
+    devices: Iterable[Device],
+    poller: Any = None,
+    *,
+    loopback_only: bool = False,
+    grafana_url: str = "",
+) -> web.Application:
     """Return the daemon's web application over these devices."""
-    fleet, nothing = Fleet(devices), Any
-    reloader: Any = nothing
-    poller: Any = nothing
+    fleet, reloader = Fleet(devices), cast("Any", None)
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
-    state = WebState(fleet, exposition, CollectorRegistry(), HOST, reloader, poller, "/metrics")
+    state = WebState(
+        fleet,
+        exposition,
+        CollectorRegistry(),
+        HOST,
+        reloader,
+        poller,
+        "/metrics",
+        loopback_only,
+        grafana_url=grafana_url,
+    )
     return make_app(state)

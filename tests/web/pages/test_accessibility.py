@@ -10,15 +10,16 @@ from selenium.webdriver.common.keys import Keys
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
 from tests.web.pages.page_queries import active, find, of_role
-from tests.web.pages.site import fleet
+from tests.web.pages.site import fleet, with_history
 
 pytestmark = pytest.mark.xdist_group("browser")
 
 
+@pytest.mark.parametrize("path", ["/", "/device/gate"])
 def test_the_tab_key_reaches_every_control_in_order_with_visible_focus(
-    browser: Browser, serve: Site
+    browser: Browser, serve: Site, path: str
 ) -> None:
-    browser.open(serve(*fleet(3)))
+    browser.open(serve(*fleet(3)) + path)
     wanted = browser.script(
         "return [...document.querySelectorAll('a, button, input, select')]"
         ".filter(e => e.checkVisibility() && e.type !== 'hidden').map(e => e.outerHTML)"
@@ -91,6 +92,20 @@ def test_the_chart_has_a_title_and_a_description(browser: Browser, pages: list[s
     assert chart["name"]["value"].startswith("Duration of each poll")
     assert "4 polls from" in str(chart)
     assert "4 of them failed" in str(chart)
+
+
+def test_the_chart_of_a_clock_tells_its_offsets_in_text(browser: Browser, serve: Site) -> None:
+    browser.open(f"{serve(with_history('dock'))}/device/dock")
+    [chart] = of_role(browser, "image")
+    assert chart["name"]["value"] == "Offset of the device's clock against the exporter host"
+    for words in (
+        "was between -2.400 s and +10.000 ms",
+        "1 of them showed a step",
+        "8 of them fai",
+    ):
+        assert words in str(chart)
+    columns = [node["name"]["value"] for node in of_role(browser, "columnheader")]
+    assert columns[:4] == ["Ended", "Result, duration", "Measured offset", "Reported offset"]
 
 
 def test_ids_are_unique(browser: Browser, pages: list[str]) -> None:

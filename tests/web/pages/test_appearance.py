@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
+import re
+from itertools import combinations
 from pathlib import Path
 from typing import Literal
 
 import pytest
 
-from exporter.vapix.errors import Unauthorized
+from exporter.vapix.errors import ApiError, InvalidResponse, Unauthorized
 from exporter.web.pages.assets import device_url
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
 from tests.web.pages.page_queries import find, of_role
-from tests.web.pages.site import device, fleet, polled
+from tests.web.pages.site import device, fleet, polled, with_history
 
 pytestmark = pytest.mark.xdist_group("browser")
 
+
+WORDS_ON_TWO_LINES = """
+const range = document.createRange(), cut = [];
+for (const cell of document.querySelectorAll(arguments[0])) {
+  const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) for (const word of texts.currentNode.data.matchAll(/\\S+/g)) {
+    range.setStart(texts.currentNode, word.index);
+    range.setEnd(texts.currentNode, word.index + word[0].length);
+    const inside = range.getBoundingClientRect().right <= cell.getBoundingClientRect().right;
+    if (range.getClientRects().length > 1 || !inside) cut.push(word[0]);
+  }
+}
+return cut;
+"""
+"""Returns the words that are broken, or do not fit into their cell."""
 
 CONTRASTS = Path(__file__).with_name("contrasts.js").read_text()
 
@@ -41,15 +58,36 @@ def test_light_and_dark_differ(browser: Browser, serve: Site) -> None:
     assert len(seen) == 2
 
 
-@pytest.mark.parametrize("width", [320, 768, 1280])
+@pytest.mark.parametrize("width", [320, 390, 768, 1280])
 def test_no_page_scrolls_horizontally_at_any_width(
     browser: Browser, pages: list[str], serve: Site, width: int
 ) -> None:
     long = polled(device("x" * 300, site="y" * 300), Unauthorized("z" * 200, 401))
     browser.size(width, 800)
-    for url in [*pages, serve(long), serve(long) + device_url("x" * 300)]:
+    dock = serve(with_history("dock")) + "/device/dock"
+    for url in [*pages, serve(long), serve(long) + device_url("x" * 300), dock]:
         browser.open(url)
         assert browser.script("return document.documentElement.scrollWidth") <= width
+
+
+def test_forty_devices_are_visible_on_a_wide_screen(browser: Browser, serve: Site) -> None:
+    browser.size(1600, 1000)
+    browser.open(serve(*fleet(48)))
+    visible = browser.script(
+        "return [...document.querySelectorAll('.fleet tbody tr')]"
+        ".filter(row => row.getBoundingClientRect().bottom <= innerHeight).length"
+    )
+    assert visible >= 40
+
+
+def test_a_row_has_one_line_however_long_its_texts_are(browser: Browser, serve: Site) -> None:
+    long = polled(device("x y " * 60, site="y z " * 60), Unauthorized("z " * 100, 401))
+    browser.size(1600, 1000)
+    browser.open(serve(long, polled(device("short"))))
+    heights = browser.script(
+        "return [...document.querySelectorAll('.fleet tbody tr')].map(row => row.offsetHeight)"
+    )
+    assert max(heights) < 24
 
 
 def test_a_narrow_page_stays_a_table_for_screen_readers(browser: Browser, serve: Site) -> None:
@@ -58,3 +96,79 @@ def test_a_narrow_page_stays_a_table_for_screen_readers(browser: Browser, serve:
     assert len(of_role(browser, "table")) == 1
     assert len(of_role(browser, "rowheader")) == 5
     assert find(browser, "#sort-clock").is_displayed()
+
+
+@pytest.mark.parametrize("width", [320, 390])
+def test_no_word_of_a_result_is_cut_on_a_phone(browser: Browser, serve: Site, width: int) -> None:
+    devices = fleet(3)
+    for error in (Unauthorized("no", 401), InvalidResponse("no"), ApiError("no", 1000)):
+        polled(devices[2], error)
+    polled(devices[2])
+    browser.size(width, 800)
+    browser.open(serve(*devices) + device_url("camera-0"))
+    assert browser.script(WORDS_ON_TWO_LINES, ".polls .state") == []
+    assert browser.script("return document.documentElement.scrollWidth") <= width
+
+
+LABELS = """
+const shown = [...document.querySelectorAll(arguments[0])].filter(e => e.checkVisibility());
+return shown.map(e => [e.textContent, ...["left", "right", "top", "bottom"]
+  .map(side => Math.round(e.getBoundingClientRect()[side]))]);
+"""
+
+
+@pytest.mark.parametrize("width", [390, 1600])
+def test_the_charts_labels_are_legible_and_do_not_overlap(
+    browser: Browser, serve: Site, width: int
+) -> None:
+    browser.size(width, 1000)
+    browser.open(f"{serve(with_history('dock'))}/device/dock")
+    for selector in (".times text", ".labels text", "text.limit"):
+        labels = browser.script(LABELS, selector)
+        assert len(labels) >= 3
+        assert all(bottom - top > 9 for _, _, _, top, bottom in labels)
+        assert all(0 <= left < right <= width for _, left, right, _, _ in labels)
+        for one, other in combinations(labels, 2):
+            apart = (
+                one[2] < other[1] or other[2] < one[1] or one[4] <= other[3] or other[4] <= one[3]
+            )
+            assert apart, (one, other)
+
+
+FILLS = """
+const fill = selector => getComputedStyle(document.querySelector(selector)).fill;
+return [["text.limit.warning", ".beyond.warning"], ["text.limit.critical", ".beyond.critical"]]
+  .map(pair => pair.map(fill));
+"""
+
+
+def luminance(color: str) -> float:
+    channels = [int(part) / 255 for part in re.findall(r"\d+", color)[:3]]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_charts_thresholds_have_enough_contrast(
+    browser: Browser, serve: Site, scheme: Literal["light", "dark"]
+) -> None:
+    browser.prefer(scheme)
+    browser.open(f"{serve(with_history('dock'))}/device/dock")
+    for pair in browser.script(FILLS):
+        darker, lighter = sorted(map(luminance, pair))
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def test_a_printed_page_is_light_and_keeps_the_charts_colours(
+    browser: Browser, serve: Site
+) -> None:
+    browser.open(f"{serve(with_history('dock'))}/device/dock")
+    dark = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.command("Emulation.setEmulatedMedia", media="print", features=dark)
+    ground = find(browser, "body").value_of_css_property("background-color")
+    kept = find(browser, ".chart").value_of_css_property("print-color-adjust")
+    pause_is_shown = find(browser, "#pause").is_displayed()
+    browser.command("Emulation.setEmulatedMedia", media="", features=[])
+    assert ground == "rgba(247, 248, 250, 1)"
+    assert kept == "exact"
+    assert not pause_is_shown

@@ -13,6 +13,7 @@ from exporter.web.pages.format import (
     format_ago,
     format_ahead,
     format_elapsed,
+    format_span,
     level_of,
 )
 from tests.support.devices import NOW
@@ -37,7 +38,19 @@ def test_a_device_without_problems_is_synchronized() -> None:
 
 def test_problems_of_a_synchronized_device_follow_after_synchronized() -> None:
     found = described(polled(device("a")).state, ADVANCED)
-    assert found == ("warning", "synchronized, but its clock is 3.0 s ahead")
+    assert found == ("bad", "synchronized, but its clock is 3.0 s ahead")
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(2.0, "warning"), (-2.1, "bad")])
+def test_a_clock_is_red_beyond_the_critical_threshold(seconds: float, level: str) -> None:
+    assert described(polled(device("a")).state, Offset(seconds, 0.001))[0] == level
+
+
+def test_a_device_is_called_synchronized_once() -> None:
+    stalled = polled(device("a"), ago=90_000)
+    text = described(polled(stalled).state)[1]
+    assert text.startswith("synchronized, but the reported offset has not changed since")
+    assert text.count("synchronized") == 1
 
 
 def test_all_problems_are_listed_and_the_most_severe_decides() -> None:
@@ -71,17 +84,34 @@ def test_an_elapsed_time_has_three_digits(seconds: float | None, text: str) -> N
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (-5.0, "0s ago"),
-        (12.4, "12s ago"),
-        (3725.0, "1h2m ago"),
-        (3 * 86_400 + 7300.0, "3d2h ago"),
-        (10_000 * 86_400.0, "10,000d ago"),
+        (0.0, "0 s"),
+        (0.25, "250 ms"),
+        (1.5, "1.5 s"),
+        (59.94, "59.9 s"),
+        (59.96, "1 min"),
+        (90.0, "1 min 30 s"),
+        (1024.0, "17 min 4 s"),
+        (187_200.0, "2 d 4 h"),
+    ],
+)
+def test_a_duration_is_one_number_up_to_a_minute(seconds: float, text: str) -> None:
+    assert format_span(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (-5.0, "0 s ago"),
+        (12.4, "12 s ago"),
+        (3725.0, "1 h 2 min ago"),
+        (3 * 86_400 + 7300.0, "3 d 2 h ago"),
+        (10_000 * 86_400.0, "10,000 d ago"),
     ],
 )
 def test_a_long_time_ago_is_rounded(seconds: float, text: str) -> None:
     assert format_ago(seconds) == text
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(-3.0, "now"), (0.4, "now"), (12.0, "in 12s")])
+@pytest.mark.parametrize(("seconds", "text"), [(-3.0, "now"), (0.4, "now"), (12.0, "in 12 s")])
 def test_a_poll_that_is_due_is_now(seconds: float, text: str) -> None:
     assert format_ahead(seconds) == text

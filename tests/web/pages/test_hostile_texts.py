@@ -28,6 +28,7 @@ def test_texts_from_devices_and_files_run_no_script(browser: Browser, serve: Sit
     for path in (
         "/",
         "/?q=%3Cscript%3Ealert(4)",
+        "/?problem=%22%3E%3Cscript%3Ealert(4)&label.%3Cb%3E=%3Cscript%3Ealert(6)",
         device_url(HOSTILE),
         device_url("javascript:alert(3)"),
     ):

@@ -120,6 +120,38 @@ async def test_an_invalid_parameter_is_a_bad_request_with_the_valid_values(serve
     assert '<a href="/">All devices</a>' in page
 
 
+BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+
+async def test_for_a_browser_an_unknown_path_is_a_page_that_says_what_exists(serve: Serve) -> None:
+    client = await serve()
+    async with client.get(
+        URL("/%3Cb%3E%0A", encoded=True), headers={"Accept": BROWSER}
+    ) as response:
+        assert (response.status, response.content_type) == (404, "text/html")
+        page = await response.text()
+    assert r"There is no page at &lt;b&gt;\n" in page.replace("<code>/", "")
+    assert '<a href="/metrics">/metrics</a>' in page
+    for url in re.findall(r'<a href="(/[^"]*)">/', page):
+        async with client.get(url) as response:
+            assert response.status != 404
+
+
+@pytest.mark.parametrize("accept", ["*/*", "application/json", "text/html;q=0.5,text/plain", ""])
+async def test_for_other_clients_an_unknown_path_is_a_short_text(serve: Serve, accept: str) -> None:
+    client = await serve()
+    async with client.post("/nothing", headers={"Accept": accept}) as response:
+        assert (response.status, response.content_type) == (404, "text/plain")
+        text = await response.text()
+    assert text.startswith("There is no page at /nothing. There are:\n  /  the fleet\n")
+    assert len(text) < 1000
+
+
+async def test_a_wrong_method_is_not_an_unknown_path(serve: Serve) -> None:
+    async with (await serve()).post("/metrics") as response:
+        assert response.status == 405
+
+
 async def test_pages_are_revalidated_and_their_files_cached(serve: Serve) -> None:
     client = await serve(device("lobby"))
     async with client.get("/") as response:
@@ -165,18 +197,18 @@ async def test_a_devices_page_shows_everything(serve: Serve) -> None:
         "synchronized, but not as expected: nts_enabled",
         "Run `axis-ntp-exporter configure` to see the differences",
         "Last 2 polls",
-        "Interval 1m Timeout 10s Last poll 10s ago Poll duration 500 ms Last success 10s ago",
-        "Next poll in 42s Polls 2 Failed 1",
+        "Interval 1 min Timeout 10 s Last poll 10 s ago Poll duration 500 ms Last success 10 s ago",
+        "Next poll in 42 s Polls 2 Failed 1",
         "Measured offset against the exporter host unknown Drift unknown Clock steps 0",
         "Reported offset -12.300 ms",
-        "Last change of the reported offset 10s ago",
-        "NTP poll interval 1m4s to 17m4s",
+        "Last change of the reported offset 10 s ago",
+        "NTP poll interval 1 min 4 s to 17 min 4 s",
         "Matches `expect` no: nts_enabled",
         "Next synchronization not reported",
         "192.0.2.1 static yes 192.0.2.2 static yes",
         "Reason Code Polls api_error 1000 1",
-        "2001-09-09 01:46:30 10s ago ✓ answered 500 ms",
-        "2001-09-09 01:46:30 10s ago ✕ api_error 1000 500 ms",
+        "2001-09-09 01:46:30 10 s ago ✓ answered 500 ms",
+        "2001-09-09 01:46:30 10 s ago ✕ api_error 1000 500 ms",
     ):
         assert words in shown
 
@@ -191,11 +223,38 @@ async def test_the_page_of_a_failing_device_shows_the_error_and_what_to_do(serve
     assert "<i>" not in page
 
 
+@pytest.mark.parametrize("path", ["/", "/device/lobby"])
+async def test_a_device_without_servers_says_so_once(serve: Serve, path: str) -> None:
+    empty: dict[str, Any] = dict.fromkeys(("static_servers", "advertised_servers"), ())
+    lobby = polled(device("lobby"), replace_fields(SYNCED, synced=False, **empty))
+    page = (await get(await serve(lobby), path))[1]
+    # The fleet page has a link to all devices with this problem too.
+    shown = text(page.partition("<tbody>")[2] if path == "/" else page)
+    assert shown.count("no servers configured") == 1
+    assert "not synchronized" not in shown
+    assert "none none" not in re.sub("static|advertised|yes|no\\b", "", shown)
+
+
 async def test_a_device_that_was_never_polled_has_a_page(serve: Serve) -> None:
     shown = text((await get(await serve(device("new")), "/device/new"))[1])
     assert "not polled yet" in shown
     assert "Poll details" not in shown
     assert "Last poll not yet" in shown
+
+
+@pytest.mark.parametrize(
+    ("due_in", "shown"), [(None, ""), (-3, ""), (61, ""), (61.1, r"in 1 ?s"), (121, r"in 1 ?m\w*")]
+)
+async def test_the_page_tells_when_a_device_may_be_polled_early_again(
+    serve: Serve, due_in: float | None, shown: str
+) -> None:
+    lobby = polled(device("lobby"))
+    if due_in is not None:
+        lobby.state.next_poll_steady = NOW.steady_seconds + due_in
+    _, page = await get(await serve(lobby), "/device/lobby")
+    assert ("Possible again" in text(page)) == bool(shown)
+    assert ('<button id="poll-now" disabled' in page) == bool(shown)
+    assert not shown or re.search(rf"Possible again {shown}\.", text(page))
 
 
 async def test_the_series_of_a_device_are_linked_by_its_name(serve: Serve) -> None:

@@ -13,7 +13,7 @@ from tests.support.programs import wait_until
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
 from tests.web.pages.page_queries import active, find, names, until_first, until_shown
-from tests.web.pages.site import fleet, polled
+from tests.web.pages.site import NOW, device, fleet, polled
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -64,6 +64,31 @@ def test_links_replace_the_list_and_the_back_button_works(browser: Browser, serv
     assert find(browser, "[name=sort]").get_attribute("value") == "device"
 
 
+def test_a_chosen_filter_stays_while_typing_and_leaves_with_the_back_button(
+    browser: Browser, serve: Site
+) -> None:
+    browser.open(serve(*fleet()))
+    find(browser, ".filters a[href='/?label.site=port']").click()
+    until_shown(browser, "1 to 100 of 250 devices, out of 252")
+    find(browser, "#q").send_keys("camera-24")
+    until_shown(browser, "1 to 11 of 11 devices, out of 252")
+    assert browser.driver.current_url.endswith("/?q=camera-24&label.site=port")
+    browser.driver.back()
+    until_shown(browser, "of 252 devices")
+    assert find(browser, "#q").get_attribute("value") == ""
+    assert browser.script("return document.querySelectorAll('#carried input').length") == 0
+
+
+def test_a_refresh_keeps_the_focus_on_the_same_of_equal_links(hasty: Browser, serve: Site) -> None:
+    devices = fleet(5)
+    hasty.open(serve(*devices))
+    hasty.script("document.querySelectorAll('.tag a')[3].focus()")
+    polled(devices[6], PollTimeout("late"))
+    until_first(hasty, "camera-4", "gate")
+    focused = "return [...document.querySelectorAll('.tag a')].indexOf(document.activeElement)"
+    assert hasty.script(focused) == 3
+
+
 def test_a_refresh_shows_changes_and_keeps_focus_and_filter(hasty: Browser, serve: Site) -> None:
     devices = fleet()
     hasty.open(serve(*devices) + "/?q=camera-1")
@@ -93,6 +118,22 @@ def test_updates_can_be_paused_and_stay_paused_on_the_next_page(
     polled(devices[0])
     find(hasty, "#pause").click()
     until_first(hasty, "new")
+
+
+def test_a_refresh_enables_the_button_again_and_keeps_the_focus_on_links(
+    hasty: Browser, serve: Site
+) -> None:
+    gate = polled(device("gate"))
+    gate.state.next_poll_steady = NOW.steady_seconds + 119
+    hasty.open(serve(gate) + "/device/gate")
+    assert not find(hasty, "#poll-now").is_enabled()
+    hasty.script("document.querySelector('#actions a').focus()")
+    gate.state.next_poll_steady = NOW.steady_seconds + 59
+    wait_until(
+        lambda: bool(hasty.script("return !document.querySelector('#poll-now').disabled")),
+        "the button is enabled",
+    )
+    assert active(hasty).text == "Web page of the camera"
 
 
 def test_an_unreachable_exporter_is_reported_and_the_last_state_stays(

@@ -47,14 +47,18 @@ function replaceParts(page) {
   if (focused) restoreFocus(focused);
 }
 
-// A selector that finds the same element after the parts were replaced: by id, else by link.
+// Finds the same element after the parts were replaced: by id, else by its link, of which a table
+// may have several.
 function keyOf(element) {
   if (!element?.closest("[data-live]")) return null;
-  return element.id ? `#${CSS.escape(element.id)}` : `[href="${CSS.escape(element.getAttribute("href") ?? "")}"]`;
+  if (element.id) return { selector: `#${CSS.escape(element.id)}`, index: 0 };
+  const selector = `[data-live] [href="${CSS.escape(element.getAttribute("href") ?? "")}"]`;
+  return { selector, index: [...document.querySelectorAll(selector)].indexOf(element) };
 }
 
-function restoreFocus(selector) {
-  const again = document.querySelector(selector);
+function restoreFocus({ selector, index }) {
+  const found = document.querySelectorAll(selector);
+  const again = found[index] ?? found[0];
   if (again && again !== document.activeElement) again.focus({ preventScroll: true });
 }
 
@@ -79,7 +83,7 @@ function formUrl() {
 function fillForm() {
   if (!form) return;
   const params = new URLSearchParams(location.search);
-  for (const field of form.elements) if (field.name) field.value = params.get(field.name) ?? "";
+  for (const field of form.elements) if (field.type !== "hidden" && field.name) field.value = params.get(field.name) ?? "";
 }
 
 async function follow(url, push) {

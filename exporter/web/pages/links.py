@@ -1,0 +1,52 @@
+"""Links from the pages to other places: runbooks of problems, and dashboards. Pure."""
+
+from typing import Final, NamedTuple
+from urllib.parse import quote, urlencode
+
+from exporter.config import Thresholds
+from exporter.devices.health import Issue
+
+
+class PageSettings(NamedTuple):
+    """What a page needs of the exporter's settings; `grafana_url` is empty if unknown."""
+
+    telemetry_path: str
+    thresholds: Thresholds
+    grafana_url: str = ""
+
+
+_RUNBOOKS: Final = (
+    "https://github.com/axis-ntp-exporter/axis-ntp-exporter/blob/main/docs/runbooks.md"
+)
+_ALERTS: Final = {
+    "unauthorized": "AxisNTPAuthenticationFailed",
+    "forbidden": "AxisNTPAuthenticationFailed",
+    "NTP client disabled": "AxisNTPClientDisabled",
+    "no servers configured": "AxisNTPNoActiveServers",
+    "not synchronized": "AxisNTPNotSynchronized",
+    "large reported offset": "AxisNTPOffsetHigh",
+    "the reported offset does not change": "AxisNTPSyncStalled",
+    "its clock is off": "AxisNTPClockSkew",
+    "its certificate": "AxisNTPCertificateExpiring",
+    "not as expected": "AxisNTPConfigMismatch",
+}
+"""The alert on each problem, by how `Issue.what` begins."""
+
+
+def alert_of(issue: Issue) -> str | None:
+    """Return the alert that a problem raises if it lasts; `None` if it raises none."""
+    found = (alert for what, alert in _ALERTS.items() if issue.what.startswith(what))
+    return next(found, "AxisNTPDeviceDown" if issue.level == "bad" else None)
+
+
+def runbook_url(alert: str) -> str:
+    """Return the URL of an alert's runbook, as the alert rules have it."""
+    return f"{_RUNBOOKS}#{alert.lower()}"
+
+
+def dashboard_url(grafana_url: str, uid: str, **variables: str) -> str:
+    """Return the URL of a dashboard with its variables; empty if Grafana's URL is."""
+    if not grafana_url:
+        return ""
+    query = {f"var-{name}": value for name, value in variables.items()}
+    return f"{grafana_url}/d/{uid}?{urlencode(query, quote_via=quote)}".rstrip("?")
