@@ -226,6 +226,10 @@ class HttpSdConfig(HttpClientConfig):
     url: HttpUrl
     refresh_interval: DurationSeconds = 60.0
 
+    def __hash__(self) -> int:
+        """Discovery has sections as keys, and the headers in one have no hash."""
+        return hash(self.url)
+
     @model_validator(mode="after")
     def _hides_its_credentials(self) -> Self:
         url = URL(self.url)
