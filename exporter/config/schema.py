@@ -212,6 +212,37 @@ class DeviceConfig(Section):
         """The value of the label `device`."""
         return self.name or self.address
 
+    @property
+    def settings_of_its_own(self) -> "TargetSettings":
+        """What it has instead of its module's settings."""
+        return _NO_SETTINGS
+
+
+class TargetSettings(Section):
+    """What a discovered target may have instead of its module's settings, by its labels."""
+
+    scheme: Literal["http", "https"] | None = Field(None, alias="__scheme__")
+    interval: DurationSeconds | None = Field(None, alias="__scrape_interval__")
+    timeout: DurationSeconds | None = Field(None, alias="__scrape_timeout__")
+
+
+_NO_SETTINGS: Final = TargetSettings()
+
+SETTING_LABELS: Final = frozenset(
+    str(field.alias) for field in TargetSettings.model_fields.values()
+)
+
+
+class TargetConfig(DeviceConfig):
+    """A discovered target with settings of its own. Most have none: they would take memory."""
+
+    settings: TargetSettings
+
+    @property
+    def settings_of_its_own(self) -> TargetSettings:
+        """What it has instead of its module's settings."""
+        return self.settings
+
 
 class FileSdConfig(Section):
     """One entry of `file_sd_configs`: patterns of files with target groups."""

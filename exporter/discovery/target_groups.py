@@ -11,6 +11,7 @@ from exporter.config import Config, DeviceConfig
 from exporter.config.base import NullIsUnset
 from exporter.config.loader import problems_of
 from exporter.config.relabel import RelabelConfig
+from exporter.config.schema import SETTING_LABELS, TargetConfig
 from exporter.config.yaml_loader import iter_yaml_items
 from exporter.discovery.json_items import JsonItems
 from exporter.discovery.relabel import relabel
@@ -204,10 +205,9 @@ class _TargetReader:
         try:
             relabeled = self._relabel(target, labels)
             if relabeled is not None and (address := relabeled.get(ADDRESS_LABEL)):
-                keys = self._keys_of(address, relabeled)
-                self._devices.append(DeviceConfig.model_validate(keys))
+                self._devices.append(self._device(address, relabeled))
         except ValidationError as invalid:
-            self._add_problems(target, problems_of(invalid, DeviceConfig))
+            self._add_problems(target, problems_of(invalid, TargetConfig))
         except ValueError as problem:
             self._add_problems(target, [str(problem)])
 
@@ -222,6 +222,13 @@ class _TargetReader:
     def _relabel(self, target: str, labels: dict[str, str]) -> dict[str, str] | None:
         found = {**labels, ADDRESS_LABEL: target}
         return relabel({**self._meta, **found}, self._rules) if self._rules else found
+
+    def _device(self, address: str, labels: dict[str, str]) -> DeviceConfig:
+        keys = self._keys_of(address, labels)
+        settings = {name: labels[name] for name in SETTING_LABELS & labels.keys() if labels[name]}
+        if not settings:
+            return DeviceConfig.model_validate(keys)
+        return TargetConfig.model_validate({**keys, "settings": settings})
 
     def _keys_of(self, target: str, labels: dict[str, str]) -> dict[str, Any]:
         # Most labels of a fleet are the same: one object per text saves a quarter of it all.
@@ -274,6 +281,10 @@ def accept_targets(
 def _problem(device: DeviceConfig, config: Config, used_in: Mapping[str, str]) -> str | None:
     if device.module not in config.modules:
         return f"module {device.module!r} is not configured"
+    is_basic = config.modules[device.module].auth.scheme == "basic"
+    if is_basic and device.settings_of_its_own.scheme == "http":
+        module = f"`auth.scheme: basic` of module {device.module!r}"
+        return f"{module} needs https: plain HTTP would expose the password"
     if place := used_in.get(device.label):
         return f"the name {device.label!r} is already used in {place}"
     return None

@@ -62,13 +62,8 @@ class Scanner:
     def __init__(self, session: Session, timeout_seconds: float) -> None:
         self._session = session
         self._timeout_seconds = timeout_seconds
-        tls = TlsConfig(insecure_skip_verify=True)
-        self._factories = {
-            "http": ClientFactory(read_client_settings(ModuleConfig(scheme="http"))),
-            "https": ClientFactory(
-                read_client_settings(ModuleConfig(scheme="https", tls_config=tls))
-            ),
-        }
+        module = ModuleConfig(tls_config=TlsConfig(insecure_skip_verify=True))
+        self._clients = ClientFactory(read_client_settings(module))
 
     async def ask(self, question: Question) -> None:
         """Ask a port, and note the device that answers. Port 80 is asked in plain HTTP only."""
@@ -81,7 +76,7 @@ class Scanner:
     async def _ask(self, question: Question, scheme: str) -> DeviceError | None:
         """Return the error, if the port is not that of a device."""
         place = FoundDevice(question.host, question.port, scheme, "")
-        client = self._factories[scheme].client(place.address, self._session)
+        client = self._clients.client(place.address, self._session, scheme)
         try:
             await client.get_info(self._timeout_seconds)
         except DeviceError as error:

@@ -13,6 +13,7 @@ from exporter.config.schema import AuthConfig, ModuleConfig
 from exporter.config.tls import TlsConfig
 from exporter.system.addresses import split_address
 from exporter.system.files import digest
+from exporter.system.tls import BoundedSSLContext
 from exporter.vapix import ntp
 from exporter.vapix.client import Endpoint, NtpClient
 from exporter.vapix.connection import Session
@@ -46,26 +47,39 @@ class ClientFactory:
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
-        is_secure = settings.scheme == "https"
+        self._tls: BoundedSSLContext | None = None
+        self._notice: Notice | None = None
         # Files that http does not need are checked all the same.
-        needs_context = is_secure or settings.tls_digests
-        context = make_ssl_context(settings.tls.settings()) if needs_context else None
-        self._tls = context if is_secure else None
+        if settings.scheme == "https" or settings.tls_digests:
+            self._context()
+
+    def _context(self) -> BoundedSSLContext:
+        """Return the context of all clients; making it takes 20 ms."""
+        if self._tls is None:
+            self._tls = make_ssl_context(self.settings.tls.settings())
+            if self._notice is not None:
+                notice_certificates(self._tls, self._notice)
+        return self._tls
 
     def notice_certificates(self, notice: Notice) -> None:
         """Call `notice` with each certificate that a device shows, in the connecting task."""
+        self._notice = notice
         if self._tls is not None:
             notice_certificates(self._tls, notice)
 
-    def client(self, address: str, session: Session) -> NtpClient:
-        """Return a new client of one device, which has sent nothing yet."""
-        settings = self.settings
+    def client(self, address: str, session: Session, scheme: str | None = None) -> NtpClient:
+        """Return a new client of one device, which has sent nothing yet.
+
+        `scheme`: the device's, if it is not the module's.
+        """
+        settings, scheme = self.settings, scheme or self.settings.scheme
+        tls = self._context() if scheme == "https" else None
         host, port = split_address(address)
         path = "/" if settings.clock_only else ntp.PATH
-        url = URL.build(scheme=settings.scheme, host=host, port=port, path=path)
-        endpoint = Endpoint(url, self._tls, settings.tls.server_name, settings.clock_only)
+        url = URL.build(scheme=scheme, host=host, port=port, path=path)
+        endpoint = Endpoint(url, tls, settings.tls.server_name, settings.clock_only)
         authenticator = Authenticator(
-            settings.auth.scheme, settings.credentials, secure=self._tls is not None
+            settings.auth.scheme, settings.credentials, secure=tls is not None
         )
         return NtpClient(session, endpoint, authenticator)
 

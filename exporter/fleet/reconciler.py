@@ -38,22 +38,31 @@ class DeviceSpec(NamedTuple):
 
 def build_spec(config: Config, device: DeviceConfig, factories: ClientFactories) -> DeviceSpec:
     """Return the spec of a device, with the settings of its module and the global ones."""
-    module = config.module(device.module)
+    module, own = config.module(device.module), device.settings_of_its_own
     target = DeviceTarget(
         name=device.label,
         address=device.address,
         labels=device.labels,
-        interval_seconds=module.interval or config.global_.interval,
-        timeout_seconds=module.timeout or config.global_.timeout,
-        scheme=module.scheme,
+        interval_seconds=own.interval or module.interval or config.global_.interval,
+        timeout_seconds=own.timeout or module.timeout or config.global_.timeout,
+        scheme=own.scheme or module.scheme,
     )
     return DeviceSpec(target, factories[device.module], config.expect(device))
 
 
+def make_client(spec: DeviceSpec, session: Session) -> NtpClient:
+    """Create the client of a device."""
+    return spec.factory.client(spec.target.address, session, spec.target.scheme)
+
+
 def make_device(spec: DeviceSpec, session: Session) -> Device:
     """Create a device that was never polled."""
-    client = spec.factory.client(spec.target.address, session)
+    client = make_client(spec, session)
     return Device(spec.target, client, DeviceState(expect=spec.expect))
+
+
+def _have_one_client(before: DeviceSpec, after: DeviceSpec) -> bool:
+    return before.factory is after.factory and before.target.scheme == after.target.scheme
 
 
 class Changes(NamedTuple):
@@ -110,8 +119,8 @@ class Reconciler:
                 plan.readdressed += before is not None
             elif before != spec:
                 plan.changed.append(spec)
-                if before.factory is not spec.factory:
-                    plan.new_clients[name] = self._make_client(spec)
+                if not _have_one_client(before, spec):
+                    plan.new_clients[name] = make_client(spec, self._session)
         async for name in in_slices(self._specs):
             if name not in specs:
                 plan.removed.append(name)
@@ -131,9 +140,6 @@ class Reconciler:
             self._change(spec)
             if client := plan.new_clients.get(spec.target.name):
                 self._replace_client(spec.target.name, client, next(delays))
-
-    def _make_client(self, spec: DeviceSpec) -> NtpClient:
-        return spec.factory.client(spec.target.address, self._session)
 
     def _add(self, spec: DeviceSpec, device: Device) -> None:
         self._specs[spec.target.name] = spec

@@ -326,3 +326,18 @@ async def test_a_stop_while_a_large_file_is_read_ends_the_process_normally(
             assert await running.stop() == 0
     assert "Fatal" not in running.text
     assert "Traceback" not in running.text
+
+
+async def test_a_target_may_have_another_scheme_and_interval_than_its_module(
+    tmp_path: Path,
+) -> None:
+    fleet = build_fleet(2, scheme="https")
+    async with serve_fleet(fleet) as served:
+        config = config_of(served, file_sd_configs=[{"files": ["a.json"]}])
+        config["modules"]["default"]["scheme"] = "http"
+        config["global"]["interval"] = "1h"
+        labels = {"__scheme__": "https", "__scrape_interval__": "200ms"}
+        put(tmp_path / "a.json", json.dumps(groups(served, 0, 1, **labels)))
+        async with daemon_on(config, tmp_path) as running:
+            await running.until(lambda now: min(now.by_device(POLLS).values(), default=0) >= 3)
+            assert (await running.scrape()).by_device(UP) == up(*served.addresses)

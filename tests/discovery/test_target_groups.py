@@ -295,3 +295,32 @@ def test_a_target_whose_labels_grow_without_end_is_left_out() -> None:
     devices, problems = relabeled({"target_label": "x", "replacement": "y"}, *[double] * 30)
     assert devices == ()
     assert problems[0] == "target '10.0.0.7': its labels have more than 16,384 characters"
+
+
+def test_labels_set_the_scheme_and_the_times_of_a_target() -> None:
+    labels = {"__scheme__": "http", "__scrape_interval__": "5m", "__scrape_timeout__": "20s"}
+    groups = [{"targets": ["a"], "labels": labels}, {"targets": ["b"]}]
+    (own, plain), problems = read_groups(json.dumps(groups), is_json=True)
+    assert problems == ()
+    settings = own.settings_of_its_own
+    assert (settings.scheme, settings.interval, settings.timeout) == ("http", 300.0, 20.0)
+    assert own.labels == {}
+    assert type(plain) is DeviceConfig
+
+
+def test_a_target_with_an_invalid_setting_is_left_out() -> None:
+    groups = [{"targets": ["a"], "labels": {"__scheme__": "ftp"}}]
+    devices, problems = read_groups(json.dumps(groups), is_json=True)
+    assert devices == ()
+    assert problems == ("target 'a': settings.__scheme__: must be one of 'http' or 'https'",)
+
+
+def test_a_target_over_http_is_refused_where_the_password_would_be_exposed() -> None:
+    module = {"auth": {"scheme": "basic", "username": "u", "password": "p"}}
+    config = parse_config({"modules": {"default": module}}, {}, Path())
+    groups = [{"targets": ["a"], "labels": {"__scheme__": "http"}}]
+    source = Source("file", "devices.json")
+    devices, _ = read_groups(json.dumps(groups), is_json=True)
+    accepted = accept_targets(config, {source: devices})
+    assert accepted.devices == ()
+    assert "needs https" in accepted.refused[source][0]

@@ -25,14 +25,14 @@ SETTINGS = read_client_settings(ModuleConfig(scheme="http"))
 class FailingFactory(ClientFactory):
     """Fails at the device with this address, as an address that aiohttp refuses would."""
 
-    def client(self, address: str, session: Session) -> NtpClient:
+    def client(self, address: str, session: Session, scheme: str | None = None) -> NtpClient:
         if address == "bad":
             raise ValueError("not an address")
-        return super().client(address, session)
+        return super().client(address, session, scheme)
 
 
-def spec(name: str, address: str, factory: ClientFactory) -> DeviceSpec:
-    return DeviceSpec(DeviceTarget(name, address, {}, 60.0, 10.0), factory, Expect())
+def spec(name: str, address: str, factory: ClientFactory, scheme: str = "https") -> DeviceSpec:
+    return DeviceSpec(DeviceTarget(name, address, {}, 60.0, 10.0, scheme), factory, Expect())
 
 
 @asynccontextmanager
@@ -85,3 +85,14 @@ async def test_an_update_that_is_cancelled_at_any_slice_is_completed_by_the_next
         assert targets == {name: each.target for name, each in new.items()}
         assert fleet["cam-2"].client is not kept
         assert await reconciler.update(new, 100) == Changes(0, 0, 0)
+
+
+async def test_a_device_with_another_scheme_gets_a_new_client_and_keeps_its_state() -> None:
+    async with reconciling() as (reconciler, fleet):
+        factory = ClientFactory(SETTINGS)
+        await reconciler.update({"cam": spec("cam", "127.0.0.1:9", factory, "http")}, 100)
+        client, state = fleet["cam"].client, fleet["cam"].state
+        changed = {"cam": spec("cam", "127.0.0.1:9", factory, "https")}
+        assert await reconciler.update(changed, 100) == Changes(0, 0, 1)
+        assert fleet["cam"].client is not client
+        assert fleet["cam"].state is state
