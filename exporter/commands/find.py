@@ -79,13 +79,17 @@ async def _find(arguments: argparse.Namespace) -> int:
     devices, others = choose_devices(each.found for each in questions if each.found is not None)
     for other in others:
         warn(f"find: {other.address} is the same device as axis-{other.serial.lower()}")
-    targets = as_targets(devices, dict(arguments.labels))
-    if not write_output(render_target_file(targets), arguments.output):
+    text = render_target_file(as_targets(devices, dict(arguments.labels)))
+    # A daemon may read the file: it must not lose its devices because a search went wrong.
+    is_whole = bool(devices) and not interrupted
+    if arguments.output is not None and not is_whole:
+        warn(f"find: {arguments.output} is not written")
+    elif not write_output(text, arguments.output):
         return 1
     end = ", interrupted" if interrupted else ""
     ports = f"{len(questions):,} {plural(len(questions), 'port')}"
     warn(f"find: {len(devices):,} {plural(len(devices), 'device')} on {ports}{end}")
-    return 0 if devices and not interrupted else 1
+    return 0 if is_whole else 1
 
 
 def _questions(networks: Sequence[Network], ports: Sequence[int]) -> list[Question]:

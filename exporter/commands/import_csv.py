@@ -53,7 +53,10 @@ def execute(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         warn(f"{_NAME}: {arguments.file} {escaped(str(error))}")
         return 2
-    if not write_output(render_target_file(targets), arguments.output):
+    if arguments.output is not None and not targets:
+        # A daemon may read the file: it must not lose its devices because a file was wrong.
+        warn(f"{_NAME}: {arguments.output} is not written")
+    elif not write_output(render_target_file(targets), arguments.output):
         return 1
     for problem in problems:
         warn(f"{_NAME}: {arguments.file}: {escaped(problem)}")

@@ -104,9 +104,10 @@ def _run(arguments: argparse.Namespace) -> int:
     except StartFailed as failure:
         _log.error("exporter.start_failed", error=str(failure))
         return 1
+    code = _check_sources(arguments, config)
     if web_config is not None:
         print(f"{arguments.web_config_file}: valid, {web_config}")
-    return _check_sources(arguments, config)
+    return code
 
 
 def _check_sources(arguments: argparse.Namespace, config: Config) -> int:

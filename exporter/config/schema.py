@@ -35,6 +35,7 @@ from exporter.config.types import (
     ServerName,
     TimeServerAddress,
     Username,
+    redact_url,
 )
 from exporter.system.addresses import canonical_host, is_loopback, split_address
 from exporter.system.text import format_duration
@@ -264,7 +265,8 @@ class HttpSdConfig(HttpClientConfig):
     @model_validator(mode="after")
     def _hides_its_credentials(self) -> Self:
         url = URL(self.url)
-        if self.has_credentials and url.scheme == "http" and not is_loopback(url.host or ""):
+        stays_here = is_loopback(url.host or "") and self.proxy_url is None
+        if self.has_credentials and url.scheme == "http" and not stays_here:
             raise ValueError("credentials need a URL with https: plain HTTP would expose them")
         return self
 
@@ -363,6 +365,17 @@ class Config(Section):
     http_sd_configs: tuple[HttpSdConfig, ...] = ()
     time_servers: TimeServersConfig = TimeServersConfig()
     thresholds: Thresholds = Thresholds()
+
+    @field_validator("http_sd_configs")
+    @classmethod
+    def _are_different(cls, sections: tuple[HttpSdConfig, ...]) -> tuple[HttpSdConfig, ...]:
+        names = [redact_url(section.url) for section in sections]
+        if repeated := [name for number, name in enumerate(names) if name in names[:number]]:
+            raise ValueError(
+                f"{repeated[0]!r} is there twice (secrets do not count): metrics and logs could "
+                "not tell them apart; add a parameter such as &list=2 to one"
+            )
+        return sections
 
     @field_validator("modules")
     @classmethod

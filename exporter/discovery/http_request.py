@@ -3,6 +3,7 @@
 import base64
 import ssl
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +24,12 @@ from exporter.vapix.tls import make_ssl_context
 class PreparedRequest(NamedTuple):
     """Headers for the configured server, with its credentials, and the context of its TLS.
 
-    Its `repr` shows no secret.
+    `tls_elsewhere` is for other servers, without our certificate. The `repr` shows no secret.
     """
 
     headers: CIMultiDict[str]
     tls: ssl.SSLContext
+    tls_elsewhere: ssl.SSLContext
 
     def __repr__(self) -> str:
         return "PreparedRequest(...)"
@@ -44,7 +46,11 @@ def prepare_request(config: HttpClientConfig) -> PreparedRequest:
     if config.basic_auth is not None:
         headers["Authorization"] = _basic(config.basic_auth)
     try:
-        return PreparedRequest(headers, make_ssl_context(config.tls_config.settings()))
+        settings = config.tls_config.settings()
+        tls = elsewhere = make_ssl_context(settings)
+        if settings.cert_file is not None:
+            elsewhere = make_ssl_context(replace(settings, cert_file=None, key_file=None))
+        return PreparedRequest(headers, tls, elsewhere)
     except OSError as error:
         raise ValueError(f"tls_config: {describe_file_error(error)}") from None
 

@@ -59,7 +59,8 @@ class HTTPSD:
         """Get the targets from the server. Raises `RefreshFailed`."""
         try:
             request = await asyncio.to_thread(prepare_request, self._config)
-            document = await self._fetch(request)
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                document = await self._fetch(request)
             targets = await asyncio.to_thread(self._read, document)
         except TimeoutError:
             raise RefreshFailed(f"no response within {TIMEOUT_SECONDS:g} s") from None
@@ -77,14 +78,13 @@ class HTTPSD:
         return self._reader.read(self._source, document, is_json=True)
 
     async def _fetch(self, request: PreparedRequest) -> bytes:
-        timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
         headers = {
             "Accept": "application/json",
             "Accept-Encoding": "identity",
             "X-Prometheus-Refresh-Interval-Seconds": f"{self.interval_seconds:g}",
         }
         async with aiohttp.ClientSession(
-            timeout=timeout,
+            timeout=aiohttp.ClientTimeout(total=None),
             headers=headers,
             request_class=ZonelessRequest,
             # 300 KB can unpack to 300 MB, in the event loop.
@@ -97,12 +97,12 @@ class HTTPSD:
     async def _follow(self, session: aiohttp.ClientSession, request: PreparedRequest) -> bytes:
         """Return the body at the end of the redirects; other servers get no credentials."""
         url = first = URL(self._config.url)
-        own, name = request.headers, self._config.tls_config.server_name
+        headers, tls, name = request.headers, request.tls, self._config.tls_config.server_name
         for _ in range(MAX_REDIRECTS + 1):
             async with session.get(
                 url,
-                headers=own,
-                ssl=request.tls,
+                headers=headers,
+                ssl=tls,
                 server_hostname=name,
                 proxy=self._config.proxy_url,
                 allow_redirects=False,
@@ -114,7 +114,7 @@ class HTTPSD:
             if first.scheme == "https" and url.scheme != "https":
                 raise ValueError("redirected from https to http: the response could be forged")
             if url.origin() != first.origin():
-                own, name = CIMultiDict(), None
+                headers, tls, name = CIMultiDict(), request.tls_elsewhere, None
         raise ValueError(f"redirected more than {MAX_REDIRECTS} times")
 
 

@@ -17,6 +17,9 @@ MAX_STRING_BYTES: Final = 1024 * 1024
 
 _SPACES: Final = re.compile(r"[ \t\n\r]{0,65536}")
 _PLAIN_STRING: Final = re.compile(r'"([^"\\\x00-\x1f]{0,4096})"')
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""Half of a character, as `\\ud800` writes it: no text in UTF-8 has it. Go replaces it too."""
+
 _SCALAR: Final = re.compile(r"null|true|false|-?[0-9][0-9.eE+-]{0,400}")
 
 _scan_string: Callable[[str, int], tuple[str, int]] = getattr(decoder, "scanstring")  # noqa: B009 - typeshed lacks it
@@ -113,7 +116,7 @@ class JsonItems:
             except json.JSONDecodeError:
                 continue
             self._position = begin + len(source[:length].encode())
-            return text
+            return _LONE_SURROGATE.sub("\ufffd", text)
         raise self._error("an invalid string, or one that does not end")
 
     def _scalar(self) -> float | bool | None:

@@ -75,14 +75,13 @@ def _drop_equal(labels: Labels, rule: RelabelConfig) -> bool:
 
 
 def _hash_mod(labels: Labels, rule: RelabelConfig) -> bool:
-    source = _source(labels, rule).encode(errors="surrogatepass")
-    digest = hashlib.md5(source, usedforsecurity=False).digest()
+    digest = hashlib.md5(_source(labels, rule).encode(), usedforsecurity=False).digest()
     _set(labels, rule.target_label, str(int.from_bytes(digest[8:], "big") % rule.modulus))
     return True
 
 
 def _map_labels(labels: Labels, rule: RelabelConfig) -> bool:
-    for name, value in [*labels.items()]:
+    for name, value in sorted(labels.items()):  # of two for one name, the last counts
         if (found := _match(rule, name)) is not None:
             _set(labels, _expand(rule.replacement, found), value)
     return True

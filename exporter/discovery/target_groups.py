@@ -221,7 +221,8 @@ class _TargetReader:
 
     def _relabel(self, target: str, labels: dict[str, str]) -> dict[str, str] | None:
         found = {**labels, ADDRESS_LABEL: target}
-        return relabel({**self._meta, **found}, self._rules) if self._rules else found
+        # A document cannot say that it comes from another file.
+        return relabel({**found, **self._meta}, self._rules) if self._rules else found
 
     def _device(self, address: str, labels: dict[str, str]) -> DeviceConfig:
         keys = self._keys_of(address, labels)

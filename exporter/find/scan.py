@@ -99,20 +99,18 @@ def _is_of_an_axis_device(client: NtpClient, error: DeviceError) -> bool:
 def choose_devices(found: Iterable[FoundDevice]) -> tuple[list[FoundDevice], list[FoundDevice]]:
     """Return each device once, and the other addresses of devices that have several.
 
-    Of the ports of one address, https comes first.
+    Of the ports of one device at one address, https comes first. Several devices may be behind
+    one address: they differ in their serial numbers.
     """
-    chosen: dict[str, FoundDevice] = {}
-    others: list[FoundDevice] = []
-    of_host: dict[str, FoundDevice] = {}
+    of_host: dict[tuple[str, str], FoundDevice] = {}
     for device in found:
-        before = of_host.get(device.host)
-        if before is None or (before.scheme, device.scheme) == ("http", "https"):
-            of_host[device.host] = device
-    for device in of_host.values():
-        key = device.serial or device.host
-        if chosen.setdefault(key, device) is not device:
-            others.append(device)
-    return [*chosen.values()], others
+        before = of_host.setdefault((device.host, device.serial), device)
+        if (before.scheme, device.scheme) == ("http", "https"):
+            of_host[device.host, device.serial] = device
+    chosen: dict[str | tuple[str, str], FoundDevice] = {}
+    for place, device in of_host.items():
+        chosen.setdefault(device.serial or place, device)
+    return [*chosen.values()], [each for each in of_host.values() if each not in chosen.values()]
 
 
 def as_targets(devices: Sequence[FoundDevice], labels: Mapping[str, str]) -> Iterator[FoundTarget]:

@@ -13,9 +13,9 @@ from aiohttp import web
 TOKEN: Final = "0123456789abcdef-token"
 
 TARGETS: Final = [
-    {"targets": ["10.0.0.7"], "labels": {"__meta_netbox_name": "cam-7"}},
-    {"targets": ["10.0.0.8"], "labels": {"__meta_netbox_name": "cam-8"}},
+    {"targets": [f"Cam {n}"], "labels": {"__meta_netbox_primary_ip": f"10.0.0.{n}"}} for n in (7, 8)
 ]
+"""The targets are names, as in NetBox: they may be no addresses."""
 
 
 @dataclass

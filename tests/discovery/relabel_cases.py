@@ -208,6 +208,16 @@ CASES: Final = [
         [rule("labelmap", regex="(rack)", with_="${1}_name")],
         {"rack_name": "Rack-07"},
     ),
+    Case(
+        "of two labels that are mapped to one the last by name counts",
+        [
+            rule(to="a", with_="1"),
+            rule(to="b", with_="2"),
+            rule(to="a", with_="3"),
+            rule("labelmap", regex="(a|b)", with_="x"),
+        ],
+        {"a": "3", "b": "2", "x": "2"},
+    ),
     Case("maps nothing", [rule("labelmap", regex="x(.*)")], {}),
     Case("drops labels", [rule("labeldrop", regex="rack|site")], {"rack": None, "site": None}),
     Case("drops no part of a name", [rule("labeldrop", regex="rac")], {}),

@@ -81,3 +81,13 @@ def test_the_worst_target_costs_milliseconds_a_rule() -> None:
         relabel(labels, nested)
         costs.append(time.thread_time() - began)
     assert min(costs) < 0.1
+
+
+@pytest.mark.parametrize("action", ["replace", "labelmap"])
+def test_a_long_name_that_is_no_label_is_refused_at_once(action: str) -> None:
+    name = "a" * 10_000 + "-"
+    keys = {"to": name} if action == "replace" else {"with_": name}
+    began = time.thread_time()
+    with pytest.raises(ValidationError, match="is not a label name"):
+        rules(rule(action, **keys))
+    assert time.thread_time() - began < 0.1

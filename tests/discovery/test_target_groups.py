@@ -324,3 +324,29 @@ def test_a_target_over_http_is_refused_where_the_password_would_be_exposed() -> 
     accepted = accept_targets(config, {source: devices})
     assert accepted.devices == ()
     assert "needs https" in accepted.refused[source][0]
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"a\udfffb", r"\udc00\ud83d"])
+def test_half_a_character_is_replaced_as_go_does(text: str) -> None:
+    document = f'[{{"targets": ["a"], "labels": {{"s": "{text}"}}}}]'
+    (device,), problems = read_groups(document, is_json=True)
+    assert problems == ()
+    assert "\ufffd" in device.labels["s"]
+    device.labels["s"].encode()
+
+
+def test_half_a_character_in_yaml_reaches_no_label() -> None:
+    try:
+        devices, _ = read_groups('- {targets: [a], labels: {s: "\\ud800"}}', is_json=False)
+    except ValueError:
+        return
+    for device in devices:
+        device.labels["s"].encode()
+
+
+def test_a_document_cannot_say_that_it_is_another_file() -> None:
+    rule = {"source_labels": ["__meta_url"], "target_label": "from"}
+    reader = GroupReader([RelabelConfig.model_validate(rule)])
+    document = b'[{"targets": ["a"], "labels": {"__meta_url": "https://other.example/"}}]'
+    targets = reader.read(Source("http", "https://real.example/"), document, is_json=True)
+    assert targets.devices[0].labels == {"from": "https://real.example/"}

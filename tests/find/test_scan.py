@@ -111,8 +111,9 @@ def test_each_device_is_chosen_once_and_https_first() -> None:
     a80, a443 = FoundDevice("10.0.0.1", 80, "http", "A"), FoundDevice("10.0.0.1", 443, "https", "A")
     b, again = FoundDevice("10.0.0.2", 80, "http", "B"), FoundDevice("10.0.0.3", 443, "https", "B")
     unnamed = [FoundDevice(f"10.0.0.{n}", 443, "https", "") for n in (4, 5)]
-    chosen, others = choose_devices([a80, a443, b, again, *unnamed])
-    assert (chosen, others) == ([a443, b, *unnamed], [again])
+    behind = FoundDevice("10.0.0.1", 8443, "https", "C")
+    chosen, others = choose_devices([a80, a443, behind, b, again, *unnamed])
+    assert (chosen, others) == ([a443, behind, b, *unnamed], [again])
 
 
 @pytest.mark.parametrize(
@@ -167,3 +168,12 @@ async def test_no_device_is_code_1_and_too_many_addresses_code_2(tmp_path: Path)
     many = await run_find(tmp_path, "10.0.0.0/8")
     assert many.code == 2
     assert "16,777,216 addresses are more than 65,536" in many.err
+
+
+async def test_a_search_that_finds_nothing_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    output = tmp_path / "found.yaml"
+    output.write_text("- targets: [10.0.0.1]\n")
+    run = await run_find(tmp_path, "127.1.1.1", f"--ports={free_port()}", "--output=found.yaml")
+    assert run.code == 1
+    assert "find: found.yaml is not written\n" in run.err
+    assert output.read_text() == "- targets: [10.0.0.1]\n"
