@@ -264,7 +264,7 @@ def _bounds() -> timeseries.Panel:
         "s",
     )
     shortest = devices("axis_ntp_poll_interval_min_seconds")
-    longest = devices("axis_ntp_poll_interval_max_seconds")
+    longest = promql.LONGEST_INTERVAL
     half = LINES // 2
     return panels.asking(
         panel.min(0),
