@@ -228,9 +228,8 @@ _STATE_LINES: Final = (
     f"{_off(SKEW_WARNING_SECONDS, OFFSET_WARNING_SECONDS)} * 0 + 7",
     "(({servers} == 0) and ({enabled} == 1)) * 0 + 6",
     "(({synced} == 0) and ({enabled} == 1)) * 0 + 5",
-    f"(({{success}} - {{changed}} > {_LIMIT}) and ({{synced}} == 1) unless ({{enabled}} == 0))"
-    " * 0 + 4",
-    "(({enabled} == 0) or ({present} == 0)) * 0 + 3",
+    "(({enabled} == 0) or ({present} == 0)) * 0 + 4",
+    f"(({{success}} - {{changed}} > {_LIMIT}) and ({{synced}} == 1)) * 0 + 3",
     "({compliant} == 0) * 0 + 2",
     f"({{ends}} - time() < {CERTIFICATE_DAYS} * 86400) * 0 + 1",
     "{up} * 0",

@@ -155,8 +155,8 @@ STATES: Final = {
     "dock-4": 7,
     "gate": 6,
     "stairwell-1": 5,
-    STALLED: 4,
-    "cafeteria": 3,
+    "cafeteria": 4,
+    STALLED: 3,
     EXPIRING: 1,
     "dock-1": 0,
 }
