@@ -55,13 +55,16 @@ Value = tuple[str, str]
 
 STATES: Final[Mapping[int, Value]] = {
     0: ("fine", GREEN),
-    1: ("config differs", "light-blue"),
-    2: ("NTP client off", "purple"),
-    3: ("no servers", "light-yellow"),
-    4: ("not synchronized", "yellow"),
-    5: ("clock off", "orange"),
-    6: ("clock far off", "dark-red"),
-    7: ("polls fail", "red"),
+    1: ("certificate", "dark-blue"),
+    2: ("config differs", "light-blue"),
+    3: ("sync stalled", "dark-yellow"),
+    4: ("NTP client off", "purple"),
+    5: ("not synchronized", "yellow"),
+    6: ("no servers", "light-yellow"),
+    7: ("clock off", "orange"),
+    8: ("clock far off", "dark-red"),
+    9: ("polls fail", "red"),
+    10: ("polls overdue", "dark-purple"),
 }
 """The values of `promql.state`."""
 

@@ -32,7 +32,7 @@ _NAMED: Final = "{{device}} ({{instance}})"
 _SEVERAL: Final = f"At most {LINES} lines: choose devices at the top."
 _WORST: Final = "With several devices: the worst."
 
-_POINTS: Final = 200
+_POINTS: Final = 150
 """Maximum points of the state over time: each point is an expensive query."""
 
 _ONE: Final = f"abs({latest(promql.CLOCK_OFFSET)}) or {latest(promql.UP)} * 0"
@@ -264,7 +264,7 @@ def _bounds() -> timeseries.Panel:
         "s",
     )
     shortest = devices("axis_ntp_poll_interval_min_seconds")
-    longest = devices("axis_ntp_poll_interval_max_seconds")
+    longest = promql.LONGEST_INTERVAL
     half = LINES // 2
     return panels.asking(
         panel.min(0),

@@ -16,10 +16,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from grafana.generate.thresholds import (
+    CERTIFICATE_DAYS,
+    INTERVALS_UNCHANGED,
     OFFSET_CRITICAL_SECONDS,
     OFFSET_WARNING_SECONDS,
+    OVERDUE_SECONDS,
     SKEW_CRITICAL_SECONDS,
     SKEW_WARNING_SECONDS,
+    UNCHANGED_SECONDS,
 )
 
 COPIES: Final = "instance, node, pod, replica"
@@ -79,6 +83,7 @@ LAST_ERROR: Final = devices("axis_ntp_last_error")
 FAILURES: Final = devices("axis_ntp_poll_failures_total")
 LAST_SUCCESS: Final = devices("axis_ntp_last_success_timestamp_seconds")
 NOT_AFTER: Final = devices("axis_ntp_certificate_not_after_timestamp_seconds")
+LONGEST_INTERVAL: Final = devices("axis_ntp_poll_interval_max_seconds")
 NEXT_POLL: Final = devices("axis_ntp_next_poll_timestamp_seconds")
 BUILD_INFO: Final = exporters("axis_ntp_exporter_build_info")
 
@@ -195,6 +200,11 @@ _OF_STATE: Final = {
     "ntp": NTP_OFFSET,
     "clock": CLOCK_OFFSET,
     "uncertainty": UNCERTAINTY,
+    "success": LAST_SUCCESS,
+    "changed": LAST_CHANGE,
+    "longest": LONGEST_INTERVAL,
+    "ends": NOT_AFTER,
+    "due": NEXT_POLL,
 }
 
 
@@ -206,14 +216,25 @@ def _off(skew_seconds: float, offset_seconds: float) -> str:
     )
 
 
+_LIMIT: Final = f"({INTERVALS_UNCHANGED} * {{longest}} or {{success}} * 0 + {UNCHANGED_SECONDS})"
+"""How long a synchronized device may report the same offset, as in AxisNTPSyncStalled."""
+
+# A device without servers is therefore not synchronized, and one whose client is off reports the
+# same offset for ever: they have the state that is the cause.
 _STATE_LINES: Final = (
-    "({up} == 0) * 0 + 7",
-    f"{_off(SKEW_CRITICAL_SECONDS, OFFSET_CRITICAL_SECONDS)} * 0 + 6",
-    f"{_off(SKEW_WARNING_SECONDS, OFFSET_WARNING_SECONDS)} * 0 + 5",
-    "(({synced} == 0) and ({enabled} == 1)) * 0 + 4",
-    "(({servers} == 0) and ({enabled} == 1)) * 0 + 3",
-    "(({enabled} == 0) or ({present} == 0)) * 0 + 2",
-    "({compliant} == 0) * 0 + 1",
+    f"(time() - {{due}} > {OVERDUE_SECONDS:g}) * 0 + 10",
+    "({up} == 0) * 0 + 9",
+    f"{_off(SKEW_CRITICAL_SECONDS, OFFSET_CRITICAL_SECONDS)} * 0 + 8",
+    f"{_off(SKEW_WARNING_SECONDS, OFFSET_WARNING_SECONDS)} * 0 + 7",
+    "(({servers} == 0) and ({enabled} == 1)) * 0 + 6",
+    "(({synced} == 0) and ({enabled} == 1)) * 0 + 5",
+    "(({enabled} == 0) or ({present} == 0)) * 0 + 4",
+    f"(({{success}} - {{changed}} > {_LIMIT}) and ({{synced}} == 1)) * 0 + 3",
+    "({compliant} == 0) * 0 + 2",
+    f"({{ends}} - time() < {CERTIFICATE_DAYS} * 86400) * 0 + 1",
     "{up} * 0",
 )
-"""The devices in each state, the worst state first; `colours.STATES` names the states."""
+"""The devices in each state, the worst state first; `colours.STATES` names the states.
+
+The conditions are those of the alerts about a device that are not only information.
+"""

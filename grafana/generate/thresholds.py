@@ -28,6 +28,10 @@ LATE_SECONDS: Final = 5.0
 OVERDUE_SECONDS: Final = 300.0
 """AxisNTPPollsStalled: time since the next poll was due."""
 
+INTERVALS_UNCHANGED: Final = 4
+UNCHANGED_SECONDS: Final = 4096
+"""AxisNTPSyncStalled: longest intervals, or seconds if unknown, with the same reported offset."""
+
 CERTIFICATE_DAYS: Final = 21
 """AxisNTPCertificateExpiring: time until a device's certificate ends."""
 

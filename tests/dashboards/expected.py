@@ -54,7 +54,7 @@ FLEET: Final = {
     "Devices, worst first": Shown(
         None,
         [
-            "up",
+            "next_poll_timestamp_seconds",
             "last_error",
             _CLOCK,
             "clock_offset_uncertainty_seconds",
@@ -82,7 +82,7 @@ FLEET: Final = {
 }
 
 DEVICE: Final = {
-    "State now": Shown("none", ["up"], PLAIN),
+    "State now": Shown("none", ["next_poll_timestamp_seconds"], PLAIN),
     "Measured offset": Shown("s", [_CLOCK], SKEW),
     "± Uncertainty": Shown("s", ["clock_offset_uncertainty_seconds"], PLAIN),
     "Reported offset": Shown("s", ["time_offset_seconds"], OFFSET),
@@ -104,7 +104,7 @@ DEVICE: Final = {
         "s", [_CLOCK, _CLOCK, _CLOCK, "time_offset_seconds"], SKEW
     ),
     "Addresses": Shown(None, ["device_info", "certificate_not_after_timestamp_seconds"]),
-    "State": Shown("none", ["up"]),
+    "State": Shown("none", ["next_poll_timestamp_seconds"]),
     "Measured drift with its uncertainty": Shown("conppm", ["clock_drift_ratio"] * 3),
     "Measured offsets": Shown("s", [_CLOCK], SKEW),
     "Reported offsets": Shown("s", ["time_offset_seconds"], OFFSET),

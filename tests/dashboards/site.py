@@ -27,6 +27,12 @@ AWKWARD: Final = "Tür \"1\" / 'west' {a|b} [c] (d) \\d+ 100% & #2 $x ${y}"
 STEPPING: Final = "lobby"
 """The device whose clock steps after the first polls."""
 
+STALLED: Final = AWKWARD
+"""The device that is synchronized with a dead server."""
+
+EXPIRING: Final = "till-1"
+"""The device whose certificate ends soon."""
+
 ALERTS: Final = Path(__file__).parents[2] / "grafana/rules/axis-ntp.rules.yml"
 
 SECONDS_SEEN: Final = 15
@@ -65,8 +71,8 @@ def dashboard_site(folder: Path) -> Iterator[Site]:
 def _fleet() -> SimulatedFleet:
     """Build the demo's fleet, with one more device."""
     fleet = build_fleet(20, "demo")
-    awkward = MemberFactory({}).make(AWKWARD, {"site": "hq"})
-    return replace(fleet, members=(*fleet.members, awkward))
+    stalled = MemberFactory({}).make(STALLED, {"site": "hq"}, "server_dead")
+    return replace(fleet, members=(*fleet.members, stalled))
 
 
 def _daemon(stack: ExitStack, served: ServedFleet, folder: Path) -> BlockingDaemon:
@@ -93,21 +99,33 @@ def _wait_for_faults(prometheus: Prometheus, fleet: SimulatedFleet) -> None:
     prometheus.wait_for(f"count(count_over_time(up[1m]) > {SECONDS_SEEN}) == 2")
 
 
-CERTIFICATE_SECONDS: Final = 864_000
+EXPIRING_SECONDS: Final = 864_000
 
-# A drift takes longer than the site runs, and its devices have no TLS.
+
+def _on_each(value: str) -> str:
+    return f"axis_ntp_up * 0 + {value}"
+
+
+def _except_on(device: str, value: str, others: str) -> str:
+    one = f"axis_ntp_up{{device=`{device}`}}"
+    return f"{one} * 0 + {value} or {_on_each(others)}"
+
+
+# A drift, and the end of four of a device's intervals, take longer than the site runs. Its devices
+# have no TLS.
 _MOCKED: Final = {
-    "axis_ntp_clock_drift_ratio": "2e-5",
-    "axis_ntp_clock_drift_uncertainty_ratio": "3e-6",
-    "axis_ntp_certificate_not_after_timestamp_seconds": f"time() + {CERTIFICATE_SECONDS}",
+    "axis_ntp_clock_drift_ratio": _on_each("2e-5"),
+    "axis_ntp_clock_drift_uncertainty_ratio": _on_each("3e-6"),
+    "axis_ntp_poll_interval_max_seconds": _except_on(STALLED, "1", "1024"),
+    "axis_ntp_certificate_not_after_timestamp_seconds": _except_on(
+        EXPIRING, f"time() + {EXPIRING_SECONDS}", "time() + 31536000"
+    ),
 }
 
 
 def _rules() -> dict[str, Any]:
     """Record the series that this site's exporters do not have; alert about clocks at once."""
-    mocked = [
-        {"record": name, "expr": f"axis_ntp_up * 0 + {value}"} for name, value in _MOCKED.items()
-    ]
+    mocked = [{"record": name, "expr": each} for name, each in _MOCKED.items()]
     groups = yaml.safe_load(ALERTS.read_text("utf-8"))["groups"]
     [clock] = [group for group in groups if group["name"] == "axis-ntp-clock"]
     for rule in clock["rules"]:

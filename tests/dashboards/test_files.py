@@ -274,6 +274,8 @@ def test_the_thresholds_match_the_contract() -> None:
         "SUSPECT_SECONDS": 0.5,
         "LATE_SECONDS": 5,
         "OVERDUE_SECONDS": 300,
+        "INTERVALS_UNCHANGED": 4,
+        "UNCHANGED_SECONDS": 4096,
         "CERTIFICATE_DAYS": 21,
         "FEW_SERVERS": 1,
         "STEP_WINDOW": "15m",
@@ -337,13 +339,23 @@ def test_the_thresholds_match_the_alerting_rules(alert: str, comparisons: list[s
         assert re.search(rf"{re.escape(comparison)}(?![\d.])", expression), expression
 
 
+def test_the_limits_of_a_stalled_synchronization_match_the_alert() -> None:
+    [expression] = alert_expressions("AxisNTPSyncStalled")
+    found = re.findall(r"> (\d+)(?: \* last_over_time\((\w+))?", expression)
+    intervals, seconds = thresholds.INTERVALS_UNCHANGED, thresholds.UNCHANGED_SECONDS
+    assert found == [
+        (str(intervals), "axis_ntp_poll_interval_max_seconds"),
+        (str(seconds), ""),
+    ]
+
+
 def test_every_state_has_a_name_and_the_query_checks_the_worst_first() -> None:
     lines = promql.state().splitlines()
     numbers = [
-        int(number) for number in re.findall(r"\* 0 \+ (\d)$", "\n".join(lines), re.MULTILINE)
+        int(number) for number in re.findall(r"\* 0 \+ (\d+)$", "\n".join(lines), re.MULTILINE)
     ]
     assert [*numbers, 0] == sorted(STATES, reverse=True)
-    assert lines[0] == f"((({promql.UP}) == 0) * 0 + 7"
+    assert lines[1] == f"or (({promql.UP}) == 0) * 0 + 9"
 
 
 def test_the_distribution_has_the_thresholds_of_the_alerts() -> None:

@@ -200,13 +200,16 @@ def meanings(panel: Mapping[str, Any]) -> dict[str, str]:
 
 STATES: Final = {
     "0": "fine",
-    "1": "config differs",
-    "2": "NTP client off",
-    "3": "no servers",
-    "4": "not synchronized",
-    "5": "clock off",
-    "6": "clock far off",
-    "7": "polls fail",
+    "1": "certificate",
+    "2": "config differs",
+    "3": "sync stalled",
+    "4": "NTP client off",
+    "5": "not synchronized",
+    "6": "no servers",
+    "7": "clock off",
+    "8": "clock far off",
+    "9": "polls fail",
+    "10": "polls overdue",
 }
 YES_NO: Final = {"0": "no", "1": "yes"}
 

@@ -17,7 +17,15 @@ from tests.dashboards.grafana import (
     Question,
     asking_panels,
 )
-from tests.dashboards.site import AWKWARD, CERTIFICATE_SECONDS, SECONDS_SEEN, Site, answer
+from tests.dashboards.site import (
+    AWKWARD,
+    EXPIRING,
+    EXPIRING_SECONDS,
+    SECONDS_SEEN,
+    STALLED,
+    Site,
+    answer,
+)
 from tests.support.prometheus import Series
 
 # The demo's fleet and one more device. Down: garage-entry, dock-2, cold-store. Clocks off: dock-4
@@ -37,7 +45,7 @@ IN_NUMBERS: Final = {
     "fleet: Devices with problems C": len({"stairwell-1", "cafeteria", "gate"}),
     "fleet: Devices with problems D": len({"cafeteria"}),
     "fleet: Devices with problems E": len({"cafeteria"}),
-    "device: State now A": 7,
+    "device: State now A": 9,
     "device: Measured offset A": 3,
     "device: Active servers A": 0,
     "device: Config compliant A": 0,
@@ -142,12 +150,14 @@ def test_the_quantiles_match_the_clocks(site: Site) -> None:
 
 
 STATES: Final = {
-    "dock-2": 7,
-    "lobby": 6,
-    "dock-4": 5,
-    "stairwell-1": 4,
-    "gate": 4,
-    "cafeteria": 2,
+    "dock-2": 9,
+    "lobby": 8,
+    "dock-4": 7,
+    "gate": 6,
+    "stairwell-1": 5,
+    "cafeteria": 4,
+    STALLED: 3,
+    EXPIRING: 1,
     "dock-1": 0,
 }
 
@@ -328,13 +338,13 @@ def test_the_exporter_of_the_links_can_be_chosen(
 
 
 def test_a_device_has_its_drift_and_the_time_until_its_certificate_ends(site: Site) -> None:
-    chosen = {"device": ["dock-4"], "instance": [site.exporters[0]]}
+    chosen = {"device": [EXPIRING], "instance": [site.exporters[0]]}
     [drift] = answer(site, question_of("device: Measured drift A"), chosen)
     [left] = answer(site, question_of("device: Certificate ends in A"), chosen)
     [when] = answer(site, question_of("device: Addresses B"), chosen)
     assert drift.value == pytest.approx(20)
-    assert left.value == pytest.approx(CERTIFICATE_SECONDS, abs=10)
-    assert when.value == pytest.approx((site.span.end + CERTIFICATE_SECONDS) * 1000, abs=10_000)
+    assert left.value == pytest.approx(EXPIRING_SECONDS, abs=10)
+    assert when.value == pytest.approx((site.span.end + EXPIRING_SECONDS) * 1000, abs=10_000)
 
 
 def test_the_fastest_drifts_are_certain_and_in_ppm(site: Site) -> None:
