@@ -161,6 +161,9 @@ def without(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
 INHIBITING_NOTHING = without(
     NOT_CRITICAL, REFUSED, SERVERLESS, SWITCHED_OFF, SKEW, UNSYNCED, SYNC_STALLED
 )
+OF_21_WITHOUT_ANSWER = [
+    each | {"device": f"cam-{number}"} for number in range(21) for each in (DEVICE_DOWN, REFUSED)
+]
 WITHOUT_SERVERS = [UNSYNCED, SYNC_STALLED, DEVIATING, DRIFTING]
 
 
@@ -169,7 +172,14 @@ WITHOUT_SERVERS = [UNSYNCED, SYNC_STALLED, DEVIATING, DRIFTING]
     [
         pytest.param([DOWN, *ALL_OF_LOBBY], ALL_OF_LOBBY, id="exporter-down"),
         pytest.param(
-            [UNREACHABLE, *ALL_OF_LOBBY], without(ALL_OF_LOBBY, STALLED), id="fleet-unreachable"
+            [UNREACHABLE, *OF_21_WITHOUT_ANSWER, CRITICAL_SKEW, SKEW],
+            [*OF_21_WITHOUT_ANSWER, SKEW],
+            id="79-percent-answer-and-one-of-them-has-a-wrong-clock",
+        ),
+        pytest.param(
+            [UNREACHABLE, REFUSED, *INHIBITING_NOTHING],
+            [REFUSED, DEVICE_DOWN],
+            id="an-unreachable-fleet-silences-only-that-devices-do-not-answer",
         ),
         pytest.param(ALL_OF_EXPORTER, [], id="alerts-of-exporters-silence-none-of-exporters"),
         pytest.param(
