@@ -383,6 +383,39 @@ def test_the_devices_of_one_cause_are_one_notification_that_lists_twenty(
     assert re.findall(r"^and .*$", text.body, re.MULTILINE) == ([more] if more else [])
 
 
+@pytest.mark.parametrize(("count", "more"), [(1, ""), (20, ""), (160, "and 140 more")])
+def test_a_pair_of_exporters_counts_and_lists_each_device_once(
+    count: int, more: str, reader: Reader
+) -> None:
+    # Alertmanager sorts by instance first, so the two alerts of a device are not neighbours.
+    names = [f"cam.{number:03} [é|ß]" for number in range(count)]
+    site = f"pair-of-{count}"
+    pair = [alert("AxisNTPClockSkew", device=name, site=site) for name in names]
+    pair += [each | {"instance": "b"} for each in pair]
+    reader.alertmanager.post(pair, annotations=ANNOTATIONS)
+    [text] = reader.texts(site)
+    others = f", and {count - 1} more (AxisNTPClockSkew)" if count > 1 else ""
+    assert text.title == f"[warning] {names[0]} ({site}): clock is 1.797 s behind{others}"
+    assert re.findall(r"^cam.*\]", text.body, re.MULTILINE) == names[:20]
+    assert re.findall(r"^and .*$", text.body, re.MULTILINE) == ([more] if more else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("DiskFull", {"device": "sda"}),
+        ("AxisNTPTimeServerDown", {"server": "ntp.example"}),
+        ("AxisNTPExporterPollsLate", {}),
+    ],
+)
+def test_other_alerts_of_two_instances_are_two(name: str, more: Labels, reader: Reader) -> None:
+    site = f"two-of-{name}"
+    both = [alert(name, site=site, instance=each, **more) for each in "ab"]
+    reader.alertmanager.post(both, annotations={"summary": "{instance} ({site})"})
+    [text] = reader.texts(site)
+    assert text.title == f"[warning] a ({site}), and 1 more ({name})"
+
+
 def test_the_end_of_an_alert_is_told_as_such(reader: Reader) -> None:
     labels = [SKEW | {"site": "two", "device": name} for name in ("a", "b")]
     begun = datetime.now(UTC)
