@@ -164,6 +164,7 @@ INHIBITING_NOTHING = without(
 OF_21_WITHOUT_ANSWER = [
     each | {"device": f"cam-{number}"} for number in range(21) for each in (DEVICE_DOWN, REFUSED)
 ]
+TELLING_THE_CLOCK = [SERVERLESS, SWITCHED_OFF, SYNC_STALLED]
 WITHOUT_SERVERS = [UNSYNCED, SYNC_STALLED, DEVIATING, DRIFTING]
 
 
@@ -212,6 +213,14 @@ WITHOUT_SERVERS = [UNSYNCED, SYNC_STALLED, DEVIATING, DRIFTING]
         pytest.param([CRITICAL_REPORTED, STALLED], [CRITICAL_REPORTED], id="stalled-polls-first"),
         pytest.param([REFUSED, DEVICE_DOWN], [DEVICE_DOWN], id="refused-account"),
         pytest.param([SERVERLESS, *WITHOUT_SERVERS], WITHOUT_SERVERS, id="no-servers"),
+        *(
+            pytest.param([cause, SKEW, STEPPED], [SKEW], id=f"the-clock-of-{cause['alertname']}")
+            for cause in TELLING_THE_CLOCK
+        ),
+        *(
+            pytest.param([cause, CRITICAL_SKEW], [cause], id=f"the-page-of-{cause['alertname']}")
+            for cause in TELLING_THE_CLOCK
+        ),
         pytest.param([SWITCHED_OFF, *WITHOUT_SERVERS], WITHOUT_SERVERS, id="disabled-client"),
         pytest.param(
             [UNSYNCED, DRIFTING, DEVIATING], [DRIFTING], id="a-clock-that-nothing-corrects-drifts"
