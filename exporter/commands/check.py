@@ -16,7 +16,7 @@ from exporter.clock.host import HostClock, kernel_says_synchronized
 from exporter.commands.arguments import add_config_file, positive_count
 from exporter.commands.batch import exit_code, open_devices, run_batch, run_command, run_jobs
 from exporter.commands.targets import SelectedDevices, add_device_flags, add_selection, find_targets
-from exporter.config import TimeServersConfig
+from exporter.config import Thresholds, TimeServersConfig
 from exporter.system.signals import StopEvents, handle_interrupts
 from exporter.system.terminal import print_lines, print_tables, warn
 from exporter.time_servers.client import TimeServerClient
@@ -88,7 +88,7 @@ async def _examine(targets: SelectedDevices, concurrency: int | None) -> _Result
                 run_jobs("checking", checks, work, at_once, events),
                 _ask_servers(servers, config.time_servers, host, events),
             )
-    return _Results(checks, servers, _judge(checks, vote, host))
+    return _Results(checks, servers, _judge(checks, vote, host, config.thresholds))
 
 
 async def _ask_servers(
@@ -107,12 +107,15 @@ async def _ask_servers(
     return count_votes([server.answer for server in servers], host.now())
 
 
-def _judge(checks: Sequence[DeviceCheck], vote: Vote, host: HostClock) -> HostClockNote:
+def _judge(
+    checks: Sequence[DeviceCheck], vote: Vote, host: HostClock, thresholds: Thresholds
+) -> HostClockNote:
     """Compare each device with the time servers too; return what is known of this host's clock."""
     for check in checks:
         check.take_vote(vote)
     measured = [check.offset.seconds for check in checks if check.offset is not None]
-    return describe_host_clock(vote, host.now(), measured, kernel=kernel_says_synchronized())
+    kernel, limit = kernel_says_synchronized(), thresholds.skew.host_clock
+    return describe_host_clock(vote, host.now(), measured, kernel=kernel, suspect_seconds=limit)
 
 
 def _print(results: _Results, arguments: argparse.Namespace) -> None:

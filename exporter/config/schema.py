@@ -340,11 +340,20 @@ class OffsetThresholds(ThresholdPair):
     critical: DurationSeconds = 1.0
 
 
+SUSPECT_SECONDS: Final = 0.5
+"""The clock of the exporter's host is suspect when it is further off, whatever the thresholds."""
+
+
 class SkewThresholds(ThresholdPair):
     """`thresholds.skew`: of the measured offset, less its uncertainty."""
 
     warning: DurationSeconds = 0.5
     critical: DurationSeconds = 2.0
+
+    @property
+    def host_clock(self) -> float:
+        """From where on the clock of this host is suspect: it would make right devices wrong."""
+        return min(SUSPECT_SECONDS, self.warning)
 
 
 class Thresholds(Section):

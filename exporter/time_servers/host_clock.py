@@ -13,9 +13,6 @@ from exporter.system.text import format_clock, format_offset, plural
 from exporter.time_servers.selection import Agreement, find_agreement, host_offset
 from exporter.time_servers.sntp import TimeAnswer
 
-SUSPECT_SECONDS: Final = 0.5
-"""This host's clock is suspect when it is certainly further off than this."""
-
 DEVICES_TO_SUSPECT: Final = 5
 """So many devices are needed to suspect this host's clock because of them."""
 
@@ -68,30 +65,35 @@ class HostClockNote(NamedTuple):
 
 
 def describe_host_clock(
-    vote: Vote, now: HostTime, device_offsets: Sequence[float], *, kernel: bool | None
+    vote: Vote,
+    now: HostTime,
+    device_offsets: Sequence[float],
+    *,
+    kernel: bool | None,
+    suspect_seconds: float,
 ) -> HostClockNote:
-    """Return what is known about this host's clock.
+    """Return what is known about this host's clock: suspect if certainly further off than this.
 
     `device_offsets` are the measured offsets of all devices, seconds: they only count where the
     time servers say nothing. `kernel` is the kernel's own word.
     """
     offset = vote.offset_at(now)
     if offset is None:
-        return _describe_unmeasured(vote, device_offsets, kernel=kernel)
+        return _describe_unmeasured(vote, device_offsets, suspect_seconds, kernel=kernel)
     agreeing = vote.usable - (len(vote.agreement.falsetickers) if vote.agreement else 0)
     text = f"this host's clock: {format_clock(offset)} ({_of_servers(agreeing, vote)})"
-    if abs(offset.seconds) - offset.uncertainty_seconds > SUSPECT_SECONDS:
+    if abs(offset.seconds) - offset.uncertainty_seconds > suspect_seconds:
         return HostClockNote(f"{text}; every measured offset is wrong by that much", "bad")
     return HostClockNote(text, "good")
 
 
 def _describe_unmeasured(
-    vote: Vote, device_offsets: Sequence[float], *, kernel: bool | None
+    vote: Vote, device_offsets: Sequence[float], suspect_seconds: float, *, kernel: bool | None
 ) -> HostClockNote:
     text = f"this host's clock{_KERNEL[kernel]}, {_why_unmeasured(vote)}"
     count = len(device_offsets)
     middle = median(device_offsets) if count >= DEVICES_TO_SUSPECT else 0.0
-    if abs(middle) > SUSPECT_SECONDS:
+    if abs(middle) > suspect_seconds:
         half = f"half of {count:,} devices are {format_offset(middle)} or more off it"
         return HostClockNote(f"{text}; {half}, so it is more likely wrong than theirs", "bad")
     return HostClockNote(text, "warning" if kernel is False else "good")

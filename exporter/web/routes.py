@@ -217,7 +217,11 @@ async def _status_page(request: web.Request) -> web.Response:
     async with turn(request.app[_FLEET_PAGE], request):
         now = state.host.now()
         describe = partial(
-            describe_host_clock, state.vote(now), now, kernel=kernel_says_synchronized()
+            describe_host_clock,
+            state.vote(now),
+            now,
+            kernel=kernel_says_synchronized(),
+            suspect_seconds=state.thresholds().skew.host_clock,
         )
         page = await render_fleet(state.fleet, query, now, state.page_settings, describe)
     return html_response(page)

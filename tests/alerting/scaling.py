@@ -30,8 +30,8 @@ def scaled_expression(expression: str, scale: float) -> str:
 
 
 def scaled_rules(rules: Any, scale: float) -> Any:
-    """Divide `for`, `interval` and the durations in expressions of a rule file's content."""
-    return _scaled(rules, ("for", "interval"), ("expr",), scale)
+    """Divide `for`, `keep_firing_for`, `interval` and the durations in expressions of a file."""
+    return _scaled(rules, ("for", "keep_firing_for", "interval"), ("expr",), scale)
 
 
 def scaled_alertmanager(config: Any, scale: float) -> Any:

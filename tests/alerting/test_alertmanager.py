@@ -161,6 +161,10 @@ def without(alerts: list[Labels], *excepted: Labels) -> list[Labels]:
 INHIBITING_NOTHING = without(
     NOT_CRITICAL, REFUSED, SERVERLESS, SWITCHED_OFF, SKEW, UNSYNCED, SYNC_STALLED
 )
+OF_21_WITHOUT_ANSWER = [
+    each | {"device": f"cam-{number}"} for number in range(21) for each in (DEVICE_DOWN, REFUSED)
+]
+TELLING_THE_CLOCK = [SERVERLESS, SWITCHED_OFF, SYNC_STALLED]
 WITHOUT_SERVERS = [UNSYNCED, SYNC_STALLED, DEVIATING, DRIFTING]
 
 
@@ -169,7 +173,14 @@ WITHOUT_SERVERS = [UNSYNCED, SYNC_STALLED, DEVIATING, DRIFTING]
     [
         pytest.param([DOWN, *ALL_OF_LOBBY], ALL_OF_LOBBY, id="exporter-down"),
         pytest.param(
-            [UNREACHABLE, *ALL_OF_LOBBY], without(ALL_OF_LOBBY, STALLED), id="fleet-unreachable"
+            [UNREACHABLE, *OF_21_WITHOUT_ANSWER, CRITICAL_SKEW, SKEW],
+            [*OF_21_WITHOUT_ANSWER, SKEW],
+            id="79-percent-answer-and-one-of-them-has-a-wrong-clock",
+        ),
+        pytest.param(
+            [UNREACHABLE, REFUSED, *INHIBITING_NOTHING],
+            [REFUSED, DEVICE_DOWN],
+            id="an-unreachable-fleet-silences-only-that-devices-do-not-answer",
         ),
         pytest.param(ALL_OF_EXPORTER, [], id="alerts-of-exporters-silence-none-of-exporters"),
         pytest.param(
@@ -202,6 +213,14 @@ WITHOUT_SERVERS = [UNSYNCED, SYNC_STALLED, DEVIATING, DRIFTING]
         pytest.param([CRITICAL_REPORTED, STALLED], [CRITICAL_REPORTED], id="stalled-polls-first"),
         pytest.param([REFUSED, DEVICE_DOWN], [DEVICE_DOWN], id="refused-account"),
         pytest.param([SERVERLESS, *WITHOUT_SERVERS], WITHOUT_SERVERS, id="no-servers"),
+        *(
+            pytest.param([cause, SKEW, STEPPED], [SKEW], id=f"the-clock-of-{cause['alertname']}")
+            for cause in TELLING_THE_CLOCK
+        ),
+        *(
+            pytest.param([cause, CRITICAL_SKEW], [cause], id=f"the-page-of-{cause['alertname']}")
+            for cause in TELLING_THE_CLOCK
+        ),
         pytest.param([SWITCHED_OFF, *WITHOUT_SERVERS], WITHOUT_SERVERS, id="disabled-client"),
         pytest.param(
             [UNSYNCED, DRIFTING, DEVIATING], [DRIFTING], id="a-clock-that-nothing-corrects-drifts"
@@ -371,6 +390,39 @@ def test_the_devices_of_one_cause_are_one_notification_that_lists_twenty(
     assert text.title == f"[warning] cam-000 ({site}): clock is 1.797 s behind{others}"
     assert re.findall(r"^cam-\d+", text.body, re.MULTILINE) == names[:20]
     assert re.findall(r"^and .*$", text.body, re.MULTILINE) == ([more] if more else [])
+
+
+@pytest.mark.parametrize(("count", "more"), [(1, ""), (20, ""), (160, "and 140 more")])
+def test_a_pair_of_exporters_counts_and_lists_each_device_once(
+    count: int, more: str, reader: Reader
+) -> None:
+    # Alertmanager sorts by instance first, so the two alerts of a device are not neighbours.
+    names = [f"cam.{number:03} [é|ß]" for number in range(count)]
+    site = f"pair-of-{count}"
+    pair = [alert("AxisNTPClockSkew", device=name, site=site) for name in names]
+    pair += [each | {"instance": "b"} for each in pair]
+    reader.alertmanager.post(pair, annotations=ANNOTATIONS)
+    [text] = reader.texts(site)
+    others = f", and {count - 1} more (AxisNTPClockSkew)" if count > 1 else ""
+    assert text.title == f"[warning] {names[0]} ({site}): clock is 1.797 s behind{others}"
+    assert re.findall(r"^cam.*\]", text.body, re.MULTILINE) == names[:20]
+    assert re.findall(r"^and .*$", text.body, re.MULTILINE) == ([more] if more else [])
+
+
+@pytest.mark.parametrize(
+    ("name", "more"),
+    [
+        ("DiskFull", {"device": "sda"}),
+        ("AxisNTPTimeServerDown", {"server": "ntp.example"}),
+        ("AxisNTPExporterPollsLate", {}),
+    ],
+)
+def test_other_alerts_of_two_instances_are_two(name: str, more: Labels, reader: Reader) -> None:
+    site = f"two-of-{name}"
+    both = [alert(name, site=site, instance=each, **more) for each in "ab"]
+    reader.alertmanager.post(both, annotations={"summary": "{instance} ({site})"})
+    [text] = reader.texts(site)
+    assert text.title == f"[warning] a ({site}), and 1 more ({name})"
 
 
 def test_the_end_of_an_alert_is_told_as_such(reader: Reader) -> None:

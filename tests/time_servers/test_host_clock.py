@@ -4,6 +4,8 @@ import pytest
 
 from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS, Estimate, Offset, true_offset
+from exporter.config import Thresholds
+from exporter.config.schema import SkewThresholds
 from exporter.time_servers.host_clock import HostClockNote, Vote, count_votes, describe_host_clock
 from exporter.time_servers.sntp import LEAP_UNKNOWN, TimeAnswer
 
@@ -27,9 +29,32 @@ def answer(ahead_ms: float = 3, error_ms: float = 5, leap: int = 0) -> TimeAnswe
 
 
 def describe(
-    answers: list[TimeAnswer | None], devices: list[float], *, kernel: bool | None
+    answers: list[TimeAnswer | None],
+    devices: list[float],
+    *,
+    kernel: bool | None,
+    suspect_seconds: float = 0.5,
 ) -> HostClockNote:
-    return describe_host_clock(count_votes(answers, NOW), NOW, devices, kernel=kernel)
+    vote = count_votes(answers, NOW)
+    return describe_host_clock(vote, NOW, devices, kernel=kernel, suspect_seconds=suspect_seconds)
+
+
+def skew(warning: str) -> SkewThresholds:
+    return SkewThresholds.model_validate({"warning": warning})
+
+
+@pytest.mark.parametrize(("ahead_ms", "level"), [(54, "good"), (56, "bad"), (-56, "bad")])
+def test_with_a_lower_threshold_this_hosts_clock_is_suspect_from_there_on(
+    ahead_ms: float, level: str
+) -> None:
+    limit = skew("50ms").host_clock
+    assert describe([answer(ahead_ms)], [], kernel=True, suspect_seconds=limit).level == level
+    unmeasured = describe([], [(ahead_ms - 5) / 1e3] * 5, kernel=True, suspect_seconds=limit)
+    assert ahead_ms < 0 or unmeasured.level == level
+
+
+def test_a_higher_threshold_does_not_make_this_hosts_clock_less_suspect() -> None:
+    assert skew("1s").host_clock == Thresholds().skew.host_clock == 0.5
 
 
 @pytest.mark.parametrize("kernel", [True, False, None])

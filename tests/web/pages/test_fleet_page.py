@@ -30,7 +30,7 @@ from tests.support.turns import counting_turns
 from tests.web.pages.site import NOW, SYNCED, device, polled
 
 SETTINGS = PageSettings("/metrics", Thresholds())
-NOT_VERIFIED = partial(describe_host_clock, Vote(), NOW, kernel=False)
+NOT_VERIFIED = partial(describe_host_clock, Vote(), NOW, kernel=False, suspect_seconds=0.5)
 
 
 def fleet() -> list[Device]:
