@@ -158,8 +158,8 @@ def _client_issues(client: NtpClientReading, limits: ThresholdPair) -> Iterator[
     if not settings.enabled:
         what = "disabled" if settings.enabled is False else "does not report whether it is enabled"
         yield Issue("warning", f"NTP client {what}", "Enable the device's NTP client.")
-    elif not status.synced and settings.active_server_count == 0:
-        # That it is not synchronized follows from this.
+    elif settings.active_server_count == 0:
+        # Whatever it says of its synchronization: the alert fires too. No other issue follows.
         advice = "Configure NTP servers on the device, or have its DHCP server name some."
         yield Issue("warning", "no servers configured", advice)
     elif not status.synced:

@@ -213,9 +213,15 @@ def test_an_overdue_response_is_reported_instead_of_the_last_error() -> None:
     assert (issue.what, issue.advice[:23]) == ("timeout", "Check device load and f")
 
 
-def test_a_device_without_servers_has_this_one_issue() -> None:
+@pytest.mark.parametrize("synced", [False, None, True])
+def test_an_enabled_client_without_servers_has_this_one_issue(*, synced: bool | None) -> None:
+    offset_seconds = 0.01 if synced else None
     none = replace_fields(
-        FINE, synced=False, offset_seconds=None, servers_source="static", static_servers=()
+        FINE,
+        synced=synced,
+        offset_seconds=offset_seconds,
+        servers_source="static",
+        static_servers=(),
     )
     [issue] = diagnose(read(none), None, NOW, Thresholds())
     assert (issue.what, issue.advice) == (
