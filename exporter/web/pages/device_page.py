@@ -1,6 +1,6 @@
 """The page of one device: its state and what to do, all that is known of it, its last polls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import ceil
 
 from exporter.clock.drift import Drift, seconds_until
@@ -20,6 +20,7 @@ from exporter.system.text import (
 from exporter.vapix.ntp_info import NtpSettings
 from exporter.web.pages.assets import poll_url, probe_url, render
 from exporter.web.pages.chart import Limits, draw
+from exporter.web.pages.fleet_query import FleetQuery
 from exporter.web.pages.format import (
     describe_state,
     format_ago,
@@ -51,6 +52,7 @@ def render_device(
     return render(
         "device.html",
         target=device.target,
+        labels=label_links(device.target.labels),
         state=state,
         level=level_of(state, issues),
         description=describe_state(state, issues),
@@ -68,6 +70,18 @@ def render_device(
         poll_again=format_ahead(ceil(wait)) if wait else "",
         now_unix=now.unix_seconds,
     )
+
+
+def label_links(labels: Mapping[str, str]) -> list[Fact]:
+    """Return the labels, and for each the URL of the fleet page with all devices that have it.
+
+    An empty label cannot be filtered by; its URL is empty.
+    """
+    query = FleetQuery()
+    return [
+        (f"{name}={value}", query.of_label(name, value).url if value else "")
+        for name, value in labels.items()
+    ]
 
 
 def polling_facts(device: Device, now: HostTime) -> Iterator[Fact]:

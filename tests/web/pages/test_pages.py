@@ -235,6 +235,16 @@ async def test_a_device_without_servers_says_so_once(serve: Serve, path: str) ->
     assert "none none" not in re.sub("static|advertised|yes|no\\b", "", shown)
 
 
+async def test_a_devices_labels_lead_to_all_devices_that_have_them(serve: Serve) -> None:
+    client = await serve(device("a", site="port side", note=""), device("b", site="hq"))
+    _, page = await get(client, "/device/a")
+    [url] = re.findall(r'<a class="label" href="([^"]*)">site=port side</a>', page)
+    assert url == "/?label.site=port+side"
+    assert ">note=<" in page
+    listed = (await get(client, html.unescape(url)))[1]
+    assert re.findall(r"<a data-row [^>]*>([^<]*)<", listed) == ["a"]
+
+
 async def test_a_device_that_was_never_polled_has_a_page(serve: Serve) -> None:
     shown = text((await get(await serve(device("new")), "/device/new"))[1])
     assert "not polled yet" in shown
