@@ -3,6 +3,7 @@
 `check` and the status page show it. The thresholds are those of the alerts.
 """
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
@@ -81,11 +82,33 @@ def diagnose(
         issues: Iterable[Issue] = [_failure(state, error)]
     else:
         issues = _reading_issues(state, now, thresholds.offset)
-    return [
+    found = [
         *issues,
         *_clock_issues(offset, thresholds.skew),
         *_certificate_issues(state.identity.certificate_not_after, now),
     ]
+    return [_with_since(issue, state) for issue in found]
+
+
+def _with_since(issue: Issue, state: DeviceState) -> Issue:
+    if issue.since_steady is not None or issue.what != state.problem:
+        return issue
+    return issue._replace(since_steady=state.problem_since_steady)
+
+
+def note_problem(state: DeviceState, now: HostTime, thresholds: Thresholds) -> None:
+    """Keep since when the first issue has been the first, after a poll.
+
+    A failed poll changes nothing: it has a begin of its own, and the issue may still be there.
+    """
+    if state.last.kind is not None:
+        return
+    issues = diagnose(state, state.clock_offset(now), now, thresholds)
+    what = sys.intern(issues[0].what) if issues else ""  # one object for all devices
+    if what != state.problem:
+        state.problem = what
+        # The object of the last poll, for less memory.
+        state.problem_since_steady = state.last_poll_steady if what else None
 
 
 _ADVICE: Final = {

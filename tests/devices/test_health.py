@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect, Thresholds
-from exporter.devices.health import diagnose
+from exporter.devices.health import diagnose, note_problem
 from exporter.devices.state import DeviceState
 from exporter.vapix import errors
 from exporter.vapix.identity import DeviceIdentity
@@ -148,6 +149,33 @@ def test_a_failure_has_begun_with_the_first_poll_that_failed() -> None:
         state.record(outcome(1_800_000_000.0, 0.1, error, began))
     [issue] = diagnose(state, None, NOW, Thresholds())
     assert issue.since_steady == pytest.approx(100.0)
+
+
+def test_a_problem_has_begun_with_the_first_poll_that_showed_it_in_front() -> None:
+    fine, unsynced = (
+        Reading(
+            "1.0", replace_fields(FINE, synced=synced, offset_seconds=None), server_present=False
+        )
+        for synced in (True, False)
+    )
+    lost = errors.PollTimeout("late")
+    results: list[Reading | errors.DeviceError]
+    results = [fine, unsynced, unsynced, lost, unsynced, fine, unsynced]
+    state, began = DeviceState(), []
+    for at, result in enumerate(results):
+        poll = outcome(1_800_000_000.0, 1, result, at * 60.0)
+        state.record(poll)
+        note_problem(state, poll.ended, Thresholds())
+        issues = diagnose(state, None, poll.ended, Thresholds())
+        began.append(issues[0].since_steady if issues else None)
+    assert began == [None, 61.0, 61.0, 180.0, 61.0, None, 361.0]
+
+
+def test_since_when_a_problem_lasts_takes_no_text_or_number_of_its_own() -> None:
+    state = read(replace_fields(FINE, synced=False, offset_seconds=None))
+    note_problem(state, NOW, Thresholds())
+    assert state.problem is sys.intern("not synchronized")
+    assert state.problem_since_steady is state.last_poll_steady
 
 
 def test_a_deviating_parameter_is_named() -> None:

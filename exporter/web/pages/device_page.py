@@ -26,8 +26,10 @@ from exporter.web.pages.format import (
     format_ago,
     format_ahead,
     format_elapsed,
+    format_since,
     format_span,
     level_of,
+    since_steady,
 )
 from exporter.web.pages.links import PageSettings, dashboard_url
 
@@ -49,6 +51,7 @@ def render_device(
     polls = state.history.polls(now)
     interval_seconds = device.target.interval_seconds
     wait = early_poll_wait(state.next_poll_steady, interval_seconds, now.steady_seconds)
+    since = since_steady(issues)
     return render(
         "device.html",
         target=device.target,
@@ -57,6 +60,7 @@ def render_device(
         level=level_of(state, issues),
         description=describe_state(state, issues),
         issues=issues,
+        since="" if since is None else format_since(since, now),
         polling=list(polling_facts(device, now)),
         clock=list(clock_facts(state, now, host_offset, thresholds)),
         client=list(client_facts(state, now)),
