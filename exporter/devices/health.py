@@ -170,10 +170,19 @@ def _reading_issues(state: DeviceState, now: HostTime, limits: ThresholdPair) ->
     elif state.client is not None:
         yield from _client_issues(state.client, limits)
         yield from _stalled_issues(state, state.client.settings, now)
-    if state.last.mismatches:
-        what = f"not as expected: {', '.join(state.last.mismatches)}"
+    settings = state.last.client.settings
+    if differing := [each for each in state.last.mismatches or () if not _follows(each, settings)]:
+        what = f"not as expected: {', '.join(differing)}"
         advice = "Run `axis-ntp-exporter configure` to see the differences, --apply to fix them."
         yield Issue("warning", what, advice)
+
+
+def _follows(parameter: str, settings: NtpSettings) -> bool:
+    """Whether another issue says already that this parameter is not as expected."""
+    if parameter == "enabled":
+        return settings.enabled is False
+    is_empty = getattr(settings, parameter, None) == ()
+    return is_empty and bool(settings.enabled) and settings.active_server_count == 0
 
 
 def _client_issues(client: NtpClientReading, limits: ThresholdPair) -> Iterator[Issue]:

@@ -183,6 +183,28 @@ def test_a_deviating_parameter_is_named() -> None:
     assert found(state) == ["not as expected: minpoll"]
 
 
+@pytest.mark.parametrize(
+    ("changed", "whats"),
+    [
+        ({"enabled": False}, ["NTP client disabled"]),
+        ({"enabled": False, "minpoll": 5}, ["NTP client disabled", "not as expected: minpoll"]),
+        ({"static_servers": ()}, ["no servers configured"]),
+        ({"static_servers": ("192.0.2.2",)}, ["not as expected: static_servers"]),
+        (
+            {"static_servers": (), "servers_source": "dhcp", "advertised_servers": ("192.0.2.2",)},
+            ["not as expected: servers_source, static_servers"],
+        ),
+    ],
+)
+def test_a_mismatch_that_follows_from_another_issue_is_none_of_its_own(
+    changed: dict[str, Any], whats: list[str]
+) -> None:
+    expect = Expect(enabled=True, minpoll=6, servers_source="static", static_servers=["192.0.2.1"])
+    right: dict[str, Any] = {"servers_source": "static", "static_servers": ("192.0.2.1",)}
+    client = replace_fields(FINE, **{"minpoll": 6, **right, **changed})
+    assert found(polled(Reading("1.0", client, server_present=False), expect=expect)) == whats
+
+
 @pytest.mark.parametrize("reason", errors.REASONS)
 def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
     kinds: list[Any] = [*errors.DeviceError.__subclasses__()]
