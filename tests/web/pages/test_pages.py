@@ -247,6 +247,38 @@ async def test_a_devices_page_tells_since_when_its_problem_lasts(serve: Serve) -
     assert "Since" not in text((await get(client, "/device/fine"))[1])
 
 
+@pytest.mark.parametrize("url", ["/device/", "/device", "/device?name="])
+async def test_a_devices_page_without_a_name_says_what_is_missing(serve: Serve, url: str) -> None:
+    status, page = await get(await serve(device("lobby")), url)
+    assert status == 404
+    assert "The address names no device: it ends with the device's name" in text(page)
+
+
+@pytest.mark.parametrize("url", ["/?q=%00%01x", "/device/%00%01x", "/?label.%00%01x=%00%01x"])
+async def test_no_page_has_raw_control_characters(serve: Serve, url: str) -> None:
+    _, page = await get(await serve(device("lobby")), url)
+    assert "\ufffd\ufffdx" in page
+    assert not re.findall(r"[^\t\n -~\xa0-\U0010ffff]", page)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("/?q=a&q=b", "q"),
+        ("/?q=a&q=a", "q"),
+        ("/?label.site=a&label.site=b", "label.site"),
+        ("/device?name=lobby&name=gate", "name"),
+    ],
+)
+async def test_a_parameter_given_twice_is_a_bad_request(serve: Serve, url: str, name: str) -> None:
+    status, page = await get(await serve(device("lobby"), device("gate")), url)
+    assert (status, f"`{name}` is given more than once" in text(page)) == (400, True)
+
+
+async def test_an_unknown_parameter_may_be_given_twice(serve: Serve) -> None:
+    assert (await get(await serve(device("lobby")), "/?x=1&x=2"))[0] == 200
+
+
 async def test_a_devices_labels_lead_to_all_devices_that_have_them(serve: Serve) -> None:
     client = await serve(device("a", site="port side", note=""), device("b", site="hq"))
     _, page = await get(client, "/device/a")
