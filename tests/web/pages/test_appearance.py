@@ -94,7 +94,7 @@ return [...document.querySelectorAll(".fleet tr > *")].filter(cell =>
 """Returns the cells beyond the list's right edge, and numbers that are cut."""
 
 
-@pytest.mark.parametrize("width", [1280, 1366, 1440, 1560, 1600, 1800])
+@pytest.mark.parametrize("width", [1280, 1366, 1440, 1590, 1600, 1800])
 def test_no_column_is_hidden_on_a_notebook(browser: Browser, serve: Site, width: int) -> None:
     far = replace_fields(SYNCED, offset_seconds=-0.2, advertised_servers=("pool.ntp.example",))
     long = polled(device("west-building-parking-" * 5, "198.51.100.217:8443", site="s" * 60), far)
