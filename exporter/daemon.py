@@ -118,7 +118,13 @@ async def _polling(
     """
     exposition, fleet = Exposition(), Fleet()
     metrics = ExporterMetrics(host)
-    poller = Poller(config.global_.concurrency, metrics, exposition.refresh, host)
+    poller = Poller(
+        config.global_.concurrency,
+        metrics,
+        exposition.refresh,
+        host,
+        lambda: reloader.config.thresholds,
+    )
     metrics.polls_in_flight.set_function(lambda: poller.in_flight)
     metrics.devices.set_function(lambda: len(fleet))
     metrics.add_time_servers(TimeServerCollector(time_servers, host), time_servers.host_offset)

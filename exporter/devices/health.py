@@ -3,6 +3,7 @@
 `check` and the status page show it. The thresholds are those of the alerts.
 """
 
+import sys
 import time
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
@@ -81,11 +82,33 @@ def diagnose(
         issues: Iterable[Issue] = [_failure(state, error)]
     else:
         issues = _reading_issues(state, now, thresholds.offset)
-    return [
+    found = [
         *issues,
         *_clock_issues(offset, thresholds.skew),
         *_certificate_issues(state.identity.certificate_not_after, now),
     ]
+    return [_with_since(issue, state) for issue in found]
+
+
+def _with_since(issue: Issue, state: DeviceState) -> Issue:
+    if issue.since_steady is not None or issue.what != state.problem:
+        return issue
+    return issue._replace(since_steady=state.problem_since_steady)
+
+
+def note_problem(state: DeviceState, now: HostTime, thresholds: Thresholds) -> None:
+    """Keep since when the first issue has been the first, after a poll.
+
+    A failed poll changes nothing: it has a begin of its own, and the issue may still be there.
+    """
+    if state.last.kind is not None:
+        return
+    issues = diagnose(state, state.clock_offset(now), now, thresholds)
+    what = sys.intern(issues[0].what) if issues else ""  # one object for all devices
+    if what != state.problem:
+        state.problem = what
+        # The object of the last poll, for less memory.
+        state.problem_since_steady = state.last_poll_steady if what else None
 
 
 _ADVICE: Final = {
@@ -147,10 +170,19 @@ def _reading_issues(state: DeviceState, now: HostTime, limits: ThresholdPair) ->
     elif state.client is not None:
         yield from _client_issues(state.client, limits)
         yield from _stalled_issues(state, state.client.settings, now)
-    if state.last.mismatches:
-        what = f"not as expected: {', '.join(state.last.mismatches)}"
+    settings = state.last.client.settings
+    if differing := [each for each in state.last.mismatches or () if not _follows(each, settings)]:
+        what = f"not as expected: {', '.join(differing)}"
         advice = "Run `axis-ntp-exporter configure` to see the differences, --apply to fix them."
         yield Issue("warning", what, advice)
+
+
+def _follows(parameter: str, settings: NtpSettings) -> bool:
+    """Whether another issue says already that this parameter is not as expected."""
+    if parameter == "enabled":
+        return settings.enabled is False
+    is_empty = getattr(settings, parameter, None) == ()
+    return is_empty and bool(settings.enabled) and settings.active_server_count == 0
 
 
 def _client_issues(client: NtpClientReading, limits: ThresholdPair) -> Iterator[Issue]:
@@ -158,8 +190,8 @@ def _client_issues(client: NtpClientReading, limits: ThresholdPair) -> Iterator[
     if not settings.enabled:
         what = "disabled" if settings.enabled is False else "does not report whether it is enabled"
         yield Issue("warning", f"NTP client {what}", "Enable the device's NTP client.")
-    elif not status.synced and settings.active_server_count == 0:
-        # That it is not synchronized follows from this.
+    elif settings.active_server_count == 0:
+        # Whatever it says of its synchronization: the alert fires too. No other issue follows.
         advice = "Configure NTP servers on the device, or have its DHCP server name some."
         yield Issue("warning", "no servers configured", advice)
     elif not status.synced:

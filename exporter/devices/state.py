@@ -169,7 +169,8 @@ class DeviceState:
 
     Times are seconds on the host's steady clock: `HostTime.unix_seconds_at` converts them when
     they are shown, so that a step of the wall clock makes none of them wrong. `last_client` is
-    that of the last reading, however many polls have failed since.
+    that of the last reading, however many polls have failed since. `problem` is what the last
+    reading showed to be wrong first, empty if nothing, and `problem_since_steady` since when.
     """
 
     expect: Expect = field(default_factory=Expect)
@@ -188,6 +189,8 @@ class DeviceState:
     _reported_offset_changed_steady: float | None = None
     history: History = field(default_factory=History)
     identity: DeviceIdentity = UNKNOWN_IDENTITY
+    problem: str = ""
+    problem_since_steady: float | None = None
 
     @property
     def client(self) -> NtpClientReading | None:

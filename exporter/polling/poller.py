@@ -6,14 +6,19 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 import structlog
 
 from exporter.clock.host import HostClock
+from exporter.config import Thresholds
 from exporter.devices.device import Device
+from exporter.devices.health import note_problem
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.polling.schedule import PlannedPoll, first_wait, following_turn, plan_poll
 from exporter.polling.transitions import log_transitions
+
+DEFAULT_THRESHOLDS: Final = Thresholds()
 
 _log = structlog.get_logger()
 
@@ -35,7 +40,8 @@ class Poller:
     """Polls devices from `start` to `stop`, on the running event loop.
 
     A poll that is due while `concurrency` others are in flight waits for a slot, first come, first
-    served. `notify` is called after a device's state has changed. Times are seconds on the host's
+    served. `notify` is called after a device's state has changed. `thresholds` returns those in
+    force. Times are seconds on the host's
     steady clock.
     """
 
@@ -45,12 +51,14 @@ class Poller:
         metrics: ExporterMetrics,
         notify: Callable[[Device], None],
         host: HostClock,
+        thresholds: Callable[[], Thresholds] = lambda: DEFAULT_THRESHOLDS,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._concurrency = concurrency
         self._metrics = metrics
         self._notify = notify
         self._host = host
+        self._thresholds = thresholds
         self._polled: dict[Device, _PolledDevice] = {}
         self._due: deque[_PolledDevice] = deque()
         self._in_flight: set[_PolledDevice] = set()
@@ -173,6 +181,7 @@ class Poller:
             outcome = await device.poll(self._host, plan.send_at_ns)
             self._metrics.poll_ended(outcome.duration_seconds)
             log_transitions(device, outcome, device.state.record(outcome))
+            note_problem(device.state, outcome.ended, self._thresholds())
         finally:
             # Without an await since `record`: no scrape sees a state that was not notified.
             self._end_poll(polled)

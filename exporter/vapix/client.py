@@ -1,6 +1,7 @@
 """The NTP API of one device over HTTP: the only module that sends anything to a device."""
 
 import asyncio
+import os
 import re
 import ssl
 from collections.abc import Coroutine
@@ -36,6 +37,7 @@ _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _REDIRECTS: Final = range(300, 400)
 _BUSY: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
+_ERRNO: Final = re.compile(r"\[Errno (\d{1,4})\]")
 _NO_FILE_MESSAGE: Final = (
     "cannot connect: the exporter has too many open files; raise the limit (systemd: "
     "LimitNOFILE=, shell: ulimit -n), or lower --web.max-connections"
@@ -338,7 +340,7 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
         case aiohttp.ClientSSLError():
             error = errors.TlsFailed(f"TLS failed: {_describe(problem.os_error)}")
         case aiohttp.ClientConnectorError():
-            error = errors.ConnectFailed(f"cannot connect: {_describe(problem.os_error)}")
+            error = errors.ConnectFailed(f"cannot connect: {_refusals(problem.os_error)}")
         case ResponseTooLong():
             error = errors.InvalidResponse(str(problem))
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():
@@ -351,6 +353,13 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
         case _:
             raise problem
     return error
+
+
+def _refusals(problem: OSError) -> str:
+    """Return in words why no address of a device could be connected: `connection refused`."""
+    # An attempt for each address; the numbers of several stand in the text only.
+    numbers = dict.fromkeys(int(number) for number in _ERRNO.findall(str(problem)))
+    return ", ".join(os.strerror(number).lower() for number in numbers) or _describe(problem)
 
 
 def _describe(problem: BaseException) -> str:

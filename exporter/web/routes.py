@@ -24,7 +24,7 @@ from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
 from exporter.web.pages.assets import device_url, html_response, render, serve_asset
 from exporter.web.pages.device_page import render_device
 from exporter.web.pages.fleet_page import render_fleet
-from exporter.web.pages.fleet_query import BadQuery, FleetQuery
+from exporter.web.pages.fleet_query import BadQuery, FleetQuery, refuse_repeated
 from exporter.web.pages.links import PageSettings
 from exporter.web.pages.not_found import explain_not_found
 from exporter.web.probe import poll_early, probe_device, render_target_groups
@@ -185,8 +185,12 @@ async def _probe(request: web.Request) -> web.StreamResponse:
 
 async def _poll(request: web.Request) -> web.Response:
     """Poll one configured device early, and lead back to its page."""
-    state, name = request.app[STATE], request.query.get("device", "")
+    state = request.app[STATE]
     _refuse_foreign_page(request)
+    try:
+        name = _only(request, "device")
+    except BadQuery as problem:
+        return _bad_query(problem)
     if name not in state.fleet:
         return _no_device(name)
     with request.app[_PROBES].place():
@@ -211,9 +215,7 @@ async def _status_page(request: web.Request) -> web.Response:
     try:
         query = FleetQuery.parse(request.query)
     except BadQuery as problem:
-        return html_response(
-            render("problem.html", title="Invalid request", problem=str(problem)), 400
-        )
+        return _bad_query(problem)
     async with turn(request.app[_FLEET_PAGE], request):
         now = state.host.now()
         describe = partial(
@@ -230,7 +232,10 @@ async def _status_page(request: web.Request) -> web.Response:
 async def _device_page(request: web.Request) -> web.Response:
     """Serve a device's page; its name is in the path, or in the query if a path cannot hold it."""
     state = request.app[STATE]
-    name = request.match_info.get("name", request.query.get("name", ""))
+    try:
+        name = request.match_info.get("name", _only(request, "name"))
+    except BadQuery as problem:
+        return _bad_query(problem)
     async with turn(request.app[_DEVICE_PAGE], request):
         # Held until the next turn of the loop, in which another page may be made.
         await asyncio.sleep(0)
@@ -242,6 +247,19 @@ async def _device_page(request: web.Request) -> web.Response:
     return html_response(page)
 
 
+def _only(request: web.Request, parameter: str) -> str:
+    """Return a parameter of the URL, empty if it is missing. Raises `BadQuery` for several."""
+    refuse_repeated(parameter for _ in request.query.getall(parameter, ()))
+    return request.query.get(parameter, "")
+
+
+def _bad_query(problem: BadQuery) -> web.Response:
+    page = render("problem.html", title="Invalid request", problem=str(problem))
+    return html_response(page, 400)
+
+
 def _no_device(name: str) -> web.Response:
     problem = f"No device is named {name}. It may have been removed from the config."
+    if not name:
+        problem = "The address names no device: it ends with the device's name, /device/NAME."
     return html_response(render("problem.html", title="Device not found", problem=problem), 404)

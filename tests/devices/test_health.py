@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect, Thresholds
-from exporter.devices.health import diagnose
+from exporter.devices.health import diagnose, note_problem
 from exporter.devices.state import DeviceState
 from exporter.vapix import errors
 from exporter.vapix.identity import DeviceIdentity
@@ -150,9 +151,58 @@ def test_a_failure_has_begun_with_the_first_poll_that_failed() -> None:
     assert issue.since_steady == pytest.approx(100.0)
 
 
+def test_a_problem_has_begun_with_the_first_poll_that_showed_it_in_front() -> None:
+    fine, unsynced = (
+        Reading(
+            "1.0", replace_fields(FINE, synced=synced, offset_seconds=None), server_present=False
+        )
+        for synced in (True, False)
+    )
+    lost = errors.PollTimeout("late")
+    results: list[Reading | errors.DeviceError]
+    results = [fine, unsynced, unsynced, lost, unsynced, fine, unsynced]
+    state, began = DeviceState(), []
+    for at, result in enumerate(results):
+        poll = outcome(1_800_000_000.0, 1, result, at * 60.0)
+        state.record(poll)
+        note_problem(state, poll.ended, Thresholds())
+        issues = diagnose(state, None, poll.ended, Thresholds())
+        began.append(issues[0].since_steady if issues else None)
+    assert began == [None, 61.0, 61.0, 180.0, 61.0, None, 361.0]
+
+
+def test_since_when_a_problem_lasts_takes_no_text_or_number_of_its_own() -> None:
+    state = read(replace_fields(FINE, synced=False, offset_seconds=None))
+    note_problem(state, NOW, Thresholds())
+    assert state.problem is sys.intern("not synchronized")
+    assert state.problem_since_steady is state.last_poll_steady
+
+
 def test_a_deviating_parameter_is_named() -> None:
     state = polled(Reading("1.0", FINE, server_present=False), expect=Expect(minpoll=6))
     assert found(state) == ["not as expected: minpoll"]
+
+
+@pytest.mark.parametrize(
+    ("changed", "whats"),
+    [
+        ({"enabled": False}, ["NTP client disabled"]),
+        ({"enabled": False, "minpoll": 5}, ["NTP client disabled", "not as expected: minpoll"]),
+        ({"static_servers": ()}, ["no servers configured"]),
+        ({"static_servers": ("192.0.2.2",)}, ["not as expected: static_servers"]),
+        (
+            {"static_servers": (), "servers_source": "dhcp", "advertised_servers": ("192.0.2.2",)},
+            ["not as expected: servers_source, static_servers"],
+        ),
+    ],
+)
+def test_a_mismatch_that_follows_from_another_issue_is_none_of_its_own(
+    changed: dict[str, Any], whats: list[str]
+) -> None:
+    expect = Expect(enabled=True, minpoll=6, servers_source="static", static_servers=["192.0.2.1"])
+    right: dict[str, Any] = {"servers_source": "static", "static_servers": ("192.0.2.1",)}
+    client = replace_fields(FINE, **{"minpoll": 6, **right, **changed})
+    assert found(polled(Reading("1.0", client, server_present=False), expect=expect)) == whats
 
 
 @pytest.mark.parametrize("reason", errors.REASONS)
@@ -213,9 +263,15 @@ def test_an_overdue_response_is_reported_instead_of_the_last_error() -> None:
     assert (issue.what, issue.advice[:23]) == ("timeout", "Check device load and f")
 
 
-def test_a_device_without_servers_has_this_one_issue() -> None:
+@pytest.mark.parametrize("synced", [False, None, True])
+def test_an_enabled_client_without_servers_has_this_one_issue(*, synced: bool | None) -> None:
+    offset_seconds = 0.01 if synced else None
     none = replace_fields(
-        FINE, synced=False, offset_seconds=None, servers_source="static", static_servers=()
+        FINE,
+        synced=synced,
+        offset_seconds=offset_seconds,
+        servers_source="static",
+        static_servers=(),
     )
     [issue] = diagnose(read(none), None, NOW, Thresholds())
     assert (issue.what, issue.advice) == (

@@ -12,6 +12,7 @@ from exporter.polling.poller import Poller
 from exporter.polling.schedule import first_wait
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 from tests.support.polled_devices import EPOCH, Observer, StubClient, device, host_clock, poll_for
+from tests.support.readings import ntp_client, reading
 
 
 def test_a_device_is_polled_once_per_interval_in_its_own_rhythm() -> None:
@@ -27,6 +28,15 @@ def test_first_polls_of_a_fleet_are_spread_over_the_interval() -> None:
     starts = sorted(client.started[0] for client in clients)
     assert all(len(client.started) == 1 for client in clients)
     assert max(b - a for a, b in pairwise(starts)) < 2
+
+
+def test_the_poller_keeps_since_when_a_problem_lasts_by_the_thresholds_in_force() -> None:
+    subject = device(StubClient(result=reading(ntp_client(enabled=True, synced=False))))
+    poll_for(300, [subject])
+    due = first_wait("lobby", 60.0, EPOCH)
+    assert subject.state.polls > 1
+    assert subject.state.problem == "not synchronized"
+    assert subject.state.problem_since_steady == pytest.approx(due, abs=0.5)
 
 
 def test_a_slow_device_is_never_polled_twice_at_once_and_keeps_its_rhythm() -> None:

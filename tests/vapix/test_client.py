@@ -236,6 +236,28 @@ async def test_what_the_network_does_has_its_reason(
     assert (await fails(client)).reason == reason
 
 
+@pytest.mark.parametrize(
+    ("problem", "what"),
+    [
+        (OSError(111, "Connect call failed ('127.0.0.1', 9)"), "connection refused"),
+        (OSError(113, "Connect call failed ('192.0.2.1', 443)"), "no route to host"),
+        (
+            OSError(
+                "Multiple exceptions: [Errno 111] Connect call failed ('::1', 9, 0, 0), "
+                "[Errno 111] Connect call failed ('127.0.0.1', 9), [Errno 101] Connect call failed"
+            ),
+            "connection refused, network is unreachable",
+        ),
+        (OSError("no\nnumber"), r"no\nnumber"),
+    ],
+)
+async def test_why_a_device_cannot_be_connected_is_told_in_words(
+    device: MockedDevice, client: NtpClient, problem: OSError, what: str
+) -> None:
+    device.answers(exception=aiohttp.ClientConnectorError(Mock(), problem))
+    assert str(await fails(client)) == f"cannot connect: {what}"
+
+
 async def test_the_version_is_negotiated_once_and_remembered(
     device: MockedDevice, client: NtpClient
 ) -> None:

@@ -67,6 +67,14 @@ async def test_only_a_configured_device_is_polled_by_its_name(
     assert poller.polled == []
 
 
+async def test_a_poll_of_two_devices_at_once_is_a_bad_request(
+    client: Client, poller: StubPoller
+) -> None:
+    async with client.post("/poll?device=lobby&device=a/b") as response:
+        assert response.status == 400
+    assert poller.polled == []
+
+
 async def test_a_link_or_a_prefetch_polls_nothing(client: Client, poller: StubPoller) -> None:
     for method in ("GET", "HEAD", "PUT"):
         async with client.request(method, poll_url("lobby")) as response:

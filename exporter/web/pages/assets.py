@@ -1,6 +1,7 @@
 """Page templates, the static files that pages load, and the URLs that pages link to."""
 
 import hashlib
+import re
 from importlib.resources import files
 from typing import Final
 from urllib.parse import quote, urlencode
@@ -64,6 +65,8 @@ def poll_url(name: str) -> str:
     return f"/poll?{urlencode({'device': name})}"
 
 
+_CONTROL_CHARACTERS: Final = re.compile("[\0-\x08\x0b-\x1f\x7f-\x9f]")
+
 # Autoescape: names, addresses and errors come from config files and devices.
 _TEMPLATES: Final = Environment(
     loader=PackageLoader("exporter.web.pages"),
@@ -100,5 +103,8 @@ def html_response(page: str, status: int = 200) -> web.Response:
 
 
 def render(template: str, **values: object) -> str:
-    """Return the page that a template makes from these values."""
-    return _COMPILED[template].render(values)
+    """Return the page that a template makes from these values.
+
+    Control characters, which URLs and names may contain, are replaced: HTML has none.
+    """
+    return _CONTROL_CHARACTERS.sub("\N{REPLACEMENT CHARACTER}", _COMPILED[template].render(values))

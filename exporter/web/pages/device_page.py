@@ -1,6 +1,6 @@
 """The page of one device: its state and what to do, all that is known of it, its last polls."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from math import ceil
 
 from exporter.clock.drift import Drift, seconds_until
@@ -20,13 +20,16 @@ from exporter.system.text import (
 from exporter.vapix.ntp_info import NtpSettings
 from exporter.web.pages.assets import poll_url, probe_url, render
 from exporter.web.pages.chart import Limits, draw
+from exporter.web.pages.fleet_query import FleetQuery
 from exporter.web.pages.format import (
     describe_state,
     format_ago,
     format_ahead,
     format_elapsed,
+    format_since,
     format_span,
     level_of,
+    since_steady,
 )
 from exporter.web.pages.links import PageSettings, dashboard_url
 
@@ -48,13 +51,16 @@ def render_device(
     polls = state.history.polls(now)
     interval_seconds = device.target.interval_seconds
     wait = early_poll_wait(state.next_poll_steady, interval_seconds, now.steady_seconds)
+    since = since_steady(issues)
     return render(
         "device.html",
         target=device.target,
+        labels=label_links(device.target.labels),
         state=state,
         level=level_of(state, issues),
         description=describe_state(state, issues),
         issues=issues,
+        since="" if since is None else format_since(since, now),
         polling=list(polling_facts(device, now)),
         clock=list(clock_facts(state, now, host_offset, thresholds)),
         client=list(client_facts(state, now)),
@@ -68,6 +74,18 @@ def render_device(
         poll_again=format_ahead(ceil(wait)) if wait else "",
         now_unix=now.unix_seconds,
     )
+
+
+def label_links(labels: Mapping[str, str]) -> list[Fact]:
+    """Return the labels, and for each the URL of the fleet page with all devices that have it.
+
+    An empty label cannot be filtered by; its URL is empty.
+    """
+    query = FleetQuery()
+    return [
+        (f"{name}={value}", query.of_label(name, value).url if value else "")
+        for name, value in labels.items()
+    ]
 
 
 def polling_facts(device: Device, now: HostTime) -> Iterator[Fact]:

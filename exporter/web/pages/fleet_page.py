@@ -45,6 +45,9 @@ MAX_LABEL_COLUMNS: Final = 3
 MAX_LINKS: Final = 12
 """So many problems and sites are listed, those of most devices."""
 
+MAX_MORE_LINKS: Final = 200
+"""So many more are listed on demand."""
+
 
 @dataclass(frozen=True, slots=True)
 class DeviceRow:
@@ -158,10 +161,11 @@ class FilterLink(NamedTuple):
 
 
 class FilterLinks(NamedTuple):
-    """The links of one kind, those of most devices first, and how many more there are."""
+    """The links of one kind, those of most devices first; `unlisted` is how many have no link."""
 
     links: tuple[FilterLink, ...]
-    more: int
+    more: tuple[FilterLink, ...]
+    unlisted: int
 
 
 def problem_links(problems: Mapping[str, Count], query: FleetQuery) -> FilterLinks:
@@ -176,12 +180,12 @@ def site_links(sites: Mapping[str, Count], query: FleetQuery) -> FilterLinks:
 
 
 def _links(counts: Mapping[str, Count], chosen: str, url: Callable[[str], str]) -> FilterLinks:
-    worst = nsmallest(MAX_LINKS, counts.items(), key=_most_affected)
-    links = (
+    worst = nsmallest(MAX_LINKS + MAX_MORE_LINKS, counts.items(), key=_most_affected)
+    links = tuple(
         FilterLink(text, count, url("" if text == chosen else text), text == chosen)
         for text, count in worst
     )
-    return FilterLinks(tuple(links), len(counts) - len(worst))
+    return FilterLinks(links[:MAX_LINKS], links[MAX_LINKS:], len(counts) - len(links))
 
 
 def _most_affected(counted: tuple[str, Count]) -> tuple[int, int, str]:

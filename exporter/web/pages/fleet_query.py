@@ -29,6 +29,8 @@ LABEL_PREFIX: Final = "label."
 
 MAX_LABELS: Final = 10
 
+_NAMES: Final = ("q", "state", "sort", "page", "problem")
+
 
 class BadQuery(Exception):
     """A parameter is invalid; `str()` names it and the valid values."""
@@ -52,7 +54,13 @@ class FleetQuery:
 
     @classmethod
     def parse(cls, parameters: Mapping[str, str]) -> Self:
-        """Parse the parameters of a URL; missing and empty ones are defaults. Raises `BadQuery`."""
+        """Parse the parameters of a URL; missing and empty ones are defaults. Raises `BadQuery`.
+
+        A multi-dict may contain one more than once, which is invalid.
+        """
+        # The items: a multi-dict yields each of its names once.
+        known = (name for name, _ in parameters.items() if _is_known(name))
+        refuse_repeated(known)
         sort = parameters.get("sort") or "state"
         return cls(
             _parse_text(parameters.get("q", "")),
@@ -118,6 +126,19 @@ class FleetQuery:
     def at_page(self, page: int) -> Self:
         """Return this query for another page."""
         return replace(self, page=page)
+
+
+def _is_known(name: str) -> bool:
+    return name in _NAMES or name.startswith(LABEL_PREFIX)
+
+
+def refuse_repeated(names: Iterable[str]) -> None:
+    """Raise `BadQuery` if a parameter is given more than once."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            raise BadQuery(f"`{name}` is given more than once.")
+        seen.add(name)
 
 
 def _parse_text(text: str) -> str:

@@ -9,12 +9,16 @@ from typing import Literal
 
 import pytest
 
+from exporter.clock.offset import SECOND_NS
+from exporter.devices.device import Device
 from exporter.vapix.errors import ApiError, InvalidResponse, Unauthorized
 from exporter.web.pages.assets import device_url
+from tests.support.readings import replace_fields
+from tests.support.simulated_time import see_nonce
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
 from tests.web.pages.page_queries import find, of_role
-from tests.web.pages.site import device, fleet, polled, with_history
+from tests.web.pages.site import NOW, SYNCED, device, fleet, polled, with_history
 
 pytestmark = pytest.mark.xdist_group("browser")
 
@@ -78,6 +82,37 @@ def test_forty_devices_are_visible_on_a_wide_screen(browser: Browser, serve: Sit
         ".filter(row => row.getBoundingClientRect().bottom <= innerHeight).length"
     )
     assert visible >= 40
+
+
+HIDDEN_CELLS = """
+const list = document.querySelector(".scroll").getBoundingClientRect();
+return [...document.querySelectorAll(".fleet tr > *")].filter(cell =>
+  cell.getBoundingClientRect().right > list.right + 1 ||
+  cell.matches(".number") && cell.scrollWidth > cell.clientWidth + 1
+).map(cell => cell.textContent.trim());
+"""
+"""Returns the cells beyond the list's right edge, and numbers that are cut."""
+
+
+@pytest.mark.parametrize("width", [1280, 1366, 1440, 1590, 1600, 1800])
+def test_no_column_is_hidden_on_a_notebook(browser: Browser, serve: Site, width: int) -> None:
+    far = replace_fields(SYNCED, offset_seconds=-0.2, advertised_servers=("pool.ntp.example",))
+    long = polled(device("west-building-parking-" * 5, "198.51.100.217:8443", site="s" * 60), far)
+    for each in (long, other := polled(device("camera-0123", site="hq", floor="2"))):
+        drift(each)
+    browser.size(width, 800)
+    browser.open(serve(long, other, *fleet(20)))
+    assert "ppm" in find(browser, ".fleet").text
+    assert browser.script(HIDDEN_CELLS) == []
+
+
+def drift(subject: Device) -> None:
+    """Have the device measured for an hour; its clock is behind and drifts."""
+    for minute in range(60):
+        at_ns = NOW.steady_ns - (60 - minute) * 60 * SECOND_NS
+        theta_ns = NOW.unix_minus_steady_ns - 312_345_678 - minute * 60 * 18_000
+        sample = see_nonce(at_ns + theta_ns, at_ns - 1_000_000, at_ns + 1_000_000)
+        subject.state.clock.take_poll([sample], 0)
 
 
 def test_a_row_has_one_line_however_long_its_texts_are(browser: Browser, serve: Site) -> None:

@@ -168,8 +168,11 @@ def test_problems_and_sites_are_counted_worst_first_in_the_whole_fleet() -> None
 def test_a_chosen_link_ends_the_filter_and_of_many_sites_twelve_are_listed() -> None:
     selection, query = Selection(Thresholds()), FleetQuery(labels=(("site", "s-1"),))
     selection.add([device(f"c{n}", site=f"s-{n}") for n in range(20)], query, NOW)
-    links, more = site_links(selection.sites, query)
-    assert (len(links), more) == (12, 8)
+    links, more, unlisted = site_links(selection.sites, query)
+    assert (len(links), len(more), unlisted) == (12, 8, 0)
+    selection.add([device(f"d{n}", site=f"t-{n}") for n in range(200)], query, NOW)
+    assert [len(each) for each in site_links(selection.sites, query)[:2]] == [12, 200]
+    assert site_links(selection.sites, query).unlisted == 8
     assert [(each.text, each.url) for each in links if each.is_chosen] == [("s-1", "/")]
 
 

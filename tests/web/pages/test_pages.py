@@ -16,6 +16,7 @@ from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect, Thresholds
 from exporter.devices.device import Device
+from exporter.devices.health import note_problem
 from exporter.vapix.errors import ApiError, Unauthorized
 from exporter.web.pages.assets import device_url
 from exporter.web.pages.device_page import clock_facts
@@ -217,7 +218,8 @@ async def test_the_page_of_a_failing_device_shows_the_error_and_what_to_do(serve
     gate = polled(device("gate"), Unauthorized("HTTP 401: <i>no</i>", 401))
     _, page = await get(await serve(gate), "/device/gate")
     shown = text(page)
-    assert "unauthorized 401 HTTP 401: <i>no</i> Correct the username and password" in shown
+    failed = "unauthorized 401 HTTP 401: <i>no</i> Since (UTC): 01:46 (10 s) Correct the username"
+    assert failed in shown
     assert "Consecutive failures 1" in shown
     assert "NTP client (reported)" not in shown
     assert "<i>" not in page
@@ -233,6 +235,58 @@ async def test_a_device_without_servers_says_so_once(serve: Serve, path: str) ->
     assert shown.count("no servers configured") == 1
     assert "not synchronized" not in shown
     assert "none none" not in re.sub("static|advertised|yes|no\\b", "", shown)
+
+
+async def test_a_devices_page_tells_since_when_its_problem_lasts(serve: Serve) -> None:
+    far = replace_fields(SYNCED, offset_seconds=-0.2)
+    lobby = polled(device("lobby"), far, ago=3600)
+    note_problem(lobby.state, NOW, Thresholds())
+    client = await serve(polled(lobby, far), polled(device("fine")))
+    assert "Since (UTC): 00:46 (1 h)" in text((await get(client, "/device/lobby"))[1])
+    assert "00:46 (1 h)" in text((await get(client, "/"))[1])
+    assert "Since" not in text((await get(client, "/device/fine"))[1])
+
+
+@pytest.mark.parametrize("url", ["/device/", "/device", "/device?name="])
+async def test_a_devices_page_without_a_name_says_what_is_missing(serve: Serve, url: str) -> None:
+    status, page = await get(await serve(device("lobby")), url)
+    assert status == 404
+    assert "The address names no device: it ends with the device's name" in text(page)
+
+
+@pytest.mark.parametrize("url", ["/?q=%00%01x", "/device/%00%01x", "/?label.%00%01x=%00%01x"])
+async def test_no_page_has_raw_control_characters(serve: Serve, url: str) -> None:
+    _, page = await get(await serve(device("lobby")), url)
+    assert "\ufffd\ufffdx" in page
+    assert not re.findall(r"[^\t\n -~\xa0-\U0010ffff]", page)
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("/?q=a&q=b", "q"),
+        ("/?q=a&q=a", "q"),
+        ("/?label.site=a&label.site=b", "label.site"),
+        ("/device?name=lobby&name=gate", "name"),
+    ],
+)
+async def test_a_parameter_given_twice_is_a_bad_request(serve: Serve, url: str, name: str) -> None:
+    status, page = await get(await serve(device("lobby"), device("gate")), url)
+    assert (status, f"`{name}` is given more than once" in text(page)) == (400, True)
+
+
+async def test_an_unknown_parameter_may_be_given_twice(serve: Serve) -> None:
+    assert (await get(await serve(device("lobby")), "/?x=1&x=2"))[0] == 200
+
+
+async def test_a_devices_labels_lead_to_all_devices_that_have_them(serve: Serve) -> None:
+    client = await serve(device("a", site="port side", note=""), device("b", site="hq"))
+    _, page = await get(client, "/device/a")
+    [url] = re.findall(r'<a class="label" href="([^"]*)">site=port side</a>', page)
+    assert url == "/?label.site=port+side"
+    assert ">note=<" in page
+    listed = (await get(client, html.unescape(url)))[1]
+    assert re.findall(r"<a data-row [^>]*>([^<]*)<", listed) == ["a"]
 
 
 async def test_a_device_that_was_never_polled_has_a_page(serve: Serve) -> None:

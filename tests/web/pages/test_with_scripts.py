@@ -39,6 +39,22 @@ def test_the_filter_works_while_typing_and_updates_the_url(browser: Browser, ser
     assert browser.driver.current_url.endswith("/")
 
 
+def test_the_sites_beyond_the_first_twelve_open_and_stay_open(hasty: Browser, serve: Site) -> None:
+    hasty.open(serve(*(polled(device(f"c{n}", site=f"s-{n:02}")) for n in range(20))))
+    assert find(hasty, "#show-sites").text == "and 8 more"
+    last = "#more-sites li:last-child a"
+    assert not find(hasty, last).is_displayed()
+    find(hasty, "#show-sites").click()
+    hasty.script("document.querySelector('#summary').append('until it is replaced')")
+    replaced = "return !document.querySelector('#summary').textContent.includes('until it')"
+    wait_until(lambda: hasty.script(replaced), "the counts are refreshed", str)
+    assert active(hasty).get_attribute("id") == "show-sites"
+    find(hasty, last).click()
+    until_shown(hasty, "1 to 1 of 1 device, out of 20")
+    assert find(hasty, last).get_attribute("aria-current") == "true"
+    assert find(hasty, last).is_displayed()
+
+
 def test_a_link_followed_while_typing_keeps_the_typed_text(browser: Browser, serve: Site) -> None:
     browser.open(serve(*fleet()))
     # In one script: a user who clicks before the typing delay of the page has passed.

@@ -36,6 +36,7 @@ function replaceParts(page) {
   const focused = keyOf(document.activeElement);
   for (const part of document.querySelectorAll("[data-live]")) {
     const fresh = page.getElementById(part.id);
+    for (const { id } of part.querySelectorAll("details[open]")) fresh?.querySelector(`#${id}`)?.setAttribute("open", "");
     if (fresh && fresh.outerHTML !== part.outerHTML) {
       part.className = fresh.className;
       part.replaceChildren(...fresh.childNodes);
