@@ -20,6 +20,9 @@ from exporter.polling.transitions import log_transitions
 
 DEFAULT_THRESHOLDS: Final = Thresholds()
 
+POLLS_PER_DIAGNOSIS: Final = 5
+"""Since when a device has a problem is noted at every fifth poll: a diagnosis takes 7 % of one."""
+
 _log = structlog.get_logger()
 
 
@@ -181,7 +184,8 @@ class Poller:
             outcome = await device.poll(self._host, plan.send_at_ns)
             self._metrics.poll_ended(outcome.duration_seconds)
             log_transitions(device, outcome, device.state.record(outcome))
-            note_problem(device.state, outcome.ended, self._thresholds())
+            if device.state.polls % POLLS_PER_DIAGNOSIS == 1:
+                note_problem(device.state, outcome.ended, self._thresholds())
         finally:
             # Without an await since `record`: no scrape sees a state that was not notified.
             self._end_poll(polled)
