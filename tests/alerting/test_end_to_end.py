@@ -185,8 +185,10 @@ class DyingServer:
         """Return when the exporter first saw that it answers, or that it does not."""
         series = f'axis_ntp_time_server_up{{server="{self.name}"}} == {int(up)}'
         now, monotonic = time.time(), time.monotonic()
-        [found] = self.site.prometheus.query_range(series, now - (monotonic - since), now, 1)
-        return monotonic - (now - found.values[0][0])
+        start = now - (monotonic - since)
+        # A step further than now, which has the sample of the last second too.
+        [found] = self.site.prometheus.query_range(series, start, now + 1, 1)
+        return monotonic - (now - min(found.values[0][0], now))
 
 
 @contextmanager

@@ -6,7 +6,10 @@ from pathlib import Path
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from tests.support.daemon_process import daemon_on
 
-SD = {"file_sd_configs": [{"files": ["devices/*.json"]}]}
+SD = {
+    "global": {"interval": "1s", "timeout": "10s"},
+    "file_sd_configs": [{"files": ["devices/*.json"]}],
+}
 
 
 async def test_the_first_round_is_told_with_its_failures_by_reason(tmp_path: Path) -> None:
