@@ -1,16 +1,12 @@
 """Flags that several subcommands share, and types for argparse."""
 
 import argparse
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
-from exporter.config.types import check_label_name
 from exporter.system.addresses import DEFAULT_PORT, LARGEST_PORT, listen_address
-from exporter.system.files import replace_file
-from exporter.system.terminal import warn
 from exporter.system.text import parse_digits, parse_duration
 from exporter.web.limits import MAX_CONNECTIONS
 from exporter.web.listener import WebSettings
@@ -24,7 +20,7 @@ def add_config_file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--config.file",
         dest="config_file",
-        type=_file,
+        type=file_path,
         default=DEFAULT_CONFIG_FILE,
         metavar="FILE",
         help="the config file (default: %(default)s)",
@@ -105,34 +101,8 @@ def web_settings(arguments: argparse.Namespace, default_host: str) -> WebSetting
     )
 
 
-def add_output(parser: argparse.ArgumentParser) -> None:
-    """Add `--output`."""
-    parser.add_argument(
-        "--output",
-        type=_file,
-        metavar="FILE",
-        help="write to this file, replaced as a whole (default: standard output)",
-    )
-
-
-def write_output(text: str, file: Path | None) -> bool:
-    """Write to the file of `--output`, or to standard output; return whether it worked.
-
-    Raises `OutputFailed`.
-    """
-    if file is None:
-        sys.stdout.write(text)
-        sys.stdout.flush()
-        return True
-    try:
-        replace_file(file, text)
-    except OSError as error:
-        warn(f"{file}: cannot be written: {error.strerror}")
-        return False
-    return True
-
-
-def _file(text: str) -> Path:
+def file_path(text: str) -> Path:
+    """Parse the name of a file. Raises `argparse.ArgumentTypeError` if it is empty."""
     if not text:
         # `Path("")` would be the current folder.
         raise argparse.ArgumentTypeError("must name a file")
@@ -152,18 +122,6 @@ def argument_type(parse: Callable[[str], T]) -> Callable[[str], T]:
             raise argparse.ArgumentTypeError(str(problem)) from None
 
     return convert
-
-
-def label_and_value(text: str) -> tuple[str, str]:
-    """Parse `LABEL=VALUE`. Raises `argparse.ArgumentTypeError`."""
-    label, equals, value = text.partition("=")
-    if not (equals and value):
-        raise argparse.ArgumentTypeError(f"{text!r} is not LABEL=VALUE")
-    try:
-        check_label_name(label)
-    except ValueError as problem:
-        raise argparse.ArgumentTypeError(f"{label!r} {problem}") from None
-    return label, value
 
 
 def device_count(text: str) -> int:

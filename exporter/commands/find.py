@@ -3,20 +3,15 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 
-from exporter.commands.arguments import (
-    add_output,
-    argument_type,
-    duration_seconds,
-    label_and_value,
-    positive_count,
-    write_output,
-)
+from exporter.commands.arguments import argument_type, duration_seconds, positive_count
 from exporter.commands.batch import run_batch, run_command
+from exporter.commands.target_output import add_target_output, write_targets
 from exporter.commands.targets import UsageError
-from exporter.discovery.target_file import render_target_file
-from exporter.find.networks import Network, list_addresses, parse_network, parse_ports
+from exporter.find.networks import list_addresses, parse_ports
 from exporter.find.scan import Question, Scanner, as_targets, choose_devices
+from exporter.system.addresses import IpNetwork, parse_network
 from exporter.system.process import TooManyConnections, raise_file_limit
 from exporter.system.signals import StopEvents, handle_interrupts
 from exporter.system.terminal import progress, warn
@@ -29,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "networks",
         nargs="+",
-        type=argument_type(parse_network),
+        type=argument_type(partial(parse_network, example="10.0.0.0/24")),
         metavar="CIDR",
         help="a network such as 10.0.0.0/24, or an address; at most 65,536 addresses",
     )
@@ -54,16 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="how long a port may take to answer (default: %(default)s)",
     )
-    parser.add_argument(
-        "--label",
-        dest="labels",
-        type=label_and_value,
-        action="append",
-        default=[],
-        metavar="LABEL=VALUE",
-        help="a label of every device, such as site=hq; repeatable",
-    )
-    add_output(parser)
+    add_target_output(parser, "LABEL=VALUE", "a label of every device, such as site=hq")
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -79,12 +65,9 @@ async def _find(arguments: argparse.Namespace) -> int:
     devices, others = choose_devices(each.found for each in questions if each.found is not None)
     for other in others:
         warn(f"find: {other.address} is the same device as axis-{other.serial.lower()}")
-    text = render_target_file(as_targets(devices, dict(arguments.labels)))
-    # A daemon may read the file: it must not lose its devices because a search went wrong.
+    targets = as_targets(devices, dict(arguments.labels))
     is_whole = bool(devices) and not interrupted
-    if arguments.output is not None and not is_whole:
-        warn(f"find: {arguments.output} is not written")
-    elif not write_output(text, arguments.output):
+    if not write_targets("find", targets, arguments.output, is_useful=is_whole):
         return 1
     end = ", interrupted" if interrupted else ""
     ports = f"{len(questions):,} {plural(len(questions), 'port')}"
@@ -92,7 +75,7 @@ async def _find(arguments: argparse.Namespace) -> int:
     return 0 if is_whole else 1
 
 
-def _questions(networks: Sequence[Network], ports: Sequence[int]) -> list[Question]:
+def _questions(networks: Sequence[IpNetwork], ports: Sequence[int]) -> list[Question]:
     try:
         addresses = list_addresses(networks)
     except ValueError as problem:

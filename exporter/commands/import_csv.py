@@ -5,9 +5,8 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from exporter.commands.arguments import add_output, label_and_value, write_output
+from exporter.commands.target_output import add_target_output, write_targets
 from exporter.discovery.csv_devices import Columns, read_csv_devices
-from exporter.discovery.target_file import render_target_file
 from exporter.system.files import read_regular
 from exporter.system.terminal import warn
 from exporter.system.text import escaped, plural
@@ -30,16 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="HEADER",
         help="column of the addresses (default: address, ip address, ip, ip-address or host)",
     )
-    parser.add_argument(
-        "--label",
-        dest="labels",
-        type=label_and_value,
-        action="append",
-        default=[],
-        metavar="LABEL=HEADER",
-        help="a label and the column of its values, such as 'site=Site Name'; repeatable",
-    )
-    add_output(parser)
+    label_help = "a label and the column of its values, such as 'site=Site Name'"
+    add_target_output(parser, "LABEL=HEADER", label_help)
 
 
 def execute(arguments: argparse.Namespace) -> int:
@@ -53,10 +44,7 @@ def execute(arguments: argparse.Namespace) -> int:
     except ValueError as error:
         warn(f"{_NAME}: {arguments.file} {escaped(str(error))}")
         return 2
-    if arguments.output is not None and not targets:
-        # A daemon may read the file: it must not lose its devices because a file was wrong.
-        warn(f"{_NAME}: {arguments.output} is not written")
-    elif not write_output(render_target_file(targets), arguments.output):
+    if not write_targets(_NAME, targets, arguments.output, is_useful=bool(targets)):
         return 1
     for problem in problems:
         warn(f"{_NAME}: {arguments.file}: {escaped(problem)}")

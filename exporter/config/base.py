@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from exporter.config.types import FilePath, Password, Username
+
 
 class Section(BaseModel):
     """A mapping of a config file, a web-config or a target list; unknown keys are errors."""
@@ -23,3 +25,12 @@ class NullIsUnset(Section):
         if not isinstance(value, dict):
             return value
         return {k: v for k, v in value.items() if v is not None or k in cls.null_counts}
+
+
+class AccountConfig(Section):
+    """An account. Username and password are each inline or in a file."""
+
+    username: Username | None = None
+    username_file: FilePath | None = None
+    password: Password | None = None
+    password_file: FilePath | None = None

@@ -8,6 +8,7 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from exporter.config.base import AccountConfig
 from exporter.config.errors import Problem
 from exporter.config.schema import AuthConfig, ModuleConfig
 from exporter.config.tls import TlsConfig
@@ -20,13 +21,19 @@ from exporter.vapix.tls import TlsSettings, make_ssl_context
 
 def read_credentials(auth: AuthConfig) -> DeviceCredentials | None:
     """Return the account, its files read now, or `None` without one. Raises `ValueError`."""
-    username = auth.username
-    if auth.username_file is not None:
-        username = read_username(auth.username_file)
-    password = None if auth.password is None else auth.password.get_secret_value()
-    if auth.password_file is not None:
-        password = read_secret(auth.password_file)
+    username, password = read_account(auth)
     return None if username is None or password is None else DeviceCredentials(username, password)
+
+
+def read_account(account: AccountConfig) -> tuple[str | None, str | None]:
+    """Return username and password, their files read now. Raises `ValueError`."""
+    username = account.username
+    if account.username_file is not None:
+        username = read_username(account.username_file)
+    password = None if account.password is None else account.password.get_secret_value()
+    if account.password_file is not None:
+        password = read_secret(account.password_file)
+    return username, password
 
 
 def read_username(file: Path) -> str:

@@ -6,9 +6,9 @@ from typing import Annotated, Final, Self
 from annotated_types import MaxLen
 from pydantic import AfterValidator, Field, model_validator
 
-from exporter.config.base import NullIsUnset
+from exporter.config.base import AccountConfig, NullIsUnset
 from exporter.config.tls import TlsConfig
-from exporter.config.types import FilePath, HttpUrl, Password, Secret, Username
+from exporter.config.types import FilePath, HttpUrl, Password, Secret
 
 MAX_HEADERS: Final = 64
 
@@ -77,13 +77,8 @@ class Authorization(NullIsUnset):
         return self
 
 
-class BasicAuthConfig(NullIsUnset):
-    """`basic_auth`: an account. Username and password are each inline or in a file."""
-
-    username: Username | None = None
-    username_file: FilePath | None = None
-    password: Password | None = None
-    password_file: FilePath | None = None
+class BasicAuthConfig(AccountConfig, NullIsUnset):
+    """`basic_auth`: an account, perhaps without a password."""
 
     @model_validator(mode="after")
     def _is_one_account(self) -> Self:

@@ -3,7 +3,6 @@
 The checks are those of Prometheus. `exporter.discovery.relabel` applies the rules.
 """
 
-import re
 from typing import Annotated, Any, Final, Literal, Self
 
 import re2  # type: ignore[import-untyped]
@@ -11,6 +10,7 @@ from annotated_types import Ge, MaxLen
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from exporter.config.base import NullIsUnset
+from exporter.config.types import LABEL_NAME, lower_case
 
 Action = Literal[
     "replace",
@@ -27,8 +27,6 @@ Action = Literal[
 ]
 
 MAX_SOURCE_LABELS: Final = 64
-
-_LABEL_NAME: Final = re.compile(r"[a-zA-Z_]\w*", re.ASCII)
 
 _LABEL_TEMPLATE: Final = re2.compile(r"(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+")
 """A label name in which groups of the regular expression may stand.
@@ -71,13 +69,9 @@ def _check_regex(pattern: str) -> str:
 
 
 def _check_source_label(name: str) -> str:
-    if not _LABEL_NAME.fullmatch(name):
+    if not LABEL_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a label name")
     return name
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
 
 
 def _text(value: object) -> object:
@@ -99,7 +93,7 @@ class RelabelConfig(NullIsUnset):
     modulus: Annotated[int, Ge(0)] = 0
     target_label: Text = ""
     replacement: Text = "$1"
-    action: Annotated[Action, BeforeValidator(_lower)] = "replace"
+    action: Annotated[Action, BeforeValidator(lower_case)] = "replace"
 
     @model_validator(mode="after")
     def _has_the_keys_of_its_action(self) -> Self:

@@ -17,7 +17,7 @@ from pydantic import (
 )
 from yarl import URL
 
-from exporter.config.base import Section
+from exporter.config.base import AccountConfig, Section
 from exporter.config.http_client import HttpClientConfig
 from exporter.config.relabel import RelabelConfig
 from exporter.config.tls import TlsConfig
@@ -26,15 +26,13 @@ from exporter.config.types import (
     AllowedServer,
     DeviceName,
     DurationSeconds,
-    FilePath,
     FilePattern,
     HttpUrl,
     Labels,
-    Password,
     QueryIntervalSeconds,
     ServerName,
     TimeServerAddress,
-    Username,
+    lower_case,
     redact_url,
 )
 from exporter.system.addresses import canonical_host, is_loopback, split_address
@@ -56,14 +54,10 @@ class GlobalConfig(Section):
     concurrency: Annotated[int, Ge(1)] = 1000
 
 
-class AuthConfig(Section):
-    """`auth`: the account on the devices. Username and password are each inline or in a file."""
+class AuthConfig(AccountConfig):
+    """`auth`: the account on the devices."""
 
     scheme: Policy = "auto"
-    username: Username | None = None
-    username_file: FilePath | None = None
-    password: Password | None = None
-    password_file: FilePath | None = None
 
     @model_validator(mode="after")
     def _is_one_account(self) -> Self:
@@ -76,10 +70,6 @@ class AuthConfig(Section):
         if has_username != has_password:
             raise ValueError("set both username and password")
         return self
-
-
-def _lower(value: object) -> object:
-    return value.lower() if isinstance(value, str) else value
 
 
 class Servers(Section):
@@ -123,7 +113,7 @@ class Expect(Section):
 
     enabled: bool | None = None
     nts_enabled: bool | None = None
-    servers_source: Annotated[Literal["static", "dhcp"], BeforeValidator(_lower)] | None = None
+    servers_source: Annotated[Literal["static", "dhcp"], BeforeValidator(lower_case)] | None = None
     static_servers: Servers | None = None
     nts_ke_servers: Servers | None = None
     minpoll: PollExponent | None = None

@@ -9,7 +9,12 @@ import pydantic
 from pydantic import AfterValidator, BeforeValidator, PlainSerializer, ValidationInfo
 from yarl import URL
 
-from exporter.system.addresses import canonical_host, is_other_host, split_address
+from exporter.system.addresses import (
+    canonical_host,
+    is_other_host,
+    parse_network,
+    split_address,
+)
 from exporter.system.text import format_duration, parse_duration
 
 _FINGERPRINT: Final = re.compile(r"(?:[0-9a-fA-F]{2}:?){31}[0-9a-fA-F]{2}")
@@ -61,6 +66,11 @@ def _check_positive(seconds: float) -> float:
 
 def _seconds(value: object) -> object:
     return parse_duration(value) if isinstance(value, str) else value
+
+
+def lower_case(value: object) -> object:
+    """Return a text in lower case, and anything else as it is."""
+    return value.lower() if isinstance(value, str) else value
 
 
 def _absolute_path(path: Path, info: ValidationInfo) -> Path:
@@ -132,12 +142,12 @@ RESERVED_LABELS: Final = frozenset(
 )
 """Labels of the device series themselves. A test compares them with the catalogue."""
 
-_LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
 def check_label_name(name: str) -> str:
     """Return `name` if a device may have a label of this name, else raises `ValueError`."""
-    if not _LABEL_NAME.fullmatch(name):
+    if not LABEL_NAME.fullmatch(name):
         raise ValueError(
             "is not a label name: use letters, digits and underscores, and no digit first"
         )
@@ -167,13 +177,7 @@ def _check_allowed_server(text: str) -> str:
     """
     if "/" not in text:
         return _allowed_host(text)
-    try:
-        network = ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a network such as 10.0.0.0/8") from None
-    if ipaddress.ip_interface(text).ip != network.network_address:
-        raise ValueError(f"{text!r} is an address within a network (did you mean {network}?)")
-    return _allowed_network(str(network), text)
+    return _allowed_network(str(parse_network(text, "10.0.0.0/8")), text)
 
 
 def _allowed_host(text: str) -> str:

@@ -1,6 +1,5 @@
 """What a request to a server of targets has: its headers and its TLS. Reads files."""
 
-import base64
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
@@ -9,15 +8,15 @@ from typing import NamedTuple
 
 from multidict import CIMultiDict
 
-from exporter.config.files import read_secret, read_username
+from exporter.config.files import read_account, read_secret
 from exporter.config.http_client import (
     Authorization,
-    BasicAuthConfig,
     HttpClientConfig,
     HttpHeader,
     check_header_value,
 )
 from exporter.system.tls import describe_file_error
+from exporter.vapix.http_auth import encode_user_pass
 from exporter.vapix.tls import make_ssl_context
 
 
@@ -44,7 +43,8 @@ def prepare_request(config: HttpClientConfig) -> PreparedRequest:
     if config.authorization is not None:
         headers["Authorization"] = _authorization(config.authorization)
     if config.basic_auth is not None:
-        headers["Authorization"] = _basic(config.basic_auth)
+        username, password = read_account(config.basic_auth)
+        headers["Authorization"] = f"Basic {encode_user_pass(username or '', password or '')}"
     try:
         settings = config.tls_config.settings()
         tls = elsewhere = make_ssl_context(settings)
@@ -68,17 +68,6 @@ def _authorization(config: Authorization) -> str:
         return f"{config.type} {config.credentials.get_secret_value()}"
     assert config.credentials_file is not None  # noqa: S101 - the schema has one of the two
     return f"{config.type} {_read_header(config.credentials_file)}"
-
-
-def _basic(config: BasicAuthConfig) -> str:
-    name, password = config.username or "", ""
-    if config.username_file is not None:
-        name = read_username(config.username_file)
-    if config.password is not None:
-        password = config.password.get_secret_value()
-    if config.password_file is not None:
-        password = read_secret(config.password_file)
-    return f"Basic {base64.b64encode(f'{name}:{password}'.encode()).decode()}"
 
 
 def _read_header(file: Path) -> str:

@@ -11,14 +11,13 @@ from functools import lru_cache
 from typing import Any, Final
 
 from exporter.config.relabel import RelabelConfig, compile_regex
+from exporter.config.types import LABEL_NAME
 
 MAX_CHARACTERS: Final = 16_384
 """Of all labels of a target together: each rule reads them."""
 
 MAX_RELABELED: Final = 128
 """Labels of a target, those that begin with two underscores included."""
-
-_LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 _GROUP: Final = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 """What Go's Expand replaces: `$$`, `${name}` and `$name`, with the longest possible name."""
@@ -53,7 +52,7 @@ def _replace(labels: Labels, rule: RelabelConfig) -> bool:
     found = _match(rule, _source(labels, rule))
     if found is not None:
         name = _expand(rule.target_label, found)
-        if _LABEL_NAME.fullmatch(name):
+        if LABEL_NAME.fullmatch(name):
             _set(labels, name, _expand(rule.replacement, found))
     return True
 

@@ -8,6 +8,7 @@ from exporter.config import ModuleConfig
 from exporter.config.tls import TlsConfig
 from exporter.discovery.target_file import FoundTarget
 from exporter.fleet.client_factory import ClientFactory, read_client_settings
+from exporter.system.addresses import format_address
 from exporter.vapix.client import NtpClient
 from exporter.vapix.connection import Session
 from exporter.vapix.errors import (
@@ -44,7 +45,7 @@ class FoundDevice(NamedTuple):
         """The address as a config has it: with a port only if it is not the scheme's usual one."""
         if self.port == _DEFAULT_PORTS[self.scheme]:
             return self.host
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return format_address(self.host, self.port)
 
 
 @dataclass(slots=True)

@@ -25,10 +25,8 @@ async def report_first_round(fleet: Fleet, has_ended: Callable[[], bool]) -> Non
         advice = "add devices to the config, or a source that lists them"
         _log.warning("config.no_devices", advice=advice)
         return
-    kinds = Counter(device.state.last.kind for device in fleet)
-    answered = kinds.pop(None, 0)
-    reasons: Counter[str] = Counter()
-    for kind, count in kinds.items():
-        reasons[kind.reason if kind else ""] += count
-    failed = dict(reasons.most_common())
-    _log.info("polls.first_round_ended", devices=len(fleet), answered=answered, **failed)
+    kinds = (device.state.last.kind for device in fleet)
+    failed = Counter(kind.reason for kind in kinds if kind is not None)
+    answered = len(fleet) - failed.total()
+    by_reason = dict(failed.most_common())
+    _log.info("polls.first_round_ended", devices=len(fleet), answered=answered, **by_reason)

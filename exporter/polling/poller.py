@@ -18,8 +18,6 @@ from exporter.metrics.exporter import ExporterMetrics
 from exporter.polling.schedule import PlannedPoll, first_wait, following_turn, plan_poll
 from exporter.polling.transitions import log_transitions
 
-DEFAULT_THRESHOLDS: Final = Thresholds()
-
 POLLS_PER_DIAGNOSIS: Final = 5
 """Since when a device has a problem is noted at every fifth poll: a diagnosis takes 7 % of one."""
 
@@ -54,7 +52,7 @@ class Poller:
         metrics: ExporterMetrics,
         notify: Callable[[Device], None],
         host: HostClock,
-        thresholds: Callable[[], Thresholds] = lambda: DEFAULT_THRESHOLDS,
+        thresholds: Callable[[], Thresholds] = Thresholds,
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._concurrency = concurrency

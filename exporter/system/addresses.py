@@ -122,6 +122,22 @@ def is_other_host(address: IpAddress | IpNetwork) -> bool:
     )
 
 
+def format_address(host: str, port: int) -> str:
+    """Return `host:port`, or `[v6]:port`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_network(text: str, example: str) -> IpNetwork:
+    """Return the network of `10.0.0.0/24`, or of one address. Raises `ValueError`."""
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a network such as {example}") from None
+    if ipaddress.ip_interface(text).ip != network.network_address:
+        raise ValueError(f"{text!r} is an address within a network (did you mean {network}?)")
+    return network
+
+
 def is_loopback(host: str) -> bool:
     """Return whether a host is loopback (RFC 6761 §6.3 for names)."""
     try:

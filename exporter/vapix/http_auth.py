@@ -42,6 +42,11 @@ _NEVER_PART_OF_A_WORD: Final = 8
 """A password of so many bytes is replaced within a longer word, too."""
 
 
+def encode_user_pass(username: str, password: str) -> str:
+    """Return the `user-pass` of Basic authentication (RFC 7617 section 2), in UTF-8."""
+    return base64.b64encode(f"{username}:{password}".encode()).decode()
+
+
 @dataclass(frozen=True, slots=True)
 class DeviceCredentials:
     """An account on a device. Its `repr` shows neither username nor password."""
@@ -62,7 +67,7 @@ class DeviceCredentials:
     @property
     def basic_token(self) -> str:
         """The `user-pass` of Basic authentication (RFC 7617 section 2), in UTF-8."""
-        return base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        return encode_user_pass(self.username, self.password)
 
     def are_in(self, body: bytes) -> bool:
         """Return whether a device's text contains the password, however it is spelled."""

@@ -22,6 +22,7 @@ from aiohttp.http import HttpProcessingError
 from aiohttp.http_exceptions import BadHttpMessage
 
 from exporter.config import ConfigError
+from exporter.system.addresses import format_address
 from exporter.system.background import in_background
 from exporter.web.handshake import Handshake
 from exporter.web.limits import MAX_CONNECTIONS, ConnectionLimit, UnreadWatch
@@ -67,7 +68,7 @@ async def serve(app: web.Application, settings: WebSettings) -> AsyncIterator[li
         for host, port in settings.listen:
             await _listen(runner, host, port)
         scheme = "http" if tls is None else "https"
-        addresses = [_format_address(address) for address in runner.addresses]
+        addresses = [format_address(*address[:2]) for address in runner.addresses]
         for address in addresses:
             _log.info("web.listening", address=address, scheme=scheme)
         yield [f"{scheme}://{address}" for address in addresses]
@@ -113,13 +114,8 @@ async def _listen(runner: web.BaseRunner, host: str, port: int) -> None:
     except (OSError, UnicodeError) as problem:
         reason = getattr(problem, "strerror", None) or str(problem)
         hint = "choose another address with --web.listen-address"
-        message = f"cannot listen on {_format_address((host, port))}: {reason}; {hint}"
+        message = f"cannot listen on {format_address(host, port)}: {reason}; {hint}"
         raise CannotServe(message) from problem
-
-
-def _format_address(address: tuple[str, int]) -> str:
-    host, port = address[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class _Runner(web.AppRunner):

@@ -2,7 +2,12 @@
 
 import pytest
 
-from exporter.find.networks import list_addresses, parse_network, parse_ports
+from exporter.find.networks import list_addresses, parse_ports
+from exporter.system.addresses import IpNetwork, parse_network
+
+
+def network_of(text: str) -> IpNetwork:
+    return parse_network(text, "10.0.0.0/24")
 
 
 @pytest.mark.parametrize(
@@ -16,13 +21,13 @@ from exporter.find.networks import list_addresses, parse_network, parse_ports
     ],
 )
 def test_each_host_of_a_network_is_listed_once(texts: list[str], addresses: list[str]) -> None:
-    assert list_addresses([parse_network(text) for text in texts]) == addresses
+    assert list_addresses([network_of(text) for text in texts]) == addresses
 
 
 @pytest.mark.parametrize("texts", [["10.0.0.0/15"], ["2001:db8::/64"], ["10.0.0.0/16", "10.2.0.1"]])
 def test_too_many_addresses_are_refused_before_they_are_listed(texts: list[str]) -> None:
     with pytest.raises(ValueError, match="are more than 65,536, which is the limit"):
-        list_addresses([parse_network(text) for text in texts])
+        list_addresses([network_of(text) for text in texts])
 
 
 @pytest.mark.parametrize(
@@ -35,7 +40,7 @@ def test_too_many_addresses_are_refused_before_they_are_listed(texts: list[str])
 )
 def test_what_is_no_network_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
-        parse_network(text)
+        network_of(text)
 
 
 def test_ports_are_listed_once() -> None:
