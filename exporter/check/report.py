@@ -63,7 +63,7 @@ def _rows(check: DeviceCheck) -> Iterator[Row]:
 
 
 def _connection_rows(check: DeviceCheck) -> Iterator[Row]:
-    state, scheme = check.device.state, check.module.scheme
+    state, scheme = check.device.state, check.device.target.scheme
     took = f"{(state.last_poll_seconds or 0) * 1e3:.0f} ms"
     if state.last.answered:
         yield "connection", Span(f"{scheme}, responded in {took}")
@@ -158,7 +158,7 @@ def as_document(check: DeviceCheck) -> dict[str, Any]:
         "labels": dict(device.target.labels),
         "checked": check.checked,
         "fine": check.fine,
-        "scheme": check.module.scheme,
+        "scheme": device.target.scheme,
         "answered": state.last.answered,
         "seconds": state.last_poll_seconds,
         "error": None

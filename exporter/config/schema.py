@@ -177,6 +177,12 @@ class ModuleConfig(Section):
         return self
 
     @property
+    def needs_https(self) -> bool:
+        """Whether it has an account that no plain HTTP may see."""
+        has_account = self.auth.username is not None or self.auth.username_file is not None
+        return self.scheme == "https" and has_account and not self.clock_only
+
+    @property
     def files(self) -> dict[str, Path]:
         """The files that the module names, by the path of their key."""
         files = {

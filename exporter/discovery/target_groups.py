@@ -282,10 +282,12 @@ def accept_targets(
 def _problem(device: DeviceConfig, config: Config, used_in: Mapping[str, str]) -> str | None:
     if device.module not in config.modules:
         return f"module {device.module!r} is not configured"
-    is_basic = config.modules[device.module].auth.scheme == "basic"
-    if is_basic and device.settings_of_its_own.scheme == "http":
-        module = f"`auth.scheme: basic` of module {device.module!r}"
-        return f"{module} needs https: plain HTTP would expose the password"
+    module = config.modules[device.module]
+    if device.settings_of_its_own.scheme == "http" and module.needs_https:
+        return (
+            f"the account of module {device.module!r} needs https: a source must not turn off what "
+            "proves a device's identity; name a module with `scheme: http`"
+        )
     if place := used_in.get(device.label):
         return f"the name {device.label!r} is already used in {place}"
     return None

@@ -109,9 +109,11 @@ def choose_devices(found: Iterable[FoundDevice]) -> tuple[list[FoundDevice], lis
         if (before.scheme, device.scheme) == ("http", "https"):
             of_host[device.host, device.serial] = device
     chosen: dict[str | tuple[str, str], FoundDevice] = {}
+    others: list[FoundDevice] = []
     for place, device in of_host.items():
-        chosen.setdefault(device.serial or place, device)
-    return [*chosen.values()], [each for each in of_host.values() if each not in chosen.values()]
+        if chosen.setdefault(device.serial or place, device) is not device:
+            others.append(device)
+    return [*chosen.values()], others
 
 
 def as_targets(devices: Sequence[FoundDevice], labels: Mapping[str, str]) -> Iterator[FoundTarget]:

@@ -1,6 +1,7 @@
 """Tables, summary and JSON objects of checked devices."""
 
 import json
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -33,7 +34,9 @@ def make_check(result: Reading | errors.DeviceError | None, **settings: Any) -> 
     client = ClientFactory(read_client_settings(module)).client("192.0.2.9", cast("Session", None))
     name = settings.pop("name", "gate")
     made = DeviceCheck(
-        Device(DeviceTarget(name, "192.0.2.9", {}, 60, 10), client), module, **settings
+        Device(DeviceTarget(name, "192.0.2.9", {}, 60, 10, module.scheme), client),
+        module,
+        **settings,
     )
     if result is not None:
         made.device.state.record(outcome(1_800_000_000.0, 0.0431, result))
@@ -200,3 +203,10 @@ def test_an_error_has_reason_code_and_message_in_json() -> None:
     document = as_document(make_check(errors.Forbidden("HTTP 403: no", 403)))
     assert document["error"] == {"reason": "forbidden", "code": 403, "message": "HTTP 403: no"}
     assert [each["level"] for each in document["troubles"]] == ["bad"]
+
+
+def test_the_scheme_is_the_devices_own_and_not_its_modules() -> None:
+    made = make_check(reading(CLIENT))
+    made.device.target = replace(made.device.target, scheme="http")
+    assert as_document(made)["scheme"] == "http"
+    assert rows_of(made)["connection"].startswith("http, ")

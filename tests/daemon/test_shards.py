@@ -23,7 +23,10 @@ async def test_three_instances_poll_every_device_of_one_config_once(tmp_path: Pa
 
 
 async def test_a_shard_without_devices_logs_it_and_runs(tmp_path: Path) -> None:
-    config = {"devices": [{"address": "127.0.0.1:1", "name": "only"}]}
+    config = {
+        "global": {"interval": "1s", "timeout": "10s"},
+        "devices": [{"address": "127.0.0.1:1", "name": "only"}],
+    }
     logs = []
     for index in range(2):
         async with daemon_on(config, tmp_path, f"--poll.shard={index}/2") as running:

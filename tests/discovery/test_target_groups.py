@@ -14,6 +14,7 @@ from exporter.config import DeviceConfig, parse_config
 from exporter.config.relabel import RelabelConfig
 from exporter.discovery.target_groups import (
     MAX_LABELS,
+    AcceptedTargets,
     GroupReader,
     Source,
     Targets,
@@ -315,15 +316,37 @@ def test_a_target_with_an_invalid_setting_is_left_out() -> None:
     assert problems == ("target 'a': settings.__scheme__: must be one of 'http' or 'https'",)
 
 
-def test_a_target_over_http_is_refused_where_the_password_would_be_exposed() -> None:
-    module = {"auth": {"scheme": "basic", "username": "u", "password": "p"}}
+@pytest.mark.parametrize("scheme", ["auto", "digest", "basic"])
+def test_a_source_cannot_move_a_target_of_an_https_module_with_an_account_to_http(
+    scheme: str,
+) -> None:
+    auth = {"scheme": scheme, "username": "u", "password": "p"}
+    module = {"auth": auth, "tls_config": {"fingerprint_sha256": "ab" * 32}}
+    source, accepted = accept_over_http(module)
+    assert accepted.devices == ()
+    assert "needs https" in accepted.refused[source][0]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        {},
+        {"scheme": "http", "auth": {"username": "u", "password": "p"}},
+        {"clock_only": True, "auth": {"username": "u", "password": "p"}},
+    ],
+    ids=["no account", "an http module", "clock only"],
+)
+def test_a_source_may_choose_http_where_no_account_is_at_stake(module: dict[str, Any]) -> None:
+    source, accepted = accept_over_http(module)
+    assert (len(accepted.devices), accepted.refused[source]) == (1, ())
+
+
+def accept_over_http(module: dict[str, Any]) -> tuple[Source, AcceptedTargets]:
     config = parse_config({"modules": {"default": module}}, {}, Path())
     groups = [{"targets": ["a"], "labels": {"__scheme__": "http"}}]
     source = Source("file", "devices.json")
     devices, _ = read_groups(json.dumps(groups), is_json=True)
-    accepted = accept_targets(config, {source: devices})
-    assert accepted.devices == ()
-    assert "needs https" in accepted.refused[source][0]
+    return source, accept_targets(config, {source: devices})
 
 
 @pytest.mark.parametrize("text", [r"\ud800", r"a\udfffb", r"\udc00\ud83d"])

@@ -57,8 +57,8 @@ def says_synchronized(state: DeviceState) -> bool:
 
 
 def since_steady(issues: Sequence[Issue]) -> float | None:
-    """Return when the first issue with a known begin began, on the steady clock."""
-    return next((each.since_steady for each in issues if each.since_steady is not None), None)
+    """Return when the first issue began, on the steady clock; `None` while unknown."""
+    return issues[0].since_steady if issues else None
 
 
 def format_since(steady_seconds: float, now: HostTime) -> str:
