@@ -10,6 +10,7 @@ from exporter.config import ModuleConfig, Thresholds
 from exporter.devices.device import Device
 from exporter.devices.health import Issue, diagnose
 from exporter.time_servers.host_clock import Vote
+from exporter.vapix.errors import CertificateNotTrusted
 from exporter.vapix.tls import Certificate
 
 
@@ -68,17 +69,21 @@ async def examine(check: DeviceCheck, host: HostClock, thresholds: Thresholds) -
 
 def _add_pin(issue: Issue, check: DeviceCheck) -> Issue:
     """Replace the advice on an untrusted certificate by the exact setting that pins it."""
-    error, certificate = check.device.state.last.kind, check.certificate
-    is_tls = issue.level == "bad" and error is not None and error.reason == "tls"
-    if not is_tls or certificate is None or certificate.refusal is None:
+    error, certificate = check.device.state.last.error, check.certificate
+    is_refused = issue.level == "bad" and isinstance(error, CertificateNotTrusted)
+    if not is_refused or certificate is None:
         return issue
+    pin = check.device.client.pin
+    if pin is not None and not check.by_flags:
+        remedy = pin.remedy(certificate.fingerprint_sha256)
+        return issue._replace(advice=f"If this is the device's own certificate, {remedy}.")
     ca_file = "--ca-file" if check.by_flags else "ca_file"
     instead = "" if check.module.tls_config.ca_file is None else f" instead of {ca_file}"
-    pin = certificate.fingerprint_sha256
+    fingerprint = certificate.fingerprint_sha256
     advice = "If this is the device's own certificate, pin it: "
     if check.by_flags:
-        return issue._replace(advice=f"{advice}add --fingerprint-sha256={pin}{instead}.")
-    advice += f"add fingerprint_sha256: {pin} to tls_config{instead}"
-    if "mismatch" in certificate.refusal:  # OpenSSL's word for another name or address
+        return issue._replace(advice=f"{advice}add --fingerprint-sha256={fingerprint}{instead}.")
+    advice += f"add fingerprint_sha256: {fingerprint} to tls_config{instead}"
+    if "mismatch" in (certificate.refusal or ""):  # OpenSSL's word for another name or address
         advice += "; if only the name differs, set server_name to the certificate's name"
     return issue._replace(advice=f"{advice}.")

@@ -92,8 +92,11 @@ def _verify(check: DeviceCheck, certificate: Certificate) -> tuple[bool, str]:
     tls = check.module.tls_config
     if certificate.refusal is not None:
         return False, certificate.refusal
-    if tls.fingerprint_sha256 is not None:
-        return True, "has the pinned fingerprint"
+    if (pin := check.device.client.pin) is not None:
+        if pin.fingerprint == bytes.fromhex(certificate.fingerprint_sha256):
+            return True, "has the pinned fingerprint"
+        what = "no certificate is pinned" if pin.fingerprint is None else "another one is pinned"
+        return False, what
     if tls.insecure_skip_verify:
         return False, "insecure_skip_verify accepts any certificate"
     return True, f"signed by a CA of {tls.ca_file or 'this system'}"

@@ -20,7 +20,7 @@ from exporter.system.process import TooManyConnections, raise_file_limit
 from exporter.system.signals import StopEvents
 from exporter.system.terminal import progress, warn
 from exporter.vapix.connection import open_session
-from exporter.vapix.tls import Notice
+from exporter.vapix.tls import Notice, Pin
 
 
 class DeviceJob(Protocol):
@@ -62,13 +62,16 @@ def exit_code(name: str, targets: SelectedDevices, *, success: bool) -> int:
 
 @asynccontextmanager
 async def open_devices(
-    targets: SelectedDevices, concurrency: int, notice: Notice | None = None
+    targets: SelectedDevices,
+    concurrency: int,
+    notice: Notice | None = None,
+    pin: Pin | None = None,
 ) -> AsyncIterator[list[Device]]:
     """Yield the target devices in their order, ready to be asked.
 
     `notice` is called with each certificate that a device shows, in the contextvars of the task
-    that asks. Raises `UsageError` for an unreadable secret file, and if the limit on open files
-    is too low for `concurrency`.
+    that asks. `pin` replaces the pins of all devices. Raises `UsageError` for an unreadable secret
+    file, and if the limit on open files is too low for `concurrency`.
     """
     config, chosen = targets.config, targets.devices
     modules = {device.module: config.module(device.module) for device in chosen}
@@ -78,9 +81,11 @@ async def open_devices(
     except (ConfigError, TooManyConnections) as problem:
         raise UsageError(str(problem)) from None
     if notice is not None:
-        for factory in factories.values():
-            factory.notice_certificates(notice)
+        for clients in factories.values():
+            clients.factory.notice_certificates(notice)
     specs = [build_spec(config, device, factories) for device in chosen]
+    if pin is not None:
+        specs = [spec._replace(pin=pin) for spec in specs]
     async with open_session() as session:
         yield [make_device(spec, session) for spec in specs]
 

@@ -15,6 +15,7 @@ from exporter.check.servers import ServerCheck, ask_server
 from exporter.clock.host import HostClock, kernel_says_synchronized
 from exporter.commands.arguments import add_config_file, positive_count
 from exporter.commands.batch import exit_code, open_devices, run_batch, run_command, run_jobs
+from exporter.commands.pin import add_pin_flags, check_pin_flags, pin_certificates
 from exporter.commands.targets import SelectedDevices, add_device_flags, add_selection, find_targets
 from exporter.config import Thresholds, TimeServersConfig
 from exporter.system.signals import StopEvents, handle_interrupts
@@ -54,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"devices polled at once (default: global.concurrency, at most {limit})",
     )
+    add_pin_flags(parser)
     add_device_flags(parser)
 
 
@@ -63,18 +65,23 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 async def _check(arguments: argparse.Namespace) -> int:
+    check_pin_flags(arguments)
     targets = await find_targets(arguments)
-    results = await _examine(targets, arguments.concurrency)
+    at_once = arguments.concurrency or min(
+        targets.config.global_.concurrency, LARGEST_DEFAULT_CONCURRENCY
+    )
+    if arguments.pin:
+        return await pin_certificates(targets, arguments, at_once)
+    results = await _examine(targets, at_once)
     # Printing may take a long time. From here on, Ctrl-C ends the program immediately.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     _print(results, arguments)
     return exit_code("check", targets, success=all(check.fine for check in results.checks))
 
 
-async def _examine(targets: SelectedDevices, concurrency: int | None) -> _Results:
+async def _examine(targets: SelectedDevices, at_once: int) -> _Results:
     """Poll and diagnose the devices; an interrupt skips the others. Raises `UsageError`."""
     config, host = targets.config, HostClock()
-    at_once = concurrency or min(config.global_.concurrency, LARGEST_DEFAULT_CONCURRENCY)
     servers = [ServerCheck(each) for each in TargetRules(config.time_servers).configured.values()]
     with handle_interrupts(partial(warn, "check: interrupted")) as interrupts:
         events = interrupts.without_delay()

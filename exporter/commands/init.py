@@ -9,11 +9,13 @@ from typing import Final
 import yaml
 
 from exporter.commands.targets import UsageError, read_password
+from exporter.config.pins import HEAD
 from exporter.config.types import MAX_SECRET_CHARACTERS, check_username
 from exporter.system.terminal import warn
 
 CONFIG: Final = "config.yaml"
 PASSWORD: Final = "axis-password"  # noqa: S105 - the name of the file
+PINS: Final = "pins.yaml"
 DEVICES: Final = "devices"
 
 _TEMPLATE: Final = """\
@@ -26,8 +28,10 @@ modules:
     auth:
       username: {username}
       password_file: axis-password
-    # To trust certificates of a CA of your own:
-    # tls_config: {{ca_file: ca.pem}}
+    # The certificate of each device; `axis-ntp-exporter check --pin` writes it. For devices with
+    # certificates of your own CA, use this instead: tls_config: {{ca_file: ca.pem}}
+    tls_config:
+      pins_file: pins.yaml
 
 # Each file lists devices; `axis-ntp-exporter find` and `import` write such files.
 file_sd_configs:
@@ -35,10 +39,12 @@ file_sd_configs:
 """
 
 _NEXT: Final = """\
-Wrote {folder}config.yaml and {folder}axis-password (only you can read it).
+Wrote {folder}config.yaml, {folder}pins.yaml and {folder}axis-password (only you can read it).
 Next, in that folder:
   axis-ntp-exporter find 192.168.0.0/24 --output devices/found.yaml
+  axis-ntp-exporter check --pin
   axis-ntp-exporter check
+  axis-ntp-exporter
 """
 
 
@@ -63,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def execute(arguments: argparse.Namespace) -> int:
     """Write the files; returns 0, 1 if they cannot be written, or 2 if the account is invalid."""
     folder: Path = arguments.folder
-    if taken := [each for each in (CONFIG, PASSWORD) if os.path.lexists(folder / each)]:
+    if taken := [each for each in (CONFIG, PASSWORD, PINS) if os.path.lexists(folder / each)]:
         warn(f"init: {folder / taken[0]} exists already, and nothing is overwritten")
         return 1
     try:
@@ -101,11 +107,12 @@ def _ask_account(username: str | None) -> tuple[str, str]:
 
 
 def _write(folder: Path, username: str, password: str) -> None:
-    """Write both files. Raises `OSError`, also if one has appeared meanwhile."""
+    """Write the files. Raises `OSError`, also if one has appeared meanwhile."""
     (folder / DEVICES).mkdir(parents=True, exist_ok=True)
     # A dollar begins a variable in a config.
     quoted = yaml.safe_dump(username.replace("$", "$$"), default_style='"', allow_unicode=True)
     _create(folder / PASSWORD, f"{password}\n", 0o600)
+    _create(folder / PINS, HEAD, 0o644)
     _create(folder / CONFIG, _TEMPLATE.format(username=quoted.strip()), 0o644)
 
 

@@ -10,13 +10,14 @@ from typing import Final
 
 from exporter.config.base import AccountConfig
 from exporter.config.errors import Problem
+from exporter.config.pins import read_pins
 from exporter.config.schema import AuthConfig, ModuleConfig
 from exporter.config.tls import TlsConfig
 from exporter.config.types import MAX_SECRET_CHARACTERS, check_username
 from exporter.system.files import read_regular
 from exporter.system.tls import describe_file_error
 from exporter.vapix.http_auth import DeviceCredentials
-from exporter.vapix.tls import TlsSettings, make_ssl_context
+from exporter.vapix.tls import PINS_FILE, TlsSettings, make_ssl_context
 
 
 def read_credentials(auth: AuthConfig) -> DeviceCredentials | None:
@@ -79,6 +80,7 @@ def check_files(modules: Mapping[str, ModuleConfig]) -> list[Problem]:
 _READERS: Final[Mapping[str, Callable[[Path], object]]] = {
     "auth.username_file": read_username,
     "auth.password_file": read_secret,
+    PINS_FILE: read_pins,
 }
 
 

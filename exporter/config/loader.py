@@ -25,7 +25,7 @@ from exporter.config.schema import (
     DeviceConfig,
     ModuleConfig,
 )
-from exporter.config.tls import TlsConfig
+from exporter.config.tls import DeviceTlsConfig
 from exporter.config.yaml_loader import (
     Tree,
     YamlError,
@@ -223,6 +223,9 @@ def _overlay_problems(config: Config) -> Iterator[Problem]:
             yield path, f"module {device.module!r} has clock_only: there is nothing to compare"
         elif problem := config.expect(device).problem:
             yield path, f"with `expect` of module {device.module!r}: {problem}"
+        if device.fingerprint_sha256 and config.module(device.module).scheme == "http":
+            path = f"devices[{index}].fingerprint_sha256"
+            yield path, f"module {device.module!r} has `scheme: http`: there is no certificate"
 
 
 def _modules_with_files(tree: dict[str, Any], directory: Path) -> dict[str, ModuleConfig]:
@@ -231,7 +234,9 @@ def _modules_with_files(tree: dict[str, Any], directory: Path) -> dict[str, Modu
     return {
         name: ModuleConfig.model_construct(
             auth=AuthConfig.model_construct(**_files_in(module.get("auth"), directory)),
-            tls_config=TlsConfig.model_construct(**_files_in(module.get("tls_config"), directory)),
+            tls_config=DeviceTlsConfig.model_construct(
+                **_files_in(module.get("tls_config"), directory)
+            ),
         )
         for name, module in (modules.items() if isinstance(modules, dict) else ())
         if isinstance(module, dict)

@@ -20,13 +20,14 @@ from yarl import URL
 from exporter.config.base import AccountConfig, Section
 from exporter.config.http_client import HttpClientConfig
 from exporter.config.relabel import RelabelConfig
-from exporter.config.tls import TlsConfig
+from exporter.config.tls import DeviceTlsConfig
 from exporter.config.types import (
     Address,
     AllowedServer,
     DeviceName,
     DurationSeconds,
     FilePattern,
+    Fingerprint,
     HttpUrl,
     Labels,
     QueryIntervalSeconds,
@@ -39,6 +40,7 @@ from exporter.system.addresses import canonical_host, is_loopback, split_address
 from exporter.system.text import format_duration
 from exporter.vapix.http_auth import Policy
 from exporter.vapix.ntp_info import NtpClientReading
+from exporter.vapix.tls import PINS_FILE
 
 DEFAULT_MODULE: Final = "default"
 
@@ -160,7 +162,7 @@ class ModuleConfig(Section):
 
     scheme: Literal["http", "https"] = "https"
     auth: AuthConfig = AuthConfig()
-    tls_config: TlsConfig = Field(default_factory=TlsConfig)
+    tls_config: DeviceTlsConfig = Field(default_factory=DeviceTlsConfig)
     interval: DurationSeconds | None = None
     timeout: DurationSeconds | None = None
     clock_only: bool = False
@@ -178,9 +180,10 @@ class ModuleConfig(Section):
 
     @property
     def needs_https(self) -> bool:
-        """Whether it has an account that no plain HTTP may see."""
+        """Whether it has an account that only a device which proves its identity may see."""
         has_account = self.auth.username is not None or self.auth.username_file is not None
-        return self.scheme == "https" and has_account and not self.clock_only
+        is_protected = self.tls_config.has_anchor or self.auth.scheme == "basic"
+        return self.scheme == "https" and has_account and is_protected and not self.clock_only
 
     @property
     def files(self) -> dict[str, Path]:
@@ -191,6 +194,7 @@ class ModuleConfig(Section):
             "tls_config.ca_file": self.tls_config.ca_file,
             "tls_config.cert_file": self.tls_config.cert_file,
             "tls_config.key_file": self.tls_config.key_file,
+            PINS_FILE: self.tls_config.pins_file,
         }
         return {key: file for key, file in files.items() if file is not None}
 
@@ -203,6 +207,7 @@ class DeviceConfig(Section):
     module: str = DEFAULT_MODULE
     labels: Labels = Field(default_factory=dict)
     expect: Expect = Expect()
+    fingerprint_sha256: Fingerprint | None = None
 
     @property
     def label(self) -> str:
@@ -215,12 +220,16 @@ class DeviceConfig(Section):
         return _NO_SETTINGS
 
 
+FINGERPRINT_LABEL: Final = "__fingerprint_sha256__"
+
+
 class TargetSettings(Section):
     """What a discovered target may have instead of its module's settings, by its labels."""
 
     scheme: Literal["http", "https"] | None = Field(None, alias="__scheme__")
     interval: DurationSeconds | None = Field(None, alias="__scrape_interval__")
     timeout: DurationSeconds | None = Field(None, alias="__scrape_timeout__")
+    fingerprint_sha256: Fingerprint | None = Field(None, alias=FINGERPRINT_LABEL)
 
 
 _NO_SETTINGS: Final = TargetSettings()

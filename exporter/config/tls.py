@@ -1,4 +1,4 @@
-"""The schema of `tls_config`, for devices and for servers of targets."""
+"""The schema of `tls_config`, for servers of targets and for devices."""
 
 from dataclasses import fields
 from typing import Self
@@ -12,7 +12,7 @@ from exporter.vapix.tls import TlsSettings
 
 
 class TlsConfig(Section):
-    """`tls_config`: how a device proves its identity, and how we prove ours."""
+    """`tls_config`: how the other side proves its identity, and how we prove ours."""
 
     ca_file: FilePath | None = None
     cert_file: FilePath | None = None
@@ -30,6 +30,31 @@ class TlsConfig(Section):
             raise ValueError("fingerprint_sha256 pins the certificate itself: remove ca_file")
         return self
 
+    @property
+    def has_anchor(self) -> bool:
+        """Whether it says itself what is trusted, instead of the CAs of this system."""
+        return self.ca_file is not None or self.fingerprint_sha256 is not None
+
     def settings(self) -> TlsSettings:
         """Return what the TLS context is made from."""
         return TlsSettings(**{each.name: getattr(self, each.name) for each in fields(TlsSettings)})
+
+
+class DeviceTlsConfig(TlsConfig):
+    """`tls_config` of a module: `pins_file` has the fingerprint of each device's certificate."""
+
+    pins_file: FilePath | None = None
+
+    @model_validator(mode="after")
+    def _trusts_pins_only(self) -> Self:
+        others = ("ca_file", "fingerprint_sha256", "insecure_skip_verify")
+        if self.pins_file is not None and (
+            found := [each for each in others if getattr(self, each)]
+        ):
+            raise ValueError(f"pins_file says which certificates are trusted: remove {found[0]}")
+        return self
+
+    @property
+    def has_anchor(self) -> bool:
+        """Whether it says itself what is trusted, instead of the CAs of this system."""
+        return super().has_anchor or self.pins_file is not None

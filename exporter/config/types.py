@@ -119,12 +119,15 @@ def _http_url(text: str) -> str:
     return text
 
 
-def _fingerprint_bytes(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    if not _FINGERPRINT.fullmatch(value):
+def fingerprint_bytes(text: str) -> bytes:
+    """Return the 32 bytes of a fingerprint. Raises `ValueError`."""
+    if not _FINGERPRINT.fullmatch(text):
         raise ValueError("is not a SHA-256 fingerprint: 64 hex digits, with or without colons")
-    return bytes.fromhex(value.replace(":", ""))
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def _fingerprint(value: object) -> object:
+    return fingerprint_bytes(value) if isinstance(value, str) else value
 
 
 RESERVED_LABELS: Final = frozenset(
@@ -259,7 +262,7 @@ FilePath = Annotated[Path, AfterValidator(_absolute_path)]
 FilePattern = Annotated[Path, AfterValidator(_file_pattern)]
 HttpUrl = Annotated[str, AfterValidator(_http_url), PlainSerializer(redact_url)]
 Fingerprint = Annotated[
-    bytes, BeforeValidator(_fingerprint_bytes), PlainSerializer(lambda pin: pin.hex(":"))
+    bytes, BeforeValidator(_fingerprint), PlainSerializer(lambda pin: pin.hex(":"))
 ]
 Labels = dict[Annotated[str, AfterValidator(check_label_name)], str]
 Name = Annotated[str, AfterValidator(_check_not_blank)]

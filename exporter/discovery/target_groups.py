@@ -11,7 +11,7 @@ from exporter.config import Config, DeviceConfig
 from exporter.config.base import NullIsUnset
 from exporter.config.loader import problems_of
 from exporter.config.relabel import RelabelConfig
-from exporter.config.schema import SETTING_LABELS, TargetConfig
+from exporter.config.schema import FINGERPRINT_LABEL, SETTING_LABELS, TargetConfig
 from exporter.config.yaml_loader import iter_yaml_items
 from exporter.discovery.json_items import JsonItems
 from exporter.discovery.relabel import relabel
@@ -287,6 +287,11 @@ def _problem(device: DeviceConfig, config: Config, used_in: Mapping[str, str]) -
         return (
             f"the account of module {device.module!r} needs https: a source must not turn off what "
             "proves a device's identity; name a module with `scheme: http`"
+        )
+    if device.settings_of_its_own.fingerprint_sha256 and module.tls_config.has_anchor:
+        return (
+            f"{FINGERPRINT_LABEL} must not replace what `tls_config` of module {device.module!r} "
+            "trusts"
         )
     if place := used_in.get(device.label):
         return f"the name {device.label!r} is already used in {place}"

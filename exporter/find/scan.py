@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from exporter.config import ModuleConfig
-from exporter.config.tls import TlsConfig
+from exporter.config.tls import DeviceTlsConfig
 from exporter.discovery.target_file import FoundTarget
 from exporter.fleet.client_factory import ClientFactory, read_client_settings
 from exporter.system.addresses import format_address
@@ -63,7 +63,7 @@ class Scanner:
     def __init__(self, session: Session, timeout_seconds: float) -> None:
         self._session = session
         self._timeout_seconds = timeout_seconds
-        module = ModuleConfig(tls_config=TlsConfig(insecure_skip_verify=True))
+        module = ModuleConfig(tls_config=DeviceTlsConfig(insecure_skip_verify=True))
         self._clients = ClientFactory(read_client_settings(module))
 
     async def ask(self, question: Question) -> None:

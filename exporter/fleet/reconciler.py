@@ -19,6 +19,7 @@ from exporter.system.process import freeze_new_objects
 from exporter.system.slices import in_slices
 from exporter.vapix.client import NtpClient
 from exporter.vapix.connection import Session
+from exporter.vapix.tls import Pin
 
 RETRIES_PER_SECOND: Final = 500
 """Devices that are polled per second after a change of their credentials, to spread the load."""
@@ -34,6 +35,7 @@ class DeviceSpec(NamedTuple):
     target: DeviceTarget
     factory: ClientFactory
     expect: Expect
+    pin: Pin | None = None
 
 
 def build_spec(config: Config, device: DeviceConfig, factories: ClientFactories) -> DeviceSpec:
@@ -47,12 +49,14 @@ def build_spec(config: Config, device: DeviceConfig, factories: ClientFactories)
         timeout_seconds=own.timeout or module.timeout or config.global_.timeout,
         scheme=own.scheme or module.scheme,
     )
-    return DeviceSpec(target, factories[device.module], config.expect(device))
+    clients = factories[device.module]
+    pin = clients.find_pin(device) if target.scheme == "https" else None
+    return DeviceSpec(target, clients.factory, config.expect(device), pin)
 
 
 def make_client(spec: DeviceSpec, session: Session) -> NtpClient:
     """Create the client of a device."""
-    return spec.factory.client(spec.target.address, session, spec.target.scheme)
+    return spec.factory.client(spec.target.address, session, spec.target.scheme, spec.pin)
 
 
 def make_device(spec: DeviceSpec, session: Session) -> Device:
@@ -62,7 +66,8 @@ def make_device(spec: DeviceSpec, session: Session) -> Device:
 
 
 def _have_one_client(before: DeviceSpec, after: DeviceSpec) -> bool:
-    return before.factory is after.factory and before.target.scheme == after.target.scheme
+    is_same = before.factory is after.factory and before.target.scheme == after.target.scheme
+    return is_same and before.pin == after.pin
 
 
 class Changes(NamedTuple):

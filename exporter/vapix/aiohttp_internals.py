@@ -21,7 +21,7 @@ from exporter.system.addresses import without_zone
 _NO_RESPONSES: Final[deque[Any]] = deque(maxlen=0)
 """The queue of every idle connection: a deque of its own takes 600 bytes."""
 
-before_send: ContextVar[Callable[[ResponseHandler], Awaitable[None]]] = ContextVar("before_send")
+before_send: ContextVar[Callable[[object], Awaitable[None]]] = ContextVar("before_send")
 """What to await once a request has its connection, before its first byte is written."""
 
 
@@ -43,8 +43,7 @@ class HookedRequest(ZonelessRequest):
 
     async def send(self, conn: Connection) -> aiohttp.ClientResponse:
         """Await the hook, then send; aiohttp calls this once there is a connection."""
-        if isinstance(conn.protocol, ResponseHandler):
-            await before_send.get()(conn.protocol)
+        await before_send.get()(conn.protocol)
         return await super().send(conn)
 
 

@@ -20,10 +20,17 @@ from exporter.system.text import escaped
 from exporter.vapix import errors, ntp
 from exporter.vapix.aiohttp_internals import before_send
 from exporter.vapix.challenges import find_nonces
-from exporter.vapix.connection import Exchange, NtpCall, ResponseTooLong, Session
+from exporter.vapix.connection import (
+    Exchange,
+    NtpCall,
+    ResponseTooLong,
+    Session,
+    WrongCertificate,
+)
 from exporter.vapix.http_auth import Authenticator
 from exporter.vapix.identity import DeviceIdentity
 from exporter.vapix.ntp_info import CLOCK_ONLY, Reading, decode_info
+from exporter.vapix.tls import Pin
 
 DEFAULT_TIMEOUT_SECONDS: Final = 10.0
 
@@ -48,13 +55,15 @@ _NO_FILE_MESSAGE: Final = (
 class Endpoint:
     """The URL of a device's API, and how to secure the connection (`tls` for https only).
 
-    With `clock_only` the API is not asked: any response to the URL shows the device's clock.
+    With a `pin`, the device is trusted by it alone, and `tls` must verify nothing. With
+    `clock_only` the API is not asked: any response to the URL shows the device's clock.
     """
 
     url: URL
     tls: ssl.SSLContext | None = None
     server_name: str | None = None
     clock_only: bool = False
+    pin: Pin | None = None
 
 
 class HttpResponse(NamedTuple):
@@ -96,7 +105,7 @@ class NtpClient:
         self._authenticator = authenticator
         self._api_version = ntp.FIRST_API_VERSION
         self._call = NtpCall()
-        self._exchange = Exchange(self._call)
+        self._exchange = Exchange(self._call, endpoint.pin)
         self._is_calling = False
         self._closed = False
 
@@ -104,6 +113,11 @@ class NtpClient:
     def scheme(self) -> str | None:
         """The authentication scheme in use, `digest` or `basic`; `None` before any."""
         return self._authenticator.scheme
+
+    @property
+    def pin(self) -> Pin | None:
+        """The certificate that the device must show; `None` if its issuer is verified."""
+        return self._endpoint.pin
 
     @property
     def identity(self) -> DeviceIdentity:
@@ -275,7 +289,7 @@ class NtpClient:
         endpoint = self._endpoint
         authorization = self._authenticator.authorization("POST", ntp.PATH)
         headers = None if authorization is None else {"Authorization": authorization}
-        self._exchange = Exchange(self._call)
+        self._exchange = Exchange(self._call, endpoint.pin)
         before_send.set(self._exchange.begin)
         self._is_calling = True
         try:
@@ -341,6 +355,8 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
             error = errors.TlsFailed(f"TLS failed: {_describe(problem.os_error)}")
         case aiohttp.ClientConnectorError():
             error = errors.ConnectFailed(f"cannot connect: {_refusals(problem.os_error)}")
+        case WrongCertificate():
+            error = errors.CertificateNotTrusted(f"TLS failed: {problem}")
         case ResponseTooLong():
             error = errors.InvalidResponse(str(problem))
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():

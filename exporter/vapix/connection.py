@@ -16,7 +16,6 @@ from typing import Final
 
 import aiohttp
 from aiohttp import hdrs
-from aiohttp.client_proto import ResponseHandler
 
 from exporter.clock.host import steady_ns
 from exporter.clock.http_time import CallTimes, ResponseTimes
@@ -29,7 +28,7 @@ from exporter.vapix.aiohttp_internals import (
 )
 from exporter.vapix.dns import AresDns, CachingResolver
 from exporter.vapix.identity import UNKNOWN_IDENTITY, DeviceIdentity, find_serial
-from exporter.vapix.tls import certificate_end
+from exporter.vapix.tls import Pin, certificate_end, fingerprint_of
 
 KEEPALIVE_SECONDS: Final = 180
 """How long an idle connection is kept: no device is known to keep its own longer."""
@@ -60,18 +59,31 @@ class ResponseTooLong(aiohttp.ClientError):
     """The device sent more bytes than a response needs, or bytes without a request."""
 
 
+class WrongCertificate(aiohttp.ClientError):
+    """The device did not show its pinned certificate; nothing was sent to it."""
+
+
 class GuardedConnection(LeanResponseHandler):
     """A connection on which a device may send only the response to an open request.
 
     `last_received_ns` is the steady time of the last bytes; `tls_error` is the TLS error that
-    ended the connection, which aiohttp does not always pass on.
+    ended the connection, which aiohttp does not always pass on. `fingerprint` is the SHA-256 of
+    the device's certificate, known if a pin was ever compared with it.
     """
 
-    __slots__ = ("_budget_bytes", "_file", "last_received_ns", "requests", "tls_error")
+    __slots__ = (
+        "_budget_bytes",
+        "_file",
+        "fingerprint",
+        "last_received_ns",
+        "requests",
+        "tls_error",
+    )
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(loop)
         self.requests = 0
+        self.fingerprint: bytes | None = None
         self.last_received_ns = 0
         self.tls_error: ssl.SSLError | None = None
         self.rest()
@@ -80,6 +92,11 @@ class GuardedConnection(LeanResponseHandler):
         """Note the socket's file number."""
         self._file = transport.get_extra_info("socket").fileno()
         super().connection_made(transport)
+
+    @property
+    def tls(self) -> ssl.SSLObject | None:
+        """The connection's TLS; `None` for plain HTTP."""
+        return None if self.transport is None else self.transport.get_extra_info("ssl_object")
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Note the TLS error that ended the connection."""
@@ -150,9 +167,8 @@ class NtpCall:
         await asyncio.sleep(wait_ns / 1e9)
         self.held_ns += steady_ns() - ready_ns
 
-    def note_certificate(self, transport: asyncio.BaseTransport | None) -> None:
+    def note_certificate(self, tls: ssl.SSLObject | None) -> None:
         """Note when the certificate of a new connection ends."""
-        tls = None if transport is None else transport.get_extra_info("ssl_object")
         ends = None if tls is None else certificate_end(tls)
         if ends != self.identity.certificate_not_after:
             self.identity = self.identity._replace(certificate_not_after=ends)
@@ -173,36 +189,53 @@ class NtpCall:
 class Exchange:
     """One HTTP request of a call and its response. Times are steady nanoseconds, 0 until known.
 
+    With a pin, nothing is sent on a connection without the pinned certificate.
+
     `sent_ns`: just before the first byte was written. `received_ns`: the head of the response was
     complete. `reused`: the connection had served a request before.
     """
 
     _call: NtpCall
+    _pin: Pin | None = None
     _connection: GuardedConnection | None = None
     _number: int = 0
     reused: bool = False
     sent_ns: int = 0
     received_ns: int = 0
 
-    async def begin(self, connection: ResponseHandler) -> None:
+    async def begin(self, connection: object) -> None:
         """Wait until it is time to send, then open the connection's budget.
 
-        Raises `ClientConnectionResetError` if the connection may not be used any more.
+        Raises `WrongCertificate`, and `ClientConnectionResetError` if a kept connection may not be
+        used any more.
         """
         if not isinstance(connection, GuardedConnection):
+            if self._pin is not None:
+                raise WrongCertificate("the certificate of this connection cannot be checked")
             return
         await self._call.hold()
         self._connection = connection
         self.reused = connection.requests > 0
         if not self.reused:
-            self._call.note_certificate(connection.transport)
+            self._call.note_certificate(connection.tls)
         elif not connection.is_quiet():
             raise aiohttp.ClientConnectionResetError("the device sent bytes without a request")
+        if self._pin is not None:
+            self._require(self._pin, connection)
         connection.requests += 1
         self._number = connection.requests
         connection.allow(HEAD_BYTES)
         self._call.stage = "waiting for the response"
         self.sent_ns = steady_ns()
+
+    def _require(self, pin: Pin, connection: GuardedConnection) -> None:
+        """Raise unless the connection's certificate is the pinned one."""
+        if connection.fingerprint is None and connection.tls is not None:
+            connection.fingerprint = fingerprint_of(connection.tls)
+        if refusal := pin.refuse(connection.fingerprint):
+            if self.reused:  # kept by another device at the same address, with another pin
+                raise aiohttp.ClientConnectionResetError(refusal)
+            raise WrongCertificate(refusal)
 
     async def find_tls_refusal(self) -> ssl.SSLError | None:
         """Return the TLS error that ended the connection, if one did.

@@ -1,4 +1,9 @@
-"""TLS to a device: certificate verification, pinning, and the certificate that it showed."""
+"""TLS to a device: certificate verification, pinning, and the certificate that it showed.
+
+The pin of a device is checked on its connection, before anything is sent (`Pin`). The one of
+`TlsSettings` is checked in the handshake, for connections that are not ours, such as those to
+servers of targets.
+"""
 
 import hashlib
 import hmac
@@ -49,17 +54,54 @@ class TlsSettings:
     fingerprint_sha256: bytes | None = None
 
 
-class Certificate(NamedTuple):
-    """The certificate that a device showed: its subject, and its SHA-256 as 64 hex digits.
+PINS_FILE: Final = "tls_config.pins_file"
+"""The setting of a pin that `check --pin` writes."""
 
-    The subject is the device's text, with any characters and perhaps our password: see
-    `NtpClient.shown`. `refusal` is the reason why it is not trusted; `None` if it is, or if it was
-    not verified.
+
+class Pin(NamedTuple):
+    """The certificate that a device must show, whatever its issuer and names.
+
+    `fingerprint` is its SHA-256 (32 bytes); `None` if none is pinned yet: then none is trusted.
+    `setting` is the key of the config that has it.
+    """
+
+    fingerprint: bytes | None
+    setting: str
+
+    def refuse(self, shown: bytes | None) -> str | None:
+        """Return why a certificate with the fingerprint `shown` is refused; `None` if it is not."""
+        if shown is None:
+            return "the device shows no certificate"
+        if shown == self.fingerprint:
+            return None
+        pinned = "none" if self.fingerprint is None else self.fingerprint.hex()
+        return (
+            f"the device shows the certificate {shown.hex()}, but {pinned} is pinned; "
+            f"if that is its own, {self.remedy(shown.hex())}"
+        )
+
+    def remedy(self, shown: str) -> str:
+        """Return how to trust the certificate with the fingerprint `shown` (64 hex digits)."""
+        if self.setting != PINS_FILE:
+            return f"set {self.setting}: {shown}"
+        replace = "" if self.fingerprint is None else " --replace"
+        return f"run `axis-ntp-exporter check --pin{replace}`"
+
+
+class Certificate(NamedTuple):
+    """The certificate that a device showed, and its SHA-256 as 64 hex digits.
+
+    Subject and issuer are the device's text, with any characters and perhaps our password: see
+    `NtpClient.shown`. `not_after`: when it ends, Unix seconds; `None` if that is unreadable.
+    `refusal` is the reason why it is not trusted; `None` if it is, or if the handshake did not
+    verify it.
     """
 
     subject: str
     fingerprint_sha256: str
     refusal: str | None = None
+    issuer: str = ""
+    not_after: float | None = None
 
 
 Notice = Callable[[Certificate], None]
@@ -137,7 +179,9 @@ def notice_certificates(context: BoundedSSLContext, notice: Notice) -> None:
 
 def _notice(tls: ssl.SSLObject, notice: Notice, refusal: str | None) -> None:
     if fingerprint := _fingerprint(tls):
-        notice(Certificate(_subject(_peer_certificate(tls)), fingerprint, refusal))
+        certificate = _peer_certificate(tls)
+        subject, issuer = (_names(certificate, of) for of in ("subject", "issuer"))
+        notice(Certificate(subject, fingerprint, refusal, issuer, certificate_end(tls)))
 
 
 def certificate_end(tls: ssl.SSLObject) -> float | None:
@@ -148,15 +192,22 @@ def certificate_end(tls: ssl.SSLObject) -> float | None:
         return None
 
 
-def _fingerprint(tls: ssl.SSLObject) -> str | None:
+def fingerprint_of(tls: ssl.SSLObject) -> bytes | None:
+    """Return the SHA-256 of the device's certificate; `None` if it sent none."""
     certificate = _peer_certificate(tls)
-    return certificate and hashlib.sha256(certificate.public_bytes(_DER)).hexdigest()
+    return certificate and hashlib.sha256(certificate.public_bytes(_DER)).digest()
 
 
-def _subject(certificate: Any) -> str:  # noqa: ANN401 - the ssl module has no public type for it
+def _fingerprint(tls: ssl.SSLObject) -> str | None:
+    fingerprint = fingerprint_of(tls)
+    return None if fingerprint is None else fingerprint.hex()
+
+
+def _names(certificate: Any, of: str) -> str:  # noqa: ANN401 - the ssl module has no public type
+    """Return the `subject` or the `issuer` of a certificate in a line."""
     try:
-        names = [pair for names in certificate.get_info()["subject"] for pair in names]
-    except (OSError, ValueError):
+        names = [pair for names in certificate.get_info()[of] for pair in names]
+    except (KeyError, OSError, ValueError):
         return "unreadable"
     shown = ", ".join(f"{_SHORT_NAMES.get(kind, kind)}={value}" for kind, value in names)
     return shown or "empty"

@@ -9,10 +9,10 @@ import pytest
 from exporter.check.examine import DeviceCheck
 from exporter.check.report import as_document, summary, table
 from exporter.clock.offset import Offset
-from exporter.config import ModuleConfig, Thresholds
+from exporter.config import DeviceConfig, ModuleConfig, Thresholds
 from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.health import diagnose
-from exporter.fleet.client_factory import ClientFactory, read_client_settings
+from exporter.fleet.client_factory import ClientFactory, ModuleClients, read_client_settings
 from exporter.vapix import errors
 from exporter.vapix.connection import Session
 from exporter.vapix.ntp_info import NtpClientReading, Reading
@@ -31,7 +31,9 @@ CLIENT = ntp_client(
 
 def make_check(result: Reading | errors.DeviceError | None, **settings: Any) -> DeviceCheck:
     module = ModuleConfig.model_validate(settings.pop("module", {}))
-    client = ClientFactory(read_client_settings(module)).client("192.0.2.9", cast("Session", None))
+    clients = ModuleClients(ClientFactory(read_client_settings(module)))
+    pin = clients.find_pin(DeviceConfig(address="192.0.2.9"))
+    client = clients.factory.client("192.0.2.9", cast("Session", None), pin=pin)
     name = settings.pop("name", "gate")
     made = DeviceCheck(
         Device(DeviceTarget(name, "192.0.2.9", {}, 60, 10, module.scheme), client),
@@ -116,14 +118,15 @@ def test_the_true_offset_is_shown_and_in_json() -> None:
     [
         ({}, None, "verified: signed by a CA of this system"),
         ({}, "certificate has expired", "not verified: certificate has expired"),
-        ({"fingerprint_sha256": "ab" * 32}, None, "verified: has the pinned fingerprint"),
+        ({"fingerprint_sha256": "cd" * 32}, None, "verified: has the pinned fingerprint"),
+        ({"fingerprint_sha256": "ab" * 32}, None, "not verified: another one is pinned"),
         (
             {"insecure_skip_verify": True},
             None,
             "not verified: insecure_skip_verify accepts any certificate",
         ),
         (
-            {"insecure_skip_verify": True, "fingerprint_sha256": "ab" * 32},
+            {"insecure_skip_verify": True, "fingerprint_sha256": "cd" * 32},
             None,
             "verified: has the pinned fingerprint",
         ),

@@ -24,7 +24,8 @@ async def test_the_config_has_the_account_and_is_valid(username: str, tmp_path: 
     folder = tmp_path / "new" / "site"
     assert (run.code, run.err) == (0, "")
     assert PASSWORD not in run.out
-    assert run.out.startswith("Wrote new/site/config.yaml and new/site/axis-password")
+    files = "new/site/config.yaml, new/site/pins.yaml and new/site/axis-password"
+    assert run.out.startswith(f"Wrote {files} (only you can read it).")
     assert stat.S_IMODE((folder / "axis-password").stat().st_mode) == 0o600
     config = load_config(folder / "config.yaml", {})
     account = read_credentials(config.module("default").auth)
@@ -35,7 +36,7 @@ async def test_the_config_has_the_account_and_is_valid(username: str, tmp_path: 
     assert (check.code, check.out) == (0, "config.yaml: valid, 0 devices, 0 problems\n")
 
 
-@pytest.mark.parametrize("existing", ["config.yaml", "axis-password"])
+@pytest.mark.parametrize("existing", ["config.yaml", "axis-password", "pins.yaml"])
 async def test_nothing_is_overwritten(existing: str, tmp_path: Path) -> None:
     (tmp_path / existing).write_text("mine")
     run = await run_init(tmp_path, "--username=root")

@@ -3,6 +3,7 @@
 import json
 import threading
 import tracemalloc
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -316,13 +317,23 @@ def test_a_target_with_an_invalid_setting_is_left_out() -> None:
     assert problems == ("target 'a': settings.__scheme__: must be one of 'http' or 'https'",)
 
 
-@pytest.mark.parametrize("scheme", ["auto", "digest", "basic"])
+ANCHORS: Mapping[str, dict[str, Any]] = {
+    "a fingerprint": {"fingerprint_sha256": "ab" * 32},
+    "a CA": {"ca_file": "ca.pem"},
+    "pins": {"pins_file": "pins.yaml"},
+}
+
+
+@pytest.mark.parametrize(
+    ("scheme", "tls"),
+    [*(("auto", tls) for tls in ANCHORS.values()), ("digest", ANCHORS["pins"]), ("basic", {})],
+)
 def test_a_source_cannot_move_a_target_of_an_https_module_with_an_account_to_http(
-    scheme: str,
+    scheme: str, tls: dict[str, Any]
 ) -> None:
     auth = {"scheme": scheme, "username": "u", "password": "p"}
-    module = {"auth": auth, "tls_config": {"fingerprint_sha256": "ab" * 32}}
-    source, accepted = accept_over_http(module)
+    module = {"auth": auth, "tls_config": tls}
+    source, accepted = accept_labelled(module, {"__scheme__": "http"})
     assert accepted.devices == ()
     assert "needs https" in accepted.refused[source][0]
 
@@ -331,19 +342,42 @@ def test_a_source_cannot_move_a_target_of_an_https_module_with_an_account_to_htt
     "module",
     [
         {},
+        {"auth": {"username": "u", "password": "p"}},
         {"scheme": "http", "auth": {"username": "u", "password": "p"}},
         {"clock_only": True, "auth": {"username": "u", "password": "p"}},
     ],
-    ids=["no account", "an http module", "clock only"],
+    ids=["no account", "the CAs of this system", "an http module", "clock only"],
 )
 def test_a_source_may_choose_http_where_no_account_is_at_stake(module: dict[str, Any]) -> None:
-    source, accepted = accept_over_http(module)
+    source, accepted = accept_labelled(module, {"__scheme__": "http"})
     assert (len(accepted.devices), accepted.refused[source]) == (1, ())
 
 
-def accept_over_http(module: dict[str, Any]) -> tuple[Source, AcceptedTargets]:
+@pytest.mark.parametrize("tls", ANCHORS.values(), ids=ANCHORS)
+def test_a_source_cannot_replace_what_a_module_trusts(tls: dict[str, Any]) -> None:
+    label = {"__fingerprint_sha256__": "cd" * 32}
+    source, accepted = accept_labelled({"tls_config": tls}, label)
+    assert accepted.devices == ()
+    assert accepted.refused[source] == (
+        "target 'a': __fingerprint_sha256__ must not replace what `tls_config` of module "
+        "'default' trusts",
+    )
+
+
+@pytest.mark.parametrize("tls", [{}, {"insecure_skip_verify": True}])
+def test_a_source_may_pin_a_certificate_where_the_module_trusts_no_own(
+    tls: dict[str, Any],
+) -> None:
+    _, accepted = accept_labelled({"tls_config": tls}, {"__fingerprint_sha256__": "cd" * 32})
+    [device] = accepted.devices
+    assert device.settings_of_its_own.fingerprint_sha256 == b"\xcd" * 32
+
+
+def accept_labelled(
+    module: dict[str, Any], labels: dict[str, str]
+) -> tuple[Source, AcceptedTargets]:
     config = parse_config({"modules": {"default": module}}, {}, Path())
-    groups = [{"targets": ["a"], "labels": {"__scheme__": "http"}}]
+    groups = [{"targets": ["a"], "labels": labels}]
     source = Source("file", "devices.json")
     devices, _ = read_groups(json.dumps(groups), is_json=True)
     return source, accept_targets(config, {source: devices})

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 
@@ -25,10 +26,10 @@ SETTINGS = read_client_settings(ModuleConfig(scheme="http"))
 class FailingFactory(ClientFactory):
     """Fails at the device with this address, as an address that aiohttp refuses would."""
 
-    def client(self, address: str, session: Session, scheme: str | None = None) -> NtpClient:
+    def client(self, address: str, session: Session, *settings: Any) -> NtpClient:
         if address == "bad":
             raise ValueError("not an address")
-        return super().client(address, session, scheme)
+        return super().client(address, session, *settings)
 
 
 def spec(name: str, address: str, factory: ClientFactory, scheme: str = "https") -> DeviceSpec:
