@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 from exporter.config.errors import ConfigError
 from exporter.config.files import read_secret
 from exporter.config.loader import MAX_ENTRIES, MAX_PART_VALUES, load_config
+from exporter.config.pins import MAX_PINS, read_pins
 from exporter.config.yaml_loader import MAX_VALUES
 from exporter.discovery.target_groups import MAX_TARGETS, read_groups
 from exporter.system.files import MAX_FILE_BYTES, read_regular
@@ -70,7 +71,20 @@ def worst_files() -> Iterator[WorstFile]:
     yield from _config_rows()
     yield from _web_config_rows()
     yield from _group_rows()
+    yield from _pins_rows()
     yield WorstFile("password file: one long line", "", read_secret, _filled("", "x"))
+
+
+def _pins_rows() -> Iterator[WorstFile]:
+    wrong = f"last: {'x' * 64}\n"
+    files = {
+        "as many pins as fit": _numbered("", f"c#.example: {'ab' * 32}\n", MAX_PINS),
+        "the last of them wrong": _numbered("", f"c#: {'ab' * 32}\n", MAX_PINS - 1, wrong),
+        "as many unknown keys as fit": _numbered("", "k#: 1\n", MAX_FILE_BYTES // 13),
+        "one address without end": _filled("", "x"),
+    }
+    for what, pieces in files.items():
+        yield WorstFile(f"pins: {what}", ".yaml", read_pins, pieces)
 
 
 def _config_rows() -> Iterator[WorstFile]:
