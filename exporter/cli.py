@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "run": "poll the configured devices and serve their metrics (the default)",
     "check": "poll devices once now and explain each: what it reports, problems, what to do",
     "configure": "show or apply NTP settings that differ from `expect`",
+    "evidence": "how far off a device's clock was at a moment in the past, from Prometheus",
     "init": "write a first config and the file of the devices' password",
     "find": "find Axis devices on a network, without a password",
     "import": "turn a CSV of devices into a file of targets",
@@ -36,7 +37,16 @@ COMMANDS: Final = {
 _MODULES: Final = {"import": "import_csv"}
 """Where a module has another name than its command."""
 
-ONE_SHOT_COMMANDS: Final = {"check", "configure", "init", "find", "import", "rules", "healthcheck"}
+ONE_SHOT_COMMANDS: Final = {
+    "check",
+    "configure",
+    "evidence",
+    "init",
+    "find",
+    "import",
+    "rules",
+    "healthcheck",
+}
 """Commands that end by themselves: a signal before their end is a failure."""
 
 

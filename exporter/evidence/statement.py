@@ -112,14 +112,12 @@ class Witness(NamedTuple):
 
     `labels` tell it from other exporters. `medians` are the middle offsets of all its devices
     around the moment, seconds, if it has enough of them to doubt its host's clock by.
-    `time_servers` is how many servers its host was compared with, `kernel` whether its kernel
-    considered its clock synchronized; `None` if unknown.
+    `kernel` is whether its host's kernel considered its clock synchronized; `None` if unknown.
     """
 
     labels: Mapping[str, str]
     scrapes: Sequence[Scrape]
     medians: Sequence[float] = ()
-    time_servers: int | None = None
     kernel: bool | None = None
 
 
@@ -218,9 +216,9 @@ def make_statement(
     return Statement(asked, together, contradiction, each)
 
 
-def find_nearest_offset(witnesses: Iterable[Witness], around_ns: int) -> int | None:
+def find_nearest_offset(scraped: Iterable[Iterable[Scrape]], around_ns: int) -> int | None:
     """Return the offset that was measured nearest to a moment, without its bounds; ns."""
-    measured = [each for witness in witnesses for each in _measurements(witness.scrapes)]
+    measured = [each for scrapes in scraped for each in measurements(scrapes)]
     if not measured:
         return None
     nearest = min(measured, key=lambda each: abs(each.at_ns - around_ns))
@@ -276,7 +274,7 @@ def _find_by(asked: Asked, witness: Witness, window: Bounds, *, is_corrected: bo
     """Return what the measurements against one reference prove. Raises `_Unproven`."""
     measured = [
         each
-        for each in _measurements(witness.scrapes, is_corrected=is_corrected)
+        for each in measurements(witness.scrapes, is_corrected=is_corrected)
         if window.low_ns <= each.at_ns <= window.high_ns
     ]
     if not measured:
@@ -292,7 +290,7 @@ def _find_by(asked: Asked, witness: Witness, window: Bounds, *, is_corrected: bo
     return Finding(witness, reference, true_time, shown_time, first.before, last.after)
 
 
-def _measurements(scrapes: Iterable[Scrape], *, is_corrected: bool = False) -> list[Measurement]:
+def measurements(scrapes: Iterable[Scrape], *, is_corrected: bool = False) -> list[Measurement]:
     """Return one measurement for each poll, by time: that of the scrape with the least doubt."""
     kept: list[Measurement] = []
     for scrape in scrapes:
@@ -328,20 +326,27 @@ def _measure(scrape: Scrape, *, is_corrected: bool) -> Measurement | None:
     return Measurement(at_ns, slack_ns + _TIME_ROUNDING_NS, bounds, scrape)
 
 
-def _refuse_steps(asked: Asked, scrapes: Sequence[Scrape]) -> None:
+def counted_steps(scrapes: Sequence[Scrape]) -> list[tuple[Scrape, Scrape]]:
+    """Return the pairs of neighbouring scrapes between which a step was counted."""
     counted = [each for each in scrapes if each.steps is not None]
-    if scrapes and not counted:
+    # After a restart of the exporter the count begins at 0.
+    return [
+        (before, after)
+        for before, after in pairwise(counted)
+        if after.steps != (0.0 if _restarted(before, after) else before.steps)
+    ]
+
+
+def _refuse_steps(asked: Asked, scrapes: Sequence[Scrape]) -> None:
+    if scrapes and all(each.steps is None for each in scrapes):
         raise _Unproven("axis_ntp_clock_steps_total was not kept, so a step cannot be excluded")
-    for before, after in pairwise(counted):
-        # After a restart of the exporter the count begins at 0.
-        last = 0.0 if _restarted(before, after) else before.steps
-        if after.steps != last:
-            text = f"the device's clock stepped, noticed between {_utc(before)} and {_utc(after)}"
-            around = [
-                _measurements(scrapes[: scrapes.index(before) + 1])[-1:],
-                _measurements(scrapes[scrapes.index(after) :])[:1],
-            ]
-            raise _Unproven(text + _describe_step(asked, *around))
+    for before, after in counted_steps(scrapes):
+        text = f"the device's clock stepped, noticed between {_utc(before)} and {_utc(after)}"
+        around = [
+            measurements(scrapes[: scrapes.index(before) + 1])[-1:],
+            measurements(scrapes[scrapes.index(after) :])[:1],
+        ]
+        raise _Unproven(text + _describe_step(asked, *around))
 
 
 def _describe_step(

@@ -18,23 +18,21 @@ _TIME: Final = re.compile(
 
 def format_utc(unix_ns: int) -> str:
     """Return `2026-11-20 14:03:22 UTC`, with milliseconds if there are any; rounded."""
-    return f"{format_local(unix_ns, None)} UTC"
+    return f"{format_local(round(unix_ns / 1_000_000), None)} UTC"
 
 
-def format_local(unix_ns: int, zone: ZoneInfo | None) -> str:
-    """Return `2026-11-20 14:03:22` in a time zone, with milliseconds if there are any; rounded."""
-    text = _moment((unix_ns + 500_000) // 1_000_000, zone).isoformat(" ", "milliseconds")
-    return text[:23].removesuffix(".000")
+def format_local(unix_ms: int, zone: ZoneInfo | None) -> str:
+    """Return `2026-11-20 14:03:22` in a time zone, with milliseconds if there are any."""
+    return _moment(unix_ms * 1000, zone).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3].removesuffix(".000")
 
 
-def format_rfc3339(unix_ns: int) -> str:
-    """Return `2026-11-20T14:03:22.123456789Z`."""
-    seconds, fraction = divmod(unix_ns, SECOND_NS)
-    return f"{_moment(seconds * 1000, None):%Y-%m-%dT%H:%M:%S}.{fraction:09d}Z"
+def format_rfc3339(unix_us: int) -> str:
+    """Return `2026-11-20T14:03:22.123456Z`."""
+    return _moment(unix_us, None).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def _moment(milliseconds: int, zone: ZoneInfo | None) -> datetime:
-    return (_EPOCH + timedelta(milliseconds=milliseconds)).astimezone(zone or UTC)
+def _moment(microseconds: int, zone: ZoneInfo | None) -> datetime:
+    return (_EPOCH + timedelta(microseconds=microseconds)).astimezone(zone or UTC)
 
 
 def parse_zone(name: str) -> ZoneInfo:
