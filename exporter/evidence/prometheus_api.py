@@ -16,7 +16,7 @@ from yarl import URL
 
 from exporter.config.http_client import HttpClientConfig
 from exporter.discovery.http_get import JsonReply, describe_http_error, get_json
-from exporter.discovery.http_request import prepare_request
+from exporter.discovery.http_request import PreparedRequest, prepare_request
 from exporter.system.text import escaped
 
 TIMEOUT_SECONDS: Final = 60.0
@@ -58,6 +58,7 @@ class PrometheusApi:
     def __init__(self, base_url: str, config: HttpClientConfig) -> None:
         self._base = URL(f"{base_url.rstrip('/')}/api/v1/")
         self._config = config
+        self._request: PreparedRequest | None = None
         self.answers: list[QueryAnswer] = []
         self.warnings: list[str] = []
 
@@ -92,9 +93,10 @@ class PrometheusApi:
 
     async def _fetch(self, url: URL) -> JsonReply:
         try:
-            request = await asyncio.to_thread(prepare_request, self._config)
+            if self._request is None:
+                self._request = await asyncio.to_thread(prepare_request, self._config)
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                return await get_json(str(url), self._config, request, {}, MAX_ANSWER_BYTES)
+                return await get_json(str(url), self._config, self._request, {}, MAX_ANSWER_BYTES)
         except TimeoutError:
             raise PrometheusFailed(f"no response within {TIMEOUT_SECONDS:g} s") from None
         except (aiohttp.ClientError, ValueError) as error:
