@@ -94,7 +94,7 @@ async def _evidence(arguments: argparse.Namespace) -> int:
     except (NotYet, UnknownDevice) as problem:
         raise UsageError(str(problem)) from None
     except PrometheusFailed as problem:
-        reason = f"{arguments.prometheus_url} cannot be asked: {problem}"
+        reason = f"Prometheus at {arguments.prometheus_url} cannot be asked: {problem}"
         statement, witnesses = Statement(wanted.asked, None, reason), ()
     _print(
         Evidence(

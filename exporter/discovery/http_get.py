@@ -1,5 +1,6 @@
 """Get JSON from a server that the config of an HTTP client describes."""
 
+import os
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -34,6 +35,16 @@ class JsonReply(NamedTuple):
 
 def describe_http_error(error: Exception) -> str:
     """Return an error of `get_json` in words, without the URL."""
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"TLS failed: {error.certificate_error}"
+        case aiohttp.ClientConnectorDNSError():
+            return f"cannot resolve: {error.os_error}"
+        case aiohttp.ClientSSLError():
+            return f"TLS failed: {error.os_error}"
+        case aiohttp.ClientConnectorError():
+            why = os.strerror(error.errno).lower() if error.errno else str(error.os_error)
+            return f"cannot connect: {why}"
     text = "" if isinstance(error, _ERRORS_WITH_URL) else str(error)
     return text or type(error).__name__
 

@@ -86,9 +86,8 @@ class PrometheusApi:
         reply = await self._fetch(url)
         self.answers.append(QueryAnswer(str(url), hashlib.sha256(reply.body).hexdigest()))
         document = await asyncio.to_thread(_parse, reply)
-        self.warnings += [
-            text for each in document.get("warnings") or () if (text := _quoted(each))
-        ]
+        texts = [_quoted(each) for each in document.get("warnings") or ()]
+        self.warnings += [each for each in texts if each and each not in self.warnings]
         return document.get("data")
 
     async def _fetch(self, url: URL) -> JsonReply:

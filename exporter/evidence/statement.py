@@ -11,11 +11,13 @@ besides. So what is known at one moment is known at another within 600 ppm of th
 the two measurements around a moment both must hold then, so their intersection does.
 
 **Hidden steps.** A step is no part of that. A counted one, and measurements that contradict each
-other, allow no statement. A step too small for that looks like a slew: if drift alone does not
-explain a measurement after the moment, the clock may have moved before or after the moment, and
-before the exporter noticed. Then the statement spans all that these measurements allow, instead of
-their intersection. The same holds if nobody watched in between: the exporter was restarted, or
-the device did not respond and may have restarted. So one hidden step is covered, at any moment.
+other, allow no statement. A step too small for that looks like a slew, and of both the exporter's
+estimate may be wrong until it notices, some polls later. Then it begins a new estimate. While it
+does not, each estimate lies within the one before, widened by 100 ppm: so a new one can be seen.
+From the moment to the next new one the clock may have moved at any time, so the statement spans all
+that both neighbours and that new one allow, instead of an intersection. It also spans both
+neighbours if nobody watched in between: the exporter was restarted, or the device did not respond
+and may have restarted. So one hidden step is covered, at any moment.
 
 **What the picture shows.** The device showed `D` at a true time `t` with `D - t` within the
 bounds at `t`. The bounds change by less than 600 ppm, so `t + bound(t)` grows with `t`, and
@@ -53,6 +55,9 @@ _SAME_POLL_SECONDS: Final = 0.01
 
 _TIME_ROUNDING_NS: Final = 1_000
 """More than the rounding of a Unix time that is exported as a float."""
+
+_SCRAPE_JITTER_SECONDS: Final = 1e-4
+"""What an estimate is widened in the longest time that a scrape may begin late, and rounding."""
 
 _ITERATIONS: Final = 8
 
@@ -129,16 +134,14 @@ class Measurement(NamedTuple):
     bounds: Bounds
     scrape: Scrape
 
-    def at(self, time_ns: int, allowance_ppm: int = SLEW_ALLOWANCE_PPM) -> Bounds:
+    def at(self, time_ns: int) -> Bounds:
         """Return the bounds at another time."""
         elapsed_ns = abs(time_ns - self.at_ns) + self.slack_ns
-        return self.bounds.widened(drift_ns(elapsed_ns, allowance_ppm))
+        return self.bounds.widened(drift_ns(elapsed_ns, SLEW_ALLOWANCE_PPM))
 
-    def allows(self, other: "Measurement", *, slewed: bool) -> bool:
-        """Return whether the clock could drift, or even be slewed, from one to the other."""
-        allowance_ppm = SLEW_ALLOWANCE_PPM if slewed else DRIFT_ALLOWANCE_PPM
-        there = self.at(other.at_ns, allowance_ppm)
-        return there.meet(other.at(other.at_ns, allowance_ppm)) is not None
+    def allows(self, other: "Measurement") -> bool:
+        """Return whether the clock could be slewed from one to the other."""
+        return self.at(other.at_ns).meet(other.at(other.at_ns)) is not None
 
 
 class Finding(NamedTuple):
@@ -356,7 +359,8 @@ def _describe_step(
     if asked.kind == "at" or not before or not after:
         return ""
     without, stepped = (asked.time_ns - sum(each[0].bounds) // 2 for each in (before, after))
-    if min(without, stepped) > after[0].at_ns or max(without, stepped) < before[0].at_ns:
+    is_far = min(without, stepped) > after[0].at_ns or max(without, stepped) < before[0].at_ns
+    if is_far or stepped == without:
         return ""
     if stepped < without:
         return "; the picture may never have shown this time, as the clock was set forward"
@@ -391,7 +395,7 @@ def _refuse_suspect_host(witness: Witness, *, is_corrected: bool) -> None:
 
 def _refuse_contradictions(asked: Asked, measured: Sequence[Measurement]) -> None:
     for before, after in pairwise(measured):
-        if not before.allows(after, slewed=True):
+        if not before.allows(after):
             when = f"between {format_utc(before.at_ns)} and {format_utc(after.at_ns)}"
             whose = "the device's clock or the exporter host's clock stepped"
             raise _Unproven(f"{whose} {when}{_describe_step(asked, [before], [after])}")
@@ -400,7 +404,7 @@ def _refuse_contradictions(asked: Asked, measured: Sequence[Measurement]) -> Non
 class _Stretch(NamedTuple):
     """The time between two neighbouring measurements. `moved`: see "Hidden steps" above.
 
-    `moved` is the next measurement that drift does not explain; `None` if there is none.
+    `moved` is the next new estimate, from `after` on; `None` if there is none.
     """
 
     before: Measurement
@@ -428,10 +432,20 @@ class _Stretch(NamedTuple):
 
 def _stretches(measured: Sequence[Measurement], scrapes: Sequence[Scrape]) -> Iterator[_Stretch]:
     pairs = [*pairwise(measured)]
-    moves = [after for before, after in pairs if not before.allows(after, slewed=False)]
+    moves = [after for before, after in pairs if not _continues(before.scrape, after.scrape)]
     for before, after in pairs:
         moved = next((each for each in moves if each.at_ns >= after.at_ns), None)
         yield _Stretch(before, after, moved, _is_watched(before.scrape, after.scrape, scrapes))
+
+
+def _continues(before: Scrape, after: Scrape) -> bool:
+    """Return whether an estimate lies within the one before, widened until it was scraped."""
+    one, other = before.offset, after.offset
+    if one is None or other is None:
+        return False
+    drift = (after.scraped_seconds - before.scraped_seconds) * DRIFT_ALLOWANCE_PPM * 1e-6
+    reach = one.uncertainty_seconds + drift + _SCRAPE_JITTER_SECONDS
+    return abs(other.seconds - one.seconds) + other.uncertainty_seconds <= reach
 
 
 def _is_watched(before: Scrape, after: Scrape, scrapes: Sequence[Scrape]) -> bool:

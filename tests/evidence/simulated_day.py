@@ -182,9 +182,9 @@ class _Camera(StubClient):
 
 
 def simulate(seed: int, cameras: int) -> SimulatedDay:
-    """Simulate a day that has ended an hour ago."""
+    """Simulate the last whole day (UTC) that has ended an hour ago."""
     rng = random.Random(seed)
-    host_rate, epoch = rng.uniform(-20, 20), int(time.time() - DAY - HOUR)
+    host_rate, epoch = rng.uniform(-20, 20), int((time.time() - DAY - HOUR) // DAY * DAY)
     host = Clock(0.08, host_rate, [Change(7.3 * HOUR, -0.06, host_rate)])
     fleet = [_make_camera(number, rng) for number in range(cameras)]
     day = SimulatedDay(fleet, epoch, host, host_rate, 13.7 * HOUR)

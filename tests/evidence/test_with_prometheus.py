@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 from statistics import median
@@ -11,45 +11,13 @@ from typing import Literal
 
 import pytest
 
-from exporter.config.http_client import HttpClientConfig
-from exporter.evidence.prometheus_api import PrometheusApi
-from exporter.evidence.reading import Wanted, answer
-from exporter.evidence.statement import Asked, Statement
-from tests.evidence.simulated_day import (
-    DAY,
-    HOUR,
-    NONCE_SECONDS,
-    SimulatedCamera,
-    SimulatedDay,
-    simulate,
-)
-from tests.support.programs import LOOPBACK
-from tests.support.prometheus import Prometheus, prometheus_on
+from exporter.evidence.statement import Statement
+from tests.evidence.conftest import WINDOW, EvidenceSite
+from tests.evidence.simulated_day import DAY, NONCE_SECONDS, SimulatedCamera, SimulatedDay
 
 pytestmark = pytest.mark.xdist_group("evidence")
 
-WINDOW = 900.0
 MOMENTS = 200
-
-
-@dataclass
-class Site:
-    """Prometheus with the day in it."""
-
-    day: SimulatedDay
-    prometheus: Prometheus
-
-    def __post_init__(self) -> None:
-        self.url = f"http://{LOOPBACK}:{self.prometheus.port}"
-        self.api = PrometheusApi(self.url, HttpClientConfig())
-
-    async def ask(
-        self, camera: SimulatedCamera, kind: Literal["at", "shown"], m: float
-    ) -> Statement:
-        time_ns = self.day.true_ns(m) if kind == "at" else self.day.shown_ns(camera, m)
-        wanted = Wanted(camera.name, {}, Asked(kind, time_ns), WINDOW)
-        now_ns = self.day.true_ns(DAY + HOUR)
-        return (await answer(self.api, wanted, now_ns))[0]
 
 
 @dataclass
@@ -69,16 +37,7 @@ class Look:
         return self.statement.offset.width_ns / 1e6
 
 
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    folder = tmp_path_factory.mktemp("evidence")
-    day = simulate(seed=18, cameras=12)
-    day.write_blocks(folder)
-    with prometheus_on({}, folder) as prometheus:
-        yield Site(day, prometheus)
-
-
-async def looks_at(site: Site, count: int) -> list[Look]:
+async def looks_at(site: EvidenceSite, count: int) -> list[Look]:
     rng = random.Random(1)
     found = []
     for _ in range(count):
@@ -105,7 +64,7 @@ def _look(
 
 
 async def test_a_statement_holds_the_truth_at_200_random_moments(
-    site: Site, record_property: Callable[[str, object], None]
+    site: EvidenceSite, record_property: Callable[[str, object], None]
 ) -> None:
     looks = await looks_at(site, MOMENTS)
     assert [look for look in looks if look.error_ms > 0.001] == []

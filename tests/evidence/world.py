@@ -5,6 +5,8 @@ Base of all times is the exporter host's steady clock `m`, in seconds since `EPO
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from random import Random
 
@@ -42,6 +44,8 @@ class World:
     outages: tuple[tuple[float, float], ...] = ()
     restart: float | None = None
     instance: str = "exporter:10123"
+    late: int = 0
+    _estimates: dict[float, tuple[float, float]] = field(default_factory=dict, init=False)
 
     def true_time(self, m: float) -> float:
         return EPOCH + m * (1 - self.host_drift_ppm / 1e6)
@@ -61,8 +65,8 @@ class World:
         return self.true_time(m) if self.asks_servers else self.wall(m)
 
     def witness(self) -> Witness:
-        rng, scrapes = Random(self.seed), list[Scrape]()
-        first = rng.uniform(0, self.interval)
+        rng, scrapes = Random(self.seed + 1), list[Scrape]()
+        first = Random(self.seed).uniform(0, self.interval)
         m = rng.uniform(0, self.scrape_interval)
         while m < 2 * ASKED_AT:
             scrapes.append(self._scrape(m, first, rng))
@@ -95,12 +99,33 @@ class World:
         )
 
     def _offset(self, m: float, polled: float) -> Offset:
-        # One poll has one estimate, however often it is scraped.
-        rng = Random(f"{self.seed} {polled}")
-        below, above = (rng.uniform(0.0005, self.width) for _ in range(2))
-        theta = self.device(polled) - polled
-        seconds = theta + (above - below) / 2 - (self.wall(m) - m)
-        return Offset(seconds, (below + above) / 2 + (m - polled) * 100e-6 + 1e-6)
+        if not self._estimates:
+            self._estimates.update(self._estimate())
+        low, high = self._estimates[round(polled, 3)]
+        seconds = (low + high) / 2 - (self.wall(m) - m)
+        return Offset(seconds, (high - low) / 2 + (m - polled) * 100e-6 + 1e-6)
+
+    def _estimate(self) -> Iterator[tuple[float, tuple[float, float]]]:
+        """Yield the estimate after each poll, as the exporter makes it.
+
+        It begins a new one when the truth leaves the old one, or `late` polls later.
+        """
+        rng = Random(self.seed)
+        m = Random(self.seed).uniform(0, self.interval)
+        low, high, wrong = -math.inf, math.inf, 0
+        while m < 2 * ASKED_AT:
+            theta, drift = self.device(m) - m, self.interval * 100e-6
+            sample = [
+                theta - rng.uniform(0.0005, self.width),
+                theta + rng.uniform(0.0005, self.width),
+            ]
+            low, high = max(low - drift, sample[0]), min(high + drift, sample[1])
+            wrong = 0 if low <= theta <= high else wrong + 1
+            began = self.restart is not None and m >= self.restart > m - self.interval
+            if wrong > self.late or low > high or began:
+                (low, high), wrong = sample, 0
+            yield round(m, 3), (low, high)
+            m += self.interval
 
     def _host(self, m: float, rng: Random) -> Offset:
         uncertainty = rng.uniform(0.001, 0.005)
