@@ -13,9 +13,12 @@ from typing import Any, NamedTuple
 import pytest
 import structlog
 from aiohttp import web
+from hypothesis import given
+from hypothesis import strategies as st
 
 from exporter import cli
 from exporter.clock.offset import SECOND_NS
+from exporter.evidence.prometheus_api import quote
 from exporter.evidence.times import format_rfc3339
 from tests.evidence.conftest import COPIED, STRANGE, EvidenceSite
 from tests.evidence.simulated_day import DAY, HOUR, SimulatedCamera
@@ -295,6 +298,38 @@ async def test_the_http_config_file_gives_the_credentials(
     assert run.code == 1
     assert "HTTP 401" in json.loads(run.out)["reason"]
     assert "s3cret" not in run.out + run.err
+
+
+async def test_another_host_gets_no_credentials_after_a_redirect(
+    evidence: Evidence, tmp_path: Path
+) -> None:
+    seen: dict[str, str | None] = {}
+
+    async def other(request: web.Request) -> web.StreamResponse:
+        seen["other"] = request.headers.get("Authorization")
+        raise web.HTTPUnauthorized
+
+    file = tmp_path / "http.yaml"
+    file.write_text("basic_auth: {username: a, password: b}\n")
+    async with serving(other) as other_url:
+
+        async def first(request: web.Request) -> web.StreamResponse:
+            seen["first"] = request.headers.get("Authorization")
+            raise web.HTTPFound(other_url)
+
+        async with serving(first) as url:
+            moment, flag = "--at=2025-10-26T02:30:00Z", f"--http.config.file={file}"
+            run = await evidence(url, "cam-0", moment, flag)
+    assert run.code == 1
+    assert seen == {"first": "Basic YTpi", "other": None}
+
+
+@given(st.text())
+def test_any_text_is_quoted_as_promql_reads_it(text: str) -> None:
+    """PromQL's strings in double quotes are those of Go, and of JSON for these escapes."""
+    quoted = quote(text)
+    assert "\n" not in quoted
+    assert json.loads(quoted, strict=False) == text
 
 
 @pytest.mark.parametrize(

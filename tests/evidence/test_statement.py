@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.clock.offset import SECOND_NS, Offset
-from exporter.evidence.statement import Asked, Finding, Statement, Witness, make_statement
+from exporter.evidence.statement import Asked, Finding, Scrape, Statement, Witness, make_statement
 from tests.evidence.world import ASKED_AT, EPOCH, MINUTE, World
 
 EXAMPLES = int(os.environ.get("AXIS_NTP_EVIDENCE_EXAMPLES", "1"))
@@ -168,32 +168,28 @@ def test_without_the_counter_of_steps_there_is_none() -> None:
     assert "axis_ntp_clock_steps_total was not kept" in str(statement.reason)
 
 
-def test_the_bounds_are_those_of_the_neighbours_widened_and_intersected() -> None:
-    """Worked out by hand: polls 20 s before and 40 s after, each ± 5 ms, 600 ppm."""
-    world = World(drift_ppm=0, asks_servers=False)
-    before, after = world.witness().scrapes[10:12]
+@pytest.mark.parametrize("host", [None, Offset(0.1, 0.004)])
+def test_the_bounds_are_those_of_the_neighbours_widened_and_intersected(
+    host: Offset | None,
+) -> None:
+    """Worked out by hand: polls 20 s before and 40 s after, each ± 5 ms, 600 ppm.
+
+    The host's clock is 0.1 s ahead, so is the time that it gives the polls.
+    """
     t = 2_000_000_000
+    off, doubt = (0.0, 0.0) if host is None else host
     scrapes = [
-        before._replace(
-            scraped_seconds=t - 19.0,
-            polled_seconds=t - 20.0,
-            offset=Offset(-1.792, 0.005),
-            poll_seconds=0.0,
-        ),
-        after._replace(
-            scraped_seconds=t + 41.0,
-            polled_seconds=t + 40.0,
-            offset=Offset(-1.790, 0.005),
-            poll_seconds=0.0,
-        ),
+        Scrape(t + since + 1, t + since + off, offset, host, steps=0, polls=n, poll_seconds=0)
+        for n, since, offset in ((7, -20, Offset(-1.792, 0.005)), (8, 40, Offset(-1.79, 0.005)))
     ]
-    witness = Witness({"instance": "a"}, scrapes)
     asked = Asked("at", t * SECOND_NS)
+    witness = Witness({"instance": "a"}, scrapes)
     statement = make_statement(asked, [witness], asked.time_ns, 900)
     assert statement.offset is not None
     low, high = (bound / SECOND_NS for bound in statement.offset)
-    assert low == pytest.approx(-1.792 - 0.005 - 20 * 600e-6, abs=1e-8)
-    assert high == pytest.approx(-1.792 + 0.005 + 20 * 600e-6, abs=1e-8)
+    half = 0.005 + doubt + (20 + doubt) * 600e-6
+    assert low == pytest.approx(-1.792 + off - half, abs=1e-7)
+    assert high == pytest.approx(-1.792 + off + half, abs=1e-7)
 
 
 def test_of_several_scrapes_of_one_poll_the_first_counts() -> None:
