@@ -12,13 +12,13 @@ from yarl import URL
 from exporter import __version__
 from exporter.commands.arguments import argument_type, duration_seconds, file_path
 from exporter.commands.batch import run_command
-from exporter.commands.targets import UsageError, selector
+from exporter.commands.targets import Selector, UsageError, selector
 from exporter.config import ConfigError
 from exporter.config.errors import as_lines as problem_lines
 from exporter.config.errors import first_problems, validation_problems
 from exporter.config.http_client import HttpClientConfig
 from exporter.config.loader import load_document
-from exporter.config.types import HttpUrl
+from exporter.config.types import LABEL_NAME, HttpUrl
 from exporter.config.yaml_loader import Tree
 from exporter.evidence.prometheus_api import PrometheusApi, PrometheusFailed
 from exporter.evidence.reading import NotYet, UnknownDevice, Wanted, answer
@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add(
         "--selector",
         dest="selectors",
-        type=selector,
+        type=_selector,
         action="append",
         default=[],
         metavar="LABEL=VALUE",
@@ -127,6 +127,14 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         return Asked("at" if kind == "at" else "shown", parse_time(text, arguments.timezone))
     except ValueError as problem:
         raise UsageError(f"--{kind}: {problem}") from None
+
+
+def _selector(text: str) -> Selector:
+    """Parse `LABEL=VALUE`. The label becomes a part of queries."""
+    label, value = selector(text)
+    if not LABEL_NAME.fullmatch(label):
+        raise argparse.ArgumentTypeError(f"{label!r} is not the name of a label")
+    return label, value
 
 
 def _window(text: str) -> float:

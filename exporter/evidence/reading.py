@@ -270,6 +270,8 @@ async def _describe_absence(api: PrometheusApi, wanted: Wanted, around_ns: int, 
         return f"{nothing}, nor at any other time: its clock was never measured"
     if oldest * SECOND_NS <= around_ns:
         return nothing
+    if wanted.asked.kind == "shown":
+        nothing = f"{nothing} (if the picture was that far off, ask with --at)"
     return (
         f"{nothing}; the oldest one that Prometheus has is from {format_utc(oldest * SECOND_NS)}: "
         "see how long it keeps its data (retention)"

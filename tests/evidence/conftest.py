@@ -33,6 +33,9 @@ _COPIES: Final = {
 
 COPIED: Final = (2 * HOUR, 4 * HOUR)
 
+FAR_SECONDS: Final = 2 * HOUR
+"""How far `far`, a copy of cam-0 for the whole day, is ahead of it."""
+
 
 @dataclass
 class EvidenceSite:
@@ -68,6 +71,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvidenceSite]:
 def _copies(day: SimulatedDay) -> Iterator[str]:
     start, end = (day.epoch + edge for edge in COPIED)
     for line in day.lines:
+        if 'device="cam-0"' in line:
+            yield _ahead(line)
         if not start < float(line.rpartition(" ")[2]) < end:
             continue
         if 'device="cam-0"' in line:
@@ -76,3 +81,10 @@ def _copies(day: SimulatedDay) -> Iterator[str]:
                 yield from (copy.replace(_ORIGINAL, target) for target in targets)
         elif line.startswith("axis_ntp_exporter_"):
             yield from (line.replace(_ORIGINAL, target) for target in (_OTHER, _OTHER_JOB))
+
+
+def _ahead(line: str) -> str:
+    series, value, stamp = line.replace('device="cam-0"', 'device="far"').rsplit(" ", 2)
+    if series.startswith("axis_ntp_clock_offset_seconds"):
+        value = repr(float(value) + FAR_SECONDS)
+    return f"{series} {value} {stamp}"

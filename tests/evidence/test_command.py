@@ -20,7 +20,7 @@ from exporter import cli
 from exporter.clock.offset import SECOND_NS
 from exporter.evidence.prometheus_api import quote
 from exporter.evidence.times import format_rfc3339
-from tests.evidence.conftest import COPIED, STRANGE, EvidenceSite
+from tests.evidence.conftest import COPIED, FAR_SECONDS, STRANGE, EvidenceSite
 from tests.evidence.simulated_day import DAY, HOUR, SimulatedCamera
 from tests.support.command_process import running_command
 from tests.support.programs import LOOPBACK, free_port
@@ -97,6 +97,16 @@ async def test_the_document_holds_the_truth(
         assert len(query["sha256"]) == 64
 
 
+async def test_a_picture_that_is_hours_off_is_found(evidence: Evidence, site: EvidenceSite) -> None:
+    """The measurements at the time that it shows are not those of the time that it was."""
+    shown_ns = site.day.shown_ns(cam_0(site), M) + round(FAR_SECONDS * SECOND_NS)
+    shown = f"--shown={format_rfc3339(shown_ns // 1000)}"
+    document = json.loads((await evidence(site.url, "far", shown, "--json")).out)
+    truth = format_rfc3339(site.day.true_ns(M) // 1000)
+    assert document["true_time"]["earliest"] <= truth <= document["true_time"]["latest"]
+    assert document["offset_seconds"]["low"] > FAR_SECONDS - 200
+
+
 async def test_a_name_of_several_devices_needs_a_selector(
     evidence: Evidence, site: EvidenceSite
 ) -> None:
@@ -171,6 +181,7 @@ async def test_after_the_last_sample_there_is_no_statement(
         (["--at=2025-10-26T02:30:00Z", "--window=2d"], "must not be longer than 1d"),
         (["--at=2025-10-26T02:30:00Z", "--timezone=Mars"], "'Mars' is not a time zone"),
         (["--at=2025-10-26T02:30:00Z", "--shown=2025-10-26T02:30:00Z"], "not allowed with"),
+        (["--at=2025-10-26T02:30:00Z", '--selector=a"}=b'], "is not the name of a label"),
         ([], "one of the arguments --at --shown is required"),
     ],
 )
