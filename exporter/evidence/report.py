@@ -16,7 +16,7 @@ from exporter.evidence.statement import (
     measurements,
     name_witness,
 )
-from exporter.evidence.times import format_local, format_rfc3339
+from exporter.evidence.times import format_clock_time, format_date, format_rfc3339
 from exporter.system.text import escaped, format_duration, format_roughly
 
 _US: Final = 1_000
@@ -58,7 +58,8 @@ def as_lines(evidence: Evidence) -> list[str]:
 
 def _asked(evidence: Evidence) -> str:
     asked = evidence.statement.asked
-    when = f"{_time(evidence, asked.time_ns)} {evidence.zone_name}"
+    date = format_date(asked.time_ns, evidence.zone)
+    when = f"{_time(evidence, asked.time_ns)} {evidence.zone_name} on {date}"
     return f"at {when}" if asked.kind == "at" else f"when it showed {when}"
 
 
@@ -70,23 +71,33 @@ def _reason(evidence: Evidence) -> str:
 def _sentence(evidence: Evidence, finding: Finding) -> str:
     """Return the statement itself. Bounds are rounded outwards to milliseconds."""
     asked, device = evidence.statement.asked, escaped(evidence.device)
-    clock = "the true time" if finding.reference == "time servers" else "the exporter host's time"
+    by_servers = finding.reference == "time servers"
+    when = f"{format_date(asked.time_ns, evidence.zone)} at {_time(evidence, asked.time_ns)}"
     if asked.kind == "shown":
-        between = _between(evidence, finding.true_time)
-        text = f"When {device} showed {_time(evidence, asked.time_ns)}, {clock} was {between}"
+        clock = "the true time was" if by_servers else "the time of the exporter's host was"
+        text = f"On {when}, as shown by {device}, {clock} {_between(evidence, finding.true_time)}"
     else:
-        between = _between(evidence, finding.shown_time)
-        text = f"When {clock} was {_time(evidence, asked.time_ns)}, {device} showed {between}"
-    return f"{text} {evidence.zone_name} ({device} was {_describe_offset(evidence.statement)})."
+        clock = "true time" if by_servers else "the time of the exporter's host"
+        shown = _between(evidence, finding.shown_time)
+        text = f"On {when} ({clock}), {device} showed a time {shown}"
+    return f"{text} {evidence.zone_name} (the camera was {_describe_offset(evidence.statement)})."
 
 
 def _time(evidence: Evidence, unix_ns: int) -> str:
-    return format_local(round(unix_ns / _MS), evidence.zone)
+    return _clock_time(evidence, round(unix_ns / _MS))
+
+
+def _second(evidence: Evidence, unix_ns: int) -> str:
+    return _clock_time(evidence, round(unix_ns / SECOND_NS) * 1000)
+
+
+def _clock_time(evidence: Evidence, unix_ms: int) -> str:
+    return format_clock_time(unix_ms, evidence.zone, evidence.statement.asked.time_ns)
 
 
 def _between(evidence: Evidence, bounds: Bounds) -> str:
-    first = format_local(bounds.low_ns // _MS, evidence.zone)
-    last = format_local(-(-bounds.high_ns // _MS), evidence.zone)
+    first = _clock_time(evidence, bounds.low_ns // _MS)
+    last = _clock_time(evidence, -(-bounds.high_ns // _MS))
     return f"between {first} and {last}"
 
 
@@ -110,8 +121,9 @@ def _how_measured(evidence: Evidence, finding: Finding) -> str:
         f"Measured {_away(true.low_ns - before.at_ns)} before and "
         f"{_away(after.at_ns - true.high_ns)} after",
         _host_clock(finding),
-        f"no step between {_time(evidence, before.at_ns)} and {_time(evidence, after.at_ns)}, nor "
-        f"within {format_duration(evidence.window_seconds)}",
+        f"no step between {_second(evidence, before.at_ns)} and "
+        f"{_second(evidence, after.at_ns)}, nor within {format_duration(evidence.window_seconds)} "
+        "before and after",
     ]
     synced = {each.scrape.synced for each in (before, after)}
     if synced == {True}:
@@ -152,7 +164,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
         if end_ns > evidence.made_ns:
             yield (
                 "The window after this moment is not over: a small step may still be noticed. "
-                f"Ask again after {_time(evidence, end_ns)} {evidence.zone_name}."
+                f"Ask again after {_second(evidence, end_ns)} {evidence.zone_name}."
             )
     for warning in evidence.warnings:
         yield f"Prometheus warned: {warning}"

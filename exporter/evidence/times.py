@@ -5,9 +5,15 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from exporter.clock.offset import SECOND_NS
-
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+_FIRST: Final = datetime(1, 1, 2, tzinfo=UTC) - _EPOCH
+_LAST: Final = datetime(9999, 12, 30, tzinfo=UTC) - _EPOCH
+_MONTHS: Final = (
+    *("January", "February", "March", "April", "May", "June", "July"),
+    *("August", "September", "October", "November", "December"),
+)
+_YEARS: Final = range(1970, 9999)
 
 _TIME: Final = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ](?P<clock>\d{2}:\d{2}(?::(?P<second>\d{2}))?)"
@@ -26,13 +32,32 @@ def format_local(unix_ms: int, zone: ZoneInfo | None) -> str:
     return _moment(unix_ms * 1000, zone).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3].removesuffix(".000")
 
 
+def format_date(unix_ns: int, zone: ZoneInfo | None) -> str:
+    """Return `20 November 2026` in a time zone."""
+    moment = _moment(unix_ns // 1000, zone)
+    return f"{moment.day} {_MONTHS[moment.month - 1]} {moment.year}"
+
+
+def format_clock_time(unix_ms: int, zone: ZoneInfo | None, same_day_ns: int) -> str:
+    """Return `14:03:22.123` in a time zone, with the date unless it is that of `same_day_ns`."""
+    time = format_local(unix_ms, zone).partition(" ")[2]
+    date = format_date(unix_ms * 1_000_000, zone)
+    return time if date == format_date(same_day_ns, zone) else f"{time} on {date}"
+
+
 def format_rfc3339(unix_us: int) -> str:
     """Return `2026-11-20T14:03:22.123456Z`."""
     return _moment(unix_us, None).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def _moment(microseconds: int, zone: ZoneInfo | None) -> datetime:
-    return (_EPOCH + timedelta(microseconds=microseconds)).astimezone(zone or UTC)
+    # A device's clock may show any year; a day at each end is for the time zone.
+    limited = min(max(microseconds, _microseconds(_FIRST)), _microseconds(_LAST))
+    return (_EPOCH + timedelta(microseconds=limited)).astimezone(zone or UTC)
+
+
+def _microseconds(elapsed: timedelta) -> int:
+    return elapsed // timedelta(microseconds=1)
 
 
 def parse_zone(name: str) -> ZoneInfo:
@@ -58,9 +83,11 @@ def parse_time(text: str, zone: ZoneInfo | None) -> int:
         moment = datetime.fromisoformat(f"{match['date']}T{clock}")
     except ValueError as error:
         raise ValueError(f"{text!r} is not a time: {error}") from None
+    if moment.year not in _YEARS:
+        raise ValueError(f"{text!r} is not a time: the year must be within 1970 to 9998")
     fraction_ns = int((match["fraction"] or "").ljust(9, "0"))
     moment = _placed(moment, match["zone"], zone, text) + timedelta(seconds=is_leap)
-    return round((moment - _EPOCH) / timedelta(seconds=1)) * SECOND_NS + fraction_ns
+    return _microseconds(moment - _EPOCH) * 1000 + fraction_ns
 
 
 def _placed(moment: datetime, offset: str | None, zone: ZoneInfo | None, text: str) -> datetime:

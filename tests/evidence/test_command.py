@@ -74,8 +74,8 @@ async def test_a_statement_in_words_has_exit_code_0(site: EvidenceSite) -> None:
     async with running_command("evidence", "cam-0", url, f"--shown={shown}") as run:
         pass
     assert (run.code, run.err) == (0, "")
-    assert run.out.startswith("When cam-0 showed ")
-    assert " the true time was between " in run.out
+    assert run.out.startswith("On ")
+    assert ", as shown by cam-0, the true time was between " in run.out
     assert "; no step between " in run.out
 
 

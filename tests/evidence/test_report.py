@@ -54,29 +54,27 @@ def evidence(
 
 def test_the_statement_for_people() -> None:
     assert as_lines(evidence()) == [
-        "When lobby showed 2026-11-20 14:03:22, the true time was between 2026-11-20 14:03:23.765 "
-        "and 2026-11-20 14:03:23.817 UTC (lobby was 1.791 s ± 0.026 s behind).",
+        "On 20 November 2026 at 14:03:22, as shown by lobby, the true time was between "
+        "14:03:23.765 and 14:03:23.817 UTC (the camera was 1.791 s ± 0.026 s behind).",
         "Measured 30 s before and 28 s after; the exporter's clock agreed with its time servers "
-        "within 4 ms; no step between 2026-11-20 14:02:52.791 and 2026-11-20 14:03:52.791, nor "
-        "within 15m; the device reported that it was synchronized.",
+        "within 4 ms; no step between 14:02:53 and 14:03:53, nor within 15m before and after; the "
+        "device reported that it was synchronized.",
         "A picture that shows whole seconds shows this one for a second from then on.",
         "Prometheus warned: half is missing",
     ]
 
 
 def test_a_true_time_is_asked_in_the_time_zone_of_the_question() -> None:
-    first = as_lines(evidence("at", zone="Europe/Stockholm"))[0]
-    assert first == (
-        "When the true time was 2026-11-20 15:03:23.792, lobby showed between 2026-11-20 "
-        "15:03:21.975 and 2026-11-20 15:03:22.027 Europe/Stockholm (lobby was 1.791 s ± 0.026 s "
-        "behind)."
+    assert as_lines(evidence("at", zone="Europe/Stockholm"))[0] == (
+        "On 20 November 2026 at 15:03:23.792 (true time), lobby showed a time between "
+        "15:03:21.975 and 15:03:22.027 Europe/Stockholm (the camera was 1.791 s ± 0.026 s behind)."
     )
 
 
 def test_without_time_servers_it_is_the_time_of_the_exporters_host() -> None:
     scrapes = [scrape(-31, host=None, synced=False), scrape(29, host=None)]
     first, second, *_ = as_lines(evidence(scrapes=scrapes, kernel=False))
-    assert "the exporter host's time was between" in first
+    assert "as shown by lobby, the time of the exporter's host was between" in first
     assert "not compared with time servers (its kernel said: not synchronized)" in second
     assert "the device reported that it was not synchronized" in second
 
@@ -84,7 +82,7 @@ def test_without_time_servers_it_is_the_time_of_the_exporters_host() -> None:
 def test_no_statement_says_why() -> None:
     lines = as_lines(evidence(scrapes=[scrape(-31), scrape(29, steps=3.0)]))
     assert lines[:2] == [
-        "No statement about lobby when it showed 2026-11-20 14:03:22 UTC.",
+        "No statement about lobby when it showed 14:03:22 UTC on 20 November 2026.",
         "The device's clock stepped, noticed between 2026-11-20 14:02:57.792 UTC and "
         "2026-11-20 14:03:57.792 UTC.",
     ]
@@ -93,7 +91,7 @@ def test_no_statement_says_why() -> None:
 def test_of_a_moment_just_past_a_step_may_still_be_noticed() -> None:
     made_ns = SHOWN + 60 * SECOND_NS
     text = " ".join(as_lines(evidence(made_ns=made_ns)))
-    assert "a small step may still be noticed. Ask again after 2026-11-20 14:18:23.817 UTC" in text
+    assert "a small step may still be noticed. Ask again after 14:18:24 UTC" in text
 
 
 @pytest.mark.parametrize("is_right", [True, False])

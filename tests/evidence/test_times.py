@@ -1,5 +1,6 @@
 """Moments as people write them, and those that a time zone has twice or not at all."""
 
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from exporter.clock.offset import SECOND_NS
-from exporter.evidence.times import format_rfc3339, format_utc, parse_time, parse_zone
+from exporter.evidence.times import (
+    format_clock_time,
+    format_date,
+    format_local,
+    format_rfc3339,
+    format_utc,
+    parse_time,
+    parse_zone,
+)
 
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 NOON = 1_795_183_402 * SECOND_NS
@@ -25,6 +34,7 @@ NOON = 1_795_183_402 * SECOND_NS
         ("2026-11-20T14:03:22.000000001Z", 1),
         ("2026-11-20T14:03:22,25Z", 250_000_000),
         ("2026-11-20T14:03Z", -22 * SECOND_NS),
+        ("2026-11-20T14:03:22.123456789+00:00", 123_456_789),
         ("2026-11-20T14:02:60Z", -22 * SECOND_NS),  # a leap second is the second after it
     ],
 )
@@ -85,3 +95,29 @@ def test_a_time_reads_back_as_it_was_written(moment: datetime, zone: ZoneInfo | 
 def test_times_for_people_have_milliseconds_only_if_there_are_any() -> None:
     assert format_utc(NOON) == "2026-11-20 14:03:22 UTC"
     assert format_utc(NOON + 1_400_000) == "2026-11-20 14:03:22.001 UTC"
+
+
+@given(st.integers(-(10**30), 10**30), st.sampled_from([None, STOCKHOLM]))
+def test_any_moment_can_be_written(unix_ns: int, zone: ZoneInfo | None) -> None:
+    """A device's clock may show any year."""
+    assert format_utc(unix_ns).endswith(" UTC")
+    assert format_local(unix_ns // 10**6, zone)
+    assert format_clock_time(unix_ns // 10**6, zone, unix_ns + 1)
+    assert format_rfc3339(unix_ns // 1000).endswith("Z")
+
+
+TIMES = r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?(Z|[+-]\d\d:\d\d)?"
+
+
+@given(st.from_regex(TIMES, fullmatch=True), st.sampled_from([None, STOCKHOLM]))
+def test_any_text_is_a_time_or_is_refused(text: str, zone: ZoneInfo | None) -> None:
+    with suppress(ValueError):
+        assert isinstance(parse_time(text, zone), int)
+
+
+def test_the_date_is_left_out_if_it_is_that_of_the_question() -> None:
+    assert format_clock_time(NOON // 10**6 + 7, None, NOON) == "14:03:22.007"
+    assert format_clock_time(NOON // 10**6, STOCKHOLM, NOON) == "15:03:22"
+    tomorrow = NOON // 10**6 + 86_400_000
+    assert format_clock_time(tomorrow, None, NOON) == "14:03:22 on 21 November 2026"
+    assert format_date(NOON, STOCKHOLM) == "20 November 2026"
