@@ -22,8 +22,9 @@ from exporter.config.types import LABEL_NAME, HttpUrl
 from exporter.config.yaml_loader import Tree
 from exporter.evidence.prometheus_api import PrometheusApi, PrometheusFailed
 from exporter.evidence.reading import NotYet, UnknownDevice, Wanted, answer
+from exporter.evidence.records import Asked
 from exporter.evidence.report import Evidence, as_document, as_lines
-from exporter.evidence.statement import Asked, Statement
+from exporter.evidence.statement import Statement
 from exporter.evidence.times import parse_time, parse_zone
 
 _LONGEST_WINDOW_SECONDS: Final = 86_400.0

@@ -12,15 +12,8 @@ from exporter.evidence.prometheus_api import (
     PrometheusFailed,
     selector_of,
 )
-from exporter.evidence.statement import (
-    LONGEST_POLL_SECONDS,
-    Asked,
-    Scrape,
-    Statement,
-    Witness,
-    find_nearest_offset,
-    make_statement,
-)
+from exporter.evidence.records import LONGEST_POLL_SECONDS, Asked, Scrape, Witness
+from exporter.evidence.statement import Statement, find_nearest_offset, make_statement
 from exporter.evidence.times import format_utc
 from exporter.system.text import escaped, format_duration
 from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT

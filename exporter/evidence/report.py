@@ -6,16 +6,8 @@ from zoneinfo import ZoneInfo
 
 from exporter.clock.offset import SECOND_NS
 from exporter.evidence.prometheus_api import QueryAnswer
-from exporter.evidence.statement import (
-    Bounds,
-    Finding,
-    Measurement,
-    Statement,
-    Witness,
-    counted_steps,
-    measurements,
-    name_witness,
-)
+from exporter.evidence.records import Bounds, Witness, counted_steps, name_witness
+from exporter.evidence.statement import Finding, Measurement, Statement, measurements
 from exporter.evidence.times import format_clock_time, format_date, format_rfc3339
 from exporter.system.text import escaped, format_duration, format_roughly
 

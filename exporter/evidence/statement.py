@@ -27,7 +27,7 @@ Times are Unix nanoseconds. Unix time has no leap seconds: a clock that repeats 
 it, counts as off by as much, and one that steps for it has stepped.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
@@ -41,14 +41,20 @@ from exporter.clock.offset import (
     drift_ns,
 )
 from exporter.config.schema import SUSPECT_SECONDS
+from exporter.evidence.records import (
+    Asked,
+    Bounds,
+    Scrape,
+    Witness,
+    counted_steps,
+    name_witness,
+    was_restarted,
+)
 from exporter.evidence.times import format_utc
 from exporter.system.text import format_duration, format_offset
 from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
 
 Reference = Literal["exporter host", "time servers"]
-
-LONGEST_POLL_SECONDS: Final = 10.0
-"""A poll is taken to have lasted so long, the default timeout, if its duration was not kept."""
 
 _SAME_POLL_SECONDS: Final = 0.01
 """Scrapes that show the same poll give its time up to the reading of the host's two clocks."""
@@ -60,70 +66,6 @@ _SCRAPE_JITTER_SECONDS: Final = 1e-4
 """What an estimate is widened in the longest time that a scrape may begin late, and rounding."""
 
 _ITERATIONS: Final = 8
-
-
-class Bounds(NamedTuple):
-    """An interval of times or offsets, in nanoseconds, ends included."""
-
-    low_ns: int
-    high_ns: int
-
-    @property
-    def width_ns(self) -> int:
-        """The interval's width."""
-        return self.high_ns - self.low_ns
-
-    def widened(self, by_ns: int) -> "Bounds":
-        """Return the interval with `by_ns` more at each end."""
-        return Bounds(self.low_ns - by_ns, self.high_ns + by_ns)
-
-    def meet(self, other: "Bounds") -> "Bounds | None":
-        """Return the intersection; `None` if it is empty."""
-        low, high = max(self.low_ns, other.low_ns), min(self.high_ns, other.high_ns)
-        return None if low > high else Bounds(low, high)
-
-    def hull(self, other: "Bounds") -> "Bounds":
-        """Return the smallest interval that holds both."""
-        return Bounds(min(self.low_ns, other.low_ns), max(self.high_ns, other.high_ns))
-
-
-class Asked(NamedTuple):
-    """A question: what the device showed `at` a true time, or when it had `shown` a time."""
-
-    kind: Literal["at", "shown"]
-    time_ns: int
-
-
-class Scrape(NamedTuple):
-    """What one scrape of an exporter says of the device; `None` for what it does not say.
-
-    `scraped_seconds` is by Prometheus's clock, `polled_seconds` (the end of the last poll) by the
-    exporter host's. `offset` is the device's clock minus the host's, `host` the host's clock minus
-    the true time. `steps` and `polls` are counters, which a restart of the exporter resets.
-    """
-
-    scraped_seconds: float
-    polled_seconds: float | None = None
-    offset: Offset | None = None
-    host: Offset | None = None
-    steps: float | None = None
-    polls: float | None = None
-    poll_seconds: float = LONGEST_POLL_SECONDS
-    synced: bool | None = None
-
-
-class Witness(NamedTuple):
-    """One exporter that polled the device, and its scrapes, oldest first.
-
-    `labels` tell it from other exporters. `medians` are the middle offsets of all its devices
-    around the moment, seconds, if it has enough of them to doubt its host's clock by.
-    `kernel` is whether its host's kernel considered its clock synchronized; `None` if unknown.
-    """
-
-    labels: Mapping[str, str]
-    scrapes: Sequence[Scrape]
-    medians: Sequence[float] = ()
-    kernel: bool | None = None
 
 
 class Measurement(NamedTuple):
@@ -147,7 +89,7 @@ class Measurement(NamedTuple):
 class Finding(NamedTuple):
     """What one exporter's measurements prove: when it was, and what the device showed then.
 
-    One of the two is a point: the moment of the asked.
+    One of the two is a point: the moment asked about.
     """
 
     witness: Witness
@@ -199,7 +141,7 @@ class _Unproven(Exception):
 def make_statement(
     asked: Asked, witnesses: Sequence[Witness], around_ns: int, window_seconds: float
 ) -> Statement:
-    """Return what exporters have measured of a device at the moment of a asked.
+    """Return what exporters have measured of a device at the moment asked about.
 
     Only scrapes within the window to each side of `around_ns` count. That is the moment itself if
     it is a true time, else about the true time at which the device showed it.
@@ -250,11 +192,6 @@ def _describe_offset(found: Finding) -> str:
     low = found.shown_time.low_ns - found.true_time.high_ns
     high = found.shown_time.high_ns - found.true_time.low_ns
     return f"{format_offset(low / SECOND_NS)} to {format_offset(high / SECOND_NS)}"
-
-
-def name_witness(witness: Witness) -> str:
-    """Return the name of an exporter for people: its instance."""
-    return witness.labels.get("instance") or "the exporter"
 
 
 def _find(
@@ -329,17 +266,6 @@ def _measure(scrape: Scrape, *, is_corrected: bool) -> Measurement | None:
     return Measurement(at_ns, slack_ns + _TIME_ROUNDING_NS, bounds, scrape)
 
 
-def counted_steps(scrapes: Sequence[Scrape]) -> list[tuple[Scrape, Scrape]]:
-    """Return the pairs of neighbouring scrapes between which a step was counted."""
-    counted = [each for each in scrapes if each.steps is not None]
-    # After a restart of the exporter the count begins at 0.
-    return [
-        (before, after)
-        for before, after in pairwise(counted)
-        if after.steps != (0.0 if _restarted(before, after) else before.steps)
-    ]
-
-
 def _refuse_steps(asked: Asked, scrapes: Sequence[Scrape]) -> None:
     if scrapes and all(each.steps is None for each in scrapes):
         raise _Unproven("axis_ntp_clock_steps_total was not kept, so a step cannot be excluded")
@@ -366,13 +292,6 @@ def _describe_step(
         return "; the picture may never have shown this time, as the clock was set forward"
     times = f"about {format_utc(without)} and about {format_utc(stepped)}"
     return f"; the picture may have shown this time twice, as the clock was set back: {times}"
-
-
-def _restarted(before: Scrape, after: Scrape) -> bool:
-    """Return whether the exporter's counters began anew, or may have."""
-    if before.polls is None or after.polls is None:
-        return before.steps is None or after.steps is None or after.steps < before.steps
-    return after.polls < before.polls
 
 
 def _utc(scrape: Scrape) -> str:
@@ -457,7 +376,7 @@ def _is_watched(before: Scrape, after: Scrape, scrapes: Sequence[Scrape]) -> boo
     return all(
         earlier.polls is not None
         and later.polls is not None
-        and not _restarted(earlier, later)
+        and not was_restarted(earlier, later)
         and later.offset is not None
         for earlier, later in pairwise(between)
     )

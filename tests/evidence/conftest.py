@@ -12,7 +12,8 @@ import pytest
 from exporter.config.http_client import HttpClientConfig
 from exporter.evidence.prometheus_api import PrometheusApi
 from exporter.evidence.reading import Wanted, answer
-from exporter.evidence.statement import Asked, Statement
+from exporter.evidence.records import Asked
+from exporter.evidence.statement import Statement
 from tests.evidence.simulated_day import DAY, HOUR, SimulatedCamera, SimulatedDay, simulate
 from tests.support.programs import LOOPBACK, enter_on_free_ports
 from tests.support.prometheus import Prometheus, prometheus_on

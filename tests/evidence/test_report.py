@@ -9,8 +9,9 @@ import pytest
 
 from exporter.clock.offset import SECOND_NS, Offset
 from exporter.evidence.prometheus_api import QueryAnswer
+from exporter.evidence.records import Asked, Scrape, Witness
 from exporter.evidence.report import Evidence, as_document, as_lines
-from exporter.evidence.statement import Asked, Scrape, Witness, make_statement
+from exporter.evidence.statement import make_statement
 from exporter.evidence.times import parse_time, parse_zone
 
 SHOWN = parse_time("2026-11-20T14:03:22Z", None)

@@ -11,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.clock.offset import SECOND_NS, Offset
-from exporter.evidence.statement import Asked, Finding, Scrape, Statement, Witness, make_statement
+from exporter.evidence.records import Asked, Scrape, Witness
+from exporter.evidence.statement import Finding, Statement, make_statement
 from tests.evidence.world import ASKED_AT, EPOCH, MINUTE, World
 
 EXAMPLES = int(os.environ.get("AXIS_NTP_EVIDENCE_EXAMPLES", "1"))

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from exporter.clock.offset import SECOND_NS, Offset
-from exporter.evidence.statement import Asked, Bounds, Scrape, Statement, Witness, make_statement
+from exporter.evidence.records import Asked, Bounds, Scrape, Witness
+from exporter.evidence.statement import Statement, make_statement
 
 EPOCH = 1_800_000_000
 MINUTE = 60.0
