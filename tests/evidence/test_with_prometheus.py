@@ -81,5 +81,7 @@ async def test_a_statement_holds_the_truth_at_200_random_moments(
     record_property("widths", {every: median(found) for every, found in widths.items()})
     record_property("counts", (len(looks), len(clean), len(stated)))
     record_property("date_only", median(date_only))
+    # Of digest cameras with a nonce in every fifth response only, it is 64 to 69 ms.
+    record_property("digest", median(chain.from_iterable(widths.values())))
     assert median(chain.from_iterable(widths.values())) <= 60
     assert median(date_only) <= 150
