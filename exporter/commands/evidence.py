@@ -26,6 +26,8 @@ from exporter.evidence.records import Asked
 from exporter.evidence.report import Evidence, as_document, as_lines
 from exporter.evidence.statement import Statement
 from exporter.evidence.times import parse_time, parse_zone
+from exporter.system.files import replace_file
+from exporter.system.terminal import warn
 
 _LONGEST_WINDOW_SECONDS: Final = 86_400.0
 
@@ -71,6 +73,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--json", action="store_true", help="print a JSON object")
     add(
+        "--html",
+        type=file_path,
+        metavar="FILE",
+        help="write a page to print or file too: chart, samples, method, queries",
+    )
+    add(
         "--http.config.file",
         dest="http_config_file",
         type=file_path,
@@ -97,21 +105,20 @@ async def _evidence(arguments: argparse.Namespace) -> int:
     except PrometheusFailed as problem:
         reason = f"Prometheus at {arguments.prometheus_url} cannot be asked: {problem}"
         statement, witnesses = Statement(wanted.asked, None, reason), ()
-    _print(
-        Evidence(
-            wanted.device,
-            statement,
-            witnesses,
-            wanted.window_seconds,
-            arguments.timezone,
-            api.answers,
-            api.warnings,
-            made_ns,
-            __version__,
-        ),
-        as_json=arguments.json,
+    evidence = Evidence(
+        wanted.device,
+        statement,
+        witnesses,
+        wanted.window_seconds,
+        arguments.timezone,
+        api.answers,
+        api.warnings,
+        made_ns,
+        __version__,
     )
-    return 0 if statement.finding is not None else 1
+    _print(evidence, as_json=arguments.json)
+    is_written = arguments.html is None or _write_page(arguments.html, evidence)
+    return 0 if statement.finding is not None and is_written else 1
 
 
 def _print(evidence: Evidence, *, as_json: bool) -> None:
@@ -119,6 +126,18 @@ def _print(evidence: Evidence, *, as_json: bool) -> None:
         print(json.dumps(as_document(evidence), indent=2), flush=True)
     else:
         print("\n".join(as_lines(evidence)), flush=True)
+
+
+def _write_page(file: Path, evidence: Evidence) -> bool:
+    """Write the page; return whether that worked, and say why if not."""
+    from exporter.web.pages.evidence_page import render_evidence  # noqa: PLC0415 - only for --html
+
+    try:
+        replace_file(file, render_evidence(evidence))
+    except OSError as error:
+        warn(f"evidence: {file}: cannot be written: {error.strerror}")
+        return False
+    return True
 
 
 def _asked(arguments: argparse.Namespace) -> Asked:

@@ -42,13 +42,14 @@ def as_lines(evidence: Evidence) -> list[str]:
     """Return the statement in sentences, or why there is none; one line each."""
     finding = evidence.statement.finding
     if finding is None:
-        asked = _asked(evidence)
+        asked = describe_asked(evidence)
         lines = [f"No statement about {escaped(evidence.device)} {asked}.", _reason(evidence)]
         return [*lines, *_notes(evidence)]
     return [_sentence(evidence, finding), _how_measured(evidence, finding), *_notes(evidence)]
 
 
-def _asked(evidence: Evidence) -> str:
+def describe_asked(evidence: Evidence) -> str:
+    """Return the question's time: `at …` or `when it showed …`."""
     asked = evidence.statement.asked
     date = format_date(asked.time_ns, evidence.zone)
     when = f"{_time(evidence, asked.time_ns)} {evidence.zone_name} on {date}"
@@ -56,7 +57,7 @@ def _asked(evidence: Evidence) -> str:
 
 
 def _reason(evidence: Evidence) -> str:
-    reason = evidence.statement.reason or ""
+    reason = escaped(evidence.statement.reason or "")  # it may have an exporter's name
     return f"{reason[:1].upper()}{reason[1:]}."
 
 
@@ -151,7 +152,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
             yield "A picture that shows whole seconds shows this one for a second from then on."
         missing = [each for each in statement.each if not isinstance(each, Finding)]
         for each in missing:
-            yield f"Not used: {escaped(name_witness(each.witness))}: {each.reason}."
+            yield f"Not used: {escaped(f'{name_witness(each.witness)}: {each.reason}')}."
         end_ns = statement.finding.true_time.high_ns + round(evidence.window_seconds * SECOND_NS)
         if end_ns > evidence.made_ns:
             yield (

@@ -50,8 +50,15 @@ def read_regular(file: Path) -> bytes:
 def replace_file(file: Path, text: str) -> None:
     """Write a file under another name and rename it, so that no reader sees half of it.
 
-    Raises `OSError`.
+    A device such as /dev/stdout, or a pipe, is written to. Raises `OSError`, also for a file that
+    is there and may not be written.
     """
+    if file.exists() and not file.is_file():
+        file.write_text(text, encoding="utf-8")
+        return
+    file = file.resolve()  # of a link, the file that it leads to is replaced
+    if file.exists() and not os.access(file, os.W_OK, effective_ids=True):
+        raise OSError(errno.EACCES, os.strerror(errno.EACCES), str(file))
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     new = Path(name)
     try:

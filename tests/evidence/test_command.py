@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import html
 import json
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -213,6 +215,71 @@ async def test_prometheus_away_has_exit_code_1_and_a_reason(evidence: Evidence) 
     run = await evidence(url, "cam-0", "--at=2025-10-26T02:30:00Z", "--json")
     document = json.loads(run.out)
     assert (run.code, document["supported"], document["samples"]) == (1, False, [])
+
+
+# The page
+
+NO_PROMETHEUS = ("http://127.0.0.1:1", "cam-0", "--at=2025-10-26T02:30:00Z")
+
+
+async def test_html_writes_a_page_beside_the_answer(
+    evidence: Evidence, site: EvidenceSite, tmp_path: Path
+) -> None:
+    file = tmp_path / "page.html"
+    plain = await evidence(site.url, "ha", at(site, M))
+    run = await evidence(site.url, "ha", at(site, M), f"--html={file}")
+    assert run == plain
+    page = file.read_text("utf-8")
+    assert "Statement about the clock of ha" in page
+    assert plain.out.splitlines()[0] in html.unescape(page)
+
+
+async def test_html_says_why_there_is_no_statement(evidence: Evidence, tmp_path: Path) -> None:
+    file = tmp_path / "page.html"
+    file.write_text("an old page")
+    run = await evidence(*NO_PROMETHEUS, f"--html={file}")
+    assert (run.code, run.err) == (1, "")
+    assert "No statement about the clock of cam-0" in file.read_text("utf-8")
+    assert "cannot be asked: cannot connect" in file.read_text("utf-8")
+
+
+async def test_html_of_a_wrong_question_writes_nothing(
+    evidence: Evidence, site: EvidenceSite, tmp_path: Path
+) -> None:
+    file = tmp_path / "page.html"
+    run = await evidence(site.url, "nobody", at(site, M), f"--html={file}")
+    assert run.code == 2
+    assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("/dev/full", "No space left on device"),
+        ("missing/page.html", "No such file or directory"),
+        (".", "Is a directory"),
+        ("read-only.html", "Permission denied"),
+    ],
+)
+async def test_a_page_that_cannot_be_written_is_one_line_and_exit_code_1(
+    evidence: Evidence,
+    site: EvidenceSite,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    reason: str,
+) -> None:
+    file = tmp_path / name
+    if name == "read-only.html":
+        file.write_text("kept")
+        file.chmod(0o444)
+        # The rights of root, as whom CI runs, have no limit.
+        monkeypatch.setattr(os, "access", lambda path, _mode, **_: Path(path) != file)
+    plain = await evidence(site.url, "cam-0", at(site, M))
+    run = await evidence(site.url, "cam-0", at(site, M), f"--html={file}")
+    assert (run.code, run.out) == (1, plain.out)
+    assert run.err == f"evidence: {file}: cannot be written: {reason}\n"
+    assert not file.is_file() or file.read_text() == "kept"
 
 
 # Servers that are none, or that need credentials

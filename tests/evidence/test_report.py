@@ -133,3 +133,10 @@ def test_bounds_are_rounded_outwards() -> None:
 def test_texts_of_prometheus_cannot_color_a_terminal() -> None:
     made = evidence()._replace(device="lob\x1b[31mby")
     assert "lob\\x1b[31mby" in as_lines(made)[0]
+
+
+def test_an_exporters_name_in_a_reason_cannot_color_a_terminal() -> None:
+    made = evidence()
+    reason = "the clock of the exporter's host (\x1b[31mb) was suspect"
+    no = made._replace(statement=made.statement._replace(finding=None, reason=reason))
+    assert "host (\\x1b[31mb) was" in as_lines(no)[1]

@@ -6,7 +6,13 @@ from unittest.mock import MagicMock
 import pytest
 
 from exporter.system import files
-from exporter.system.files import MAX_FILE_BYTES, FileWatcher, digests, read_regular
+from exporter.system.files import (
+    MAX_FILE_BYTES,
+    FileWatcher,
+    digests,
+    read_regular,
+    replace_file,
+)
 
 
 def test_an_unreadable_file_or_invalid_name_has_no_digest(tmp_path: Path) -> None:
@@ -87,3 +93,17 @@ async def test_adding_a_file_to_the_list_or_removing_it_is_not_a_change(
     assert await watcher.has_changed()
     files.pop()
     assert not await watcher.has_changed()
+
+
+def test_a_device_is_written_to_and_not_replaced() -> None:
+    with pytest.raises(OSError, match="No space left"):
+        replace_file(Path("/dev/full"), "text")
+    assert Path("/dev/full").is_char_device()
+
+
+def test_of_a_link_the_file_is_replaced_that_it_leads_to(tmp_path: Path) -> None:
+    link, file = tmp_path / "link", tmp_path / "file"
+    link.symlink_to(file)
+    for text in ("new", "newer"):
+        replace_file(link, text)
+        assert (link.is_symlink(), file.read_text()) == (True, text)

@@ -1,0 +1,161 @@
+"""The page of `evidence --html`, in Chromium and on its paper."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from exporter.evidence.report import Evidence
+from exporter.web.pages.evidence_page import render_evidence
+from tests.evidence.examples import QUERY, make_evidence
+from tests.support.programs import wait_until
+from tests.web.pages.browser import Browser
+from tests.web.pages.page_queries import find
+from tests.web.pages.test_hostile_texts import HOSTILE
+
+pytestmark = pytest.mark.xdist_group("browser")
+
+PAPER_WIDTH = 688
+"""Of A4 without the margins, in CSS pixels."""
+
+A4_POINTS = (595, 842)
+
+CUT_TEXTS = """
+const cut = [], width = document.documentElement.clientWidth, range = document.createRange();
+const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+while (texts.nextNode()) {
+  range.selectNodeContents(texts.currentNode);
+  const clip = texts.currentNode.parentElement.closest('figure > svg');
+  const outer = (clip || document.body).getBoundingClientRect();
+  for (const box of range.getClientRects())
+    if (box.left < outer.left - 1 || box.right > Math.min(width, outer.right) + 1
+        || (clip && (box.top < outer.top || box.bottom > outer.bottom + 1)))
+      cut.push(texts.currentNode.data);
+}
+return cut;
+"""
+"""Returns the texts that reach beyond the paper, or beyond the chart."""
+
+HA = ("exporter-a.example:10123", "exporter-b.example:10123")
+PAGES = {
+    "one exporter": make_evidence(),
+    "two exporters": make_evidence(instances=HA, zone="Europe/Stockholm"),
+    "none": make_evidence(steps=True),
+    "without time servers": make_evidence(asks_servers=False),
+    "far": make_evidence(ahead=-12345.6),
+}
+
+Show = Callable[[Evidence], None]
+
+
+@pytest.fixture
+def show(browser: Browser, tmp_path: Path) -> Show:
+    """Open the page as a file, as a user does."""
+
+    def open_page(evidence: Evidence) -> None:
+        file = tmp_path / "evidence.html"
+        file.write_text(render_evidence(evidence), "utf-8")
+        browser.open(file.as_uri())
+
+    return open_page
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_half_an_hour_fits_on_two_pages_of_paper(browser: Browser, show: Show, kind: str) -> None:
+    show(PAGES[kind])
+    printed = browser.command("Page.printToPDF", preferCSSPageSize=True)["data"]
+    pdf = base64.b64decode(printed)
+    assert 1 <= len(re.findall(rb"/Type /Page\b", pdf)) <= 2
+    sizes = set(re.findall(rb"/MediaBox \[0 0 (\S+) (\S+)\]", pdf))
+    assert [tuple(round(float(each)) for each in size) for size in sizes] == [A4_POINTS]
+
+
+@pytest.mark.parametrize("kind", PAGES)
+def test_no_text_is_cut_off_on_paper(browser: Browser, show: Show, kind: str) -> None:
+    browser.size(PAPER_WIDTH, 900)
+    browser.command("Emulation.setEmulatedMedia", media="print")
+    try:
+        show(PAGES[kind])
+        assert browser.script(CUT_TEXTS) == []
+        assert browser.script("return document.documentElement.scrollWidth") == PAPER_WIDTH
+    finally:
+        browser.command("Emulation.setEmulatedMedia", media="")
+
+
+def test_it_is_black_on_white_also_where_dark_is_preferred(browser: Browser, show: Show) -> None:
+    browser.prefer("dark")
+    show(PAGES["one exporter"])
+    colours = "const s = getComputedStyle(document.body); return [s.color, s.backgroundColor]"
+    assert browser.script(colours) == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
+
+
+def test_it_has_the_answer_the_samples_the_method_and_the_queries(
+    browser: Browser, show: Show
+) -> None:
+    show(PAGES["two exporters"])
+    text = find(browser, "body").text
+    assert "as shown by lobby, the true time was between 15:03:23." in text
+    assert "In UTC: On 20 November 2026 at 14:03:22, as shown by lobby" in text
+    assert "the delay until a picture has its time." in text
+    assert text.count(QUERY.url) == text.count(QUERY.sha256) == 4
+    assert "by axis-ntp-exporter 9.9.9" in text
+    assert browser.script("return document.querySelectorAll('tbody tr').length") == 60
+    assert browser.script("return document.querySelectorAll('tr.used').length") == 4
+    assert (
+        browser.script("return document.querySelectorAll('main > ol:first-of-type > li').length")
+        == 10
+    )
+    for name in HA:
+        assert name in text
+
+
+def test_without_a_statement_it_says_why_and_shows_the_step(browser: Browser, show: Show) -> None:
+    show(PAGES["none"])
+    assert find(browser, "h1").text == "No statement about the clock of lobby"
+    assert "The device's clock stepped, noticed between" in find(browser, ".statement").text
+    assert "step" in find(browser, "figure svg").text
+    assert browser.script("return document.querySelectorAll('tr.used').length") == 0
+
+
+def test_an_offset_of_hours_has_an_axis_relative_to_a_whole_second(
+    browser: Browser, show: Show
+) -> None:
+    show(PAGES["far"])
+    assert "minus the true time, relative to -12,346 s." in find(browser, "figcaption").text
+    assert "+400 ms" in find(browser, "figure svg").text
+
+
+def test_without_any_sample_it_says_why(browser: Browser, show: Show) -> None:
+    nothing = PAGES["none"].statement._replace(each=(), reason="Prometheus cannot be asked")
+    show(PAGES["none"]._replace(statement=nothing, witnesses=(), answers=()))
+    assert "Prometheus cannot be asked." in find(browser, ".statement").text
+    assert browser.script("return document.querySelectorAll('table, figure').length") == 0
+
+
+def test_it_loads_nothing_and_its_style_is_allowed(browser: Browser, show: Show) -> None:
+    show(PAGES["one exporter"])
+    assert browser.script("return performance.getEntriesByType('resource').length") == 0
+    assert browser.script("return document.scripts.length") == 0
+    assert (
+        browser.script("return getComputedStyle(document.querySelector('ol')).paddingLeft")
+        != "40px"
+    )
+    assert browser.console_messages() == []
+    browser.script("document.body.insertAdjacentHTML('beforeend', '<img src=x onerror=alert(1)>')")
+    wait_until(
+        lambda: any("Security Policy" in line for line in browser.console_messages()),
+        "the violation is reported",
+    )
+
+
+def test_texts_of_prometheus_run_no_script(browser: Browser, show: Show) -> None:
+    hostile = make_evidence(device=f"{HOSTILE}\u202e\x1b\x00", instances=(HOSTILE, f"{HOSTILE}2"))
+    show(hostile._replace(answers=[QUERY._replace(url=HOSTILE)], warnings=[HOSTILE]))
+    injected = "return document.querySelectorAll('img, script, [onerror]').length"
+    assert browser.script(injected) == 0
+    assert browser.console_messages() == []
+    assert find(browser, "h1").text.endswith(f"{HOSTILE}\\u202e\\x1b\\x00")
