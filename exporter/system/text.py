@@ -1,6 +1,7 @@
 """Short texts: durations, offsets, counts, and foreign strings made safe to print. Pure."""
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -30,6 +31,21 @@ _MOST_DIGITS: Final = 20
 def escaped(text: str) -> str:
     """Return `text` with control characters, line breaks and bidirectional marks escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+def quoted_for_shell(text: str) -> str:
+    """Return `text` as one word of a shell's command line, in printable characters only."""
+    if text.isprintable():
+        return shlex.quote(text)
+    return f"$'{''.join(map(_quoted_character, text))}'"
+
+
+def _quoted_character(character: str) -> str:
+    if character in "\\'":
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    return "".join(f"\\{byte:03o}" for byte in character.encode())
 
 
 def display_name(name: str, address: str) -> str:

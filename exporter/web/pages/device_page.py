@@ -31,7 +31,12 @@ from exporter.web.pages.format import (
     level_of,
     since_steady,
 )
-from exporter.web.pages.links import PageSettings, dashboard_url
+from exporter.web.pages.links import (
+    EVIDENCE_URL,
+    PageSettings,
+    dashboard_url,
+    evidence_command,
+)
 
 Fact = tuple[str, str]
 """A name and its value; the value is empty if it is unknown."""
@@ -72,6 +77,8 @@ def render_device(
         ),
         poll_url=poll_url(device.target.name),
         poll_again=format_ahead(ceil(wait)) if wait else "",
+        evidence_command=evidence_command(device.target.name, now.unix_seconds),
+        evidence_url=EVIDENCE_URL,
         now_unix=now.unix_seconds,
     )
 

@@ -1,10 +1,12 @@
-"""Links from the pages to other places: runbooks of problems, and dashboards. Pure."""
+"""What pages point to elsewhere: runbooks, dashboards, and the command for the past. Pure."""
 
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
 from exporter.config import Thresholds
 from exporter.devices.health import Issue
+from exporter.system.text import quoted_for_shell
+from exporter.web.pages.format import format_time
 
 
 class PageSettings(NamedTuple):
@@ -15,9 +17,9 @@ class PageSettings(NamedTuple):
     grafana_url: str = ""
 
 
-_RUNBOOKS: Final = (
-    "https://github.com/axis-ntp-exporter/axis-ntp-exporter/blob/main/docs/runbooks.md"
-)
+_DOCS: Final = "https://github.com/axis-ntp-exporter/axis-ntp-exporter/blob/main/docs"
+_RUNBOOKS: Final = f"{_DOCS}/runbooks.md"
+EVIDENCE_URL: Final = f"{_DOCS}/evidence.md"
 _ALERTS: Final = {
     "unauthorized": "AxisNTPAuthenticationFailed",
     "forbidden": "AxisNTPAuthenticationFailed",
@@ -50,3 +52,13 @@ def dashboard_url(grafana_url: str, uid: str, **variables: str) -> str:
         return ""
     query = {f"var-{name}": value for name, value in variables.items()}
     return f"{grafana_url}/d/{uid}?{urlencode(query, quote_via=quote)}".rstrip("?")
+
+
+def evidence_command(device: str, unix_seconds: float) -> str:
+    """Return the command line that asks about a device's clock at a time, to fill in."""
+    moment = format_time(unix_seconds).replace(" ", "T")
+    flags = f"--prometheus.url=http://prometheus.example:9090 --at={moment}Z"
+    name = quoted_for_shell(device)
+    # After `--`, a name that begins with a dash is none of the flags.
+    words = f"{flags} -- {name}" if device.startswith("-") else f"{name} {flags}"
+    return f"axis-ntp-exporter evidence {words}"
