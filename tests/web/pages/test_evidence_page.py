@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,6 +41,25 @@ return cut;
 """
 """Returns the texts that reach beyond the paper, or beyond the chart."""
 
+INK = """
+const [png, done] = arguments, image = new Image();
+image.onload = () => {
+  const canvas = document.createElement('canvas'), {width, height} = image;
+  Object.assign(canvas, {width, height});
+  const context = canvas.getContext('2d');
+  context.drawImage(image, 0, 0);
+  const {data} = context.getImageData(0, 0, width, height);
+  const at = (x, y) => [...data.slice(4 * (y * width + x), 4 * (y * width + x) + 3)];
+  const paper = [...Array(width).keys()].filter(x => at(x, 20).every(value => value === 255));
+  const ink = new Set();
+  for (let y = 20; y < 1100; y++)
+    for (const x of paper) if (Math.max(...at(x, y)) < 128) ink.add(x);
+  done([[paper[0], paper.at(-1)], [Math.min(...ink), Math.max(...ink)], ink.size]);
+};
+image.src = 'data:image/png;base64,' + png;
+"""
+"""Of a photograph: from where to where the white paper and the black ink are, and how much ink."""
+
 HA = ("exporter-a.example:10123", "exporter-b.example:10123")
 PAGES = {
     "one exporter": make_evidence(),
@@ -72,6 +92,29 @@ def test_half_an_hour_fits_on_two_pages_of_paper(browser: Browser, show: Show, k
     assert 1 <= len(re.findall(rb"/Type /Page\b", pdf)) <= 2
     sizes = set(re.findall(rb"/MediaBox \[0 0 (\S+) (\S+)\]", pdf))
     assert [tuple(round(float(each)) for each in size) for size in sizes] == [A4_POINTS]
+
+
+def test_a_photograph_of_the_paper_has_free_margins(
+    browser: Browser, show: Show, tmp_path: Path
+) -> None:
+    show(PAGES["two exporters"])
+    printed = browser.command("Page.printToPDF", preferCSSPageSize=True)["data"]
+    pdf, photograph = tmp_path / "page.pdf", tmp_path / "photograph.png"
+    pdf.write_bytes(base64.b64decode(printed))
+    browser.size(820, 1200)
+    browser.open(f"{pdf.as_uri()}#toolbar=0&navpanes=0")
+
+    def look() -> Any:
+        browser.screenshot(photograph, 1200)
+        encoded = base64.b64encode(photograph.read_bytes()).decode()
+        return browser.driver.execute_async_script(INK, encoded)
+
+    wait_until(lambda: bool(look()[2]), "Chromium shows the paper")
+    (left, right), (first, last), _ = look()
+    margin = (right - left) * 0.06  # 12.6 of 210 mm
+    assert right - left > 700
+    assert left + margin < first < left + 2 * margin
+    assert right - 2 * margin < last < right - margin
 
 
 @pytest.mark.parametrize("kind", PAGES)
