@@ -24,6 +24,9 @@ TIMEOUT_SECONDS: Final = 60.0
 MAX_ANSWER_BYTES: Final = 32 * 2**20
 """Some thousand times the answer for one device; all names of 50,000 devices are 5 MB."""
 
+_LARGEST: Final = 1e15
+"""Larger times and values are none of ours: as nanoseconds they might be no finite numbers."""
+
 _MAX_TEXT: Final = 300
 """The longest text of the server that is repeated."""
 
@@ -46,7 +49,7 @@ class QueryAnswer(NamedTuple):
 
 
 class RawSeries(NamedTuple):
-    """A series with its samples (Unix seconds, value), oldest first; only finite values."""
+    """A series with its samples (Unix seconds, value), oldest first; without absurd values."""
 
     labels: Mapping[str, str]
     samples: Sequence[tuple[float, float]]
@@ -140,7 +143,11 @@ def _one_series(found: dict[str, Any]) -> RawSeries:
     labels = {str(name): str(value) for name, value in found["metric"].items()}
     pairs = found["values"] if "values" in found else [found["value"]]
     samples = [(float(when), float(value)) for when, value in pairs]
-    return RawSeries(labels, sorted(pair for pair in samples if all(map(math.isfinite, pair))))
+    return RawSeries(labels, sorted(pair for pair in samples if all(map(_is_usable, pair))))
+
+
+def _is_usable(number: float) -> bool:
+    return math.isfinite(number) and abs(number) < _LARGEST
 
 
 def _quoted(text: object) -> str:

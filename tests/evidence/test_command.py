@@ -109,6 +109,18 @@ async def test_a_picture_that_is_hours_off_is_found(evidence: Evidence, site: Ev
     assert document["offset_seconds"]["low"] > FAR_SECONDS - 200
 
 
+async def test_the_eight_series_are_enough_but_bounds_are_wider(
+    evidence: Evidence, site: EvidenceSite
+) -> None:
+    widths = []
+    for device in ("cam-0", "eight"):
+        document = json.loads((await evidence(site.url, device, at(site, M), "--json")).out)
+        offset = document["offset_seconds"]
+        widths.append(offset["high"] - offset["low"])
+    assert document["reference"] == "time servers"
+    assert widths[0] < widths[1] <= widths[0] + 0.012
+
+
 async def test_a_name_of_several_devices_needs_a_selector(
     evidence: Evidence, site: EvidenceSite
 ) -> None:
@@ -324,6 +336,25 @@ async def test_an_answer_that_is_none_is_a_reason(
         run = await evidence(url, "cam-0", "--at=2025-10-26T02:30:00Z")
     assert run.code == 1
     assert reason in run.out
+
+
+@pytest.mark.parametrize("absurd", ["1e308", "-1e308", "+Inf", "NaN"])
+async def test_absurd_values_are_no_samples(evidence: Evidence, absurd: str) -> None:
+    names = ("offset_seconds", "offset_uncertainty_seconds", "steps_total")
+    metrics = [*(f"axis_ntp_clock_{name}" for name in names), "axis_ntp_poll_duration_seconds"]
+    metrics.append("axis_ntp_last_poll_timestamp_seconds")
+    values = [[1761445790 + minute * 60, absurd] for minute in range(2)]
+    result = [{"metric": {"__name__": name}, "values": values} for name in metrics]
+    document = {"status": "success", "data": {"result": result}}
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        is_names = request.path.endswith("/values")
+        return web.json_response(document | ({"data": ["cam-0"]} if is_names else {}))
+
+    async with serving(answer) as url:
+        run = await evidence(url, "cam-0", "--at=2025-10-26T02:30:00Z")
+    assert (run.code, run.err) == (1, "")
+    assert "No statement about cam-0" in run.out
 
 
 async def test_an_endless_answer_is_cut_off(evidence: Evidence) -> None:

@@ -66,6 +66,7 @@ def render_evidence(evidence: Evidence) -> str:
         by_servers=by_servers,
         window=format_duration(evidence.window_seconds),
         samples=rows,
+        is_stated=_finding(evidence) is not None,
         date=format_date(around_ns, None),
         has_synced=any(row.synced for row in rows),
         queries=evidence.answers,
@@ -104,8 +105,7 @@ def _is_by_servers(evidence: Evidence) -> bool:
     finding = _finding(evidence)
     if finding is not None:
         return finding.reference == "time servers"
-    scrapes = [each for witness in evidence.witnesses for each in witness.scrapes]
-    return any(each.host is not None for each in scrapes)
+    return any(measurements(each.scrapes, is_corrected=True) for each in evidence.witnesses)
 
 
 def _around_ns(evidence: Evidence) -> int:

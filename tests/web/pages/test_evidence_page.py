@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from exporter.clock.offset import SECOND_NS, Offset
+from exporter.evidence.records import Asked, Scrape, Witness
 from exporter.evidence.report import Evidence
+from exporter.evidence.statement import make_statement
+from exporter.evidence.times import parse_time
 from exporter.web.pages.evidence_page import render_evidence
-from tests.evidence.examples import QUERY, make_evidence
+from tests.evidence.examples import QUERY, TRUE, WINDOW, make_evidence
 from tests.support.programs import wait_until
 from tests.web.pages.browser import Browser
 from tests.web.pages.page_queries import find
@@ -58,7 +64,9 @@ image.onload = () => {
 };
 image.src = 'data:image/png;base64,' + png;
 """
-"""Of a photograph: from where to where the white paper and the black ink are, and how much ink."""
+"""Of a photograph: the ends of the white paper and of the black ink, and the columns with ink."""
+
+LAST = parse_time("9998-12-31T23:59:59Z", None)
 
 HA = ("exporter-a.example:10123", "exporter-b.example:10123")
 PAGES = {
@@ -104,13 +112,16 @@ def test_a_photograph_of_the_paper_has_free_margins(
     browser.size(820, 1200)
     browser.open(f"{pdf.as_uri()}#toolbar=0&navpanes=0")
 
-    def look() -> Any:
+    seen: list[Any] = []
+
+    def is_shown() -> bool:
         browser.screenshot(photograph, 1200)
         encoded = base64.b64encode(photograph.read_bytes()).decode()
-        return browser.driver.execute_async_script(INK, encoded)
+        seen[:] = browser.driver.execute_async_script(INK, encoded)
+        return int(seen[2]) > 500  # columns: the frame of the statement, at least
 
-    wait_until(lambda: bool(look()[2]), "Chromium shows the paper")
-    (left, right), (first, last), _ = look()
+    wait_until(is_shown, "Chromium shows the paper")
+    (left, right), (first, last), _ = seen
     margin = (right - left) * 0.06  # 12.6 of 210 mm
     assert right - left > 700
     assert left + margin < first < left + 2 * margin
@@ -179,6 +190,15 @@ def test_without_any_sample_it_says_why(browser: Browser, show: Show) -> None:
     assert browser.script("return document.querySelectorAll('table, figure').length") == 0
 
 
+def test_samples_whose_scrapes_lack_the_hosts_clock_are_shown(browser: Browser, show: Show) -> None:
+    made = make_evidence(steps=True, asks_servers=False)
+    [witness] = made.witnesses
+    first = witness.scrapes[0]._replace(offset=None, host=Offset(0.001, 0.003))
+    show(made._replace(witnesses=[witness._replace(scrapes=[first, *witness.scrapes[1:]])]))
+    assert "minus the clock of the exporter's host." in find(browser, "figcaption").text
+    assert browser.script("return document.querySelectorAll('tbody tr').length") == 29
+
+
 def test_it_loads_nothing_and_its_style_is_allowed(browser: Browser, show: Show) -> None:
     show(PAGES["one exporter"])
     assert browser.script("return performance.getEntriesByType('resource').length") == 0
@@ -202,3 +222,46 @@ def test_texts_of_prometheus_run_no_script(browser: Browser, show: Show) -> None
     assert browser.script(injected) == 0
     assert browser.console_messages() == []
     assert find(browser, "h1").text.endswith(f"{HOSTILE}\\u202e\\x1b\\x00")
+
+
+SIZES = st.floats(-9, 9).flatmap(lambda power: st.sampled_from([0.0, 10**power, -(10**power)]))
+OFFSETS = st.builds(lambda seconds, half: Offset(seconds, abs(half)), SIZES, SIZES)
+SCRAPES = st.builds(
+    lambda ago, scrape: scrape._replace(
+        scraped_seconds=TRUE / SECOND_NS - ago,
+        polled_seconds=scrape.polled_seconds and TRUE / SECOND_NS - ago - 1,
+    ),
+    st.floats(-WINDOW, WINDOW),
+    st.builds(
+        Scrape,
+        scraped_seconds=st.just(0.0),
+        polled_seconds=st.sampled_from([None, 1.0, 1.0]),
+        offset=st.one_of(st.none(), OFFSETS),
+        host=st.one_of(st.none(), st.builds(Offset, st.floats(-0.1, 0.1), st.floats(0, 0.1))),
+        steps=st.sampled_from([None, 0.0, 0.0, 1.0]),
+        polls=st.sampled_from([None, 1.0]),
+        poll_seconds=st.floats(0, 1e15),
+        synced=st.sampled_from([None, True, False]),
+    ),
+)
+
+
+def _when(scrape: Scrape) -> float:
+    return scrape.scraped_seconds
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.lists(st.lists(SCRAPES, max_size=6), max_size=3),
+    st.builds(Asked, st.sampled_from(["at", "shown"]), st.integers(0, LAST)),
+)
+def test_a_page_can_be_made_of_any_samples(scrapes: list[list[Scrape]], asked: Asked) -> None:
+    witnesses = [
+        Witness({"instance": str(number)}, sorted(each, key=_when))
+        for number, each in enumerate(scrapes)
+    ]
+    made = make_evidence()
+    for question in (asked, made.statement.asked):
+        statement = make_statement(question, witnesses, TRUE, WINDOW)
+        page = render_evidence(made._replace(statement=statement, witnesses=witnesses))
+        assert ("Statement about" in page) == (statement.finding is not None)
