@@ -23,7 +23,7 @@ from exporter.discovery.manager import discover_once
 from exporter.discovery.target_groups import read_groups
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from tests.discovery.inventory import TOKEN, netbox_device, serving_inventory
-from tests.recipes.page import sections, steps
+from tests.recipes.page import PAGE, sections, steps
 from tests.support.daemon_process import COMMAND
 from tests.support.programs import faked_wall_clock, find_program, free_port
 
@@ -319,7 +319,9 @@ def test_a_csv_file_gives_serial_numbers_and_the_labels_that_the_page_names(site
 def test_cron_runs_the_script_in_the_folder_of_the_config(site: Site) -> None:
     [recipe] = [each for each in RECIPES if each.heading == "Plain list"]
     site.prepare(recipe)
-    line = SECTIONS["Keep a list up to date"].blocks["cron"]
+    path, line = SECTIONS["Keep a list up to date"].blocks["cron"].splitlines()
+    installed = path.removeprefix("PATH=").partition("/bin:")[0]
+    assert f"python3 -m venv {installed}\n" in (PAGE.parent / "deployment.md").read_text("utf-8")
     minute, *_, user, command = line.split(maxsplit=6)
     assert (minute, user) == ("*/5", "root")
     command = replaced(command, "/etc/axis-ntp-exporter", str(site.folder))
