@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,7 +14,6 @@ import yaml
 
 from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME
 from exporter.simulator.fleet import SimulatedFleet, build_fleet, serve_fleet
-from tests.check.fingerprints import fingerprint_at
 from tests.daemon.series import UP
 from tests.discovery.inventory import TOKEN, netbox_device, serving_inventory
 from tests.recipes.page import sections
@@ -76,19 +75,10 @@ class Story:
         with self._config.open("a", encoding="utf-8") as opened:
             opened.write(text)
 
-    async def pin(self, addresses: Sequence[str]) -> None:
-        """Trust the certificates that the devices have now.
-
-        This stands for `check --pin --yes`, which does not exist yet: it makes a module per device.
-        """
-        pins = {address: await fingerprint_at(address) for address in addresses}
-        config = yaml.safe_load(self._config.read_text())
-        module = config["modules"]["default"]
-        for address, pin in pins.items():
-            config["modules"][address] = {**module, "tls_config": {"fingerprint_sha256": pin}}
-        rule = {"source_labels": ["__address__"], "target_label": "module"}
-        config.setdefault("relabel_configs", []).append(rule)
-        self._config.write_text(yaml.safe_dump(config))
+    async def pin(self) -> None:
+        """Trust the certificates that the devices have now."""
+        run = await self.run("check", "--pin", "--yes")
+        assert f"{DEVICES} devices: {DEVICES} new\n" in run.out
 
     def print_time(self) -> None:
         """Print how long it took: it depends on the machine, so nothing is asserted."""
@@ -119,7 +109,7 @@ async def network() -> AsyncIterator[tuple[Network, AsyncExitStack]]:
 
 async def play(story: Story, devices: Network, last: AsyncExitStack, site: str) -> None:
     """Run the daemon: all devices are up, and one with a new certificate is refused."""
-    await story.pin(devices.addresses)
+    await story.pin()
     check = await story.run("run", "--config.check")
     assert f"valid, {DEVICES} devices ({DEVICES} from " in check.out
     async with story.running() as running:
