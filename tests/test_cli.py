@@ -116,7 +116,10 @@ def test_without_a_config_the_daemon_does_not_start_and_says_how_to_get_one(
     assert run([f"--config.file={tmp_path / 'missing.yaml'}"]) == 1
     problem, advice = capsys.readouterr().err.splitlines()
     assert problem.endswith("missing.yaml: cannot be read: No such file or directory")
-    assert advice == "Copy config.example.yaml, or try `axis-ntp-exporter demo`."
+    assert advice == (
+        "To have a config, write one with `axis-ntp-exporter init`, or look at simulated devices "
+        "first with `axis-ntp-exporter demo`."
+    )
 
 
 @pytest.mark.parametrize(

@@ -148,9 +148,20 @@ SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
         (
             "devices: [{address: 'https://a/'}]",
             [
-                "devices[0].address: 'https://a/' is not host, host:port or [v6]:port "
-                "(http or https is the module's scheme)"
+                "devices[0].address: is a URL: write host, host:port or [v6]:port here, and "
+                "`scheme: https` in its module"
             ],
+        ),
+        (
+            "devices: [{address: 'HTTP://a:80/?password=s3cret'}]",
+            [
+                "devices[0].address: is a URL: write host, host:port or [v6]:port here, and "
+                "`scheme: http` in its module"
+            ],
+        ),
+        (
+            "devices: [{address: 'ftp://a'}]",
+            ["devices[0].address: is a URL: write host, host:port or [v6]:port here"],
         ),
         ("devices: [{address: 'a:0'}]", ["devices[0].address: port 0 is not within 1 to 65535"]),
         (
@@ -200,7 +211,25 @@ SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
             'file_sd_configs: [{files: ["a\\0.yml"]}]',
             ["file_sd_configs[0].files[0]: must be one line without control characters"],
         ),
-        ("devices: [{address: a, module: m}]", ["devices[0].module: there is no module 'm'"]),
+        (
+            "devices: [{address: a, module: m}]",
+            ["devices[0].module: there is no module 'm'; the only module is default"],
+        ),
+        (
+            "modules: {camera: {}, door: {}}\ndevices: [{address: a, module: cameras}]",
+            [
+                "devices[0].module: there is no module 'cameras' (did you mean 'camera'?); "
+                "the modules are: camera, default, door"
+            ],
+        ),
+        (
+            f"modules: {{{', '.join(f'm{n}: {{}}' for n in range(9))}}}\n"
+            "devices: [{address: a, module: http}]",
+            [
+                "devices[0].module: there is no module 'http'; "
+                "the modules are: default, m0, m1, m2, m3, m4, m5, m6, …"
+            ],
+        ),
         (
             "devices: [{address: a}, {address: b, name: a}]",
             ["devices[1].name: 'a' is already the name of devices[0]"],
@@ -246,6 +275,6 @@ def test_all_errors_are_reported_at_once() -> None:
         "global.concurrency: must be at least 1",
         "modules.m.scheme: must be one of 'http' or 'https'",
         "devices[1].address: 'b/c' is not host, host:port or [v6]:port",
-        "devices[1].module: there is no module 'nope'",
+        "devices[1].module: there is no module 'nope'; the modules are: default, m",
         "devices[1].name: 'n' is already the name of devices[0]",
     ]
