@@ -63,7 +63,7 @@ PROBLEMS = {
     "slow_body": ("timeout", TIMEOUT_ADVICE),
     "drop": (
         "disconnected",
-        "Check whether http and https are mixed up, or restart the device.",
+        "Check whether http and https are mixed up (`scheme`), or restart the device.",
     ),
     "api_error_1000": (
         "api_error 1000",
