@@ -4,12 +4,13 @@ import argparse
 import importlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from types import FrameType, ModuleType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from exporter import __version__
+from exporter.commands.examples import EXAMPLES
 from exporter.system.process import (
     OutputFailed,
     check_output,
@@ -21,17 +22,27 @@ PROGRAM: Final = "axis-ntp-exporter"
 
 COMMANDS: Final = {
     "run": "poll the configured devices and serve their metrics (the default)",
-    "check": "poll devices once now and explain each: what it reports, problems, what to do",
+    "check": "poll devices once, now, and explain each and what to do",
     "configure": "show or apply NTP settings that differ from `expect`",
     "init": "write a first config and the file of the devices' password",
     "find": "find Axis devices on a network, without a password",
     "import": "turn a CSV of devices into a file of targets",
-    "rules": "print the alert rules for Prometheus, with the thresholds of the config",
+    "rules": "print the alert rules with the thresholds of the config",
     "simulate": "run simulated devices",
     "demo": "run the exporter on a simulated fleet",
-    "healthcheck": "container health check",
+    "healthcheck": "ask the daemon whether it is alive, for containers",
 }
 """The subcommands: modules of `exporter.commands`, imported only when they are run."""
+
+_USAGE: Final = {
+    "run": "[run]",
+    "check": "check [DEVICE ...]",
+    "configure": "configure [DEVICE ...]",
+    "init": "init [DIR]",
+    "find": "find CIDR ...",
+    "import": "import FILE",
+}
+"""How the use of a command begins, if not with its name alone."""
 
 _MODULES: Final = {"import": "import_csv"}
 """Where a module has another name than its command."""
@@ -99,15 +110,39 @@ def import_command(name: str) -> ModuleType:
 
 def make_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
     """Return the parser of one subcommand; the help of `run` lists all of them."""
-    rows = [f"  {each:<11} {summary}" for each, summary in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=PROGRAM if name == "run" else f"{PROGRAM} {name}",
-        usage=f"{PROGRAM} [run] [flags]" if name == "run" else None,
-        description=COMMANDS[name],
-        epilog="\n".join(["commands (each has its own --help):", *rows]) if name == "run" else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"{PROGRAM} {_USAGE.get(name, name)} [flags]",
+        description="\n\n".join(_sections(name)),
+        formatter_class=_HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     module.add_arguments(parser)
     return parser
+
+
+def _sections(name: str) -> Iterator[str]:
+    """Yield what stands before the flags."""
+    yield COMMANDS[name]
+    if name == "run":
+        rows = [f"  {each:<11} {summary}" for each, summary in COMMANDS.items()]
+        yield "\n".join(["commands (each has its own --help):", *rows])
+    examples = [f"  {line}\n      {purpose}" for line, purpose in EXAMPLES[name]]
+    yield "\n".join(["examples:", *examples])
+
+
+class _Parser(argparse.ArgumentParser):
+    """Calls arguments what the docs call them."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - those of argparse
+        super().__init__(**settings)
+        self._positionals.title = "arguments"
+        self._optionals.title = "flags"
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Uses 78 columns of a terminal, however wide it is: longer lines are hard to read."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=78)
