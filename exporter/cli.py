@@ -4,13 +4,12 @@ import argparse
 import importlib
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Any, Final, NoReturn
 
 from exporter import __version__
-from exporter.commands.examples import EXAMPLES
 from exporter.system.process import (
     OutputFailed,
     check_output,
@@ -30,6 +29,7 @@ COMMANDS: Final = {
     "rules": "print the alert rules with the thresholds of the config",
     "simulate": "run simulated devices",
     "demo": "run the exporter on a simulated fleet",
+    "completion": "print what makes bash, zsh or fish complete commands and flags",
     "healthcheck": "ask the daemon whether it is alive, for containers",
 }
 """The subcommands: modules of `exporter.commands`, imported only when they are run."""
@@ -41,13 +41,14 @@ _USAGE: Final = {
     "init": "init [DIR]",
     "find": "find CIDR ...",
     "import": "import FILE",
+    "completion": "completion bash|zsh|fish",
 }
 """How the use of a command begins, if not with its name alone."""
 
 _MODULES: Final = {"import": "import_csv"}
 """Where a module has another name than its command."""
 
-ONE_SHOT_COMMANDS: Final = {"check", "configure", "init", "find", "import", "rules", "healthcheck"}
+ONE_SHOT_COMMANDS: Final = COMMANDS.keys() - {"run", "simulate", "demo"}
 """Commands that end by themselves: a signal before their end is a failure."""
 
 
@@ -108,7 +109,29 @@ def import_command(name: str) -> ModuleType:
     return importlib.import_module(f"exporter.commands.{_MODULES.get(name, name)}")
 
 
-def make_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+class _Parser(argparse.ArgumentParser):
+    """Calls flags and arguments what the docs call them."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - those of argparse
+        super().__init__(**settings)
+        self._positionals.title = "arguments"
+        self._optionals.title = "flags"
+
+    def complete_values(self, kinds: Mapping[str, object]) -> None:
+        """Tell `shtab` how to complete the values for which the help has these words."""
+        for action in self._actions:
+            if (kind := kinds.get(str(action.metavar))) is not None:
+                action.complete = kind  # type: ignore[attr-defined]
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Uses 78 columns of a terminal, however wide it is: longer lines are hard to read."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=78)
+
+
+def make_parser(name: str, module: ModuleType) -> _Parser:
     """Return the parser of one subcommand; the help of `run` lists all of them."""
     parser = _Parser(
         prog=PROGRAM if name == "run" else f"{PROGRAM} {name}",
@@ -119,7 +142,23 @@ def make_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
     module.add_arguments(parser)
+    if name == "completion":
+        parser.set_defaults(parser_of_all=_parser_of_all)
     return parser
+
+
+def _parser_of_all(kinds: Mapping[str, object]) -> argparse.ArgumentParser:
+    """Return the parser of `run` with those of the other commands below it, for `completion`."""
+    root = make_parser("run", import_command("run"))
+    root.complete_values(kinds)
+    commands = root.add_subparsers()
+    for name, summary in COMMANDS.items():
+        parser = commands.add_parser(name, help=summary)
+        parser.add_argument("--version", action="version", help="show the version")
+        import_command(name).add_arguments(parser)
+        parser.complete_values(kinds)
+        parser.description = summary
+    return root
 
 
 def _sections(name: str) -> Iterator[str]:
@@ -128,21 +167,6 @@ def _sections(name: str) -> Iterator[str]:
     if name == "run":
         rows = [f"  {each:<11} {summary}" for each, summary in COMMANDS.items()]
         yield "\n".join(["commands (each has its own --help):", *rows])
-    examples = [f"  {line}\n      {purpose}" for line, purpose in EXAMPLES[name]]
-    yield "\n".join(["examples:", *examples])
-
-
-class _Parser(argparse.ArgumentParser):
-    """Calls arguments what the docs call them."""
-
-    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - those of argparse
-        super().__init__(**settings)
-        self._positionals.title = "arguments"
-        self._optionals.title = "flags"
-
-
-class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Uses 78 columns of a terminal, however wide it is: longer lines are hard to read."""
-
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, width=78)
+    examples = import_command("examples").EXAMPLES[name]
+    rows = [f"  {line}\n      {purpose}" for line, purpose in examples]
+    yield "\n".join(["examples:", *rows])

@@ -88,6 +88,20 @@ EXAMPLES: Final[Mapping[str, Sequence[Example]]] = {
             "on another port, if that one is in use",
         ),
     ),
+    "completion": (
+        (
+            "axis-ntp-exporter completion bash > axis-ntp-exporter",
+            "in ~/.local/share/bash-completion/completions/",
+        ),
+        (
+            "axis-ntp-exporter completion zsh > _axis-ntp-exporter",
+            "in ~/.zfunc/, with `fpath=(~/.zfunc $fpath)` in ~/.zshrc",
+        ),
+        (
+            "axis-ntp-exporter completion fish > axis-ntp-exporter.fish",
+            "in ~/.config/fish/completions/",
+        ),
+    ),
     "healthcheck": (
         ("axis-ntp-exporter healthcheck", "print `healthy`, or exit with 1"),
         (
