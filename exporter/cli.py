@@ -124,6 +124,16 @@ class _Parser(argparse.ArgumentParser):
                 action.complete = kind  # type: ignore[attr-defined]
 
 
+class _RefusePassword(argparse.Action):
+    """Refuses a password on the command line, and does not repeat it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_values: object) -> None:
+        parser.error(
+            "no password on the command line: every user of this host could read it; type it when "
+            "asked, pipe it in, or put it into a file (--password-file, password_file in a config)"
+        )
+
+
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
     """Uses 78 columns of a terminal, however wide it is: longer lines are hard to read."""
 
@@ -141,6 +151,7 @@ def make_parser(name: str, module: ModuleType) -> _Parser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("--password", action=_RefusePassword, nargs="?", help=argparse.SUPPRESS)
     module.add_arguments(parser)
     if name == "completion":
         parser.set_defaults(parser_of_all=_parser_of_all)

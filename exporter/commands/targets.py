@@ -106,7 +106,6 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="account on the devices; asks for its password, or reads it from a pipe",
     )
-    add("--password", action=_RefusePassword, nargs="?", help=argparse.SUPPRESS)
     add("--password-file", type=Path, metavar="FILE", help="read the password from this file")
     add("--scheme", choices=("http", "https"), help="protocol (default: https)")
     add("--fingerprint-sha256", metavar="HEX", help="trust only this certificate")
@@ -117,16 +116,6 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="skip certificate verification (insecure)",
     )
-
-
-class _RefusePassword(argparse.Action):
-    """Refuses a password on the command line, and does not repeat it."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_values: object) -> None:
-        parser.error(
-            "no password on the command line: every user of this host could read it; type it when "
-            "asked, pipe it in, or use --password-file"
-        )
 
 
 async def find_targets(arguments: argparse.Namespace) -> SelectedDevices:
