@@ -148,14 +148,14 @@ class ModuleNames:
 
     def problem_of(self, name: str) -> str:
         """Return what is wrong with an unknown name: what there is, and one that is similar."""
-        if name not in self._problems and len(self._problems) < _MOST_COMPARED:
+        if name not in self._problems and len(self._problems) < _MOST_EXPLAINED:
             self._problems[name] = f"there is no module {name!r}{self._similar(name)}{self._known}"
         return self._problems.get(name) or f"there is no module {name!r}"
 
     def _similar(self, name: str) -> str:
-        if len(name) > _LONGEST_KEY:
+        if len(name) > _LONGEST_COMPARED:
             return ""
-        known = [each for each in self._names if len(each) <= _LONGEST_KEY][:_MOST_COMPARED]
+        known = [each for each in self._names if len(each) <= _LONGEST_COMPARED][:_MOST_COMPARED]
         close = difflib.get_close_matches(name, known, n=1, cutoff=_LEAST_SIMILAR)
         return f" (did you mean {close[0]!r}?)" if close else ""
 
@@ -186,7 +186,9 @@ _LONGEST_KEY: Final = 100
 
 
 _MOST_COMPARED: Final = 100
-"""How many names are compared with how many: 10,000 comparisons take some tenths of a second."""
+_MOST_EXPLAINED: Final = 20
+_LONGEST_COMPARED: Final = 40
+"""So many unknown names are compared with so many known ones: together less than a second."""
 
 _MOST_LISTED: Final = 8
 """How many of the known names an error lists."""

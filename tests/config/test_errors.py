@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config.errors import ModuleNames
 from tests.config.documents import problems
 
 SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
@@ -261,6 +262,22 @@ SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
 )
 def test_an_error_names_its_path_and_what_to_do(document: str, expected: list[str]) -> None:
     assert problems(document) == expected
+
+
+def test_of_many_unknown_modules_the_first_are_compared_with_those_there_are() -> None:
+    names = ModuleNames([f"camera-{number}" for number in range(10_000)])
+    found = [names.problem_of(f"cam-{number}") for number in range(1_000)]
+    assert found[0].startswith("there is no module 'cam-0' (did you mean 'camera-0'?); the modules")
+    assert found[999] == "there is no module 'cam-999'"
+    assert names.problem_of("cam-0") == found[0]
+
+
+def test_a_very_long_name_of_a_module_is_not_compared() -> None:
+    [problem] = problems(
+        f"modules: {{{'m' * 500}: {{}}}}\ndevices: [{{address: a, module: {'m' * 501}}}]"
+    )
+    assert "did you mean" not in problem
+    assert problem.endswith(f"; the modules are: default, {'m' * 100}")
 
 
 def test_all_errors_are_reported_at_once() -> None:
