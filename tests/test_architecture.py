@@ -165,6 +165,11 @@ def test_only_the_terminal_imports_rich() -> None:
     assert files_with("from rich") == {"system/terminal.py"}
 
 
+def test_only_completion_imports_shtab() -> None:
+    assert files_with("import shtab") == {"commands/completion.py"}
+    assert "shtab" not in all_modules_after("import exporter.cli, exporter.commands.run")
+
+
 def test_rich_is_loaded_for_a_terminal_only() -> None:
     # Apart from what structlog loads by itself: decision 0008.
     loaded = all_modules_after("import exporter.system.terminal")

@@ -116,7 +116,10 @@ def test_without_a_config_the_daemon_does_not_start_and_says_how_to_get_one(
     assert run([f"--config.file={tmp_path / 'missing.yaml'}"]) == 1
     problem, advice = capsys.readouterr().err.splitlines()
     assert problem.endswith("missing.yaml: cannot be read: No such file or directory")
-    assert advice == "Copy config.example.yaml, or try `axis-ntp-exporter demo`."
+    assert advice == (
+        "To have a config, write one with `axis-ntp-exporter init`, or look at simulated devices "
+        "first with `axis-ntp-exporter demo`."
+    )
 
 
 @pytest.mark.parametrize(
@@ -289,11 +292,14 @@ def test_the_log_level_warning_means_warn() -> None:
 
 
 @pytest.mark.parametrize("words", [["--password=s3cret"], ["--password", "s3cret"]])
+@pytest.mark.parametrize(
+    "command", [["check", "192.168.0.90", "--username=root"], *([name] for name in COMMANDS)]
+)
 def test_a_password_on_the_command_line_is_refused_and_not_repeated(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+    command: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        run(["check", "192.168.0.90", "--username=root", *words])
+        run([*command, *words])
     assert end.value.code == 2
     err = capsys.readouterr().err
     assert "no password on the command line" in err

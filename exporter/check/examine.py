@@ -64,7 +64,22 @@ async def examine(check: DeviceCheck, host: HostClock, thresholds: Thresholds) -
     device.state.record(outcome)
     check.ended, check.offset = outcome.ended, device.state.clock_offset(outcome.ended)
     issues = diagnose(device.state, check.offset, outcome.ended, thresholds)
-    check.issues = [_add_pin(issue, check) for issue in issues]
+    check.issues = [_add_pin(_name_flag(issue, check), check) for issue in issues]
+
+
+_FLAG_FOR: Final = {
+    "set `scheme: http` in its module": "add --scheme http",
+    "Set `scheme: https` in its module": "Add --scheme https",
+    "(`scheme`)": "(--scheme)",
+}
+"""What advice says without a config."""
+
+
+def _name_flag(issue: Issue, check: DeviceCheck) -> Issue:
+    advice = issue.advice
+    for setting, flag in _FLAG_FOR.items() if check.by_flags else ():
+        advice = advice.replace(setting, flag)
+    return issue._replace(advice=advice)
 
 
 def _add_pin(issue: Issue, check: DeviceCheck) -> Issue:

@@ -14,6 +14,11 @@ from exporter.web.listener import WebSettings
 LARGEST_COUNT: Final = 10_000
 DEFAULT_CONFIG_FILE: Final = Path("config.yaml")
 
+HOW_TO_GET_A_CONFIG: Final = (
+    "write one with `axis-ntp-exporter init`, or look at simulated devices first with "
+    "`axis-ntp-exporter demo`"
+)
+
 
 def add_config_file(parser: argparse.ArgumentParser) -> None:
     """Add `--config.file`."""

@@ -10,6 +10,7 @@ import structlog
 import uvloop
 
 from exporter.commands.arguments import (
+    HOW_TO_GET_A_CONFIG,
     add_config_file,
     add_log,
     add_web,
@@ -99,7 +100,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         if not arguments.config_file.exists():
-            print("Copy config.example.yaml, or try `axis-ntp-exporter demo`.", file=sys.stderr)
+            print(f"To have a config, {HOW_TO_GET_A_CONFIG}.", file=sys.stderr)
         return 1
     except StartFailed as failure:
         _log.error("exporter.start_failed", error=str(failure))

@@ -4,6 +4,7 @@ import argparse
 import difflib
 import getpass
 import os
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Sequence
@@ -12,8 +13,8 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
-from exporter.commands.arguments import DEFAULT_CONFIG_FILE
-from exporter.config import Config, load_config
+from exporter.commands.arguments import DEFAULT_CONFIG_FILE, HOW_TO_GET_A_CONFIG
+from exporter.config import Config, ConfigError, load_config
 from exporter.config.errors import as_lines
 from exporter.config.files import check_files
 from exporter.config.loader import problems_of
@@ -105,7 +106,6 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="account on the devices; asks for its password, or reads it from a pipe",
     )
-    add("--password", action=_RefusePassword, nargs="?", help=argparse.SUPPRESS)
     add("--password-file", type=Path, metavar="FILE", help="read the password from this file")
     add("--scheme", choices=("http", "https"), help="protocol (default: https)")
     add("--fingerprint-sha256", metavar="HEX", help="trust only this certificate")
@@ -116,16 +116,6 @@ def add_device_flags(parser: argparse.ArgumentParser) -> None:
         default=None,
         help="skip certificate verification (insecure)",
     )
-
-
-class _RefusePassword(argparse.Action):
-    """Refuses a password on the command line, and does not repeat it."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_values: object) -> None:
-        parser.error(
-            "no password on the command line: every user of this host could read it; type it when "
-            "asked, pipe it in, or use --password-file"
-        )
 
 
 async def find_targets(arguments: argparse.Namespace) -> SelectedDevices:
@@ -139,7 +129,10 @@ async def find_targets(arguments: argparse.Namespace) -> SelectedDevices:
         return await configured_targets(arguments)
     if not arguments.devices:
         example = "axis-ntp-exporter check 192.168.0.90 --username root"
-        raise UsageError(f"there is no {file}; to check a device without a config: {example}")
+        hint = f"To have a config, {HOW_TO_GET_A_CONFIG}."
+        raise UsageError(
+            f"there is no {file}; to check a device without a config: {example}\n{hint}"
+        )
     warn(f"check: there is no {file}, so each DEVICE is used as an address")
     return _targets_of_flags(arguments)
 
@@ -149,11 +142,21 @@ async def configured_targets(arguments: argparse.Namespace) -> SelectedDevices:
 
     Warns about sources of discovery that failed. Raises `ConfigError` and `UsageError`.
     """
-    config, problems, _ = await discover_once(load_config(arguments.config_file, os.environ))
+    config, problems, _ = await discover_once(load_existing_config(arguments.config_file))
     for problem in problems:
         warn(f"discovery: {escaped(problem)}")
     devices = select_devices(config, arguments.devices, arguments.selectors)
     return SelectedDevices(config, devices, complete=bool(arguments.devices) or not problems)
+
+
+def load_existing_config(file: Path) -> Config:
+    """Load the config. Raises `ConfigError`, which says how to get one if there is no such file."""
+    try:
+        return load_config(file, os.environ)
+    except ConfigError as error:
+        if file.exists():
+            raise
+        raise ConfigError([*error.problems, f"To have a config, {HOW_TO_GET_A_CONFIG}."]) from None
 
 
 def select_devices(
@@ -221,6 +224,9 @@ def _targets_of_flags(arguments: argparse.Namespace) -> SelectedDevices:
         raise UsageError("--site and --selector need a config: they select by its labels")
     if not arguments.devices:
         raise UsageError("name a device by its address, such as 192.168.0.90")
+    for device in arguments.devices:
+        if "://" in device:
+            raise UsageError(f"a DEVICE is an address and no URL: write {_address_in(device)}")
     tls = {flag: value for flag in _TLS_FLAGS if (value := getattr(arguments, flag)) is not None}
     module = {"scheme": arguments.scheme or "https", "tls_config": tls}
     devices = [{"address": address} for address in dict.fromkeys(arguments.devices)]
@@ -228,6 +234,14 @@ def _targets_of_flags(arguments: argparse.Namespace) -> SelectedDevices:
     _validate(module, devices)
     config = _validate({**module, "auth": _account(arguments)}, devices)
     return SelectedDevices(config, config.devices, by_flags=True)
+
+
+def _address_in(url: str) -> str:
+    """Return what to write instead of a URL, without its account and path."""
+    scheme, _, rest = url.partition("://")
+    address = escaped(re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2])
+    is_known = scheme.lower() in ("http", "https")
+    return f"{address} --scheme {scheme.lower()}" if is_known else address
 
 
 def _account(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from exporter.config.errors import (
     MAX_PROBLEMS,
     ConfigError,
+    ModuleNames,
     Problem,
     as_lines,
     as_path,
@@ -204,13 +205,14 @@ def _cross_problems(tree: dict[str, Any]) -> Iterator[Problem]:
     """Yield problems across sections. Reads the tree: there is no `Config` if others exist."""
     devices, modules = tree.get("devices"), tree.get("modules")
     known_modules = {DEFAULT_MODULE, *(modules if isinstance(modules, dict) else ())}
+    names = ModuleNames(known_modules)
     first: dict[str, int] = {}
     for index, device in enumerate(devices if isinstance(devices, list) else ()):
         if not isinstance(device, dict):
             continue
         module, name = device.get("module"), device.get("name", device.get("address"))
         if isinstance(module, str) and module not in known_modules:
-            yield f"devices[{index}].module", f"there is no module {module!r}"
+            yield f"devices[{index}].module", names.problem_of(module)
         if isinstance(name, str) and first.setdefault(name, index) != index:
             path = f"devices[{index}].{'name' if 'name' in device else 'address'}"
             yield path, f"{name!r} is already the name of devices[{first[name]}]"

@@ -48,7 +48,12 @@ def _check_length(name: str) -> str:
 
 
 def _check_address(address: str) -> str:
-    split_address(_check_length(address))
+    _check_length(address)
+    if "://" in address and "@" not in address:  # not shown: its query may contain a password
+        scheme = address.partition("://")[0].lower()
+        where = f", and `scheme: {scheme}` in its module" if scheme in ("http", "https") else ""
+        raise ValueError(f"is a URL: write host, host:port or [v6]:port here{where}")
+    split_address(address)
     return address
 
 

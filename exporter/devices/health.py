@@ -19,11 +19,14 @@ from exporter.vapix.errors import (
     DeviceError,
     FactoryNew,
     HttpForbidden,
+    HttpsPort,
     NewerApi,
     NoAccount,
     NoCommonScheme,
     NonceAlwaysStale,
+    PlainHttp,
     RedirectToHttps,
+    TlsResponse,
     TooManyOpenFiles,
 )
 from exporter.vapix.ntp_info import NtpClientReading, NtpSettings
@@ -116,7 +119,7 @@ _ADVICE: Final = {
     "connect": "Check power and network of the device, and its address and scheme.",
     "tls": "Check that the device serves https; an old device may need a lower min_version.",
     "timeout": "Check device load and firewall, or raise the timeout.",
-    "disconnected": "Check whether http and https are mixed up, or restart the device.",
+    "disconnected": "Check whether http and https are mixed up (`scheme`), or restart the device.",
     "unauthorized": "Correct the username and password, or the account on the device.",
     "forbidden": "Give the account administrator rights on the device.",
     "unsupported": "Update the device's firmware: the NTP API needs AXIS OS 9.10 or newer.",
@@ -138,7 +141,10 @@ _ADVICE_ON: Final[dict[type[DeviceError], str]] = {
         "Give the account administrator rights, or wait: the device also blocks an address for "
         "some seconds after wrong logins, perhaps of another client."
     ),
-    RedirectToHttps: "Set `scheme: https` for this device's module.",
+    PlainHttp: "Use the device's https port, or set `scheme: http` in its module.",
+    RedirectToHttps: "Set `scheme: https` in its module.",
+    HttpsPort: "Set `scheme: https` in its module.",
+    TlsResponse: "Set `scheme: https` in its module.",
     Busy: "Wait: the device is busy or starting, and is polled again.",
     TooManyOpenFiles: "Raise the exporter's limit of open files (systemd: LimitNOFILE=).",
     FactoryNew: "Set the device's first password in its web interface.",

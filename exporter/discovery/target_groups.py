@@ -9,6 +9,7 @@ from pydantic import FailFast, Field, TypeAdapter, ValidationError
 
 from exporter.config import Config, DeviceConfig
 from exporter.config.base import NullIsUnset
+from exporter.config.errors import ModuleNames
 from exporter.config.loader import problems_of
 from exporter.config.relabel import RelabelConfig
 from exporter.config.schema import FINGERPRINT_LABEL, SETTING_LABELS, TargetConfig
@@ -265,12 +266,17 @@ def accept_targets(
     Names are taken by configured devices first, then by the sources in their order.
     """
     used_in = {device.label: "the config" for device in config.devices}
+    modules = ModuleNames(config.modules)
     accepted: list[DeviceConfig] = []
     refused = {}
     for source, devices in found.items():
         problems = []
         for device in devices:
-            if problem := _problem(device, config, used_in):
+            is_known = device.module in config.modules
+            problem = (
+                _problem(device, config, used_in) if is_known else modules.problem_of(device.module)
+            )
+            if problem:
                 problems.append(f"target {device.address!r}: {problem}")
             else:
                 used_in[device.label] = source.name
@@ -280,8 +286,6 @@ def accept_targets(
 
 
 def _problem(device: DeviceConfig, config: Config, used_in: Mapping[str, str]) -> str | None:
-    if device.module not in config.modules:
-        return f"module {device.module!r} is not configured"
     module = config.modules[device.module]
     if device.settings_of_its_own.scheme == "http" and module.needs_https:
         return (

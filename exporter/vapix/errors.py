@@ -95,6 +95,10 @@ class CertificateNotTrusted(TlsFailed):
     """The device's certificate is not trusted. The operator must pin it, or set its CA or name."""
 
 
+class PlainHttp(TlsFailed):
+    """The port does not speak TLS. The operator must set another port, or `scheme: http`."""
+
+
 class PollTimeout(DeviceError):
     """The poll did not finish before its deadline. Check the network and the device's load."""
 
@@ -159,6 +163,10 @@ class RedirectToHttps(UnexpectedStatus):
     """The device serves its API over TLS only. The operator must set `scheme: https`."""
 
 
+class HttpsPort(UnexpectedStatus):
+    """HTTP 400: the port speaks https only. The operator must set `scheme: https`."""
+
+
 class Busy(UnexpectedStatus):
     """HTTP 429 or 503: the device is overloaded or starting. The next poll may succeed."""
 
@@ -167,6 +175,10 @@ class InvalidResponse(DeviceError):
     """The response is not what the reference describes: a fault of the device's firmware."""
 
     reason = "invalid_response"
+
+
+class TlsResponse(InvalidResponse):
+    """The response to plain HTTP is a TLS record. The operator must set `scheme: https`."""
 
 
 class ApiError(DeviceError):

@@ -63,7 +63,7 @@ PROBLEMS = {
     "slow_body": ("timeout", TIMEOUT_ADVICE),
     "drop": (
         "disconnected",
-        "Check whether http and https are mixed up, or restart the device.",
+        "Check whether http and https are mixed up (`scheme`), or restart the device.",
     ),
     "api_error_1000": (
         "api_error 1000",
@@ -335,5 +335,7 @@ async def test_a_new_user_without_config_and_arguments_gets_an_example(tmp_path:
     assert run.err == (
         "check: there is no config.yaml; to check a device without a config:"
         " axis-ntp-exporter check 192.168.0.90 --username root\n"
+        "To have a config, write one with `axis-ntp-exporter init`, or look at simulated devices"
+        " first with `axis-ntp-exporter demo`.\n"
     )
     assert (run.code, run.out) == (2, "")

@@ -115,5 +115,5 @@ async def test_https_to_an_http_port_is_explained(tmp_path: Path) -> None:
         code, document = await documents(here, {})
     assert (document["tls"], document["error"]["reason"], code) == (None, "tls", 1)
     assert document["troubles"][0]["advice"] == (
-        "Check that the device serves https; an old device may need a lower min_version."
+        "Use the device's https port, or set `scheme: http` in its module."
     )

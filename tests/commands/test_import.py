@@ -44,7 +44,7 @@ async def test_the_output_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     ("words", "problem"),
     [
         (("missing.csv",), "import: missing.csv: cannot be read: No such file or directory"),
-        (("models.csv",), "import: models.csv has no column of addresses, only 'model'"),
+        (("models.csv",), "import: models.csv: line 1: has no column of addresses, only 'model'"),
         (("models.csv", "--label", "a-b=model"), "'a-b' is not a label name"),
         (("models.csv", "--label", "site"), "'site' is not LABEL=VALUE"),
     ],

@@ -165,7 +165,7 @@ def test_unusable_files_are_reported_with_all_other_errors(
     document = f"{UNUSABLE}    interval: soon\ndevices: [{{address: d, module: c}}]"
     assert problems(document, tmp_path) == [
         "modules.b.interval: 'soon' is not a duration such as 30s, 1m30s or 500ms",
-        "devices[0].module: there is no module 'c'",
+        "devices[0].module: there is no module 'c'; the modules are: a, b, default",
         *expected,
     ]
 

@@ -71,8 +71,8 @@ def test_an_invalid_target_is_left_out_with_its_problem_and_the_others_stay() ->
     devices, problems = read_groups(json.dumps(groups), is_json=True)
     assert [device.address for device in devices] == ["10.0.0.2"]
     assert problems == (
-        "target 'http://10.0.0.1': address: 'http://10.0.0.1' is not host, host:port or [v6]:port "
-        "(http or https is the module's scheme)",
+        "target 'http://10.0.0.1': address: is a URL: write host, host:port or [v6]:port here, and "
+        "`scheme: http` in its module",
         "target '10.0.0.3': labels.reason: is a label that the exporter sets itself",
         "target '10.0.0.4': name: must be at most 500 bytes long in UTF-8",
         f"target '{'/' * 100}': address: must be at most 500 bytes long in UTF-8",
@@ -229,7 +229,9 @@ def test_names_are_taken_by_the_config_first_then_by_the_sources_in_their_order(
 def test_a_target_with_an_unknown_module_is_refused() -> None:
     accepted = accept_targets(CONFIG, {FIRST: (device_config("a", module="axis"),)})
     assert accepted.devices == ()
-    assert accepted.refused == {FIRST: ("target 'a': module 'axis' is not configured",)}
+    assert accepted.refused == {
+        FIRST: ("target 'a': there is no module 'axis'; the only module is default",)
+    }
 
 
 def test_a_target_that_is_listed_twice_is_accepted_once() -> None:
