@@ -12,6 +12,7 @@ _FIRST_STEPS: Final[Sequence[Example]] = (
         "axis-ntp-exporter find 192.168.0.0/24 --output devices/found.yaml",
         "find the devices of a network",
     ),
+    ("axis-ntp-exporter check --pin", "trust the certificates that the devices show now"),
     ("axis-ntp-exporter check", "see what each device reports, and what is wrong"),
     ("axis-ntp-exporter --config.check", "check the config and count the devices"),
     ("axis-ntp-exporter", "poll the devices and serve http://127.0.0.1:10123/metrics"),
@@ -21,6 +22,10 @@ EXAMPLES: Final[Mapping[str, Sequence[Example]]] = {
     "run": _FIRST_STEPS,
     "check": (
         ("axis-ntp-exporter check", "every device of config.yaml"),
+        (
+            "axis-ntp-exporter check --pin",
+            "show the certificates that are not pinned yet, and ask once",
+        ),
         (
             "axis-ntp-exporter check --site=hq --only-problems",
             "those of one site that have problems",

@@ -34,7 +34,7 @@ def blocks(language: str) -> list[str]:
     return [textwrap.dedent(text) for _, text in found]
 
 
-[INIT, FIND, RUN] = blocks("sh")
+[INIT, FIND, PIN, RUN] = blocks("sh")
 [DEVICES, SCRAPE] = blocks("yaml")
 
 
