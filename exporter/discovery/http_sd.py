@@ -70,9 +70,13 @@ class HTTPSD:
             raise RefreshFailed(text or kind) from None
         return [RefreshResult(self._source, *targets)]
 
+    def end_reading(self) -> None:
+        """End the reading soon: its result is of no use any more."""
+        self._reader.stop.set()
+
     async def stop(self) -> None:
         """End the reading: the process waits for its thread."""
-        self._reader.stop.set()
+        self.end_reading()
 
     def _read(self, document: bytes) -> Targets:
         return self._reader.read(self._source, document, is_json=True)

@@ -115,6 +115,7 @@ class Discovery:
         ended = [watch for section, watch in before.items() if section not in self._watches]
         for watch in ended:
             watch.task.cancel()
+            watch.mechanism.end_reading()
         self._forget(source for watch in ended for source in watch.found)
 
     async def stop(self) -> None:

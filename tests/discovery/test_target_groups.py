@@ -12,6 +12,7 @@ import yaml
 
 from exporter.config import DeviceConfig, parse_config
 from exporter.config.relabel import RelabelConfig
+from exporter.discovery import target_groups
 from exporter.discovery.target_groups import (
     MAX_LABELS,
     AcceptedTargets,
@@ -235,6 +236,66 @@ def test_a_target_that_is_listed_twice_is_accepted_once() -> None:
     accepted = accept_targets(CONFIG, {FIRST: (device_config("a"), device_config("a"))})
     assert len(accepted.devices) == 1
     assert len(accepted.refused[FIRST]) == 1
+
+
+COPY = RelabelConfig.model_validate({"source_labels": ["__meta_x"], "target_label": "x"})
+
+
+def listed(*values: str) -> bytes:
+    groups = [{"targets": [f"h{n}"], "labels": {"__meta_x": v}} for n, v in enumerate(values)]
+    return json.dumps(groups).encode()
+
+
+def test_only_the_targets_of_a_document_that_have_changed_are_relabelled_again() -> None:
+    reader = GroupReader([COPY])
+    before = reader.read(FIRST, listed("a", "b", ""), is_json=True).devices
+    after = reader.read(FIRST, listed("a", "c", ""), is_json=True).devices
+    assert [each.labels.get("x") for each in after] == ["a", "c", None]
+    assert [new is old for new, old in zip(after, before, strict=True)] == [True, False, True]
+
+
+def test_a_target_that_is_listed_twice_is_two_devices_however_often_it_was_read() -> None:
+    reader, document = GroupReader([COPY]), listed("a")
+    reader.read(FIRST, document, is_json=True)
+    twice = document[:-1] + b"," + document[1:]
+    first, second = reader.read(FIRST, twice, is_json=True).devices
+    assert first == second
+    assert first is not second
+
+
+def test_what_a_source_may_cost_is_limited_and_the_next_refresh_goes_on() -> None:
+    reader = GroupReader([COPY] * 100, limit_seconds=0.0)
+    document = listed(*"abcdefgh" * 10)
+    with pytest.raises(ValueError, match="relabelling takes more than 0 s of processor time"):
+        reader.read(FIRST, document, is_json=True)
+    done = len(reader._last[FIRST].known)
+    assert 0 < done < 80
+    with pytest.raises(ValueError, match="use fewer or simpler rules"):
+        reader.read(FIRST, document, is_json=True)
+    assert len(reader._last[FIRST].known) > done
+    reader._limit_seconds = 60.0
+    assert len(reader.read(FIRST, document, is_json=True).devices) == 80
+
+
+def test_relabelling_ends_soon_after_it_was_told_to_stop() -> None:
+    reader = GroupReader([COPY] * 100)
+    reader.stop.set()
+    with pytest.raises(ValueError, match="the exporter is stopping"):
+        reader.read(FIRST, listed(*"abc"), is_json=True)
+
+
+def test_one_document_is_read_at_a_time() -> None:
+    first, second = GroupReader([COPY]), GroupReader([COPY])
+    with target_groups._one_at_a_time:
+        thread = threading.Thread(target=lambda: first.read(FIRST, listed("a"), is_json=True))
+        thread.start()
+        while not first.is_busy:
+            thread.join(0.001)
+        assert not second.is_busy
+        assert FIRST not in first._last
+    thread.join()
+    assert len(first._last[FIRST].targets.devices) == 1
+    assert not first.is_busy
 
 
 NETBOX = [
