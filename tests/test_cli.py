@@ -249,6 +249,18 @@ def test_config_check_fails_with_a_source(
     assert err.startswith("discovery: cams.json: not JSON: ")
 
 
+def test_config_check_reads_the_files_of_sources(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    section = "url: https://sd.example/, authorization: {credentials_file: token}"
+    file.write_text(f"http_sd_configs:\n- {{{section}}}\n")
+    assert run([f"--config.file={file}", "--config.check", "--offline"]) == 1
+    place = f"{file}:2: http_sd_configs[0].authorization.credentials_file"
+    problem = f"cannot read {tmp_path / 'token'}: No such file or directory"
+    assert capsys.readouterr().err == f"{place}: {problem}\n"
+
+
 def test_config_check_offline_asks_no_source(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -1,6 +1,7 @@
 """The schema of how to ask a server of targets, in the keys of Prometheus's HTTP clients."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Final, Self
 
 from annotated_types import MaxLen
@@ -117,6 +118,20 @@ class HttpClientConfig(NullIsUnset):
         if self.authorization is not None and self.basic_auth is not None:
             raise ValueError("set authorization or basic_auth, not both")
         return self
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that the section names, by the path of their key."""
+        files = self.tls_config.files
+        if self.authorization is not None:
+            files["authorization.credentials_file"] = self.authorization.credentials_file
+        if self.basic_auth is not None:
+            files["basic_auth.username_file"] = self.basic_auth.username_file
+            files["basic_auth.password_file"] = self.basic_auth.password_file
+        for name, header in self.http_headers.items():
+            for index, file in enumerate(header.files):
+                files[f"http_headers.{name}.files[{index}]"] = file
+        return {key: file for key, file in files.items() if file is not None}
 
     @property
     def has_credentials(self) -> bool:

@@ -4,6 +4,7 @@ Validation opens no file: `exporter.config.files` reads the files that a config 
 """
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -188,9 +189,7 @@ class ModuleConfig(Section):
         files = {
             "auth.username_file": self.auth.username_file,
             "auth.password_file": self.auth.password_file,
-            "tls_config.ca_file": self.tls_config.ca_file,
-            "tls_config.cert_file": self.tls_config.cert_file,
-            "tls_config.key_file": self.tls_config.key_file,
+            **self.tls_config.files,
         }
         return {key: file for key, file in files.items() if file is not None}
 
@@ -400,7 +399,13 @@ class Config(Section):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the config names."""
+        """Every file that the config names, but lists of targets."""
+        of_sources = (each.files.values() for each in self.http_sd_configs)
+        return (*self.module_files, *chain.from_iterable(of_sources))
+
+    @property
+    def module_files(self) -> tuple[Path, ...]:
+        """Every file that a module names."""
         return tuple(file for module in self.modules.values() for file in module.files.values())
 
     def module(self, name: str) -> ModuleConfig:

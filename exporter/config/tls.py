@@ -1,6 +1,7 @@
 """The schema of `tls_config`, for devices and for servers of targets."""
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Self
 
 from pydantic import model_validator
@@ -29,6 +30,12 @@ class TlsConfig(Section):
         if self.fingerprint_sha256 is not None and self.ca_file is not None:
             raise ValueError("fingerprint_sha256 pins the certificate itself: remove ca_file")
         return self
+
+    @property
+    def files(self) -> dict[str, Path | None]:
+        """The files that a TLS context is made from, by the path of their key."""
+        keys = ("ca_file", "cert_file", "key_file")
+        return {f"tls_config.{key}": getattr(self, key) for key in keys}
 
     def settings(self) -> TlsSettings:
         """Return what the TLS context is made from."""

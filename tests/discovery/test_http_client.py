@@ -1,16 +1,18 @@
 """Servers of targets that want credentials get them, and no other host does."""
 
 import asyncio
+import os
 import ssl
 from contextlib import AsyncExitStack
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 import trustme
 from pydantic import ValidationError
 
-from exporter.config import ConfigError, dump_redacted, parse_config
+from exporter.config import ConfigError, dump_redacted, files, parse_config
 from exporter.config.relabel import RelabelConfig
 from exporter.config.schema import HttpSdConfig
 from exporter.discovery.http_request import prepare_request
@@ -221,6 +223,48 @@ async def test_a_file_that_cannot_be_used_fails_the_refresh(
     with pytest.raises(RefreshFailed, match=problem) as failed:
         await HTTPSD(config.http_sd_configs[0]).refresh()
     assert "s3cret" not in str(failed.value)
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize(
+    "keys",
+    [
+        {"authorization": {"credentials_file": "pipe"}},
+        {"basic_auth": {"username": "u", "password_file": "pipe"}},
+        {"http_headers": {"X": {"files": ["pipe"]}}},
+        {"tls_config": {"ca_file": "pipe"}},
+        {"tls_config": {"cert_file": "pipe"}},
+    ],
+    ids=str,
+)
+async def test_a_pipe_fails_the_refresh_and_is_not_waited_for(
+    keys: dict[str, Any], tmp_path: Path
+) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    config = parse_config({"http_sd_configs": [{"url": HTTPS, **keys}]}, {}, tmp_path)
+    with pytest.raises(RefreshFailed, match=r"cannot read .*pipe: not a regular file"):
+        await HTTPSD(config.http_sd_configs[0]).refresh()
+
+
+async def test_a_file_that_hangs_fails_the_refresh_and_one_thread_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started, go_on = [], Event()
+
+    def hang(_file: Path) -> bytes:
+        started.append(1)
+        go_on.wait()
+        return b"token"
+
+    monkeypatch.setattr(files, "read_regular", hang)
+    token = {"credentials_file": str(tmp_path / "token")}
+    config = HttpSdConfig.model_validate({"url": HTTPS, "authorization": token})
+    server = HTTPSD(config, files_timeout_seconds=0.05)
+    for _ in range(3):
+        with pytest.raises(RefreshFailed, match=r"could not be read within 0.05 s: check their"):
+            await server.refresh()
+    go_on.set()
+    assert len(started) == 1
 
 
 def test_no_secret_is_shown() -> None:
