@@ -340,7 +340,9 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
         case aiohttp.ClientSSLError():
             error = errors.TlsFailed(f"TLS failed: {_describe(problem.os_error)}")
         case aiohttp.ClientConnectorError():
-            error = errors.ConnectFailed(f"cannot connect: {_refusals(problem.os_error)}")
+            is_reset = isinstance(problem.os_error, ConnectionResetError | BrokenPipeError)
+            kind = errors.ConnectionReset if is_reset else errors.ConnectFailed
+            error = kind(f"cannot connect: {_refusals(problem.os_error)}")
         case ResponseTooLong():
             error = errors.InvalidResponse(str(problem))
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():
