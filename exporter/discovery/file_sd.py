@@ -14,6 +14,7 @@ from exporter.discovery.target_groups import (
     RefreshFailed,
     RefreshResult,
     Source,
+    failed,
 )
 from exporter.system.files import read_regular
 from exporter.system.threads import HungCallGuard
@@ -105,7 +106,7 @@ class FileSD:
         try:
             document = read_regular(file)
         except OSError as error:
-            return RefreshResult(source, None, (f"cannot be read: {error.strerror}",))
+            return failed(source, f"cannot be read: {error.strerror}")
         digests[source] = hashlib.sha256(document).digest()
         if before is not None and before.get(source) != digests[source]:
             self._all_are_still = False
@@ -116,7 +117,7 @@ class FileSD:
         try:
             return RefreshResult(source, *self._reader.read(source, document, is_json=is_json))
         except ValueError as error:
-            return RefreshResult(source, None, (str(error),))
+            return failed(source, str(error))
 
 
 def _source(file: Path) -> Source:

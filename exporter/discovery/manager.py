@@ -18,6 +18,7 @@ from exporter.discovery.target_groups import (
     RefreshResult,
     Source,
     accept_targets,
+    failed,
 )
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.system.process import TooManyConnections
@@ -58,7 +59,7 @@ class _Watch:
     def failures(self, problem: str) -> list[RefreshResult]:
         """Return the result of a refresh in which every source failed."""
         sources = self.found or self.mechanism.configured_sources
-        return [RefreshResult(source, None, (problem,)) for source in sources]
+        return [failed(source, problem) for source in sources]
 
 
 class Discovery:

@@ -17,6 +17,7 @@ from exporter.config.schema import SETTING_LABELS, TargetConfig
 from exporter.config.yaml_loader import iter_yaml_items
 from exporter.discovery.json_items import JsonItems
 from exporter.discovery.relabel import Relabeler
+from exporter.system.text import shortened
 
 MAX_TARGETS: Final = 100_000
 """Targets, and groups, of one document. An exporter polls half as many devices."""
@@ -75,7 +76,15 @@ class RefreshResult(NamedTuple):
 
 
 class RefreshFailed(Exception):
-    """No source of a mechanism could be read; `str()` says why."""
+    """No source of a mechanism could be read; `str()` says why, in 300 characters at most."""
+
+    def __init__(self, problem: str) -> None:
+        super().__init__(shortened(problem))
+
+
+def failed(source: Source, problem: str) -> RefreshResult:
+    """Return the result of a source that could not be read."""
+    return RefreshResult(source, None, (shortened(problem),))
 
 
 class AcceptedTargets(NamedTuple):
@@ -315,7 +324,7 @@ class _TargetReader:
             # An address with a user name usually has a password, too.
             quoted = f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
             shown = "a target" if "@" in target else quoted
-            self._problems.extend(f"{shown}: {each}" for each in problems)
+            self._problems.extend(shortened(f"{shown}: {each}") for each in problems)
 
     def _device(self, address: str, labels: dict[str, str]) -> DeviceConfig:
         keys = self._keys_of(address, labels)
@@ -364,7 +373,7 @@ def accept_targets(
         problems = []
         for device in devices:
             if problem := _problem(device, config, used_in):
-                problems.append(f"target {device.address!r}: {problem}")
+                problems.append(shortened(f"target {device.address!r}: {problem}"))
             else:
                 used_in[device.label] = source.name
                 accepted.append(device)

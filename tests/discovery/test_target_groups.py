@@ -17,9 +17,11 @@ from exporter.discovery.target_groups import (
     MAX_LABELS,
     AcceptedTargets,
     GroupReader,
+    RefreshFailed,
     Source,
     Targets,
     accept_targets,
+    failed,
 )
 from exporter.discovery.target_groups import read_groups as read_document
 
@@ -230,6 +232,38 @@ def test_a_target_with_an_unknown_module_is_refused() -> None:
     accepted = accept_targets(CONFIG, {FIRST: (device_config("a", module="axis"),)})
     assert accepted.devices == ()
     assert accepted.refused == {FIRST: ("target 'a': module 'axis' is not configured",)}
+
+
+LONG = "\x1b]0;" + "x" * 1_000_000
+
+
+def test_a_problem_of_a_document_has_300_printable_characters_at_most() -> None:
+    documents = [{"targets": [], LONG: 1}, {"targets": ["a"], "labels": {LONG: 7}}]
+    for group in documents:
+        with pytest.raises(ValueError, match="x") as caught:
+            read_groups(json.dumps([group]), is_json=True)
+        assert is_short(str(RefreshFailed(str(caught.value))))
+        assert is_short(failed(FIRST, str(caught.value)).problems[0])
+
+
+def test_a_problem_of_a_target_has_300_printable_characters_at_most() -> None:
+    groups = [{"targets": ["a"], "labels": {"a\x1b" + LONG: "x"}}, {"targets": ["/" * 290]}]
+    _, problems = read_groups(json.dumps(groups), is_json=True)
+    assert len(problems) == 2
+    assert all(is_short(each) for each in problems)
+    assert problems[1].endswith("(http or https is the module's scheme)")
+
+
+def test_a_problem_of_a_refused_target_has_300_printable_characters_at_most() -> None:
+    found = (device_config("a", module=LONG), device_config("b", name="\x1b" * 500))
+    accepted = accept_targets(CONFIG, {FIRST: found, SECOND: found[1:]})
+    for problem in (accepted.refused[FIRST][0], accepted.refused[SECOND][0]):
+        assert is_short(problem)
+    assert accepted.refused[SECOND][0].endswith("is already used in a.yaml")
+
+
+def is_short(problem: str) -> bool:
+    return len(problem) <= 300 and problem.isprintable()
 
 
 def test_a_target_that_is_listed_twice_is_accepted_once() -> None:
