@@ -80,6 +80,12 @@ def _check_regex(pattern: str) -> str:
 
 
 def _check_source_label(name: str) -> str:
+    if not name.strip():
+        raise ValueError("must not be empty")
+    return name
+
+
+def _check_label(name: str) -> str:
     if not LABEL_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a label name")
     return name
@@ -128,7 +134,7 @@ class RelabelConfig(NullIsUnset):
             key = "target_label" if self.action == "replace" else "replacement"
             raise ValueError(f"`{key}` {template!r} is not a label name")
         if self.action in _NEEDS_TARGET - {"replace"}:
-            _check_source_label(self.target_label)
+            _check_label(self.target_label)
         return self
 
     def _refuse_keys_but(self, allowed: set[str]) -> None:

@@ -210,11 +210,23 @@ SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
             ["devices[1].address: 'a' is already the name of devices[0]"],
         ),
         (
-            "devices: [{address: a, labels: {1a: x}}]",
+            "devices: [{address: a, labels: {'': x}}]",
             [
-                "devices[0].labels.1a: "
+                "devices[0].labels.: "
                 "is not a label name: use letters, digits and underscores, and no digit first"
             ],
+        ),
+        (
+            "devices: [{address: a, labels: {site.name: x, site_name: y}}]",
+            ["devices[0].labels: 'site.name' and 'site_name' both become the name 'site_name'"],
+        ),
+        (
+            "devices: [{address: a, labels: {api.version: x}}]",
+            ["devices[0].labels.api_version: is a label that the exporter sets itself"],
+        ),
+        (
+            "devices: [{address: a, labels: {..x: y}}]",
+            ["devices[0].labels.__x: starts with two underscores, which Prometheus reserves"],
         ),
         (
             "devices: [{address: a, labels: {__meta: x}}]",

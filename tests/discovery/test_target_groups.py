@@ -53,6 +53,33 @@ def test_a_file_written_for_prometheus_works_unchanged(is_json: bool) -> None:  
     ]
 
 
+@pytest.mark.parametrize("is_json", [True, False])
+def test_a_name_that_only_prometheus_3_allows_stays_under_its_escaped_name(
+    is_json: bool,  # noqa: FBT001
+) -> None:
+    labels = {
+        "site.name": "hq",
+        "1st": "a",
+        "a:b": "c",
+        "Straße 7": "d",
+        "__meta.x": "e",
+        "ok": "f",
+    }
+    groups = [{"targets": ["a"], "labels": labels}]
+    document = json.dumps(groups) if is_json else yaml.safe_dump(groups, allow_unicode=True)
+    (device,), problems = read_groups(document, is_json=is_json)
+    assert problems == ()
+    expected = {"site_name": "hq", "_st": "a", "a_b": "c", "Stra_e_7": "d"}
+    assert device.labels == expected
+
+
+def test_two_names_that_become_the_same_are_a_problem_of_the_target() -> None:
+    groups = [{"targets": ["a"], "labels": {"site.name": "x", "site-name": "y"}}]
+    devices, problems = read_groups(json.dumps(groups), is_json=True)
+    same = "'site.name' and 'site-name' both become the name 'site_name'"
+    assert (devices, problems) == ((), (f"target 'a': labels: {same}",))
+
+
 def test_a_number_in_yaml_is_a_label_with_its_text() -> None:
     devices, _ = read_groups("[{targets: [a], labels: {floor: 007, on: yes}}]", is_json=False)
     assert devices[0].labels == {"floor": "007", "on": "yes"}
@@ -247,11 +274,12 @@ def test_a_problem_of_a_document_has_300_printable_characters_at_most() -> None:
 
 
 def test_a_problem_of_a_target_has_300_printable_characters_at_most() -> None:
-    groups = [{"targets": ["a"], "labels": {"a\x1b" + LONG: "x"}}, {"targets": ["/" * 290]}]
+    same = {f"a.{LONG}": "x", f"a-{LONG}": "x"}
+    groups = [{"targets": ["a"], "labels": same}, {"targets": ["/" * 290]}]
     _, problems = read_groups(json.dumps(groups), is_json=True)
     assert len(problems) == 2
     assert all(is_short(each) for each in problems)
-    assert problems[1].endswith("(http or https is the module's scheme)")
+    assert problems[1].endswith("is not host, host:port or [v6]:port")
 
 
 def test_a_problem_of_a_refused_target_has_300_printable_characters_at_most() -> None:
