@@ -6,7 +6,7 @@ The checks are those of Prometheus. `exporter.discovery.relabel` applies the rul
 from typing import Annotated, Any, Final, Literal, Self
 
 import re2  # type: ignore[import-untyped]
-from annotated_types import Ge, MaxLen
+from annotated_types import Ge, Le, MaxLen
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from exporter.config.base import NullIsUnset
@@ -34,6 +34,9 @@ MAX_TEXT_CHARACTERS: Final = 1_000
 _REGEX_BYTES: Final = 2 * 2**20
 """What RE2 may use for one regular expression, enough for some thousand host names. Its default is
 four times that, and there may be 1,000 rules."""
+
+_MAX_MODULUS: Final = 2**64 - 1
+"""Prometheus's type."""
 
 _MAX_PATTERN_CHARACTERS: Final = 100_000
 
@@ -110,7 +113,7 @@ class RelabelConfig(NullIsUnset):
     ] = ()
     separator: ShortText = ";"
     regex: Pattern = "(.*)"
-    modulus: Annotated[int, Ge(0)] = 0
+    modulus: Annotated[int, Ge(0), Le(_MAX_MODULUS)] = 0
     target_label: ShortText = ""
     replacement: ShortText = "$1"
     action: Annotated[Action, BeforeValidator(lower_case)] = "replace"

@@ -13,7 +13,10 @@ from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from yarl import URL
@@ -239,6 +242,13 @@ class TargetConfig(DeviceConfig):
         """What it has instead of its module's settings."""
         return self.settings
 
+    @model_serializer(mode="wrap")
+    def _as_listed(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Show the settings where a source has them: among the labels."""
+        shown: dict[str, Any] = serialize(self)
+        settings = shown.pop("settings", {})
+        return {**shown, "labels": {**shown.get("labels", {}), **settings}}
+
 
 class FileSdConfig(Section):
     """One entry of `file_sd_configs`: patterns of files with target groups."""
@@ -363,7 +373,7 @@ class Config(Section):
 
     global_: GlobalConfig = Field(GlobalConfig(), alias="global")
     modules: dict[str, ModuleConfig] = Field(default_factory=dict, validate_default=True)
-    devices: tuple[DeviceConfig, ...] = ()
+    devices: tuple[SerializeAsAny[DeviceConfig], ...] = ()
     relabel_configs: Annotated[tuple[RelabelConfig, ...], MaxLen(MAX_RELABEL_RULES)] = ()
     file_sd_configs: tuple[FileSdConfig, ...] = ()
     http_sd_configs: tuple[HttpSdConfig, ...] = ()

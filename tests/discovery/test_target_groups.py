@@ -69,7 +69,7 @@ def test_a_name_that_only_prometheus_3_allows_stays_under_its_escaped_name(
     document = json.dumps(groups) if is_json else yaml.safe_dump(groups, allow_unicode=True)
     (device,), problems = read_groups(document, is_json=is_json)
     assert problems == ()
-    expected = {"site_name": "hq", "_st": "a", "a_b": "c", "Stra_e_7": "d"}
+    expected = {"site_name": "hq", "_st": "a", "a_b": "c", "Stra_e_7": "d", "ok": "f"}
     assert device.labels == expected
 
 
