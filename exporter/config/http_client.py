@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Final, Self
 
 from annotated_types import MaxLen
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from exporter.config.base import AccountConfig, NullIsUnset
 from exporter.config.tls import TlsConfig
@@ -46,8 +46,6 @@ def _check_secret_value(secret: Secret) -> Secret:
 
 
 def _check_header_name(name: str) -> str:
-    if not _TOKEN.fullmatch(name):
-        raise ValueError("is not the name of an HTTP header")
     if name.lower() in _SET_BY_US:
         raise ValueError("is a header that the exporter sets itself")
     return name
@@ -98,6 +96,21 @@ class HttpHeader(NullIsUnset):
     files: tuple[FilePath, ...] = ()
 
 
+_MAX_HEADER_NAME_CHARACTERS: Final = 64
+
+
+def _check_header_names(headers: object) -> object:
+    """Return `headers`; raises `ValueError` for a name that may be a secret, and does not show it."""
+    for number, name in enumerate(headers if isinstance(headers, dict) else (), 1):
+        is_name = isinstance(name, str) and _TOKEN.fullmatch(name)
+        if not is_name or len(name) > _MAX_HEADER_NAME_CHARACTERS:
+            raise ValueError(
+                f"number {number} of these is not the name of an HTTP header (it is not shown: it "
+                "may be a secret); a header is `NAME: {secrets: [VALUE]}`"
+            )
+    return headers
+
+
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 
 
@@ -106,9 +119,9 @@ class HttpClientConfig(NullIsUnset):
 
     authorization: Authorization | None = None
     basic_auth: BasicAuthConfig | None = None
-    http_headers: Annotated[dict[HeaderName, HttpHeader], MaxLen(MAX_HEADERS)] = Field(
-        default_factory=dict
-    )
+    http_headers: Annotated[
+        dict[HeaderName, HttpHeader], MaxLen(MAX_HEADERS), BeforeValidator(_check_header_names)
+    ] = Field(default_factory=dict)
     tls_config: TlsConfig = Field(default_factory=TlsConfig)
     proxy_url: HttpUrl | None = None
     follow_redirects: bool = True

@@ -161,7 +161,7 @@ async def test_a_proxy_is_asked_to_connect_to_the_server_and_sees_no_credentials
             "set authorization or basic_auth, not both",
         ),
         ({"http_headers": {"Host": {"values": ["x"]}}}, "is a header that the exporter sets"),
-        ({"http_headers": {"a b": {"values": ["x"]}}}, "is not the name of an HTTP header"),
+        ({"http_headers": {"a b": {"values": ["x"]}}}, "number 1 of these is not the name"),
         ({"http_headers": {"X": {"values": ["a\nb"]}}}, "must be one line of ASCII"),
         ({"proxy_url": "socks5://x"}, "must be a URL with http or https"),
         (
@@ -175,6 +175,25 @@ def test_invalid_keys_are_refused_without_a_secret(keys: dict[str, Any], problem
     with pytest.raises(ValidationError) as refused:
         HttpSdConfig.model_validate({"url": HTTPS, **keys})
     assert problem in str(refused.value.errors(include_input=False))
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Bearer s3cret": {"values": ["x"]}},
+        {"Bearer s3cret": "x"},
+        {"s3cret" * 20: {"secret": ["x"]}},
+        {"s3cret: x": None},
+    ],
+    ids=str,
+)
+def test_a_secret_in_the_place_of_a_headers_name_is_not_shown(headers: dict[str, Any]) -> None:
+    section = {"url": HTTPS, "http_headers": {"X-Key": {"values": ["y"]}, **headers}}
+    with pytest.raises(ConfigError) as refused:
+        parse_config({"http_sd_configs": [section]}, {}, Path())
+    text = str(refused.value)
+    assert text.startswith("http_sd_configs[0].http_headers: number 2 of these is not the name")
+    assert "s3cret" not in text
 
 
 def test_credentials_do_not_go_to_a_proxy_over_http() -> None:
