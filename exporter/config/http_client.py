@@ -100,7 +100,7 @@ _MAX_HEADER_NAME_CHARACTERS: Final = 64
 
 
 def _check_header_names(headers: object) -> object:
-    """Return `headers`; raises `ValueError` for a name that may be a secret, and does not show it."""
+    """Return `headers`. Raises `ValueError` for a name that may be a secret, without showing it."""
     for number, name in enumerate(headers if isinstance(headers, dict) else (), 1):
         is_name = isinstance(name, str) and _TOKEN.fullmatch(name)
         if not is_name or len(name) > _MAX_HEADER_NAME_CHARACTERS:

@@ -14,6 +14,7 @@ from exporter.config.relabel import RelabelConfig
 from exporter.config.schema import HttpSdConfig
 from exporter.config.types import redact_url
 from exporter.discovery.file_sd import STOP_TIMEOUT_SECONDS
+from exporter.discovery.http_errors import describe_error, describe_status
 from exporter.discovery.http_request import PreparedRequest, prepare_request
 from exporter.discovery.target_groups import (
     GroupReader,
@@ -31,13 +32,6 @@ TIMEOUT_SECONDS: Final = 30.0
 MAX_REDIRECTS: Final = 10
 
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
-
-_ERRORS_WITH_URL: Final = (
-    aiohttp.InvalidURL,
-    aiohttp.ClientResponseError,
-    aiohttp.NonHttpUrlClientError,
-)
-"""Errors whose text contains the URL, which may contain a token."""
 
 
 class HTTPSD:
@@ -73,10 +67,10 @@ class HTTPSD:
             targets = await asyncio.to_thread(self._read, document)
         except TimeoutError:
             raise RefreshFailed(f"no response within {TIMEOUT_SECONDS:g} s") from None
-        except (aiohttp.ClientError, ValueError) as error:
-            kind = type(error).__name__
-            text = "" if isinstance(error, _ERRORS_WITH_URL) else str(error)
-            raise RefreshFailed(text or kind) from None
+        except aiohttp.ClientError as error:
+            raise RefreshFailed(describe_error(error)) from None
+        except ValueError as error:
+            raise RefreshFailed(str(error)) from None
         return [RefreshResult(self._source, *targets)]
 
     async def _prepare(self) -> PreparedRequest:
@@ -132,6 +126,7 @@ class HTTPSD:
             ) as response:
                 location = _location(response)
                 if location is None or not self._config.follow_redirects:
+                    self._check_status(response.status, url, first)
                     return await _read_json(response)
             url = url.join(location)
             if first.scheme == "https" and url.scheme != "https":
@@ -139,6 +134,11 @@ class HTTPSD:
             if url.origin() != first.origin():
                 headers, tls, name = CIMultiDict(), request.tls_elsewhere, None
         raise ValueError(f"redirected more than {MAX_REDIRECTS} times")
+
+    def _check_status(self, status: int, url: URL, first: URL) -> None:
+        if status != HTTPStatus.OK:
+            is_elsewhere = url.origin() != first.origin()
+            raise ValueError(describe_status(status, self._config, is_elsewhere=is_elsewhere))
 
 
 def _location(response: aiohttp.ClientResponse) -> URL | None:
@@ -152,8 +152,6 @@ def _location(response: aiohttp.ClientResponse) -> URL | None:
 
 
 async def _read_json(response: aiohttp.ClientResponse) -> bytes:
-    if response.status != HTTPStatus.OK:
-        raise ValueError(f"HTTP {response.status}")
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise ValueError(f"the response is compressed with {encoding}, which was not asked for")

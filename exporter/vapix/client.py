@@ -342,7 +342,7 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
         case aiohttp.ClientConnectorError():
             is_reset = isinstance(problem.os_error, ConnectionResetError | BrokenPipeError)
             kind = errors.ConnectionReset if is_reset else errors.ConnectFailed
-            error = kind(f"cannot connect: {_refusals(problem.os_error)}")
+            error = kind(f"cannot connect: {describe_refusals(problem.os_error)}")
         case ResponseTooLong():
             error = errors.InvalidResponse(str(problem))
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():
@@ -357,7 +357,7 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
     return error
 
 
-def _refusals(problem: OSError) -> str:
+def describe_refusals(problem: OSError) -> str:
     """Return in words why no address of a device could be connected: `connection refused`."""
     # An attempt for each address; the numbers of several stand in the text only.
     numbers = dict.fromkeys(int(number) for number in _ERRNO.findall(str(problem)))

@@ -19,6 +19,7 @@ from exporter.discovery.http_request import prepare_request
 from exporter.discovery.http_sd import HTTPSD
 from exporter.discovery.target_groups import RefreshFailed
 from tests.discovery.inventory import TOKEN, Inventory, serving_inventory
+from tests.support.programs import free_port
 
 HTTPS = "https://sd.example/"
 
@@ -57,7 +58,7 @@ async def test_a_token_is_read_from_its_file_at_each_refresh(tmp_path: Path) -> 
 
 async def test_without_its_ca_a_server_is_not_trusted(tmp_path: Path) -> None:
     async with serving_inventory(tmp_path) as inventory:
-        with pytest.raises(RefreshFailed, match=r"unable to get local issuer|self-signed"):
+        with pytest.raises(RefreshFailed, match=r"^TLS failed: .* set tls_config.*, or ca_file$"):
             await HTTPSD(config_for(inventory, tls_config={})).refresh()
     assert inventory.requests == []
 
@@ -93,11 +94,57 @@ async def test_another_host_gets_no_credentials_after_a_redirect(tmp_path: Path)
             authorization={"type": "Token", "credentials": TOKEN},
             http_headers={"X-Key": {"secrets": ["s3cret"]}},
         )
-        with pytest.raises(RefreshFailed, match="HTTP 403"):
+        with pytest.raises(RefreshFailed, match="HTTP 403: a redirect led to another server"):
             await HTTPSD(config).refresh()
     assert first.requests[0]["authorization"] == f"Token {TOKEN}"
     assert "x-key" in first.requests[0]
     assert not {"authorization", "x-key"} & set(other.requests[0])
+
+
+@pytest.mark.parametrize(
+    ("keys", "advice"),
+    [
+        ({}, "the server wants credentials: set `authorization` or `basic_auth`"),
+        ({"authorization": {"credentials": "s3cret"}}, "does not accept `authorization`"),
+        ({"basic_auth": {"username": "u", "password": "s3cret"}}, "does not accept `basic_auth`"),
+        ({"http_headers": {"X": {"secrets": ["s3cret"]}}}, "the secrets in `http_headers`"),
+    ],
+    ids=str,
+)
+async def test_a_refused_login_says_which_setting_to_look_at(
+    keys: dict[str, Any], advice: str, tmp_path: Path
+) -> None:
+    async with serving_inventory(tmp_path) as inventory:
+        with pytest.raises(RefreshFailed, match=f"HTTP 403: .*{advice}") as failed:
+            await HTTPSD(config_for(inventory, **keys)).refresh()
+    assert "s3cret" not in str(failed.value)
+
+
+async def test_a_server_that_is_not_there_is_said_in_words() -> None:
+    server = HTTPSD(HttpSdConfig(url=f"https://127.0.0.1:{free_port()}/?token=s3cret"))
+    with pytest.raises(RefreshFailed) as failed:
+        await server.refresh()
+    assert str(failed.value) == "cannot connect: connection refused"
+
+
+async def test_a_certificate_of_another_name_says_which_setting_to_look_at(tmp_path: Path) -> None:
+    async with serving_inventory(tmp_path) as inventory:
+        tls = {"ca_file": str(inventory.ca_file), "server_name": "other.example"}
+        with pytest.raises(RefreshFailed, match=r"^TLS failed: .*, or server_name$"):
+            await HTTPSD(config_for(inventory, tls_config=tls)).refresh()
+
+
+async def test_https_spoken_to_a_server_of_http_is_said_in_words() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(100)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}/?token=s3cret"
+        with pytest.raises(RefreshFailed, match=r"^TLS failed: .*check `tls_config`") as failed:
+            await HTTPSD(HttpSdConfig(url=url)).refresh()
+    assert "s3cret" not in str(failed.value)
 
 
 async def test_a_redirect_to_the_same_server_keeps_the_credentials(tmp_path: Path) -> None:
@@ -138,7 +185,7 @@ async def test_a_proxy_is_asked_to_connect_to_the_server_and_sees_no_credentials
         config = HttpSdConfig.model_validate(
             {"url": HTTPS, "proxy_url": url, "authorization": token}
         )
-        with pytest.raises(RefreshFailed):
+        with pytest.raises(RefreshFailed, match="the proxy answered HTTP 502"):
             await HTTPSD(config).refresh()
     assert heads[0].startswith(b"CONNECT sd.example:443 HTTP/1.1\r\n")
     assert TOKEN.encode() not in heads[0]
