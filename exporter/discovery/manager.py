@@ -239,7 +239,8 @@ async def discover_once(config: Config) -> Discovered:
         source.name: len(found or ()) - len(accepted.refused.get(source, ()))
         for source, found, _ in results
     }
-    lines = [f"{source.name}: {problem}" for source, problem in problems]
+    # Two sections may have the same file.
+    lines = list(dict.fromkeys(f"{source.name}: {problem}" for source, problem in problems))
     return Discovered(config.model_copy(update={"devices": devices}), lines, counts)
 
 
