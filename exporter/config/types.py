@@ -146,6 +146,9 @@ RESERVED_LABELS: Final = frozenset(
 LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
 
 
+_MAX_ESCAPED_CHARACTERS: Final = 1_000
+"""Of a label name that is escaped; a longer one is refused. 1 MB would take 100 ms in one step."""
+
 _NO_LABEL_CHARACTER: Final = re.compile(r"^[0-9]|[^a-zA-Z0-9_]")
 
 
@@ -155,19 +158,20 @@ def escape_label_names(labels: object) -> object:
     `site.name`, a name that only Prometheus 3 allows, becomes `site_name`, as in an exposition.
     Raises `ValueError` if two become the same.
     """
-    if not isinstance(labels, dict) or all(map(_is_plain, labels)):
+    if not isinstance(labels, dict) or all(map(_stays, labels)):
         return labels
     first: dict[object, object] = {}
     for name in labels:
-        escaped = name if _is_plain(name) else sys.intern(_NO_LABEL_CHARACTER.sub("_", name))
+        escaped = name if _stays(name) else sys.intern(_NO_LABEL_CHARACTER.sub("_", name))
         if escaped in first:
             raise ValueError(f"{first[escaped]!r} and {name!r} both become the name {escaped!r}")
         first[escaped] = name
     return dict(zip(first, labels.values(), strict=True))
 
 
-def _is_plain(name: object) -> bool:
-    return not isinstance(name, str) or LABEL_NAME.fullmatch(name) is not None
+def _stays(name: object) -> bool:
+    is_short = isinstance(name, str) and len(name) <= _MAX_ESCAPED_CHARACTERS
+    return not is_short or LABEL_NAME.fullmatch(str(name)) is not None
 
 
 def check_label_name(name: str) -> str:

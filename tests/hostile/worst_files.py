@@ -137,6 +137,9 @@ def _group_rows() -> Iterator[WorstFile]:
         ("empty groups", ".yaml"): _filled("[", "{},", "{}]"),
         ("empty lists", ".yaml"): _filled("[", "[],", "[]]"),
         ("deep nesting", ".json"): _filled("", "["),
+        ("a name that is no label", ".json"): lambda: iter(
+            ('[{"targets":["h"],"labels":{"', "." * 1_000_000, '":"x"}}]')
+        ),
         ("one long string", ".json"): _filled('["', "\\n", '"]'),
         ("one long value", ".yaml"): _filled("- ", "x"),
         ("empty lines before a letter", ".json"): _filled("", "\n", "x"),
