@@ -252,6 +252,36 @@ def test_config_check_fails_with_a_source(
     assert err.startswith("discovery: cams.json: not JSON: ")
 
 
+def test_a_file_of_two_sections_counts_once_and_a_device_of_two_files_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.json").write_text('[{"targets": ["10.0.0.2", "10.0.0.3"]}]')
+    (tmp_path / "b.json").write_text('[{"targets": ["10.0.0.3"]}]')
+    (tmp_path / "c.json").write_text("[}")
+    file = tmp_path / "config.yaml"
+    file.write_text("file_sd_configs: [{files: ['*.json', a.json]}, {files: ['*.json']}]")
+    assert run([f"--config.file={file}", "--config.check"]) == 1
+    out, err = capsys.readouterr()
+    lines = err.replace(f"{tmp_path}/", "").splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("discovery: c.json: not JSON: ")
+    taken = "the name '10.0.0.3' is already used in a.json"
+    assert lines[1] == f"discovery: b.json: target '10.0.0.3': {taken}"
+    assert out.endswith(f"valid, 2 devices (2 from {tmp_path / 'a.json'}), 2 problems\n")
+
+
+def test_config_check_reads_the_files_of_sources(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    section = "url: https://sd.example/, authorization: {credentials_file: token}"
+    file.write_text(f"http_sd_configs:\n- {{{section}}}\n")
+    assert run([f"--config.file={file}", "--config.check", "--offline"]) == 1
+    place = f"{file}:2: http_sd_configs[0].authorization.credentials_file"
+    problem = f"cannot read {tmp_path / 'token'}: No such file or directory"
+    assert capsys.readouterr().err == f"{place}: {problem}\n"
+
+
 def test_config_check_offline_asks_no_source(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

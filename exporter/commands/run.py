@@ -18,7 +18,7 @@ from exporter.commands.arguments import (
     web_settings,
 )
 from exporter.config import Config, ConfigError, load_config
-from exporter.config.files import check_files
+from exporter.config.files import check_files, check_source_files
 from exporter.config.loader import file_errors
 from exporter.daemon import AutoReload, Settings, StartFailed, run_daemon
 from exporter.discovery.manager import discover_once
@@ -145,7 +145,9 @@ def _load(arguments: argparse.Namespace) -> tuple[Config, WebConfig | None]:
         problems += error.problems
     if config is not None and (problems or arguments.config_check):
         # Otherwise the daemon reads these files when it makes the clients.
-        problems += file_errors(check_files(config.modules), config.source).problems
+        unusable = check_files(config.modules)
+        unusable += check_source_files(dict(enumerate(config.http_sd_configs)))
+        problems += file_errors(unusable, config.source).problems
     if config is None or problems:
         raise ConfigError(problems)
     return config, web_config

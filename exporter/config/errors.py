@@ -122,6 +122,7 @@ _BOUNDS: Final = {
     "less_than_equal": "must be at most {le}",
     "too_short": "must have at least {min_length} entry",
     "too_long": "must have at most {max_length} entries",
+    "string_too_long": "must have at most {max_length:,} characters",
 }
 
 

@@ -13,6 +13,8 @@ from yarl import URL
 from exporter.config.relabel import RelabelConfig
 from exporter.config.schema import HttpSdConfig
 from exporter.config.types import redact_url
+from exporter.discovery.file_sd import STOP_TIMEOUT_SECONDS
+from exporter.discovery.http_errors import describe_error, describe_status
 from exporter.discovery.http_request import PreparedRequest, prepare_request
 from exporter.discovery.target_groups import (
     GroupReader,
@@ -22,6 +24,7 @@ from exporter.discovery.target_groups import (
     Targets,
 )
 from exporter.system.files import MAX_FILE_BYTES
+from exporter.system.threads import FILES_TIMEOUT_SECONDS, HungCallGuard
 from exporter.vapix.aiohttp_internals import ZonelessRequest
 
 TIMEOUT_SECONDS: Final = 30.0
@@ -30,13 +33,6 @@ MAX_REDIRECTS: Final = 10
 
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 
-_ERRORS_WITH_URL: Final = (
-    aiohttp.InvalidURL,
-    aiohttp.ClientResponseError,
-    aiohttp.NonHttpUrlClientError,
-)
-"""Errors whose text contains the URL, which may contain a token."""
-
 
 class HTTPSD:
     """Discovers devices from an HTTP server. The source's name is the URL without its secrets.
@@ -44,12 +40,19 @@ class HTTPSD:
     Files with secrets and certificates are read at each refresh, so changed ones count.
     """
 
-    def __init__(self, config: HttpSdConfig, rules: Sequence[RelabelConfig] = ()) -> None:
+    def __init__(
+        self,
+        config: HttpSdConfig,
+        rules: Sequence[RelabelConfig] = (),
+        files_timeout_seconds: float = FILES_TIMEOUT_SECONDS,
+    ) -> None:
         self.interval_seconds = config.refresh_interval
         self._reader = GroupReader(rules)
         self._config = config
         self._source = Source("http", redact_url(config.url))
         self.configured_sources = (self._source,)
+        self._files_timeout_seconds = files_timeout_seconds
+        self._request = HungCallGuard(lambda: prepare_request(config), files_timeout_seconds)
 
     def covers(self, source: Source) -> bool:
         """Whether the source is this server."""
@@ -58,21 +61,35 @@ class HTTPSD:
     async def refresh(self) -> list[RefreshResult]:
         """Get the targets from the server. Raises `RefreshFailed`."""
         try:
-            request = await asyncio.to_thread(prepare_request, self._config)
+            request = await self._prepare()
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 document = await self._fetch(request)
             targets = await asyncio.to_thread(self._read, document)
         except TimeoutError:
             raise RefreshFailed(f"no response within {TIMEOUT_SECONDS:g} s") from None
-        except (aiohttp.ClientError, ValueError) as error:
-            kind = type(error).__name__
-            text = "" if isinstance(error, _ERRORS_WITH_URL) else str(error)
-            raise RefreshFailed(text or kind) from None
+        except aiohttp.ClientError as error:
+            raise RefreshFailed(describe_error(error)) from None
+        except ValueError as error:
+            raise RefreshFailed(str(error)) from None
         return [RefreshResult(self._source, *targets)]
 
-    async def stop(self) -> None:
-        """End the reading: the process waits for its thread."""
+    async def _prepare(self) -> PreparedRequest:
+        try:
+            return await self._request.result()
+        except TimeoutError:
+            raise RefreshFailed(
+                "the files with its secrets and certificates could not be read within "
+                f"{self._files_timeout_seconds:g} s: check their disk or network share"
+            ) from None
+
+    def end_reading(self) -> None:
+        """End the reading soon: its result is of no use any more."""
         self._reader.stop.set()
+
+    async def stop(self) -> None:
+        """End the reading: the process waits for its thread. A hung one may stay."""
+        self.end_reading()
+        await self._request.wait_until_idle(STOP_TIMEOUT_SECONDS)
 
     def _read(self, document: bytes) -> Targets:
         return self._reader.read(self._source, document, is_json=True)
@@ -109,6 +126,7 @@ class HTTPSD:
             ) as response:
                 location = _location(response)
                 if location is None or not self._config.follow_redirects:
+                    self._check_status(response.status, url, first)
                     return await _read_json(response)
             url = url.join(location)
             if first.scheme == "https" and url.scheme != "https":
@@ -116,6 +134,11 @@ class HTTPSD:
             if url.origin() != first.origin():
                 headers, tls, name = CIMultiDict(), request.tls_elsewhere, None
         raise ValueError(f"redirected more than {MAX_REDIRECTS} times")
+
+    def _check_status(self, status: int, url: URL, first: URL) -> None:
+        if status != HTTPStatus.OK:
+            is_elsewhere = url.origin() != first.origin()
+            raise ValueError(describe_status(status, self._config, is_elsewhere=is_elsewhere))
 
 
 def _location(response: aiohttp.ClientResponse) -> URL | None:
@@ -129,8 +152,6 @@ def _location(response: aiohttp.ClientResponse) -> URL | None:
 
 
 async def _read_json(response: aiohttp.ClientResponse) -> bytes:
-    if response.status != HTTPStatus.OK:
-        raise ValueError(f"HTTP {response.status}")
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise ValueError(f"the response is compressed with {encoding}, which was not asked for")

@@ -18,6 +18,7 @@ from exporter.discovery.target_groups import (
     RefreshResult,
     Source,
     accept_targets,
+    failed,
 )
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.system.process import TooManyConnections
@@ -58,7 +59,7 @@ class _Watch:
     def failures(self, problem: str) -> list[RefreshResult]:
         """Return the result of a refresh in which every source failed."""
         sources = self.found or self.mechanism.configured_sources
-        return [RefreshResult(source, None, (problem,)) for source in sources]
+        return [failed(source, problem) for source in sources]
 
 
 class Discovery:
@@ -115,6 +116,7 @@ class Discovery:
         ended = [watch for section, watch in before.items() if section not in self._watches]
         for watch in ended:
             watch.task.cancel()
+            watch.mechanism.end_reading()
         self._forget(source for watch in ended for source in watch.found)
 
     async def stop(self) -> None:
@@ -237,7 +239,8 @@ async def discover_once(config: Config) -> Discovered:
         source.name: len(found or ()) - len(accepted.refused.get(source, ()))
         for source, found, _ in results
     }
-    lines = [f"{source.name}: {problem}" for source, problem in problems]
+    # Two sections may have the same file.
+    lines = list(dict.fromkeys(f"{source.name}: {problem}" for source, problem in problems))
     return Discovered(config.model_copy(update={"devices": devices}), lines, counts)
 
 

@@ -13,7 +13,7 @@ from exporter.vapix.client import NtpClient
 from exporter.vapix.connection import Session
 from exporter.vapix.errors import (
     ApiError,
-    ConnectFailed,
+    ConnectionReset,
     DeviceError,
     Disconnected,
     FactoryNew,
@@ -28,8 +28,8 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOWEST_API_CODE: Final = 1000
 """Codes below are those of HTTP."""
 
-_NO_TLS: Final = (TlsFailed, ConnectFailed, Disconnected, InvalidResponse)
-"""What a port that speaks plain HTTP does with a TLS handshake."""
+_NO_TLS: Final = (TlsFailed, ConnectionReset, Disconnected, InvalidResponse)
+"""What a port that speaks plain HTTP does with a TLS handshake. A closed port is asked once."""
 
 
 class FoundDevice(NamedTuple):

@@ -189,12 +189,12 @@ class ConfigReloader:
         self,
     ) -> tuple[ClientFactories, ClientFactories, Mapping[str, tuple[Problem, ...]]] | None:
         config, factories, _discovered = self._state
-        before, self._module_digests = self._module_digests, digests(config.files)
+        before, self._module_digests = self._module_digests, digests(config.module_files)
         if before != self._module_digests:
             return None
         rebuilt = rebuild_changed_factories(config.modules, factories)
         # A file may have been written while it was read.
-        return (factories, *rebuilt) if digests(config.files) == before else None
+        return (factories, *rebuilt) if digests(config.module_files) == before else None
 
     async def _apply_discovered(self, devices: Sequence[DeviceConfig]) -> None:
         changes = await self._apply(self._state._replace(discovered=devices))

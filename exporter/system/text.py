@@ -32,6 +32,23 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+_LONGEST_PROBLEM: Final = 300
+
+
+def shortened(problem: str) -> str:
+    """Return a problem that quotes foreign text, printable and with 300 characters at most.
+
+    Both ends stay: the beginning says where, and the end what is wrong.
+    """
+    if len(problem) > 2 * _LONGEST_PROBLEM:
+        problem = problem[:_LONGEST_PROBLEM] + problem[-_LONGEST_PROBLEM:]
+    text = escaped(problem)
+    if len(text) <= _LONGEST_PROBLEM:
+        return text
+    half = _LONGEST_PROBLEM // 2
+    return f"{text[:half]}…{text[1 - half :]}"
+
+
 def display_name(name: str, address: str) -> str:
     """Return `lobby (192.0.2.1)`, or only the address if that is also the device's name."""
     return escaped(name) if name == address else f"{escaped(name)} ({escaped(address)})"

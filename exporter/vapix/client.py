@@ -369,7 +369,9 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
         case aiohttp.ClientSSLError():
             error = _tls_failure(problem.os_error)
         case aiohttp.ClientConnectorError():
-            error = errors.ConnectFailed(f"cannot connect: {_refusals(problem.os_error)}")
+            is_reset = isinstance(problem.os_error, ConnectionResetError | BrokenPipeError)
+            kind = errors.ConnectionReset if is_reset else errors.ConnectFailed
+            error = kind(f"cannot connect: {describe_refusals(problem.os_error)}")
         case WrongCertificate():
             error = errors.CertificateNotTrusted(f"TLS failed: {problem}")
         case ResponseTooLong():
@@ -399,7 +401,7 @@ def _not_http(message: str) -> errors.InvalidResponse:
     return errors.InvalidResponse(f"the response is not HTTP: {what}")
 
 
-def _refusals(problem: OSError) -> str:
+def describe_refusals(problem: OSError) -> str:
     """Return in words why no address of a device could be connected: `connection refused`."""
     # An attempt for each address; the numbers of several stand in the text only.
     numbers = dict.fromkeys(int(number) for number in _ERRNO.findall(str(problem)))

@@ -85,6 +85,10 @@ class ConnectFailed(DeviceError):
     reason = "connect"
 
 
+class ConnectionReset(ConnectFailed):
+    """The connection was there, and ended before its TLS was. The port may speak plain HTTP."""
+
+
 class TlsFailed(DeviceError):
     """The TLS handshake failed: no common version or cipher. Fix the config or the device."""
 

@@ -240,11 +240,35 @@ SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
             ["devices[1].address: 'a' is already the name of devices[0]"],
         ),
         (
-            "devices: [{address: a, labels: {1a: x}}]",
+            "devices: [{address: a, labels: {'': x}}]",
             [
-                "devices[0].labels.1a: "
+                "devices[0].labels.: "
                 "is not a label name: use letters, digits and underscores, and no digit first"
             ],
+        ),
+        *(
+            (
+                f"relabel_configs: [{{action: hashmod, target_label: a, modulus: {modulus}}}]",
+                [f"relabel_configs[0].modulus: {problem}"],
+            )
+            for modulus, problem in (
+                (2**64, "must be at most 18446744073709551615"),
+                (10**30, "must be at most 18446744073709551615"),
+                (-1, "must be at least 0"),
+                (1.5, "must be a whole number"),
+            )
+        ),
+        (
+            "devices: [{address: a, labels: {site.name: x, site_name: y}}]",
+            ["devices[0].labels: 'site.name' and 'site_name' both become the name 'site_name'"],
+        ),
+        (
+            "devices: [{address: a, labels: {api.version: x}}]",
+            ["devices[0].labels.api_version: is a label that the exporter sets itself"],
+        ),
+        (
+            "devices: [{address: a, labels: {..x: y}}]",
+            ["devices[0].labels.__x: starts with two underscores, which Prometheus reserves"],
         ),
         (
             "devices: [{address: a, labels: {__meta: x}}]",

@@ -13,13 +13,16 @@ import yaml
 
 from exporter.config import DeviceConfig, parse_config
 from exporter.config.relabel import RelabelConfig
+from exporter.discovery import target_groups
 from exporter.discovery.target_groups import (
     MAX_LABELS,
     AcceptedTargets,
     GroupReader,
+    RefreshFailed,
     Source,
     Targets,
     accept_targets,
+    failed,
 )
 from exporter.discovery.target_groups import read_groups as read_document
 
@@ -49,6 +52,33 @@ def test_a_file_written_for_prometheus_works_unchanged(is_json: bool) -> None:  
         ("cam.example", "gate", "default", {"floor": "1"}),
         ("10.0.0.9", "10.0.0.9", "default", {}),
     ]
+
+
+@pytest.mark.parametrize("is_json", [True, False])
+def test_a_name_that_only_prometheus_3_allows_stays_under_its_escaped_name(
+    is_json: bool,  # noqa: FBT001
+) -> None:
+    labels = {
+        "site.name": "hq",
+        "1st": "a",
+        "a:b": "c",
+        "Straße 7": "d",
+        "__meta.x": "e",
+        "ok": "f",
+    }
+    groups = [{"targets": ["a"], "labels": labels}]
+    document = json.dumps(groups) if is_json else yaml.safe_dump(groups, allow_unicode=True)
+    (device,), problems = read_groups(document, is_json=is_json)
+    assert problems == ()
+    expected = {"site_name": "hq", "_st": "a", "a_b": "c", "Stra_e_7": "d", "ok": "f"}
+    assert device.labels == expected
+
+
+def test_two_names_that_become_the_same_are_a_problem_of_the_target() -> None:
+    groups = [{"targets": ["a"], "labels": {"site.name": "x", "site-name": "y"}}]
+    devices, problems = read_groups(json.dumps(groups), is_json=True)
+    same = "'site.name' and 'site-name' both become the name 'site_name'"
+    assert (devices, problems) == ((), (f"target 'a': labels: {same}",))
 
 
 def test_a_number_in_yaml_is_a_label_with_its_text() -> None:
@@ -234,10 +264,103 @@ def test_a_target_with_an_unknown_module_is_refused() -> None:
     }
 
 
+LONG = "\x1b]0;" + "x" * 1_000_000
+
+
+def test_a_problem_of_a_document_has_300_printable_characters_at_most() -> None:
+    documents = [{"targets": [], LONG: 1}, {"targets": ["a"], "labels": {LONG: 7}}]
+    for group in documents:
+        with pytest.raises(ValueError, match="x") as caught:
+            read_groups(json.dumps([group]), is_json=True)
+        assert is_short(str(RefreshFailed(str(caught.value))))
+        assert is_short(failed(FIRST, str(caught.value)).problems[0])
+
+
+def test_a_problem_of_a_target_has_300_printable_characters_at_most() -> None:
+    labels = {f"a.{LONG}": "x"}
+    groups = [{"targets": ["a"], "labels": labels}, {"targets": ["/" * 290]}]
+    _, problems = read_groups(json.dumps(groups), is_json=True)
+    assert len(problems) == 2
+    assert all(is_short(each) for each in problems)
+    assert problems[1].endswith("is not host, host:port or [v6]:port")
+
+
+def test_a_problem_of_a_refused_target_has_300_printable_characters_at_most() -> None:
+    found = (device_config("a", module=LONG), device_config("b", name="\x1b" * 500))
+    accepted = accept_targets(CONFIG, {FIRST: found, SECOND: found[1:]})
+    for problem in (accepted.refused[FIRST][0], accepted.refused[SECOND][0]):
+        assert is_short(problem)
+    assert accepted.refused[SECOND][0].endswith("is already used in a.yaml")
+
+
+def is_short(problem: str) -> bool:
+    return len(problem) <= 300 and problem.isprintable()
+
+
 def test_a_target_that_is_listed_twice_is_accepted_once() -> None:
     accepted = accept_targets(CONFIG, {FIRST: (device_config("a"), device_config("a"))})
     assert len(accepted.devices) == 1
     assert len(accepted.refused[FIRST]) == 1
+
+
+COPY = RelabelConfig.model_validate({"source_labels": ["__meta_x"], "target_label": "x"})
+
+
+def listed(*values: str) -> bytes:
+    groups = [{"targets": [f"h{n}"], "labels": {"__meta_x": v}} for n, v in enumerate(values)]
+    return json.dumps(groups).encode()
+
+
+def test_only_the_targets_of_a_document_that_have_changed_are_relabelled_again() -> None:
+    reader = GroupReader([COPY])
+    before = reader.read(FIRST, listed("a", "b", ""), is_json=True).devices
+    after = reader.read(FIRST, listed("a", "c", ""), is_json=True).devices
+    assert [each.labels.get("x") for each in after] == ["a", "c", None]
+    assert [new is old for new, old in zip(after, before, strict=True)] == [True, False, True]
+
+
+def test_a_target_that_is_listed_twice_is_two_devices_however_often_it_was_read() -> None:
+    reader, document = GroupReader([COPY]), listed("a")
+    reader.read(FIRST, document, is_json=True)
+    twice = document[:-1] + b"," + document[1:]
+    first, second = reader.read(FIRST, twice, is_json=True).devices
+    assert first == second
+    assert first is not second
+
+
+def test_what_a_source_may_cost_is_limited_and_the_next_refresh_goes_on() -> None:
+    reader = GroupReader([COPY] * 100, limit_seconds=0.0)
+    document = listed(*"abcdefgh" * 10)
+    with pytest.raises(ValueError, match="relabelling takes more than 0 s of processor time"):
+        reader.read(FIRST, document, is_json=True)
+    done = len(reader._last[FIRST].known)
+    assert 0 < done < 80
+    with pytest.raises(ValueError, match="use fewer or simpler rules"):
+        reader.read(FIRST, document, is_json=True)
+    assert len(reader._last[FIRST].known) > done
+    reader._limit_seconds = 60.0
+    assert len(reader.read(FIRST, document, is_json=True).devices) == 80
+
+
+def test_relabelling_ends_soon_after_it_was_told_to_stop() -> None:
+    reader = GroupReader([COPY] * 100)
+    reader.stop.set()
+    with pytest.raises(ValueError, match="the exporter is stopping"):
+        reader.read(FIRST, listed(*"abc"), is_json=True)
+
+
+def test_one_document_is_read_at_a_time() -> None:
+    first, second = GroupReader([COPY]), GroupReader([COPY])
+    with target_groups._one_at_a_time:
+        thread = threading.Thread(target=lambda: first.read(FIRST, listed("a"), is_json=True))
+        thread.start()
+        while not first.is_busy:
+            thread.join(0.001)
+        assert not second.is_busy
+        assert FIRST not in first._last
+    thread.join()
+    assert len(first._last[FIRST].targets.devices) == 1
+    assert not first.is_busy
 
 
 NETBOX = [

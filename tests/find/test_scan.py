@@ -1,10 +1,12 @@
 """Devices are known by their realm or an answer of their API; nothing else is."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -88,6 +90,31 @@ async def test_only_what_answers_as_a_device_is_one(answer: bytes, is_axis: bool
         found = (await ask(port)).found
     assert (found is not None) == is_axis
     assert not [each for each in received if b"authorization" in each.lower()]
+
+
+async def test_a_closed_port_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, attempts, port = asyncio.get_running_loop(), [], free_port()
+    connect = loop.sock_connect
+
+    async def counted(sock: socket.socket, address: Any) -> None:
+        attempts.append(address)
+        await connect(sock, address)
+
+    monkeypatch.setattr(loop, "sock_connect", counted)
+    assert (await ask(port)).found is None
+    assert attempts == [("127.0.0.1", port)]
+
+
+async def test_a_port_that_ends_the_tls_handshake_is_asked_in_plain_http_too() -> None:
+    asked: list[None] = []
+
+    def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(None)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server:
+        await ask(server.sockets[0].getsockname()[1])
+    assert len(asked) == 2
 
 
 async def test_a_port_that_accepts_and_says_nothing_takes_the_timeout() -> None:
