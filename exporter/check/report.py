@@ -168,7 +168,9 @@ def as_document(check: DeviceCheck) -> dict[str, Any]:
         "authentication": device.client.scheme,
         "api_version": None if reading is None else reading.api_version,
         "client": _client_object(state.client),
-        "clock": None if offset is None else offset._asdict(),
+        "clock": None
+        if offset is None
+        else {"seconds": offset.seconds, "uncertainty_seconds": offset.uncertainty_seconds},
         "true_offset_seconds": None if true_offset is None else true_offset.seconds,
         "true_offset_uncertainty_seconds": None
         if true_offset is None

@@ -1,5 +1,6 @@
 """Short texts: durations, offsets, counts, and foreign strings made safe to print. Pure."""
 
+import math
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -23,6 +24,10 @@ _UNIT_SECONDS: Final = {
 _DURATION: Final = re.compile(
     "".join(rf"(?:(\d{{1,12}}){unit})?" for unit in _UNIT_SECONDS), re.ASCII
 )
+_UNIT_SIZES: Final = {"ms": 0.001, "s": 1, "h": _HOUR, "days": _DAY}
+COARSE_SECONDS: Final = 0.25
+"""An offset that is less certain than this is not told in milliseconds."""
+
 _MOST_DIGITS: Final = 20
 """Enough for 64 bits; `int` refuses very long texts with an error of its own."""
 
@@ -122,7 +127,38 @@ def format_drift(drift: "Drift | None") -> str:
 
 
 def format_clock(offset: "Offset | None") -> str:
-    """Format a measured offset with its uncertainty: `-1.800 s ± 0.300 ms`, empty for `None`."""
+    """Format a measured offset with its uncertainty: `-1.800 s ± 0.300 ms`, empty for `None`.
+
+    One that is only known to half a second or so is `within ±0.8 s (Date only)` if it may be 0, and
+    else rounded: `+3.2 s ± 0.6 s (Date only)`. All of the interval is within what is said.
+    """
     if offset is None:
         return ""
-    return f"{format_offset(offset.seconds)} ± {format_offset(offset.uncertainty_seconds)[1:]}"
+    if offset.uncertainty_seconds < COARSE_SECONDS:
+        return f"{format_offset(offset.seconds)} ± {format_offset(offset.uncertainty_seconds)[1:]}"
+    because = " (Date only)" if offset.is_date_only else ""
+    return f"{_format_coarsely(offset.seconds, offset.uncertainty_seconds)}{because}"
+
+
+def _format_coarsely(seconds: float, uncertainty_seconds: float) -> str:
+    if abs(seconds) <= uncertainty_seconds:
+        number, unit = _rounded_up(abs(seconds) + uncertainty_seconds)
+        return f"within ±{number} {unit}"
+    shown, unit = _rounded(seconds)
+    rounding = abs(seconds - float(shown.replace(",", "")) * _UNIT_SIZES[unit])
+    number, of_uncertainty = _rounded_up(uncertainty_seconds + rounding)
+    return f"{shown} {unit} ± {number} {of_uncertainty}"
+
+
+def _rounded(seconds: float) -> tuple[str, str]:
+    """Return an offset's number, rounded, and its unit."""
+    if abs(seconds) >= _HOUR:
+        number, unit = format_offset(seconds).split()
+        return number, unit
+    return f"{seconds:+.1f}", "s"
+
+
+def _rounded_up(seconds: float) -> tuple[str, str]:
+    """Return the number of a duration, never less than it is, and its unit."""
+    size, unit = (1, "s") if seconds < _HOUR else (_HOUR, "h")
+    return f"{math.ceil(seconds / size * 10) / 10:,.1f}", unit
