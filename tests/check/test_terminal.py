@@ -1,5 +1,7 @@
 """`check` at a terminal: colors, the progress bar, long texts."""
 
+import re
+import signal
 from pathlib import Path
 
 from exporter.simulator.fleet import build_fleet
@@ -13,8 +15,42 @@ async def test_a_terminal_gets_colors_and_a_progress_bar(tmp_path: Path) -> None
         async with at_terminal("check", file) as terminal:
             await terminal.shows("3 devices: 3 fine")
             assert await terminal.end() == 0
-            assert "\x1b[32mfine" in terminal.screen
+            assert re.search(r"\x1b\[32m *fine", terminal.screen)
             assert "3/3" in terminal.text
+            assert len(re.findall(r"\bsim-0000\d ", terminal.text)) == 3
+
+
+async def test_rows_come_as_devices_answer_and_those_with_problems_again_at_the_end(
+    tmp_path: Path,
+) -> None:
+    async with site(3, tmp_path, timeout="1h", expect={}) as here:
+        here.devices[0].fault, here.devices[2].fault = "hang", "unauthorized"
+        file = f"--config.file={here.write_config()}"
+        async with at_terminal("check", file, environment={"COLUMNS": "100"}) as terminal:
+            await terminal.shows("sim-00002")
+            await terminal.shows("unauthorized 401")
+            terminal.process.send_signal(signal.SIGINT)
+            await terminal.shows("1 unauthorized 401: sim-00003")
+            assert await terminal.end() == 1
+        begin, _, end = terminal.text.rpartition("DEVICE ")
+    assert "sim-00001" not in begin
+    assert "sim-00002" not in end
+    rows = [line.split()[:3] for line in end.splitlines()[1:3]]
+    addresses = here.served.addresses
+    assert rows == [["sim-00003", addresses[2], "bad"], ["sim-00001", addresses[0], "not"]]
+
+
+async def test_a_table_in_an_order_comes_at_the_end_with_all_devices(tmp_path: Path) -> None:
+    async with site(2, tmp_path, expect={}) as here:
+        file = f"--config.file={here.write_config()}"
+        async with at_terminal("check", file, "--sort=name") as terminal:
+            await terminal.shows("2 devices: 2 fine")
+            assert await terminal.end() == 0
+    assert re.findall(r"\b(sim-0000\d|DEVICE) ", terminal.text) == [
+        "DEVICE",
+        "sim-00001",
+        "sim-00002",
+    ]
 
 
 async def test_no_color_is_respected(tmp_path: Path) -> None:
