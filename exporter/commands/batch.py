@@ -47,7 +47,7 @@ def run_command(name: str, command: Coroutine[Any, Any, int]) -> int:
     try:
         return uvloop.run(command)
     except (ConfigError, UsageError) as problem:
-        print(f"{name}: {problem}", file=sys.stderr)
+        warn(f"{name}: {problem}")
         return 2
     except BrokenPipeError:
         return 1
