@@ -7,6 +7,7 @@ from typing import Any, Final, TextIO
 
 from exporter.check.examine import DeviceCheck
 from exporter.check.table import STATES
+from exporter.clock.offset import Offset
 from exporter.system.text import escaped
 
 _FORMULA: Final = tuple("=+-@＝＋－＠")  # noqa: RUF001 - spreadsheets take wide signs, too
@@ -35,14 +36,12 @@ class CheckCsv:
 
     def _columns(self, check: DeviceCheck) -> Iterator[tuple[str, Any]]:
         state, target = check.device.state, check.device.target
-        offset, certificate = check.offset, check.certificate
+        certificate = check.certificate
         yield "device", target.name
         yield "address", target.address
         yield "state", STATES[check.level]
         yield "reported_offset_seconds", state.last.client.status.reported_offset_seconds
-        yield "measured_offset_seconds", None if offset is None else offset.seconds
-        uncertainty = None if offset is None else offset.uncertainty_seconds
-        yield "measured_offset_uncertainty_seconds", uncertainty
+        yield from _offset("measured", check.offset)
         yield "problem", ", ".join(issue.text for issue in check.issues)
         yield "advice", " ".join(issue.advice for issue in check.issues)
         error = state.last.error
@@ -51,10 +50,17 @@ class CheckCsv:
         yield "message", "" if error is None else str(error)
         yield "time", "" if check.ended is None else _utc(check.ended.unix_seconds)
         yield "seconds", state.last_poll_seconds
+        yield from _offset("true", check.true_offset)
         yield "scheme", target.scheme
         yield "fingerprint_sha256", "" if certificate is None else certificate.fingerprint_sha256
         for name in self._labels:
             yield f"{_LABEL_PREFIX}{name}", target.labels.get(name, "")
+
+
+def _offset(kind: str, offset: Offset | None) -> Iterator[tuple[str, float | None]]:
+    seconds, uncertainty_seconds, _ = offset or (None, None, False)
+    yield f"{kind}_offset_seconds", seconds
+    yield f"{kind}_offset_uncertainty_seconds", uncertainty_seconds
 
 
 def _utc(unix_seconds: float) -> str:

@@ -115,7 +115,8 @@ class Layout(NamedTuple):
         texts = [issue.text for issue in check.issues]
         error = check.device.state.last.error
         if error is not None and texts and not self.is_short:
-            texts[0] += f": {error}"
+            # The number is in the issue's text.
+            texts[0] += f": {str(error).removeprefix(f'HTTP {error.code}: ')}"
         return escaped(", ".join(texts))
 
 

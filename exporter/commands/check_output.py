@@ -23,7 +23,7 @@ from exporter.system.terminal import (
     terminal_height,
     terminal_width,
 )
-from exporter.system.text import format_duration, plural
+from exporter.system.text import cell_width, format_duration, plural
 from exporter.time_servers.host_clock import HostClockNote
 
 _FORMATS: Final = ("table", "json", "csv")
@@ -76,9 +76,13 @@ class CheckPrinter:
         self._format, self._sort = output_format(arguments), arguments.sort
         self._only_problems, self._every_seconds = arguments.only_problems, every_seconds
         self._has_blocks = arguments.verbose or len(checks) == 1
-        self._width, self._is_terminal = terminal_width(), sys.stdout.isatty()
-        self._layout = Layout.of(checks, self._width)
+        self._is_terminal = sys.stdout.isatty()
+        self._lay_out(checks)
         self._csv = CheckCsv(sys.stdout, checks)
+
+    def _lay_out(self, checks: Sequence[DeviceCheck]) -> None:
+        self._width = terminal_width()
+        self._layout = Layout.of(checks, self._width)
 
     @property
     def _as_they_come(self) -> bool:
@@ -104,6 +108,7 @@ class CheckPrinter:
             self._print_for_programs(in_order(checks, self._sort) if self._sort else checks)
             return
         if self._every_seconds is not None:
+            self._lay_out(results.checks)  # the window may have another size by now
             self._print_time(self._every_seconds)
         checks = in_order(checks, self._sort or "problem")
         end = [
@@ -113,8 +118,12 @@ class CheckPrinter:
         if self._has_blocks:
             print_tables(map(table, checks), sys.stdout)
         else:
-            print_lines(self._rows(checks, len(end)), sys.stdout)
+            print_lines(self._rows(checks, sum(map(self._height, end))), sys.stdout)
         print_lines(end, sys.stdout)
+
+    def _height(self, line: Line) -> int:
+        """Return how many lines of the window a line takes."""
+        return max(-(-sum(cell_width(span.text) for span in line) // self._width), 1)
 
     def _rows(self, checks: list[DeviceCheck], lines_below: int) -> Iterable[Line]:
         if self._as_they_come:

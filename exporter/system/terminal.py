@@ -42,6 +42,7 @@ class Table(NamedTuple):
 
 WIDTH_WITHOUT_TERMINAL: Final = 200
 LEAST_WIDTH: Final = 72
+MOST_WIDTH: Final = 500
 _USUAL_WIDTH: Final = 80
 
 NAME_WIDTH: Final = 11
@@ -71,7 +72,8 @@ def terminal_width() -> int:
     with suppress(OSError, ValueError):
         if stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode) or sys.stdout.isatty():
             fallback = os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_WIDTH
-    return max(shutil.get_terminal_size((fallback, 0)).columns, LEAST_WIDTH)
+    columns = shutil.get_terminal_size((fallback, 0)).columns
+    return min(max(columns, LEAST_WIDTH), MOST_WIDTH)
 
 
 def terminal_height() -> int:

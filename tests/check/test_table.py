@@ -57,6 +57,11 @@ def test_each_device_has_a_line_with_the_worst_first() -> None:
     ]
 
 
+def test_a_message_does_not_repeat_the_number_of_the_status() -> None:
+    check = make_check(errors.Unauthorized("HTTP 401: the device refused the password", 401))
+    assert lines([check], 120)[1].endswith("unauthorized 401: the device refused the password")
+
+
 def test_a_narrow_table_has_short_numbers_and_problems() -> None:
     assert lines(in_order(some_checks(), "problem"), 80) == [
         "DEVICE ADDRESS   STATE   REPORTED  MEASURED        PROBLEM",

@@ -80,3 +80,21 @@ async def test_text_of_devices_is_not_interpreted_as_markup(tmp_path: Path) -> N
             assert r"[blink]:smile:[/blink] \x1b[5m" in terminal.text
             assert "[red]x[/red] (static)" in terminal.text
             assert "\x1b[5m" not in terminal.screen
+
+
+async def test_twenty_broken_devices_of_420_are_on_the_last_screen(tmp_path: Path) -> None:
+    faults = ["unauthorized", "client_disabled", "not_synced", "no_servers", "drop"]
+    async with site(420, tmp_path, timeout="30s", expect={}) as here:
+        for number in range(20):
+            here.devices[number * 21].fault = faults[number % len(faults)]
+        broken = [here.devices[number * 21].name for number in range(20)]
+        file = f"--config.file={here.write_config()}"
+        size = {"LINES": "40", "COLUMNS": "80"}
+        async with at_terminal("check", file, environment=size) as terminal:
+            await terminal.shows("420 devices: 400 fine, 20 with a problem")
+            assert await terminal.end() == 1
+            await terminal.shows("4 unauthorized 401: ")
+    last = terminal.text.splitlines()[-40:]
+    rows = [line.split()[0] for line in last if re.match(r"sim-\d+ ", line)]
+    assert set(broken) <= set(rows)
+    assert all(len(line) <= 80 for line in last if line.startswith(("sim-", "    ", "DEVICE")))
