@@ -178,7 +178,7 @@ def test_rich_is_loaded_for_a_terminal_only() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--config.check"], ["configure", "--yes"], ["check"]],
+    [["--config.check"], ["configure"], ["check"]],
     ids=["run", "configure", "check"],
 )
 def test_no_progress_bar_is_loaded_without_a_terminal(words: list[str], tmp_path: Path) -> None:

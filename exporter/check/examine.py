@@ -8,7 +8,7 @@ from exporter.clock.host import HostClock, HostTime
 from exporter.clock.offset import Offset, true_offset
 from exporter.config import ModuleConfig, Thresholds
 from exporter.devices.device import Device
-from exporter.devices.health import Issue, diagnose
+from exporter.devices.health import Issue, Level, diagnose, level_of
 from exporter.time_servers.host_clock import Vote
 from exporter.vapix.errors import CertificateNotTrusted
 from exporter.vapix.tls import Certificate
@@ -41,6 +41,11 @@ class DeviceCheck:
     def fine(self) -> bool:
         """Whether the device was checked and has no issues."""
         return self.checked and not self.issues
+
+    @property
+    def level(self) -> Level:
+        """How bad it is, as on the status pages."""
+        return level_of(self.device.state, self.issues)
 
     def take_vote(self, vote: Vote) -> None:
         """Compare the device's clock with the time of the time servers too."""

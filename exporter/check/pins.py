@@ -8,7 +8,7 @@ from typing import Final, Literal
 
 from exporter.devices.device import Device
 from exporter.system.terminal import Line, Span
-from exporter.system.text import escaped, plural
+from exporter.system.text import cell_width, cut, escaped, plural
 from exporter.vapix.tls import Certificate
 
 PinState = Literal["new", "changed", "pinned", "not seen"]
@@ -50,7 +50,7 @@ def pin_lines(checks: Sequence[PinCheck]) -> Iterator[Line]:
     """Yield a table of the devices whose certificate is not the pinned one."""
     shown = [check for check in checks if check.state != "pinned"]
     rows = [_HEAD, *map(_columns, shown)]
-    widths = [min(_WIDEST, max(map(len, column))) for column in zip(*rows, strict=True)][:-1]
+    widths = [min(_WIDEST, max(map(cell_width, column))) for column in zip(*rows, strict=True)][:-1]
     styles = ["bold", *(_STYLES[check.state] for check in shown)]
     for row, style in zip(rows, styles, strict=True) if shown else ():
         *cells, last = row
@@ -58,6 +58,11 @@ def pin_lines(checks: Sequence[PinCheck]) -> Iterator[Line]:
             f"{cell[:width]:<{width}}" for cell, width in zip(cells, widths, strict=False)
         )
         yield (Span(f"{padded}  {last}", style),)
+
+
+def _padded(text: str, width: int) -> str:
+    shown = cut(text, width)
+    return shown + " " * (width - cell_width(shown))
 
 
 def _columns(check: PinCheck) -> tuple[str, ...]:

@@ -1,16 +1,25 @@
 """Checked devices as tables with a summary for a person, and as JSON objects. Pure."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, Final
 
 from exporter.check.examine import DeviceCheck
 from exporter.check.servers import ServerCheck
+from exporter.check.table import in_order
 from exporter.clock.offset import SECOND_NS
 from exporter.devices.health import Issue
 from exporter.system.terminal import Line, Span, Table
-from exporter.system.text import display_name, escaped, format_clock, format_offset, plural
+from exporter.system.text import (
+    cell_width,
+    cut,
+    display_name,
+    escaped,
+    format_clock,
+    format_offset,
+    plural,
+)
 from exporter.time_servers.host_clock import HostClockNote
 from exporter.vapix.errors import printable
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading
@@ -24,6 +33,9 @@ _SYNCED: Final = {
     None: "synchronization not reported",
 }
 _COUNTED: Final = {"fine": "fine", "problem": "with a problem", "not checked": "not checked"}
+
+_MOST_NAMES: Final = 5
+"""So many devices are named beside a problem."""
 
 Row = tuple[str, Span]
 
@@ -140,14 +152,42 @@ def _problem(server: ServerCheck) -> str:
     return f"not usable: stratum {answer.stratum}, leap {answer.leap}, ± {error}"
 
 
-def summary(checks: Sequence[DeviceCheck]) -> Iterator[Line]:
-    """Count the devices by outcome; with several devices also the problems, most frequent first."""
+def summary(checks: Sequence[DeviceCheck], width: int) -> Iterator[Line]:
+    """Count the devices by outcome; with several devices also the problems, most frequent first.
+
+    Beside a problem are some of its devices, as many as fit into `width` columns.
+    """
     total, counts = len(checks), Counter(_outcome(check).text for check in checks)
     outcomes = ", ".join(f"{counts[key]} {text}" for key, text in _COUNTED.items() if counts[key])
     yield (Span(f"{total} {plural(total, 'device')}: {outcomes}", "bold"),)
-    problems = Counter((issue.level, issue.what) for check in checks for issue in check.issues)
-    for (level, what), count in problems.most_common() if total > 1 else ():
-        yield Span(f"{count:>7} "), Span(escaped(what), _STYLES[level])
+    names = defaultdict(list)
+    for check in in_order(checks, "name") if total > 1 else ():
+        for issue in check.issues:
+            names[issue.level, issue.what].append(escaped(check.device.target.name))
+    for (level, what), affected in sorted(names.items(), key=lambda each: -len(each[1])):
+        begin = f"{len(affected):>7} ", escaped(what), ": "
+        room = width - sum(map(cell_width, begin))
+        yield (
+            Span(begin[0]),
+            Span(begin[1], _STYLES[level]),
+            Span(begin[2]),
+            Span(_some_names(affected, room)),
+        )
+
+
+def _some_names(names: Sequence[str], room: int) -> str:
+    """Return a few names and how many there are besides, within `room` columns if one fits."""
+    for count in range(min(len(names), _MOST_NAMES), 0, -1):
+        text = _first_names(names, count)
+        if cell_width(text) <= room:
+            return text
+    first = cut(names[0], max(room - cell_width(_first_names(("", *names[1:]), 1)), 1))
+    return _first_names((first, *names[1:]), 1)
+
+
+def _first_names(names: Sequence[str], count: int) -> str:
+    left = len(names) - count
+    return ", ".join(names[:count]) + (f" and {left:,} more" if left else "")
 
 
 def as_document(check: DeviceCheck) -> dict[str, Any]:
@@ -171,7 +211,9 @@ def as_document(check: DeviceCheck) -> dict[str, Any]:
         "authentication": device.client.scheme,
         "api_version": None if reading is None else reading.api_version,
         "client": _client_object(state.client),
-        "clock": None if offset is None else offset._asdict(),
+        "clock": None
+        if offset is None
+        else {"seconds": offset.seconds, "uncertainty_seconds": offset.uncertainty_seconds},
         "true_offset_seconds": None if true_offset is None else true_offset.seconds,
         "true_offset_uncertainty_seconds": None
         if true_offset is None

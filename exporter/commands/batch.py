@@ -3,7 +3,7 @@
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -18,7 +18,7 @@ from exporter.fleet.reconciler import build_spec, make_device
 from exporter.system.logs import configure_logging
 from exporter.system.process import TooManyConnections, raise_file_limit
 from exporter.system.signals import StopEvents
-from exporter.system.terminal import progress, warn
+from exporter.system.terminal import Line, progress_with_lines, warn
 from exporter.vapix.connection import open_session
 from exporter.vapix.tls import Notice, Pin
 
@@ -47,7 +47,7 @@ def run_command(name: str, command: Coroutine[Any, Any, int]) -> int:
     try:
         return uvloop.run(command)
     except (ConfigError, UsageError) as problem:
-        print(f"{name}: {problem}", file=sys.stderr)
+        warn(f"{name}: {problem}")
         return 2
     except BrokenPipeError:
         return 1
@@ -90,14 +90,18 @@ async def open_devices(
         yield [make_device(spec, session) for spec in specs]
 
 
-async def run_jobs(
+async def run_jobs(  # noqa: PLR0913, PLR0917 - `lines` is for one caller
     action: str,
     jobs: Sequence[Job],
     work: Callable[[Job], Awaitable[None]],
     concurrency: int,
     events: StopEvents,
+    lines: Callable[[Job], Iterable[Line]] | None = None,
 ) -> None:
-    """Do `work` for each device as `run_batch` does, with a progress bar named `action`."""
+    """Do `work` for each device as `run_batch` does, with a progress bar named `action`.
+
+    The `lines` of a device that is done are printed above the bar.
+    """
 
     async def work_once(job: Job) -> None:
         try:
@@ -105,9 +109,12 @@ async def run_jobs(
         finally:
             # With thousands of devices only those in progress stay connected.
             job.device.client.release()
+        if lines is not None:
+            bar.show(lines(job))
 
-    with progress(action, len(jobs), sys.stderr) as advance:
-        await run_batch(jobs, work_once, concurrency, events, advance)
+    stream = sys.stderr if lines is None else sys.stdout
+    with progress_with_lines(action, len(jobs), stream) as bar:
+        await run_batch(jobs, work_once, concurrency, events, bar.advance)
 
 
 async def run_batch(

@@ -15,6 +15,7 @@ from typing import Final
 from exporter.check.pins import PinCheck, pin_lines, summary
 from exporter.clock.host import HostClock
 from exporter.commands.batch import exit_code, open_devices, run_jobs
+from exporter.commands.check_output import output_format
 from exporter.commands.targets import SelectedDevices, UsageError
 from exporter.config.pins import HEAD, Pins, read_pins, write_pins
 from exporter.config.schema import DeviceConfig
@@ -44,8 +45,8 @@ def check_pin_flags(arguments: argparse.Namespace) -> None:
     """Raise `UsageError` for flags that do not go together."""
     if not arguments.pin and (arguments.replace or arguments.yes):
         raise UsageError("--replace and --yes go with --pin")
-    if arguments.pin and arguments.json:
-        raise UsageError("--pin has no --json: it prints a table")
+    if arguments.pin and (output_format(arguments) != "table" or arguments.watch is not None):
+        raise UsageError("--pin prints a table once: leave out --json, --format and --watch")
 
 
 async def pin_certificates(

@@ -2,12 +2,13 @@
 
 import argparse
 import difflib
+import fnmatch
 import getpass
 import os
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -26,6 +27,9 @@ from exporter.system.text import escaped
 
 _MOST_VALUES: Final = 8
 """Known values of a label that an error message lists."""
+
+_LONGEST_PATTERN: Final = 500
+"""As long as the longest name: the time to match is that of both lengths multiplied."""
 
 _TLS_FLAGS: Final = ("fingerprint_sha256", "ca_file", "insecure_skip_verify")
 _DEVICE_FLAGS: Final = ("username", "password_file", "scheme", *_TLS_FLAGS)
@@ -65,7 +69,8 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         "devices",
         nargs="*",
         metavar="DEVICE",
-        help="name or address of a configured device (default: all devices)",
+        help="name or address of a configured device, or a pattern such as 'cam-1-*' "
+        "(default: all devices)",
     )
     parser.add_argument(
         "--selector",
@@ -165,36 +170,87 @@ def select_devices(
     """Return the named devices (all without names) that match every selector, in config order.
 
     Raises `UsageError` for an unknown name, for a named device that does not match, and if no
-    device is left.
+    device is left. Of the devices of a pattern, those that do not match are left out.
     """
     if not config.devices:
         raise UsageError("the config has no devices")
-    wanted = _resolve_names(config, names)
+    one_by_one, by_pattern = _resolve_names(config, names)
+    wanted = one_by_one | by_pattern
     named = [device for device in config.devices if not names or device.label in wanted]
     selected = tuple(device for device in named if _matches(device, selectors))
     asked = " and ".join(escaped(f"{label}={value}") for label, value in selectors)
-    if names and len(selected) < len(named):
-        other = next(device for device in named if device not in selected)
-        raise UsageError(f"device {escaped(other.label)!r} does not match {asked}")
+    chosen = {device.label for device in selected}
+    for other in named:
+        if other.label in one_by_one and other.label not in chosen:
+            raise UsageError(f"device {escaped(other.label)!r} does not match {asked}")
     if not selected:
         raise UsageError(f"no device matches {asked}{_known_values(config, selectors)}")
     return selected
 
 
-def _resolve_names(config: Config, names: Sequence[str]) -> set[str]:
-    """Return the labels of the devices with these names or addresses; names take precedence."""
-    labels = {device.label for device in config.devices}
-    at_address = defaultdict(set)
-    for device in config.devices:
-        at_address[device.address].add(device.label)
-    found = set()
+def _resolve_names(config: Config, names: Sequence[str]) -> tuple[set[str], set[str]]:
+    """Return the labels of the devices with these names, and of those that match patterns.
+
+    Raises `UsageError` for a name that nothing matches.
+    """
+    if not names:
+        return set(), set()
+    exact, folded = _DeviceNames(config, str), _DeviceNames(config, str.casefold)
+    one_by_one, by_pattern = set(), set()
     for name in names:
-        if name not in labels and name not in at_address:
-            close = difflib.get_close_matches(name, [*labels, *at_address], n=1)
-            hint = f" (did you mean {escaped(close[0])!r}?)" if close else ""
-            raise UsageError(f"no device has the name or address {escaped(name)!r}{hint}")
-        found |= {name} if name in labels else at_address[name]
-    return found
+        if found := exact.named(name) or folded.named(name):
+            one_by_one |= found
+        elif found := exact.like(name) or folded.like(name):
+            by_pattern |= found
+        else:
+            raise UsageError(_unknown(name, exact.known))
+    return one_by_one, by_pattern
+
+
+def _unknown(name: str, known: Iterable[str]) -> str:
+    if is_pattern(name):
+        return f"no device has a name or address like {escaped(name)!r}"
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f" (did you mean {escaped(close[0])!r}?)" if close else ""
+    return f"no device has the name or address {escaped(name)!r}{hint}"
+
+
+class _DeviceNames:
+    """Finds labels of devices by what `fold` makes of a name or address; names come first."""
+
+    def __init__(self, config: Config, fold: Callable[[str], str]) -> None:
+        self._fold = fold
+        self._labels: dict[str, set[str]] = defaultdict(set)
+        self._at_address: dict[str, set[str]] = defaultdict(set)
+        for device in config.devices:
+            self._labels[fold(device.label)].add(device.label)
+            self._at_address[fold(device.address)].add(device.label)
+
+    @property
+    def known(self) -> list[str]:
+        """All names and addresses."""
+        return [*self._labels, *self._at_address]
+
+    def named(self, name: str) -> set[str]:
+        """Return the labels of the devices with this name, else at this address."""
+        key = self._fold(name)
+        return self._labels.get(key) or self._at_address.get(key) or set()
+
+    def like(self, pattern: str) -> set[str]:
+        """Return the labels of the devices with a name, else an address, like the pattern."""
+        if not is_pattern(pattern):
+            return set()
+        # Python's `fnmatch` makes an expression that never goes back over a `*`.
+        matches = re.compile(fnmatch.translate(self._fold(pattern))).match
+        for labels_of in (self._labels, self._at_address):
+            if found := {label for key in labels_of if matches(key) for label in labels_of[key]}:
+                return found
+        return set()
+
+
+def is_pattern(name: str) -> bool:
+    """Whether a name that no device has exactly is a pattern of the shell, as `cam-1-*`."""
+    return bool(set(name) & set("*?[")) and len(name) <= _LONGEST_PATTERN
 
 
 def _matches(device: DeviceConfig, selectors: Sequence[Selector]) -> bool:

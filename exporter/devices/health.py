@@ -5,7 +5,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from exporter.clock.host import HostTime
@@ -47,6 +47,13 @@ CERTIFICATE_DAYS: Final = 21
 
 POLLS_TO_SUSPECT_NO_API: Final = 3
 """A device that closed so many connections, and has answered none, may close all CGI requests."""
+
+
+Level = Literal["bad", "warning", "waiting", "good"]
+
+LEVELS: Final[tuple[Level, ...]] = ("bad", "warning", "waiting", "good")
+"""Most severe first: last poll failed or a clock is off beyond the critical threshold, has other
+problems, not polled yet, no problems."""
 
 
 class Issue(NamedTuple):
@@ -91,6 +98,15 @@ def diagnose(
         *_certificate_issues(state.identity.certificate_not_after, now),
     ]
     return [_with_since(issue, state) for issue in found]
+
+
+def level_of(state: DeviceState, issues: Sequence[Issue]) -> Level:
+    """Return a device's level; `issues` are all its problems."""
+    if state.last_poll_steady is None:
+        return "waiting"
+    if any(issue.level == "bad" or issue.is_critical for issue in issues):
+        return "bad"
+    return "warning" if issues else "good"
 
 
 def _with_since(issue: Issue, state: DeviceState) -> Issue:

@@ -55,7 +55,7 @@ def rows_of(made: DeviceCheck) -> dict[str, str]:
 
 
 def summary_lines(checks: list[DeviceCheck]) -> list[str]:
-    return ["".join(span.text for span in line) for line in summary(checks)]
+    return ["".join(span.text for span in line) for line in summary(checks, 120)]
 
 
 def test_a_device_that_was_not_checked_has_only_a_title() -> None:
@@ -179,8 +179,8 @@ def test_the_summary_counts_outcomes_and_problems() -> None:
     ]
     assert summary_lines(made) == [
         "5 devices: 1 fine, 3 with a problem, 1 not checked",
-        "      2 NTP client disabled",
-        "      1 timeout",
+        "      2 NTP client disabled: gate, gate",
+        "      1 timeout: gate",
     ]
     assert summary_lines(made[2:3]) == ["1 device: 1 with a problem"]
 

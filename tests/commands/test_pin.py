@@ -134,7 +134,10 @@ async def test_at_a_terminal_it_asks_once(answer: str, pinned: int, tmp_path: Pa
         (("--pin",), "--pin asks for confirmation, but there is no terminal: add --yes"),
         (("--replace",), "--replace and --yes go with --pin"),
         (("--yes",), "--replace and --yes go with --pin"),
-        (("--pin", "--yes", "--json"), "--pin has no --json: it prints a table"),
+        (
+            ("--pin", "--yes", "--json"),
+            "--pin prints a table once: leave out --json, --format and --watch",
+        ),
     ],
 )
 async def test_flags_that_do_not_go_together_are_a_usage_error(
