@@ -54,10 +54,8 @@ def pin_lines(checks: Sequence[PinCheck]) -> Iterator[Line]:
     styles = ["bold", *(_STYLES[check.state] for check in shown)]
     for row, style in zip(rows, styles, strict=True) if shown else ():
         *cells, last = row
-        padded = "  ".join(
-            f"{cell[:width]:<{width}}" for cell, width in zip(cells, widths, strict=False)
-        )
-        yield (Span(f"{padded}  {last}", style),)
+        padded = [_padded(cell, width) for cell, width in zip(cells, widths, strict=True)]
+        yield (Span("  ".join([*padded, last]), style),)
 
 
 def _padded(text: str, width: int) -> str:

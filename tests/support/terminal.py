@@ -25,7 +25,7 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        return self.shown.decode()
+        return self.shown.decode(errors="ignore")  # the last character may be half there
 
     @property
     def text(self) -> str:
