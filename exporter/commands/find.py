@@ -65,6 +65,12 @@ async def _find(arguments: argparse.Namespace) -> int:
     devices, others = choose_devices(each.found for each in questions if each.found is not None)
     for other in others:
         warn(f"find: {other.address} is the same device as axis-{other.serial.lower()}")
+    if plain := sum(device.scheme == "http" for device in devices):
+        many = f"{plain:,} {plural(plain, 'device')}"
+        warn(
+            f"find: {many} without https: a module that pins certificates refuses them; turn on "
+            "https there, or use a module with `scheme: http`"
+        )
     targets = as_targets(devices, dict(arguments.labels))
     is_whole = bool(devices) and not interrupted
     if not write_targets("find", targets, arguments.output, is_useful=is_whole):
