@@ -334,3 +334,13 @@ def test_a_password_on_the_command_line_is_refused_and_not_repeated(
     err = capsys.readouterr().err
     assert "no password on the command line" in err
     assert "s3cret" not in err
+
+
+def test_garbage_is_collected_again_once_a_command_is_imported() -> None:
+    code = (
+        "import gc, exporter.cli\n"
+        "exporter.cli.import_command('check')\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 100_000)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "True True\n"
