@@ -172,21 +172,22 @@ class ModuleConfig(Section):
     expect: Expect = Expect()
 
     @model_validator(mode="after")
-    def _hides_the_password(self) -> Self:
+    def _is_consistent(self) -> Self:
         if self.clock_only and self.expect.named():
             raise ValueError("clock_only devices report no settings to compare: remove `expect`")
         if self.scheme == "http" and self.auth.scheme == "basic":
             raise ValueError(
                 "auth.scheme basic needs scheme https: plain HTTP would expose the password"
             )
+        if self.scheme == "http" and self.tls_config.has_pins:
+            raise ValueError("pinned certificates need scheme https: plain HTTP has none")
         return self
 
     @property
     def needs_https(self) -> bool:
-        """Whether it has an account that only a device which proves its identity may see."""
-        has_account = self.auth.username is not None or self.auth.username_file is not None
-        is_protected = self.tls_config.has_anchor or self.auth.scheme == "basic"
-        return self.scheme == "https" and has_account and is_protected and not self.clock_only
+        """Whether no device of it may be asked over plain HTTP."""
+        is_verified = self.tls_config.has_anchor or self.auth.scheme == "basic"
+        return self.scheme == "https" and is_verified
 
     @property
     def files(self) -> dict[str, Path]:

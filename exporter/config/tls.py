@@ -62,9 +62,14 @@ class DeviceTlsConfig(TlsConfig):
         return self
 
     @property
+    def has_pins(self) -> bool:
+        """Whether each device must show a certain certificate."""
+        return self.fingerprint_sha256 is not None or self.pins_file is not None
+
+    @property
     def has_anchor(self) -> bool:
         """Whether it says itself what is trusted, instead of the CAs of this system."""
-        return super().has_anchor or self.pins_file is not None
+        return super().has_anchor or self.has_pins
 
     @property
     def files(self) -> dict[str, Path | None]:

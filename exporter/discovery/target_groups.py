@@ -388,13 +388,15 @@ def accept_targets(
 
 
 def _problem(device: DeviceConfig, config: Config, used_in: Mapping[str, str]) -> str | None:
-    module = config.modules[device.module]
-    if device.settings_of_its_own.scheme == "http" and module.needs_https:
+    module, own = config.modules[device.module], device.settings_of_its_own
+    if own.scheme == "http" and module.needs_https:
         return (
-            f"the account of module {device.module!r} needs https: a source must not turn off what "
-            "proves a device's identity; name a module with `scheme: http`"
+            f"module {device.module!r} needs https: a source must not turn off what proves a "
+            "device's identity; name a module with `scheme: http`"
         )
-    if device.settings_of_its_own.fingerprint_sha256 and module.tls_config.has_anchor:
+    if own.fingerprint_sha256 and (own.scheme or module.scheme) == "http":
+        return f"{FINGERPRINT_LABEL} needs https: plain HTTP has no certificate"
+    if own.fingerprint_sha256 and module.tls_config.has_anchor:
         return (
             f"{FINGERPRINT_LABEL} must not replace what `tls_config` of module {device.module!r} "
             "trusts"

@@ -216,12 +216,12 @@ class Exchange:
         await self._call.hold()
         self._connection = connection
         self.reused = connection.requests > 0
-        if not self.reused:
-            self._call.note_certificate(connection.tls)
-        elif not connection.is_quiet():
+        if self.reused and not connection.is_quiet():
             raise aiohttp.ClientConnectionResetError("the device sent bytes without a request")
         if self._pin is not None:
             self._require(self._pin, connection)
+        if not self.reused:
+            self._call.note_certificate(connection.tls)
         connection.requests += 1
         self._number = connection.requests
         connection.allow(HEAD_BYTES)

@@ -18,6 +18,7 @@ from exporter.config.schema import HttpSdConfig
 from exporter.discovery.http_request import prepare_request
 from exporter.discovery.http_sd import HTTPSD
 from exporter.discovery.target_groups import RefreshFailed
+from tests.check.fingerprints import fingerprint_at
 from tests.discovery.inventory import TOKEN, Inventory, serving_inventory
 from tests.support.programs import free_port
 
@@ -61,6 +62,21 @@ async def test_without_its_ca_a_server_is_not_trusted(tmp_path: Path) -> None:
         with pytest.raises(RefreshFailed, match=r"^TLS failed: .* set tls_config.*, or ca_file$"):
             await HTTPSD(config_for(inventory, tls_config={})).refresh()
     assert inventory.requests == []
+
+
+async def test_a_server_may_be_pinned_by_its_fingerprint(tmp_path: Path) -> None:
+    async with serving_inventory(tmp_path) as inventory:
+        pin = await fingerprint_at(f"localhost:{inventory.port}")
+        token = {"type": "Token", "credentials": TOKEN}
+        pinned = config_for(inventory, authorization=token, tls_config={"fingerprint_sha256": pin})
+        assert await addresses(pinned) == ["10.0.0.7", "10.0.0.8"]
+        seen = len(inventory.requests)
+        # Every byte counts.
+        other = f"{pin[:-2]}{int(pin[-2:], 16) ^ 1:02x}"
+        wrong = config_for(inventory, authorization=token, tls_config={"fingerprint_sha256": other})
+        with pytest.raises(RefreshFailed, match="is not the pinned one"):
+            await HTTPSD(wrong).refresh()
+        assert len(inventory.requests) == seen
 
 
 async def test_basic_auth_and_headers_are_sent(tmp_path: Path) -> None:

@@ -469,9 +469,9 @@ def test_a_source_cannot_move_a_target_of_an_https_module_with_an_account_to_htt
         {},
         {"auth": {"username": "u", "password": "p"}},
         {"scheme": "http", "auth": {"username": "u", "password": "p"}},
-        {"clock_only": True, "auth": {"username": "u", "password": "p"}},
+        {"scheme": "http", "tls_config": {"ca_file": "ca.pem"}},
     ],
-    ids=["no account", "the CAs of this system", "an http module", "clock only"],
+    ids=["no account", "the CAs of this system", "an http module", "an http module with a CA"],
 )
 def test_a_source_may_choose_http_where_no_account_is_at_stake(module: dict[str, Any]) -> None:
     source, accepted = accept_labelled(module, {"__scheme__": "http"})
@@ -487,6 +487,21 @@ def test_a_source_cannot_replace_what_a_module_trusts(tls: dict[str, Any]) -> No
         "target 'a': __fingerprint_sha256__ must not replace what `tls_config` of module "
         "'default' trusts",
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "labels"),
+    [({}, {"__scheme__": "http"}), ({"scheme": "http"}, {})],
+    ids=["by label", "by module"],
+)
+def test_a_source_cannot_pin_a_certificate_of_a_target_over_http(
+    module: dict[str, Any], labels: dict[str, str]
+) -> None:
+    labels = {**labels, "__fingerprint_sha256__": "cd" * 32}
+    source, accepted = accept_labelled(module, labels)
+    assert accepted.devices == ()
+    [problem] = accepted.refused[source]
+    assert problem.endswith("__fingerprint_sha256__ needs https: plain HTTP has no certificate")
 
 
 @pytest.mark.parametrize("tls", [{}, {"insecure_skip_verify": True}])
