@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exporter.check.pins import PinCheck, find_ambiguous, pin_lines, summary
+from exporter.check.pins import PinCheck, find_ambiguous, find_doubts, pin_lines, summary
 from exporter.clock.host import HostClock
 from exporter.commands.batch import exit_code, open_devices, run_jobs
 from exporter.commands.check_output import output_format
@@ -21,7 +21,7 @@ from exporter.config.pins import HEAD, Pins, read_pins, write_pins
 from exporter.config.schema import DeviceConfig
 from exporter.system.files import locked, read_regular, replace_file
 from exporter.system.signals import StopEvents, handle_interrupts
-from exporter.system.terminal import confirm, print_lines, warn
+from exporter.system.terminal import confirm, print_lines, terminal_width, warn
 from exporter.system.text import escaped, plural
 from exporter.vapix.tls import PINS_FILE, Certificate, Pin
 
@@ -65,10 +65,12 @@ async def pin_certificates(
         events = interrupts.without_delay()
         checks = await _look_at_all(chosen, at_once, events)
         find_ambiguous(checks)
-        print_lines(pin_lines(checks), sys.stdout)
+        print_lines(pin_lines(checks, terminal_width()), sys.stdout)
         print(summary(checks), flush=True)
         if events.stop.is_set():
             return 1
+        for doubt in find_doubts(checks):
+            warn(f"check: {doubt}")
         states = {"new", "changed"} if arguments.replace else {"new"}
         wanted = [check for check in checks if check.state in states]
         question = f"Pin {len(wanted)} {plural(len(wanted), 'certificate')}?"

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 import yaml
 
-from exporter.check.pins import PinCheck, pin_lines
+from exporter.check.pins import PinCheck, find_doubts, pin_lines
 from exporter.commands import pin
 from exporter.commands.targets import SelectedDevices, UsageError
 from exporter.config import Config, DeviceConfig, ModuleConfig, load_config
@@ -24,6 +24,7 @@ from exporter.devices.device import Device, DeviceTarget
 from exporter.fleet.client_factory import ClientFactory, read_client_settings
 from exporter.simulator.certificates import make_identity
 from exporter.simulator.fleet import build_fleet
+from exporter.system.text import cell_width
 from exporter.vapix.connection import Session
 from exporter.vapix.tls import Certificate
 from tests.check.fingerprints import fingerprint_at
@@ -34,13 +35,6 @@ from tests.vapix.tls_device import Seen, device_that, serves_tls
 
 PASSWORD = "hunter-2"
 ACCOUNT = {"username": "root", "password": PASSWORD}
-
-
-def device_with_password() -> Device:
-    module = ModuleConfig.model_validate({"auth": ACCOUNT})
-    factory = ClientFactory(read_client_settings(module))
-    client = factory.client("192.0.2.9", cast("Session", None))
-    return Device(DeviceTarget("gate", "192.0.2.9", {}, 60, 10), client)
 
 
 @asynccontextmanager
@@ -75,15 +69,13 @@ async def test_all_certificates_are_pinned_and_nothing_is_sent_to_a_device(
     tmp_path: Path,
 ) -> None:
     async with pinned_site(tmp_path) as here:
-        run = await check_site(here, "--pin", "--yes")
+        run = await check_site(here, "--pin", "--yes", COLUMNS="250")
         assert requests_to(here) == 0
         wanted = await true_pins(here)
         assert (run.code, run.err, pins(here)) == (0, "", wanted)
         for address, fingerprint in wanted.items():
             [line] = [line for line in run.out.splitlines() if address in line]
-            assert line.split("  ")[-1] == fingerprint
-            assert "CN=axis-" in line
-            assert " itself " in line
+            assert f"  {fingerprint}  itself  CN=axis-" in line
         assert "3 devices: 3 new\nPinned 3 certificates in " in run.out
         checked = await check_site(here, "--json")
     assert checked.code == 0
@@ -109,7 +101,7 @@ async def test_a_changed_certificate_is_told_and_needs_replace(tmp_path: Path) -
         run = await check_site(here, "--pin", "--yes")
         assert run.code == 1
         assert "1 changed" in run.out
-        assert f" instead of {'ab' * 32}" in run.out
+        assert f"  {('ab' * 32)[:16]}" in run.out
         assert run.err.endswith("pin that with --replace\n")
         kept = pins(here)
         assert (kept[first], len(kept)) == ("ab" * 32, 3)
@@ -286,13 +278,57 @@ async def test_the_file_keeps_its_owner_its_mode_and_a_link_to_it(tmp_path: Path
     assert (tmp_path / "pins.yaml").is_symlink()
 
 
+CERTIFICATE = Certificate("CN=gate", "ab" * 32, None, "CN=gate")
+
+
+def pin_check(name: str = "gate", pinned: str = "", **labels: str) -> PinCheck:
+    module = ModuleConfig.model_validate({"auth": ACCOUNT})
+    factory = ClientFactory(read_client_settings(module))
+    client = factory.client("192.0.2.9", cast("Session", None))
+    device = Device(DeviceTarget(name, f"{name}.example", labels, 60, 10), client)
+    return PinCheck(device, Path("pins"), pinned, CERTIFICATE)
+
+
+def lines(*checks: PinCheck, width: int) -> list[str]:
+    return ["".join(span.text for span in line) for line in pin_lines(checks, width)]
+
+
 def test_the_table_shows_the_devices_texts_printable_and_without_the_password() -> None:
-    shown = Certificate(f"CN=\x1b[31m {PASSWORD}", "ab" * 32, issuer="CN=site CA")
-    [_, row] = pin_lines([PinCheck(device_with_password(), Path("pins"), "", shown)])
-    text = "".join(span.text for span in row)
-    assert "\x1b" not in text
-    assert PASSWORD not in text
-    assert "  CN=site CA  unreadable  " in text
+    made = pin_check()
+    subject = f"CN=\x1b[31m {PASSWORD}"
+    made.certificate = CERTIFICATE._replace(subject=subject, issuer="CN=site CA")
+    [_, row] = lines(made, width=200)
+    assert "\x1b" not in row
+    assert PASSWORD not in row
+    assert f"  unreadable  {'ab' * 32}  CN=site CA  CN=" in row
+
+
+def test_no_line_is_wider_than_the_terminal() -> None:
+    unseen = pin_check("another camera")
+    unseen.certificate = None
+    changed = pin_check("大" * 8, pinned="cd" * 32)
+    shown = [lines(pin_check(), changed, unseen, width=width) for width in range(72, 260)]
+    assert all(cell_width(line) <= n for n, table in enumerate(shown, 72) for line in table)
+    head, first, second, third = shown[0]
+    assert head.split() == ["DEVICE", "ADDRESS", "STATE", "ENDS"]
+    assert first.split()[2:] == ["new", "unreadable"]
+    assert "changed" in second
+    assert third.split()[-2:] == ["not", "asked"]
+    assert f"{'ab' * 32}  {'cd' * 32}  itself  CN=gate" in shown[-1][2]
+
+
+def test_signs_of_a_man_in_the_middle_are_told_before_the_question() -> None:
+    same = [pin_check(name) for name in ("a", "b", "c", "d")]
+    other = pin_check("e", serial="B8A44F000001")
+    named = "CN=axis-b8a44f000002-eccp256-1, O=Axis Communications AB"
+    other.certificate = CERTIFICATE._replace(subject=named, fingerprint_sha256="cd" * 32)
+    own = pin_check("f", serial="B8A44F000002")
+    own.certificate = CERTIFICATE._replace(subject=named, fingerprint_sha256="ef" * 32)
+    assert [*find_doubts([*same, other, own])] == [
+        "a, b, c and 1 more show the same certificate, abababababababab…",
+        "the certificate of e has the serial number of another device",
+    ]
+    assert [*find_doubts([own, pin_check("g")])] == []
 
 
 @pytest.mark.parametrize(
