@@ -16,6 +16,7 @@ ORDER = (
     "daemon",
     "web",
     "find",
+    "evidence",
     "fleet",
     "discovery",
     "rules",
@@ -222,4 +223,4 @@ def test_one_module_knows_the_apis_names_of_a_reading() -> None:
 
 
 def test_only_the_device_client_and_discovery_open_http_sessions() -> None:
-    assert files_with("ClientSession") == {"vapix/connection.py", "discovery/http_sd.py"}
+    assert files_with("ClientSession") == {"vapix/connection.py", "discovery/http_get.py"}

@@ -86,6 +86,13 @@ EXAMPLES: Final[Mapping[str, Sequence[Example]]] = {
             "100 healthy devices with self-signed certificates",
         ),
     ),
+    "evidence": (
+        (
+            "axis-ntp-exporter evidence lobby --shown=2026-11-20T14:03:22Z \\\n"
+            "      --prometheus.url=https://prometheus.example",
+            "the true time when the picture showed this",
+        ),
+    ),
     "demo": (
         ("axis-ntp-exporter demo", "then open http://127.0.0.1:10123/"),
         (

@@ -1,4 +1,4 @@
-"""The schema of how to ask a server of targets, in the keys of Prometheus's HTTP clients."""
+"""How to ask a server (of targets, or Prometheus): the keys of Prometheus's HTTP clients."""
 
 import re
 from pathlib import Path
@@ -6,10 +6,12 @@ from typing import Annotated, Final, Self
 
 from annotated_types import MaxLen
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from yarl import URL
 
 from exporter.config.base import AccountConfig, NullIsUnset
 from exporter.config.tls import TlsConfig
 from exporter.config.types import FilePath, HttpUrl, Password, Secret
+from exporter.system.addresses import is_loopback
 
 MAX_HEADERS: Final = 64
 
@@ -151,3 +153,8 @@ class HttpClientConfig(NullIsUnset):
         """Whether a request has something that no other host may see."""
         secret = any(each.secrets or each.files for each in self.http_headers.values())
         return secret or self.authorization is not None or self.basic_auth is not None
+
+    def exposes_credentials(self, url: URL) -> bool:
+        """Whether a request would send credentials over plain HTTP to another host."""
+        stays_here = is_loopback(url.host or "") and self.proxy_url is None
+        return self.has_credentials and url.scheme == "http" and not stays_here

@@ -40,7 +40,7 @@ from exporter.config.types import (
     lower_case,
     redact_url,
 )
-from exporter.system.addresses import canonical_host, is_loopback, split_address
+from exporter.system.addresses import canonical_host, split_address
 from exporter.system.text import format_duration
 from exporter.vapix.http_auth import Policy
 from exporter.vapix.ntp_info import NtpClientReading
@@ -277,9 +277,7 @@ class HttpSdConfig(HttpClientConfig):
 
     @model_validator(mode="after")
     def _hides_its_credentials(self) -> Self:
-        url = URL(self.url)
-        stays_here = is_loopback(url.host or "") and self.proxy_url is None
-        if self.has_credentials and url.scheme == "http" and not stays_here:
+        if self.exposes_credentials(URL(self.url)):
             raise ValueError("credentials need a URL with https: plain HTTP would expose them")
         return self
 

@@ -1,4 +1,4 @@
-"""Why a server of targets could not be asked, and which setting to look at. Pure.
+"""Why a server (of targets, or Prometheus) could not be asked, and which setting to look at. Pure.
 
 No text has the URL, which may contain a token.
 """

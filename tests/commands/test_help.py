@@ -55,7 +55,7 @@ def test_each_command_has_examples_that_are_valid(command: str) -> None:
     for line, purpose in EXAMPLES[command]:
         assert f"  {line}\n      {purpose}\n" in text
         for part in line.split(" | "):
-            program, *words = shlex.split(part.split(" > ")[0])
+            program, *words = shlex.split(part.replace("\\\n", " ").split(" > ")[0])
             if program == "axis-ntp-exporter" and (command == "run" or words[0] == command):
                 name = words.pop(0) if words and words[0] in COMMANDS else "run"
                 its_parser = parser if name == command else make_parser(name, import_command(name))
@@ -68,5 +68,5 @@ def test_a_summary_begins_with_a_verb_and_ends_without_a_point(command: str) -> 
     assert summary[0].islower()
     assert not summary.endswith(".")
     assert summary.split()[0] in {
-        *("poll", "show", "write", "find", "turn", "print", "run", "ask"),
+        *("poll", "show", "write", "find", "turn", "print", "run", "ask", "say"),
     }

@@ -98,7 +98,7 @@ def flags(command: str) -> list[argparse.Action]:
     return [each for each in parser._actions if each.help is not SUPPRESS]
 
 
-@pytest.mark.parametrize("command", ["run", "check", "configure", "healthcheck"])
+@pytest.mark.parametrize("command", ["run", "check", "configure", "evidence", "healthcheck"])
 def test_the_docs_list_every_flag_with_its_default(command: str) -> None:
     _, _, after = CONFIGURATION.partition(f"| flag of `{command}` |")
     table = after.partition("\n\n")[0]

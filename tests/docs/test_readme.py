@@ -101,7 +101,7 @@ def test_prometheus_accepts_the_scrape_config(tmp_path: Path) -> None:
 def command_lines() -> list[str]:
     """Every command line of this program in a code block of README and docs."""
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-    text = "\n".join(page.read_text("utf-8") for page in pages).replace("\\\n", " ")
+    text = re.sub(r" *\\\n *", " ", "\n".join(page.read_text("utf-8") for page in pages))
     found = re.findall(r"^ +(?:\$ )?(axis-ntp-exporter(?: [^\[\n]+)?)$", text, re.MULTILINE)
     lines = dict.fromkeys(re.split(r"#| [|>] ", line)[0].strip() for line in found)
     return [line for line in lines if "  " not in line]  # not the list of commands

@@ -1,0 +1,301 @@
+"""Read what exporters have measured of one device around a moment from Prometheus."""
+
+import difflib
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+from typing import Final, NamedTuple
+
+from exporter.clock.offset import SECOND_NS, Offset
+from exporter.evidence.prometheus_api import (
+    PrometheusApi,
+    PrometheusFailed,
+    selector_of,
+)
+from exporter.evidence.records import LONGEST_POLL_SECONDS, Asked, Scrape, Witness
+from exporter.evidence.statement import Statement, find_nearest_offset, make_statement
+from exporter.evidence.times import format_utc
+from exporter.system.text import escaped, format_duration
+from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
+
+_OFFSET: Final = "axis_ntp_clock_offset_seconds"
+
+DEVICE_SERIES: Final = (
+    _OFFSET,
+    "axis_ntp_clock_offset_uncertainty_seconds",
+    "axis_ntp_clock_steps_total",
+    "axis_ntp_last_poll_timestamp_seconds",
+    "axis_ntp_polls_total",
+    "axis_ntp_synced",
+)
+"""Of a device; without any of the first four there is no statement."""
+
+HOST_SERIES: Final = (
+    "axis_ntp_exporter_host_clock_offset_seconds",
+    "axis_ntp_exporter_host_clock_offset_uncertainty_seconds",
+)
+"""Of an exporter that asks time servers."""
+
+_DURATION: Final = "axis_ntp_poll_duration_seconds"
+_INFO: Final = "axis_ntp_device_info"
+_KERNEL: Final = "axis_ntp_exporter_host_clock_synchronized"
+
+_REPLICA_LABELS: Final = frozenset(
+    {"instance", "pod", "node", "replica", "prometheus", "prometheus_replica"}
+)
+"""Labels in which the exporters, or Prometheus servers, of an HA pair differ."""
+
+_IDENTITY_LABELS: Final = ("address", "serial")
+
+_TRIES: Final = 6
+"""How often a true time is sought: each try is 1,600 times nearer while the clock does not step."""
+
+_CLOSE_SECONDS: Final = 1.0
+
+_MEDIAN_STEP_SECONDS: Final = 60.0
+
+_OLDEST_YEARS: Final = 15
+_RANGE_STEPS: Final = 1000
+
+_Labels = frozenset[tuple[str, str]]
+_Columns = dict[str, dict[float, float]]
+"""The samples of a device from one exporter: by the series' name, then by the scrape's time."""
+
+
+class UnknownDevice(Exception):
+    """Prometheus has never had the device; `str()` says so and names similar ones."""
+
+
+class NotYet(Exception):
+    """The moment is in the future."""
+
+
+class Wanted(NamedTuple):
+    """A device by its name and further labels, the question, and how far to look."""
+
+    device: str
+    selectors: Mapping[str, str]
+    asked: Asked
+    window_seconds: float
+
+    @property
+    def matchers(self) -> dict[str, str]:
+        """The labels of the device's series."""
+        return {**self.selectors, "device": self.device}
+
+
+class _Ambiguous(Exception):
+    """Several devices have the name; `str()` says how to choose one."""
+
+
+class _Group(NamedTuple):
+    """What one exporter (as one Prometheus has scraped it) shows of the device."""
+
+    labels: Mapping[str, str]
+    columns: _Columns
+    identity: Mapping[str, str]
+
+
+async def answer(
+    api: PrometheusApi, wanted: Wanted, now_ns: int
+) -> tuple[Statement, Sequence[Witness]]:
+    """Return the statement, and the exporters that it is from.
+
+    Raises `PrometheusFailed`, `UnknownDevice` and `NotYet`.
+    """
+    asked = wanted.asked
+    if asked.kind == "at" and asked.time_ns > now_ns:
+        raise NotYet(f"{format_utc(asked.time_ns)} is in the future")
+    try:
+        around_ns, groups = await _read_around(api, wanted)
+    except _Ambiguous as problem:
+        return Statement(asked, None, str(problem)), ()
+    if around_ns > now_ns:
+        raise NotYet(f"the picture does not show this before {format_utc(around_ns)}")
+    witnesses = [await _read_witness(api, wanted, each, around_ns) for each in groups]
+    statement = make_statement(asked, witnesses, around_ns, wanted.window_seconds)
+    if not any(each.columns.get(_OFFSET) for each in groups):
+        absence = await _describe_absence(api, wanted, around_ns, now_ns)
+        return statement._replace(reason=absence), witnesses
+    return statement, witnesses
+
+
+async def _read_around(api: PrometheusApi, wanted: Wanted) -> tuple[int, list[_Group]]:
+    """Return the true time of the question, roughly, and what Prometheus has around it."""
+    asked, around_ns = wanted.asked, wanted.asked.time_ns
+    groups = await _read_groups(api, wanted, around_ns)
+    for _ in range(_TRIES if asked.kind == "shown" else 0):
+        offset_ns = find_nearest_offset([_scrapes(each.columns, {}) for each in groups], around_ns)
+        nearer_ns = asked.time_ns - (offset_ns or 0)
+        if abs(nearer_ns - around_ns) < _CLOSE_SECONDS * SECOND_NS:
+            break
+        around_ns = nearer_ns
+        groups = await _read_groups(api, wanted, around_ns)
+    return around_ns, groups
+
+
+async def _read_groups(api: PrometheusApi, wanted: Wanted, around_ns: int) -> list[_Group]:
+    names = (*DEVICE_SERIES, _DURATION, _INFO)
+    selector = selector_of(wanted.matchers, names)
+    series = await api.query(*_in_window(selector, wanted, around_ns))
+    columns, identities = defaultdict[_Labels, _Columns](dict), dict[_Labels, Mapping[str, str]]()
+    for each in series:
+        name = each.labels.get("__name__", "")
+        if name == _INFO:
+            identities[_key(each.labels, *_IDENTITY_LABELS, "scheme")] = each.labels
+        elif name in names:
+            columns[_key(each.labels)][name] = dict(each.samples)
+    groups = [
+        _Group(
+            dict(labels),
+            found,
+            identities.get(_key(dict(labels), *_IDENTITY_LABELS, "scheme"), {}),
+        )
+        for labels, found in columns.items()
+    ]
+    groups.sort(key=lambda each: sorted(each.labels.items()))
+    _refuse_different_devices(groups)
+    return groups
+
+
+def _in_window(selector: str, wanted: Wanted, around_ns: int) -> tuple[str, float]:
+    """Return the arguments of a query for the raw samples in the window to both sides."""
+    half_ms = round(wanted.window_seconds * 1000)
+    return f"{selector}[{2 * half_ms}ms]", (around_ns // 1_000_000 + half_ms) / 1000
+
+
+def _key(labels: Mapping[str, str], *without: str) -> _Labels:
+    return frozenset(pair for pair in labels.items() if pair[0] not in ("__name__", *without))
+
+
+def _refuse_different_devices(groups: Sequence[_Group]) -> None:
+    """Raise `_Ambiguous` unless all groups can be one device, polled by several exporters."""
+    for one, other in combinations(groups, 2):
+        names = sorted({name for name, _ in one.labels.items() ^ other.labels.items()})
+        differing = [name for name in names if name not in _REPLICA_LABELS]
+        apart = [
+            name
+            for name in _IDENTITY_LABELS
+            if one.identity.get(name) and other.identity.get(name)
+            and one.identity[name] != other.identity[name]
+        ]  # fmt: skip
+        if differing or apart:
+            chosen = (differing or names)[0]
+            values = sorted({each.labels.get(chosen, "") for each in groups})
+            options = " or ".join(f"--selector={chosen}={escaped(value)}" for value in values)
+            raise _Ambiguous(f"several devices have this name: choose one with {options}")
+
+
+async def _read_witness(
+    api: PrometheusApi, wanted: Wanted, group: _Group, around_ns: int
+) -> Witness:
+    """Read what is known of the clock of an exporter's host too."""
+    labels = {name: group.labels[name] for name in ("job", "instance") if name in group.labels}
+    selector = selector_of(labels, (*HOST_SERIES, _KERNEL))
+    series = await api.query(*_in_window(selector, wanted, around_ns))
+    # The exporter's own series have fewer labels than the device's, and no others.
+    host = {
+        each.labels.get("__name__", ""): dict(each.samples)
+        for each in series
+        if _key(each.labels) <= _key(group.labels)
+    }
+    flags = host.pop(_KERNEL, {}).values()
+    kernel = all(flags) if flags else None
+    scrapes = _scrapes(group.columns, host)
+    medians = [] if host else await _read_medians(api, wanted, labels, around_ns)
+    return Witness(group.labels, scrapes, medians, kernel)
+
+
+async def _read_medians(
+    api: PrometheusApi, wanted: Wanted, labels: Mapping[str, str], around_ns: int
+) -> list[float]:
+    """Return the middle offset of all of an exporter's devices, where it has enough of them."""
+    offsets = f"{_OFFSET}{selector_of(labels)}"
+    middle = (
+        f"quantile by (job, instance) (0.5, {offsets}) and on (job, instance) "
+        f"count by (job, instance) ({offsets}) >= {DEVICES_TO_SUSPECT}"
+    )
+    around, half = around_ns / SECOND_NS, wanted.window_seconds
+    step = max(_MEDIAN_STEP_SECONDS, half / _RANGE_STEPS)
+    found = await api.query_range(middle, around - half, around + half, step)
+    return [value for each in found for _, value in each.samples]
+
+
+def _scrapes(columns: _Columns, host: _Columns) -> list[Scrape]:
+    """Return one `Scrape` for each time at which the device was scraped."""
+    all_columns = {**columns, **host}
+    times = sorted({when for name in DEVICE_SERIES for when in columns.get(name, ())})
+    return [_scrape(when, all_columns) for when in times]
+
+
+def _scrape(when: float, columns: _Columns) -> Scrape:
+    def get(name: str) -> float | None:
+        return columns.get(name, {}).get(when)
+
+    offset, uncertainty, steps, polled, polls, synced = map(get, DEVICE_SERIES)
+    host, host_uncertainty = map(get, HOST_SERIES)
+    return Scrape(
+        scraped_seconds=when,
+        polled_seconds=polled,
+        offset=_offset(offset, uncertainty),
+        host=_offset(host, host_uncertainty),
+        steps=steps,
+        polls=polls,
+        poll_seconds=columns.get(_DURATION, {}).get(when, LONGEST_POLL_SECONDS),
+        synced=None if synced is None else bool(synced),
+    )
+
+
+def _offset(seconds: float | None, uncertainty: float | None) -> Offset | None:
+    return None if seconds is None or uncertainty is None else Offset(seconds, uncertainty)
+
+
+async def _describe_absence(api: PrometheusApi, wanted: Wanted, around_ns: int, now_ns: int) -> str:
+    """Return that nothing was measured around a moment, and where the measurements begin."""
+    window, moment = format_duration(wanted.window_seconds), format_utc(around_ns)
+    nothing = f"no measurement within {window} of {moment}"
+    try:
+        oldest = await _find_oldest(api, wanted, now_ns)
+    except PrometheusFailed:
+        return nothing  # Mimir may refuse such a long query.
+    if oldest is None:
+        await _refuse_unknown(api, wanted)
+        return f"{nothing}, nor at any other time: its clock was never measured"
+    if oldest * SECOND_NS <= around_ns:
+        return nothing
+    if wanted.asked.kind == "shown":
+        nothing = f"{nothing} (if the picture was that far off, ask with --at)"
+    return (
+        f"{nothing}; the oldest one that Prometheus has is from {format_utc(oldest * SECOND_NS)}: "
+        "see how long it keeps its data (retention)"
+    )
+
+
+async def _find_oldest(api: PrometheusApi, wanted: Wanted, now_ns: int) -> int | None:
+    """Return the Unix second of the device's first measurement; `None` if there is none."""
+    end = now_ns // SECOND_NS
+    start, step = end - _OLDEST_YEARS * 366 * 86_400, float("inf")
+    while step > 1:
+        step = max(1, -(-(end - start) // _RANGE_STEPS))
+        selector = f"{_OFFSET}{selector_of(wanted.matchers)}"
+        found = await api.query_range(f"count_over_time({selector}[{step}s])", start, end, step)
+        times = [each.samples[0][0] for each in found if each.samples]
+        if not times:
+            return None
+        end = int(min(times))
+        start = end - step
+    return end
+
+
+async def _refuse_unknown(api: PrometheusApi, wanted: Wanted) -> None:
+    """Raise `UnknownDevice` if Prometheus has no series of the device at all."""
+    names = await api.label_values("device", selector_of(wanted.selectors, DEVICE_SERIES[3:5]))
+    if wanted.device in names:
+        return
+    by_lower_case = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(wanted.device.lower(), by_lower_case, n=3)
+    similar = " or ".join(repr(escaped(by_lower_case[each])) for each in close)
+    hint = f" (did you mean {similar}?)" if close else ""
+    labels = " and ".join(escaped(f"{name}={value}") for name, value in wanted.selectors.items())
+    which = f" with {labels}" if labels else ""
+    raise UnknownDevice(f"Prometheus has no device {escaped(wanted.device)!r}{which}{hint}")
