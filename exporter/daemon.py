@@ -97,7 +97,11 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         async with (
             in_background(state.reloader.watch_module_files()),
             in_background(count_server_usage(state.fleet, time_servers)),
-            in_background(report_first_round(state.fleet, lambda: state.is_ready)),
+            in_background(
+                report_first_round(
+                    state.fleet, lambda: state.is_ready, state.reloader.explain_no_devices
+                )
+            ),
             _watching_config(state.reloader, settings.auto_reload),
         ):
             with on_hangup(state.reloader.reload):

@@ -147,8 +147,9 @@ async def configured_targets(arguments: argparse.Namespace) -> SelectedDevices:
 
     Warns about sources of discovery that failed. Raises `ConfigError` and `UsageError`.
     """
-    config, problems, _ = await discover_once(load_existing_config(arguments.config_file))
-    for problem in problems:
+    found = await discover_once(load_existing_config(arguments.config_file))
+    config, problems = found.config, found.problems
+    for problem in problems if config.devices else (*problems, *found.advice):
         warn(f"discovery: {escaped(problem)}")
     devices = select_devices(config, arguments.devices, arguments.selectors)
     return SelectedDevices(config, devices, complete=bool(arguments.devices) or not problems)

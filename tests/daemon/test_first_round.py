@@ -35,5 +35,6 @@ async def test_without_devices_a_warning_comes_after_the_sources_were_asked(
     tmp_path: Path,
 ) -> None:
     async with daemon_on(SD, tmp_path) as running:
-        await running.logs("config.no_devices")
+        pattern = tmp_path / "devices" / "*.json"
+        await running.logs(f'config.no_devices problem="no file matches {pattern}"')
         assert (await running.get("/-/ready"))[0] == 200

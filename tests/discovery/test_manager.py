@@ -171,6 +171,7 @@ async def test_a_folder_that_cannot_be_listed_fails_the_refresh_with_the_reason(
         config,
         [f"{looped}/*.json: {problem}"],
         {f"{looped}/*.json": 0},
+        [],
     )
 
 
