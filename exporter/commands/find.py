@@ -69,7 +69,8 @@ async def _find(arguments: argparse.Namespace) -> int:
         many = f"{plain:,} {plural(plain, 'device')}"
         warn(
             f"find: {many} without https: a module that pins certificates refuses them; turn on "
-            "https there, or use a module with `scheme: http`"
+            "https there, or add a module with `scheme: http` to the config file, and the label "
+            "`module: NAME` to those targets"
         )
     targets = as_targets(devices, dict(arguments.labels))
     is_whole = bool(devices) and not interrupted

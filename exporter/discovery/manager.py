@@ -238,10 +238,7 @@ async def discover_once(config: Config) -> Discovered:
     problems = [(source, problem) for source, _, problems in results for problem in problems]
     problems += [(source, each) for source, refused in accepted.refused.items() for each in refused]
     devices = (*config.devices, *accepted.devices)
-    counts = {
-        source.name: len(found or ()) - len(accepted.refused.get(source, ()))
-        for source, found, _ in results
-    }
+    counts = {source.name: count for source, count in accepted.counts.items()}
     # Two sections may have the same file.
     lines = list(dict.fromkeys(f"{source.name}: {problem}" for source, problem in problems))
     sources = [result.source for result in results]

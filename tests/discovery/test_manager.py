@@ -90,8 +90,8 @@ async def test_accepted_devices_are_handed_over_and_refused_targets_logged_and_c
             "log_level": "warning",
             "mechanism": "file",
             "source": str(file),
-            "problem": "target '10.0.0.1': the name '10.0.0.1' is already used in the config",
-            "more_problems": 1,
+            "problem": "2 targets (10.0.0.1, 10.0.0.2): their names are already used in the config",
+            "more_problems": 0,
         }
     ]
 
