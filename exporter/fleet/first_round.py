@@ -24,7 +24,7 @@ async def report_first_round(
     while not has_ended():  # noqa: ASYNC110 - it reads the state of every device
         await asyncio.sleep(_INTERVAL_SECONDS)
     if not len(fleet):
-        _log.warning("config.no_devices", problem=explain_no_devices())
+        _log.warning("config.no_devices", advice=explain_no_devices())
         return
     kinds = (device.state.last.kind for device in fleet)
     failed = Counter(kind.reason for kind in kinds if kind is not None)

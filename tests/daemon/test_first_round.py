@@ -38,5 +38,5 @@ async def test_without_devices_a_warning_comes_after_the_sources_were_asked(
 ) -> None:
     async with daemon_on(SD, tmp_path) as running:
         pattern = tmp_path / "devices" / "*.json"
-        await running.logs(f'config.no_devices problem="no file matches {pattern}"')
+        await running.logs(f'config.no_devices advice="no file matches {pattern}"')
         assert (await running.get("/-/ready"))[0] == 200
