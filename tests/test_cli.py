@@ -242,6 +242,58 @@ def test_config_check_asks_the_sources(tmp_path: Path, capsys: pytest.CaptureFix
     assert (code, out, err) == (0, expected, "")
 
 
+WRITERS = "`axis-ntp-exporter find` and `import` write such files"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            "file_sd_configs: "
+            "[{files: [device/*.yaml, devices/*.json, 'devices/*.yaml', gone.yml]}]",
+            f"discovery: no file matches device/*.yaml: {WRITERS}\n"
+            "discovery: no file matches devices/*.json\n"
+            f"discovery: no file matches gone.yml: {WRITERS}\n",
+        ),
+        (
+            "file_sd_configs: [{files: ['devices/*.yaml']}]",
+            "discovery: the sources list no devices, or `relabel_configs` drops them\n",
+        ),
+        (
+            "global: {interval: 60s}",
+            "discovery: the config has neither devices nor sources: list devices under `devices`, "
+            "or name their files under `file_sd_configs`\n",
+        ),
+    ],
+)
+def test_config_check_says_why_there_are_no_devices(
+    config: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / "a.yaml").write_text("[]")
+    file = tmp_path / "config.yaml"
+    file.write_text(config)
+    code = run([f"--config.file={file}", "--config.check"])
+    out, err = capsys.readouterr()
+    assert (code, err.replace(f"{tmp_path}/", "")) == (0, said)
+    assert out.startswith(f"{file}: valid, 0 devices")
+    assert run(["check", f"--config.file={file}"]) == 2
+    said_by_check = capsys.readouterr().err.replace(f"{tmp_path}/", "")
+    assert said_by_check == f"{said}check: the config has no devices\n"
+
+
+def test_config_check_says_which_pattern_of_several_matches_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text("[{targets: [10.0.0.2]}]")
+    file = tmp_path / "config.yaml"
+    file.write_text("file_sd_configs: [{files: ['a*.yaml']}, {files: ['devcies/*.yaml']}]")
+    assert run([f"--config.file={file}", "--config.check"]) == 0
+    out, err = capsys.readouterr()
+    assert ("valid, 1 device" in out, "no file matches" in err) == (True, True)
+    assert "devcies/*.yaml" in err
+
+
 def test_config_check_fails_with_a_source(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -22,6 +22,7 @@ from exporter.config.files import check_files, check_source_files
 from exporter.config.loader import file_errors
 from exporter.daemon import AutoReload, Settings, StartFailed, run_daemon
 from exporter.discovery.manager import discover_once
+from exporter.discovery.no_devices import explain_no_devices
 from exporter.fleet.sharding import parse_shard
 from exporter.system.files import Digests, digests
 from exporter.system.logs import logging_in_background
@@ -116,10 +117,12 @@ def _check_sources(arguments: argparse.Namespace, config: Config) -> int:
     if arguments.offline or not (config.file_sd_configs or config.http_sd_configs):
         count = len(config.devices)
         print(f"{arguments.config_file}: valid, {count:,} {plural(count, 'device')}")
+        if not (count or arguments.offline):
+            print(f"discovery: {explain_no_devices(config, ())}", file=sys.stderr)
         return 0
     listed = {"the config": len(config.devices)}
-    config, problems, counts = uvloop.run(discover_once(config))
-    for problem in problems:
+    config, problems, counts, advice = uvloop.run(discover_once(config))
+    for problem in (*problems, *advice):
         print(f"discovery: {escaped(problem)}", file=sys.stderr)
     total = len(config.devices)
     origins = [f"{n:,} from {escaped(name)}" for name, n in {**listed, **counts}.items() if n]

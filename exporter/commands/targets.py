@@ -3,10 +3,8 @@
 import argparse
 import difflib
 import fnmatch
-import getpass
 import os
 import re
-import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -14,13 +12,13 @@ from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
+from exporter.commands.account import account_of_flags
 from exporter.commands.arguments import DEFAULT_CONFIG_FILE, HOW_TO_GET_A_CONFIG
 from exporter.config import Config, ConfigError, load_config
 from exporter.config.errors import as_lines
 from exporter.config.files import check_files
 from exporter.config.loader import problems_of
 from exporter.config.schema import DEFAULT_MODULE, DeviceConfig
-from exporter.config.types import check_username
 from exporter.discovery.manager import discover_once
 from exporter.system.terminal import warn
 from exporter.system.text import escaped
@@ -147,8 +145,9 @@ async def configured_targets(arguments: argparse.Namespace) -> SelectedDevices:
 
     Warns about sources of discovery that failed. Raises `ConfigError` and `UsageError`.
     """
-    config, problems, _ = await discover_once(load_existing_config(arguments.config_file))
-    for problem in problems:
+    found = await discover_once(load_existing_config(arguments.config_file))
+    config, problems = found.config, found.problems
+    for problem in problems if config.devices else (*problems, *found.advice):
         warn(f"discovery: {escaped(problem)}")
     devices = select_devices(config, arguments.devices, arguments.selectors)
     return SelectedDevices(config, devices, complete=bool(arguments.devices) or not problems)
@@ -288,7 +287,11 @@ def _targets_of_flags(arguments: argparse.Namespace) -> SelectedDevices:
     devices = [{"address": address} for address in dict.fromkeys(arguments.devices)]
     # Validate everything else before asking for the password.
     _validate(module, devices)
-    config = _validate({**module, "auth": _account(arguments)}, devices)
+    try:
+        account = account_of_flags(arguments.username, arguments.password_file)
+    except ValueError as problem:
+        raise UsageError(str(problem)) from None
+    config = _validate({**module, "auth": account}, devices)
     return SelectedDevices(config, config.devices, by_flags=True)
 
 
@@ -298,38 +301,6 @@ def _address_in(url: str) -> str:
     address = escaped(re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2])
     is_known = scheme.lower() in ("http", "https")
     return f"{address} --scheme {scheme.lower()}" if is_known else address
-
-
-def _account(arguments: argparse.Namespace) -> dict[str, Any]:
-    username, file = arguments.username, arguments.password_file
-    if username is None:
-        if file is not None:
-            raise UsageError("--password-file needs --username")
-        return {}
-    try:
-        check_username(username)
-    except ValueError as problem:
-        raise UsageError(f"--username: {problem}") from None
-    if file is not None:
-        return {"username": username, "password_file": file}
-    return {"username": username, "password": read_password()}
-
-
-def read_password() -> str:
-    """Read the password, unseen, at the terminal, or else the first line of standard input."""
-    password = ""
-    try:
-        if sys.stdin and sys.stdin.isatty():
-            password = getpass.getpass("Password: ")
-        elif sys.stdin:
-            password = sys.stdin.readline().removeprefix("\ufeff").rstrip("\r\n")
-    except EOFError:
-        pass
-    except UnicodeDecodeError:
-        raise UsageError("the password on standard input is not valid text") from None
-    if not password:
-        raise UsageError("no password: type it, pipe it in, or use --password-file")
-    return password
 
 
 def _validate(module: dict[str, Any], devices: list[dict[str, str]]) -> Config:

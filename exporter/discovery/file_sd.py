@@ -44,7 +44,7 @@ class FileSD:
         timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> None:
         self._refresh_interval = config.refresh_interval
-        self.configured_sources = tuple(map(_source, config.files))
+        self.configured_sources = tuple(map(file_source, config.files))
         self._patterns = config.files
         self._timeout_seconds = timeout_seconds
         self._reader = GroupReader(rules)
@@ -91,7 +91,7 @@ class FileSD:
 
     def _read(self) -> list[RefreshResult]:
         files = find_files(self._patterns)
-        self._reader.forget_except({_source(file) for file in files})
+        self._reader.forget_except({file_source(file) for file in files})
         before, self._digests = self._digests, {}
         self._all_are_still = True
         results = [self._read_source(file, self._digests, before) for file in files]
@@ -102,7 +102,7 @@ class FileSD:
         self, file: Path, digests: dict[Source, bytes], before: Mapping[Source, bytes] | None
     ) -> RefreshResult | None:
         """Return the last result, `None` for a new file, if the file may be incomplete."""
-        source = _source(file)
+        source = file_source(file)
         try:
             document = read_regular(file)
         except OSError as error:
@@ -120,7 +120,8 @@ class FileSD:
             return failed(source, str(error))
 
 
-def _source(file: Path) -> Source:
+def file_source(file: Path) -> Source:
+    """Return the source that a file is."""
     # A file name may be any bytes, but the label of a metric is UTF-8.
     return Source("file", os.fsencode(file).decode(errors="replace"))
 

@@ -12,6 +12,7 @@ from exporter.config.relabel import RelabelConfig
 from exporter.config.schema import Config, DeviceConfig, FileSdConfig, HttpSdConfig
 from exporter.discovery.file_sd import FileSD
 from exporter.discovery.http_sd import HTTPSD
+from exporter.discovery.no_devices import describe_patterns_without_files, explain_no_devices
 from exporter.discovery.target_groups import (
     AcceptedTargets,
     RefreshFailed,
@@ -215,12 +216,14 @@ class Discovery:
 class Discovered(NamedTuple):
     """A config with the devices of its sources added, and all problems of discovery.
 
-    `counts`: how many of the devices each source has listed.
+    `counts`: how many of the devices each source has listed. `advice`: which patterns match no
+    file, or else why there are no devices, if no problem says so.
     """
 
     config: Config
     problems: Sequence[str]
     counts: Mapping[str, int]
+    advice: Sequence[str] = ()
 
 
 async def discover_once(config: Config) -> Discovered:
@@ -235,13 +238,14 @@ async def discover_once(config: Config) -> Discovered:
     problems = [(source, problem) for source, _, problems in results for problem in problems]
     problems += [(source, each) for source, refused in accepted.refused.items() for each in refused]
     devices = (*config.devices, *accepted.devices)
-    counts = {
-        source.name: len(found or ()) - len(accepted.refused.get(source, ()))
-        for source, found, _ in results
-    }
+    counts = {source.name: count for source, count in accepted.counts.items()}
     # Two sections may have the same file.
     lines = list(dict.fromkeys(f"{source.name}: {problem}" for source, problem in problems))
-    return Discovered(config.model_copy(update={"devices": devices}), lines, counts)
+    sources = [result.source for result in results]
+    advice = describe_patterns_without_files(config, sources)
+    if not (devices or lines or advice):
+        advice = [explain_no_devices(config, sources)]
+    return Discovered(config.model_copy(update={"devices": devices}), lines, counts, advice)
 
 
 def _is_same(applied: tuple[Config, _Found, object], config: Config, found: _Found) -> bool:

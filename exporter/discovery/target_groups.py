@@ -18,6 +18,7 @@ from exporter.config.schema import FINGERPRINT_LABEL, SETTING_LABELS, TargetConf
 from exporter.config.yaml_loader import iter_yaml_items
 from exporter.discovery.json_items import JsonItems
 from exporter.discovery.relabel import Relabeler
+from exporter.discovery.target_problems import Refusal, TargetProblems
 from exporter.system.text import shortened
 
 MAX_TARGETS: Final = 100_000
@@ -29,10 +30,8 @@ MAX_LABELS: Final = 64
 _MAX_GROUP_KEYS: Final = 10
 
 _MAX_INVALID_TARGETS: Final = 10
-"""Invalid targets of one document that are reported one by one; the others are counted."""
-
-_MAX_SHOWN_CHARACTERS: Final = 100
-"""How much of an invalid target is shown: enough to find it."""
+"""Invalid targets of one document whose problems are told; others with the same ones are counted
+with them, and the rest on a line of its own."""
 
 MAX_RELABEL_SECONDS: Final = 60.0
 """Processor time to relabel one document. 100,000 targets with 100 rules take half of it; rules and
@@ -89,10 +88,14 @@ def failed(source: Source, problem: str) -> RefreshResult:
 
 
 class AcceptedTargets(NamedTuple):
-    """The accepted devices, and for each source the problems of its refused targets."""
+    """The accepted devices, and for each source the problems of its refused targets.
+
+    `counts`: how many of the devices each source has listed.
+    """
 
     devices: tuple[DeviceConfig, ...]
     refused: Mapping[Source, tuple[str, ...]]
+    counts: Mapping[Source, int]
 
 
 META_LABELS: Final = {"file": "__meta_filepath", "http": "__meta_url"}
@@ -274,9 +277,10 @@ class _TargetReader:
         self._before = known
         self.known: dict[bytes, DeviceConfig | None] = {}
         self._devices: list[DeviceConfig] = []
-        self._problems: list[str] = []
+        self._problems = TargetProblems()
         self._listed = 0
-        self._invalid = 0
+        self._explained = 0
+        self._unexplained = 0
         self._texts: dict[str, str] = {}
         self._labels_key = b""
 
@@ -320,12 +324,14 @@ class _TargetReader:
         return device
 
     def _add_problems(self, target: str, problems: Iterable[str]) -> None:
-        self._invalid += 1
-        if self._invalid <= _MAX_INVALID_TARGETS:
-            # An address with a user name usually has a password, too.
-            quoted = f"target {target[:_MAX_SHOWN_CHARACTERS]!r}"
-            shown = "a target" if "@" in target else quoted
-            self._problems.extend(shortened(f"{shown}: {each}") for each in problems)
+        refusals = [*map(Refusal, problems)]
+        if not all(map(self._problems.knows, refusals)):
+            if self._explained == _MAX_INVALID_TARGETS:
+                self._unexplained += 1
+                return
+            self._explained += 1
+        for refusal in refusals:
+            self._problems.add(target, refusal)
 
     def _device(self, address: str, labels: dict[str, str]) -> DeviceConfig:
         keys = self._keys_of(address, labels)
@@ -353,11 +359,10 @@ class _TargetReader:
     @property
     def targets(self) -> Targets:
         """What was added."""
-        problems = self._problems
-        if self._invalid > _MAX_INVALID_TARGETS:
-            more = f"{self._invalid - _MAX_INVALID_TARGETS} more targets are invalid"
-            problems = [*problems, more]
-        return Targets(tuple(self._devices), tuple(problems))
+        problems = self._problems.lines()
+        if self._unexplained:
+            problems = (*problems, f"{self._unexplained} more targets are invalid")
+        return Targets(tuple(self._devices), problems)
 
 
 def accept_targets(
@@ -370,37 +375,36 @@ def accept_targets(
     used_in = {device.label: "the config" for device in config.devices}
     modules = ModuleNames(config.modules)
     accepted: list[DeviceConfig] = []
-    refused = {}
+    refused, counts = {}, {}
     for source, devices in found.items():
-        problems = []
+        problems, before = TargetProblems(), len(accepted)
         for device in devices:
-            is_known = device.module in config.modules
-            problem = (
-                _problem(device, config, used_in) if is_known else modules.problem_of(device.module)
-            )
-            if problem:
-                problems.append(shortened(f"target {device.address!r}: {problem}"))
+            if device.module not in config.modules:
+                problems.add(device.address, Refusal(modules.problem_of(device.module)))
+            elif refusal := _refusal(device, config, used_in):
+                problems.add(device.address, refusal)
             else:
                 used_in[device.label] = source.name
                 accepted.append(device)
-        refused[source] = tuple(problems)
-    return AcceptedTargets(tuple(accepted), refused)
+        refused[source], counts[source] = problems.lines(), len(accepted) - before
+    return AcceptedTargets(tuple(accepted), refused, counts)
 
 
-def _problem(device: DeviceConfig, config: Config, used_in: Mapping[str, str]) -> str | None:
+def _refusal(device: DeviceConfig, config: Config, used_in: Mapping[str, str]) -> Refusal | None:
     module, own = config.modules[device.module], device.settings_of_its_own
     if own.scheme == "http" and module.needs_https:
-        return (
-            f"module {device.module!r} needs https: a source must not turn off what proves a "
-            "device's identity; name a module with `scheme: http`"
+        return Refusal(
+            f"module {device.module!r} needs https, and `__scheme__` is http: add a module with "
+            "`scheme: http` to the config file, and the label `module: NAME` to the targets"
         )
     if own.fingerprint_sha256 and (own.scheme or module.scheme) == "http":
-        return f"{FINGERPRINT_LABEL} needs https: plain HTTP has no certificate"
+        return Refusal(f"{FINGERPRINT_LABEL} needs https: plain HTTP has no certificate")
     if own.fingerprint_sha256 and module.tls_config.has_anchor:
-        return (
+        return Refusal(
             f"{FINGERPRINT_LABEL} must not replace what `tls_config` of module {device.module!r} "
             "trusts"
         )
     if place := used_in.get(device.label):
-        return f"the name {device.label!r} is already used in {place}"
+        used = f"already used in {place}"
+        return Refusal(f"the name {device.label!r} is {used}", f"their names are {used}")
     return None

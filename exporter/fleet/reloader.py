@@ -13,6 +13,7 @@ from exporter.config import Config, ConfigError, DeviceConfig
 from exporter.config.errors import Problem, as_lines
 from exporter.discovery.listing import Listing, list_by_source
 from exporter.discovery.manager import Discovery
+from exporter.discovery.no_devices import explain_no_devices
 from exporter.fleet.client_factory import (
     ClientFactories,
     build_client_factories,
@@ -107,6 +108,12 @@ class ConfigReloader:
     def has_all_devices(self) -> bool:
         """Whether every discovery source was read at least once, successfully or not."""
         return self._discovery.has_refreshed
+
+    def explain_no_devices(self) -> str:
+        """Return why no device is polled, and what to do; of use if none is."""
+        if self.config.devices or self._state.discovered:
+            return f"none of the devices belongs to shard {self._instance.shard}"
+        return explain_no_devices(self.config, self._discovery.applied.keys())
 
     async def start(self, config: Config) -> None:
         """Apply the first config. Raises one of `CONFIG_ERRORS`."""

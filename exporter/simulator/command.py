@@ -15,6 +15,7 @@ from exporter.simulator.certificates import MissingExtraError
 from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME
 from exporter.simulator.faults import FAULTS, UnknownFaultError
 from exporter.simulator.fleet import (
+    OWN_CERTIFICATES,
     SPREADS,
     FleetError,
     ServedFleet,
@@ -72,7 +73,8 @@ def _add_fleet(parser: argparse.ArgumentParser) -> None:
         "--scheme",
         choices=("http", "https"),
         default="http",
-        help="protocol of the devices (default: http)",
+        help="protocol of the devices (default: http); with https, more than "
+        f"{OWN_CERTIFICATES} devices share one certificate",
     )
 
 

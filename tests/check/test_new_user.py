@@ -42,16 +42,18 @@ async def test_the_terminal_asks_for_the_password_and_does_not_show_it(tmp_path:
         assert b"S3cret" not in words
 
 
-@pytest.mark.parametrize("key", ["\n", "\x04"], ids=ascii)
-async def test_an_empty_password_is_a_usage_error(key: str, tmp_path: Path) -> None:
+async def test_no_password_is_a_usage_error(tmp_path: Path) -> None:
     async with (
         one_device(tmp_path) as (device, address, folder),
         at_terminal("check", address, "--username=root", folder=folder) as terminal,
     ):
         await terminal.until(lambda: "Password: " in terminal.text)
-        terminal.keys(key)
+        terminal.keys("\n")
+        await terminal.shows("The password is empty. Type it again, or end with Ctrl-C.")
+        await terminal.until(lambda: terminal.text.count("Password: ") == 2)
+        terminal.keys("\x04")
         assert await terminal.end() == 2
-        await terminal.shows("check: no password: type it, pipe it in")
+        await terminal.shows("check: no password: type it, pipe it in, or use --password-file")
         assert device.requests.total == 0
 
 

@@ -264,6 +264,45 @@ def test_a_target_with_an_unknown_module_is_refused() -> None:
     }
 
 
+def test_targets_with_the_same_problem_share_a_line() -> None:
+    config = parse_config(
+        {"modules": {"default": {"tls_config": {"pins_file": "pins.yaml"}}}}, {}, Path()
+    )
+    labels = {"__scheme__": "http"}
+    hosts = [f"127.44.2.{n}" for n in range(1, 401)]
+    groups = [
+        {"targets": hosts, "labels": labels},
+        {"targets": ["a", "b", "c"], "labels": {"module": "axis"}},
+        {"targets": ["d", "e", "d", "e"]},
+    ]
+    devices, _ = read_groups(json.dumps(groups), is_json=True)
+    accepted = accept_targets(config, {FIRST: devices})
+    no_https, no_module, twice = accepted.refused[FIRST]
+    assert no_https == (
+        "400 targets (127.44.2.1, 127.44.2.2, …): module 'default' needs https, and `__scheme__` "
+        "is http: add a module with `scheme: http` to the config file, and the label "
+        "`module: NAME` to the targets"
+    )
+    assert no_module.startswith("3 targets (a, b, …): there is no module 'axis'")
+    assert twice == "2 targets (d, e): their names are already used in a.yaml"
+    assert accepted.counts == {FIRST: 2}
+
+
+def test_invalid_targets_with_the_same_problem_share_a_line() -> None:
+    groups = [
+        {"targets": [f"h{n}" for n in range(500)], "labels": {"reason": "x"}},
+        {"targets": [f"x/{n}" for n in range(20)]},
+        {"targets": ["k", "l"], "labels": {"reason": "x"}},
+        {"targets": ["root:pass@a", "root:pass@b"], "labels": {"reason": "x"}},
+    ]
+    _, problems = read_groups(json.dumps(groups), is_json=True)
+    assert problems[0] == (
+        "502 targets (h0, h1, …): labels.reason: is a label that the exporter sets itself"
+    )
+    assert (len(problems), problems[-1]) == (11, "13 more targets are invalid")
+    assert "pass" not in "".join(problems)
+
+
 LONG = "\x1b]0;" + "x" * 1_000_000
 
 
@@ -413,15 +452,16 @@ def test_a_target_that_a_rule_makes_invalid_is_named_as_it_was_listed() -> None:
     spoil = {"target_label": "__address__", "replacement": "no address"}
     devices, problems = relabeled(drop, spoil)
     assert devices == ()
-    assert len(problems) == 3
-    assert problems[0].startswith("target '10.0.0.7': address: ")
+    [problem] = problems
+    assert problem.startswith("3 targets (10.0.0.7, 10.0.0.8, …): address: ")
 
 
 def test_a_target_whose_labels_grow_without_end_is_left_out() -> None:
     double = {"source_labels": ["x"], "target_label": "x", "replacement": "$1$1"}
     devices, problems = relabeled({"target_label": "x", "replacement": "y"}, *[double] * 30)
     assert devices == ()
-    assert problems[0] == "target '10.0.0.7': its labels have more than 16,384 characters"
+    same = "its labels have more than 16,384 characters"
+    assert problems == (f"3 targets (10.0.0.7, 10.0.0.8, …): {same}",)
 
 
 def test_labels_set_the_scheme_and_the_times_of_a_target() -> None:

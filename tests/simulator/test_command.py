@@ -10,7 +10,7 @@ from exporter.cli import make_parser
 from exporter.simulator import command
 from exporter.simulator.authentication import POLICIES
 from exporter.simulator.faults import FAULTS
-from exporter.simulator.fleet import SPREADS
+from exporter.simulator.fleet import OWN_CERTIFICATES, SPREADS
 from exporter.simulator.scenarios import SCENARIOS
 from tests.simulator.raw_client import Digest, call, connect, log_in, until
 
@@ -28,6 +28,13 @@ def test_help_lists_all_names(parser: argparse.ArgumentParser) -> None:
     for name, description in SPREADS.items():
         assert f" {name} {description}" in words
     assert " fault:NAME all devices with that fault" in words
+
+
+def test_help_says_that_large_fleets_share_one_certificate(
+    parser: argparse.ArgumentParser,
+) -> None:
+    said = f"with https, more than {OWN_CERTIFICATES} devices share one certificate"
+    assert said in " ".join(parser.format_help().split())
 
 
 def test_the_defaults_of_the_flags(parser: argparse.ArgumentParser) -> None:
