@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from exporter.check.examine import DeviceCheck
 from exporter.check.servers import ServerCheck
@@ -16,6 +16,7 @@ from exporter.system.text import (
     cut,
     display_name,
     escaped,
+    folded,
     format_clock,
     format_offset,
     plural,
@@ -37,6 +38,10 @@ _COUNTED: Final = {"fine": "fine", "problem": "with a problem", "not checked": "
 _MOST_NAMES: Final = 5
 """So many devices are named beside a problem."""
 
+_INDENT: Final = " " * 8
+"""Where the problem stands beside its count, and what to do about it below."""
+
+T = TypeVar("T")
 Row = tuple[str, Span]
 
 
@@ -132,16 +137,22 @@ def _issue_rows(check: DeviceCheck, issue: Issue) -> Iterator[Row]:
     error = check.device.state.last.error
     message = f": {error}" if issue.level == "bad" and error is not None else ""
     yield "problem", Span(escaped(f"{issue.text}{message}"), _STYLES[issue.level])
-    yield "what to do", Span(issue.advice)
+    yield "what to do", Span(issue.to_do)
 
 
-def host_clock_lines(note: HostClockNote, servers: Sequence[ServerCheck]) -> Iterator[Line]:
-    """Yield what is known about this host's clock, and why a time server had no vote."""
-    yield (Span(note.text, _STYLES.get(note.level, "")),)
+def host_clock_lines(
+    note: HostClockNote, servers: Sequence[ServerCheck], width: int
+) -> Iterator[Line]:
+    """Yield what is known about this host's clock, and why a time server had no vote.
+
+    Lines are folded to `width` columns.
+    """
+    style = _STYLES.get(note.level, "")
+    yield from ((Span(line, style),) for line in folded(note.text, width, "  "))
     for server in servers:
         if problem := _problem(server):
-            text = f"  time server {server.target.label}: {problem}"
-            yield (Span(escaped(text), "yellow"),)
+            text = escaped(f"  time server {server.target.label}: {problem}")
+            yield from ((Span(line, "yellow"),) for line in folded(text, width, "    "))
 
 
 def _problem(server: ServerCheck) -> str:
@@ -155,24 +166,38 @@ def _problem(server: ServerCheck) -> str:
 def summary(checks: Sequence[DeviceCheck], width: int) -> Iterator[Line]:
     """Count the devices by outcome; with several devices also the problems, most frequent first.
 
-    Beside a problem are some of its devices, as many as fit into `width` columns.
+    Beside a problem are some of its devices, as many as fit into `width` columns; below those
+    with the same remedy it is said once.
     """
     total, counts = len(checks), Counter(_outcome(check).text for check in checks)
     outcomes = ", ".join(f"{counts[key]} {text}" for key, text in _COUNTED.items() if counts[key])
     yield (Span(f"{total} {plural(total, 'device')}: {outcomes}", "bold"),)
-    names = defaultdict(list)
-    for check in in_order(checks, "name") if total > 1 else ():
+    if total > 1:
+        yield from _problems(checks, width)
+
+
+def _problems(checks: Sequence[DeviceCheck], width: int) -> Iterator[Line]:
+    by_advice: dict[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
+    for check in in_order(checks, "name"):
         for issue in check.issues:
-            names[issue.level, issue.what].append(escaped(check.device.target.name))
-    for (level, what), affected in sorted(names.items(), key=lambda each: -len(each[1])):
-        begin = f"{len(affected):>7} ", escaped(what), ": "
-        room = width - sum(map(cell_width, begin))
-        yield (
-            Span(begin[0]),
-            Span(begin[1], _STYLES[level]),
-            Span(begin[2]),
-            Span(_some_names(affected, room)),
-        )
+            names = by_advice[escaped(issue.advice)][issue.level, escaped(issue.title)]
+            names.append(escaped(check.device.target.name))
+    sections = ((advice, _most_frequent_first(rows)) for advice, rows in by_advice.items())
+    for advice, rows in sorted(sections, key=lambda section: -len(section[1][0][1])):
+        for (level, title), names in rows:
+            yield _count_line(level, title, names, width)
+        for line in folded(_INDENT + advice, width, _INDENT):
+            yield (Span(line, "dim"),)
+
+
+def _most_frequent_first(rows: dict[T, list[str]]) -> list[tuple[T, list[str]]]:
+    return sorted(rows.items(), key=lambda row: -len(row[1]))
+
+
+def _count_line(level: str, title: str, names: Sequence[str], width: int) -> Line:
+    count = f"{len(names):>{len(_INDENT) - 1}} "
+    room = width - cell_width(f"{count}{title}: ")
+    return Span(count), Span(title, _STYLES[level]), Span(": "), Span(_some_names(names, room))
 
 
 def _some_names(names: Sequence[str], room: int) -> str:
@@ -220,7 +245,7 @@ def as_document(check: DeviceCheck) -> dict[str, Any]:
         else true_offset.uncertainty_seconds,
         "mismatches": state.last.mismatches,
         "troubles": [
-            {"level": issue.level, "what": issue.what, "advice": issue.advice}
+            {"level": issue.level, "what": issue.what, "advice": issue.to_do}
             for issue in check.issues
         ],
     }

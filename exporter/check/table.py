@@ -112,9 +112,11 @@ class Layout(NamedTuple):
         return self.line(cells)
 
     def _problem(self, check: DeviceCheck) -> str:
+        if self.is_short:
+            return escaped(", ".join(issue.cause or issue.text for issue in check.issues))
         texts = [issue.text for issue in check.issues]
         error = check.device.state.last.error
-        if error is not None and texts and not self.is_short:
+        if error is not None and texts:
             # The number is in the issue's text.
             texts[0] += f": {str(error).removeprefix(f'HTTP {error.code}: ')}"
         return escaped(", ".join(texts))

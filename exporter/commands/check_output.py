@@ -112,7 +112,7 @@ class CheckPrinter:
             self._print_time(self._every_seconds)
         checks = in_order(checks, self._sort or "problem")
         end = [
-            *host_clock_lines(results.host_clock, results.servers),
+            *host_clock_lines(results.host_clock, results.servers, self._width),
             *summary(results.checks, self._width),
         ]
         if self._has_blocks:

@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -91,6 +92,22 @@ def cut(text: str, width: int) -> str:
             break
         kept.append(letter)
     return f"{''.join(kept).rstrip()}…" if width > 0 else ""
+
+
+def folded(text: str, width: int, indent: str) -> Iterator[str]:
+    """Yield the lines of a text that is folded at spaces to so many columns.
+
+    All but the first begin with `indent`. A word that is wider than a line stays whole.
+    """
+    first, *words = text.split(" ")
+    line = first
+    for word in words:
+        if cell_width(f"{line} {word}") <= width:
+            line += f" {word}"
+        else:
+            yield line
+            line = indent + word
+    yield line
 
 
 def plural(count: int, noun: str) -> str:

@@ -373,7 +373,7 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
             kind = errors.ConnectionReset if is_reset else errors.ConnectFailed
             error = kind(f"cannot connect: {describe_refusals(problem.os_error)}")
         case WrongCertificate():
-            error = errors.CertificateNotTrusted(f"TLS failed: {problem}")
+            error = problem.kind(f"TLS failed: {problem}")
         case ResponseTooLong():
             error = errors.InvalidResponse(str(problem))
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():

@@ -122,7 +122,8 @@ async def test_the_clock_is_measured_without_an_account_too(tmp_path: Path) -> N
     async with one_device(tmp_path) as (_, address, folder):
         run = await check(address, "--scheme=http", folder=folder)
     assert "  clock        " in run.out
-    assert "Set the username and password of an administrator account on the device." in run.out
+    advice = "Add --username and type the password of an administrator account on the device."
+    assert advice in run.out
     assert run.code == 1
 
 
