@@ -13,7 +13,7 @@ from exporter.devices.health import Issue
 from exporter.system.terminal import Line, Span, Table
 from exporter.system.text import (
     cell_width,
-    cut,
+    cut_middle,
     display_name,
     escaped,
     folded,
@@ -206,7 +206,7 @@ def _some_names(names: Sequence[str], room: int) -> str:
         text = _first_names(names, count)
         if cell_width(text) <= room:
             return text
-    first = cut(names[0], max(room - cell_width(_first_names(("", *names[1:]), 1)), 1))
+    first = cut_middle(names[0], max(room - cell_width(_first_names(("", *names[1:]), 1)), 1))
     return _first_names((first, *names[1:]), 1)
 
 

@@ -94,6 +94,22 @@ def cut(text: str, width: int) -> str:
     return f"{''.join(kept).rstrip()}…" if width > 0 else ""
 
 
+def cut_middle(text: str, width: int) -> str:
+    """Return a text that takes at most so many columns; what is left out of its middle is `…`.
+
+    For names, which often differ at their ends only.
+    """
+    if cell_width(text) <= width:
+        return text
+    end, room = "", (width - 1) // 2
+    for letter in reversed(text):
+        room -= _letter_width(letter)
+        if room < 0:
+            break
+        end = letter + end
+    return cut(text, width - cell_width(end)) + end
+
+
 def folded(text: str, width: int, indent: str) -> Iterator[str]:
     """Yield the lines of a text that is folded at spaces to so many columns.
 
