@@ -9,8 +9,9 @@ from exporter.clock.offset import Offset, true_offset
 from exporter.config import ModuleConfig, Thresholds
 from exporter.devices.device import Device
 from exporter.devices.health import Issue, Level, diagnose, level_of
+from exporter.system.addresses import split_address
 from exporter.time_servers.host_clock import Vote
-from exporter.vapix.errors import CertificateNotTrusted
+from exporter.vapix.errors import CertificateNotTrusted, ConnectionRefused
 from exporter.vapix.tls import Certificate
 
 
@@ -86,9 +87,15 @@ _FLAG_FOR: Final = {
 
 
 def _name_flag(issue: Issue, check: DeviceCheck) -> Issue:
+    if not check.by_flags:
+        return issue
     advice = issue.advice
-    for setting, flag in _FLAG_FOR.items() if check.by_flags else ():
+    for setting, flag in _FLAG_FOR.items():
         advice = advice.replace(setting, flag)
+    is_refused = issue.cause == ConnectionRefused.cause
+    if is_refused and split_address(check.device.target.address)[1] is None:
+        other = "http" if check.device.target.scheme == "https" else "https"
+        advice = f"{advice.removesuffix('.')}, or try `--scheme {other}`."
     return issue._replace(advice=advice)
 
 

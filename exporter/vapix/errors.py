@@ -87,6 +87,12 @@ class ConnectFailed(DeviceError):
     reason = "connect"
 
 
+class ConnectionRefused(ConnectFailed):
+    """The host is there, but nothing listens at the port. Check address, port and scheme."""
+
+    cause = "connection refused"
+
+
 class ConnectionReset(ConnectFailed):
     """The connection was there, and ended before its TLS was. The port may speak plain HTTP."""
 
