@@ -28,6 +28,7 @@ from exporter.system.logs import logging_in_background
 from exporter.system.process import collect_rarely
 from exporter.system.signals import exit_at_once
 from exporter.system.systemd import ServiceManager
+from exporter.system.terminal import warn
 from exporter.system.text import escaped, plural
 from exporter.system.threads import has_running_calls
 from exporter.web.web_config.schema import WebConfig, load_web_config
@@ -88,7 +89,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     loaded = digests((arguments.config_file,))
     if arguments.offline and not arguments.config_check:
-        print("--offline needs --config.check: the daemon asks its sources", file=sys.stderr)
+        warn("--offline needs --config.check: the daemon asks its sources")
         return 2
     try:
         config, web_config = _load(arguments)

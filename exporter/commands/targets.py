@@ -131,7 +131,7 @@ async def find_targets(arguments: argparse.Namespace) -> SelectedDevices:
         if file != DEFAULT_CONFIG_FILE:
             raise UsageError("use either --config.file or flags such as --username, not both")
         return _targets_of_flags(arguments)
-    if file != DEFAULT_CONFIG_FILE or file.exists():
+    if file != DEFAULT_CONFIG_FILE or file.exists() or arguments.pin:  # pins need a config
         return await configured_targets(arguments)
     if not arguments.devices:
         example = "axis-ntp-exporter check 192.168.0.90 --username root"
