@@ -22,7 +22,7 @@ from exporter.system.text import (
     plural,
 )
 from exporter.time_servers.host_clock import HostClockNote
-from exporter.vapix.errors import printable
+from exporter.vapix.errors import DeviceError, printable
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading
 from exporter.vapix.tls import Certificate
 
@@ -217,9 +217,7 @@ def _first_names(names: Sequence[str], count: int) -> str:
 
 def as_document(check: DeviceCheck) -> dict[str, Any]:
     """Return the object that `--json` prints for a device; `None` means unknown."""
-    device, state, offset = check.device, check.device.state, check.offset
-    true_offset = check.true_offset
-    error, reading = state.last.error, state.last.reading
+    device, state, reading = check.device, check.device.state, check.device.state.last.reading
     return {
         "device": device.target.name,
         "address": device.target.address,
@@ -229,25 +227,34 @@ def as_document(check: DeviceCheck) -> dict[str, Any]:
         "scheme": device.target.scheme,
         "answered": state.last.answered,
         "seconds": state.last_poll_seconds,
-        "error": None
-        if error is None
-        else {"reason": error.reason, "code": error.code, "message": str(error)},
+        "error": _error_object(state.last.error),
         "tls": _tls_object(check),
         "authentication": device.client.scheme,
         "api_version": None if reading is None else reading.api_version,
         "client": _client_object(state.client),
-        "clock": None
-        if offset is None
-        else {"seconds": offset.seconds, "uncertainty_seconds": offset.uncertainty_seconds},
-        "true_offset_seconds": None if true_offset is None else true_offset.seconds,
-        "true_offset_uncertainty_seconds": None
-        if true_offset is None
-        else true_offset.uncertainty_seconds,
+        **_clock_values(check),
         "mismatches": state.last.mismatches,
         "troubles": [
             {"level": issue.level, "what": issue.what, "advice": issue.to_do}
             for issue in check.issues
         ],
+    }
+
+
+def _error_object(error: DeviceError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {"reason": error.reason, "code": error.code, "message": str(error)}
+
+
+def _clock_values(check: DeviceCheck) -> dict[str, Any]:
+    offset, true = check.offset, check.true_offset
+    return {
+        "clock": None
+        if offset is None
+        else {"seconds": offset.seconds, "uncertainty_seconds": offset.uncertainty_seconds},
+        "true_offset_seconds": None if true is None else true.seconds,
+        "true_offset_uncertainty_seconds": None if true is None else true.uncertainty_seconds,
     }
 
 

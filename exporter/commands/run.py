@@ -38,8 +38,7 @@ ANY_HOST = ""
 _log = structlog.get_logger()
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the daemon's flags."""
+def _add_config(parser: argparse.ArgumentParser) -> None:
     add_config_file(parser)
     parser.add_argument(
         "--config.check",
@@ -65,6 +64,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="how often to look for changes (default: %(default)s)",
     )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the daemon's flags."""
+    _add_config(parser)
     add_web(parser, ANY_HOST)
     parser.add_argument(
         "--poll.shard",
