@@ -41,6 +41,9 @@ def escaped(text: str) -> str:
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+_SPACE_TO_FOLD: Final = re.compile(" (?=(?:[^`]*`[^`]*`)*[^`]*$)")
+"""A space with an even number of backquotes after it."""
+
 _LONGEST_PROBLEM: Final = 300
 
 
@@ -113,9 +116,10 @@ def cut_middle(text: str, width: int) -> str:
 def folded(text: str, width: int, indent: str) -> Iterator[str]:
     """Yield the lines of a text that is folded at spaces to so many columns.
 
-    All but the first begin with `indent`. A word that is wider than a line stays whole.
+    All but the first begin with `indent`. A command in backquotes, to be copied, stays whole; so
+    does a word that is wider than a line.
     """
-    first, *words = text.split(" ")
+    first, *words = _SPACE_TO_FOLD.split(text)
     line = first
     for word in words:
         if cell_width(f"{line} {word}") <= width:

@@ -234,6 +234,15 @@ def test_what_is_known_of_this_hosts_clock_is_folded() -> None:
     ]
 
 
+def test_a_command_to_copy_is_not_folded() -> None:
+    text = "If it is its own, run `a check --pin` with its name."
+    assert list(folded(text, 30, "  ")) == [
+        "If it is its own, run",
+        "  `a check --pin` with its",
+        "  name.",
+    ]
+
+
 @pytest.mark.parametrize("width", [8, 20, 80])
 def test_a_folded_text_loses_no_word(width: int) -> None:
     text = "  time server 時計.example:123: no answer, " + "x" * 30
