@@ -97,14 +97,25 @@ def run(argv: Sequence[str]) -> int:
     named = bool(argv) and not argv[0].startswith("-")
     name, words = (argv[0], argv[1:]) if named else ("run", argv)
     if name not in COMMANDS:
-        print(f"{PROGRAM}: no command {name!r}, only {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
+        return _refuse_command(name)
     module = import_command(name)
     parser = make_parser(name, module)
     # Flags may stand between devices; but `parse_intermixed_args` does not support `--`.
     parse = parser.parse_args if "--" in words else parser.parse_intermixed_args
     code: int = module.execute(parse(words))
     return code
+
+
+def _refuse_command(name: str) -> int:
+    """Say which commands there are, if standard error can be written; return 2."""
+    import difflib  # noqa: PLC0415 - needed here only
+
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    problem = f"{PROGRAM}: no command {name!r}{hint}, only {', '.join(COMMANDS)}"
+    with suppress(OSError):
+        print(problem, file=sys.stderr, flush=True)
+    return 2
 
 
 def import_command(name: str) -> ModuleType:

@@ -43,7 +43,7 @@ class CheckCsv:
         yield "reported_offset_seconds", state.last.client.status.reported_offset_seconds
         yield from _offset("measured", check.offset)
         yield "problem", ", ".join(issue.text for issue in check.issues)
-        yield "advice", " ".join(issue.advice for issue in check.issues)
+        yield "advice", " ".join(issue.to_do for issue in check.issues)
         error = state.last.error
         yield "reason", "" if error is None else error.reason
         yield "code", None if error is None else error.code

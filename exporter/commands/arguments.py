@@ -51,6 +51,10 @@ def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
     )
+    _add_optional_web(parser)
+
+
+def _add_optional_web(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--web.max-connections",
         dest="max_connections",

@@ -107,12 +107,13 @@ class CheckPrinter:
         if self._format != "table":
             self._print_for_programs(in_order(checks, self._sort) if self._sort else checks)
             return
+        # What is known by now needs less room, and the window may have another size.
+        self._lay_out(results.checks)
         if self._every_seconds is not None:
-            self._lay_out(results.checks)  # the window may have another size by now
             self._print_time(self._every_seconds)
         checks = in_order(checks, self._sort or "problem")
         end = [
-            *host_clock_lines(results.host_clock, results.servers),
+            *host_clock_lines(results.host_clock, results.servers, self._width),
             *summary(results.checks, self._width),
         ]
         if self._has_blocks:

@@ -29,6 +29,7 @@ from exporter.system.logs import logging_in_background
 from exporter.system.process import collect_rarely
 from exporter.system.signals import exit_at_once
 from exporter.system.systemd import ServiceManager
+from exporter.system.terminal import warn
 from exporter.system.text import escaped, plural
 from exporter.system.threads import has_running_calls
 from exporter.web.web_config.schema import WebConfig, load_web_config
@@ -38,8 +39,7 @@ ANY_HOST = ""
 _log = structlog.get_logger()
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the daemon's flags."""
+def _add_config(parser: argparse.ArgumentParser) -> None:
     add_config_file(parser)
     parser.add_argument(
         "--config.check",
@@ -65,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="how often to look for changes (default: %(default)s)",
     )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the daemon's flags."""
+    _add_config(parser)
     add_web(parser, ANY_HOST)
     parser.add_argument(
         "--poll.shard",
@@ -89,7 +94,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     loaded = digests((arguments.config_file,))
     if arguments.offline and not arguments.config_check:
-        print("--offline needs --config.check: the daemon asks its sources", file=sys.stderr)
+        warn("--offline needs --config.check: the daemon asks its sources")
         return 2
     try:
         config, web_config = _load(arguments)

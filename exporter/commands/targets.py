@@ -20,6 +20,7 @@ from exporter.config.files import check_files
 from exporter.config.loader import problems_of
 from exporter.config.schema import DEFAULT_MODULE, DeviceConfig
 from exporter.discovery.manager import discover_once
+from exporter.system.addresses import canonical_host, is_ip_address, split_address
 from exporter.system.terminal import warn
 from exporter.system.text import escaped
 
@@ -128,7 +129,7 @@ async def find_targets(arguments: argparse.Namespace) -> SelectedDevices:
         if file != DEFAULT_CONFIG_FILE:
             raise UsageError("use either --config.file or flags such as --username, not both")
         return _targets_of_flags(arguments)
-    if file != DEFAULT_CONFIG_FILE or file.exists():
+    if file != DEFAULT_CONFIG_FILE or file.exists() or arguments.pin:  # pins need a config
         return await configured_targets(arguments)
     if not arguments.devices:
         example = "axis-ntp-exporter check 192.168.0.90 --username root"
@@ -209,9 +210,30 @@ def _resolve_names(config: Config, names: Sequence[str]) -> tuple[set[str], set[
 def _unknown(name: str, known: Iterable[str]) -> str:
     if is_pattern(name):
         return f"no device has a name or address like {escaped(name)!r}"
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f" (did you mean {escaped(close[0])!r}?)" if close else ""
+    close = _closest(name, known)
+    hint = f" (did you mean {escaped(close)!r}?)" if close is not None else ""
     return f"no device has the name or address {escaped(name)!r}{hint}"
+
+
+def _closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the device that was probably meant: with the same host, or with a name like this.
+
+    An IP address with other digits is another device.
+    """
+    host, hosts = _host_in(name), {each: _host_in(each) for each in known}
+    if is_ip_address(host):
+        return next((each for each in hosts if hosts[each] == host), None)
+    names = [each for each in hosts if not is_ip_address(hosts[each])]
+    return next(iter(difflib.get_close_matches(name, names, n=1)), None)
+
+
+def _host_in(text: str) -> str:
+    """Return the host of an address or a URL; `""` if the text is none."""
+    _, slashes, rest = text.partition("://")
+    try:
+        return canonical_host(split_address(_place_in(rest) if slashes else text)[0])
+    except ValueError:
+        return ""
 
 
 class _DeviceNames:
@@ -298,9 +320,14 @@ def _targets_of_flags(arguments: argparse.Namespace) -> SelectedDevices:
 def _address_in(url: str) -> str:
     """Return what to write instead of a URL, without its account and path."""
     scheme, _, rest = url.partition("://")
-    address = escaped(re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2])
+    address = escaped(_place_in(rest))
     is_known = scheme.lower() in ("http", "https")
     return f"{address} --scheme {scheme.lower()}" if is_known else address
+
+
+def _place_in(rest: str) -> str:
+    """Return host and port of what follows the scheme in a URL."""
+    return re.split(r"[/?#]", rest, maxsplit=1)[0].rpartition("@")[2]
 
 
 def _validate(module: dict[str, Any], devices: list[dict[str, str]]) -> Config:

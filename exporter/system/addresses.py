@@ -89,6 +89,15 @@ def canonical_host(host: str) -> str:
         return host.lower().removesuffix(".")
 
 
+def is_ip_address(host: str) -> bool:
+    """Return whether a host is an address and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
 

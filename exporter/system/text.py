@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ def escaped(text: str) -> str:
     """Return `text` with control characters, line breaks and bidirectional marks escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
+
+_SPACE_TO_FOLD: Final = re.compile(" (?=(?:[^`]*`[^`]*`)*[^`]*$)")
+"""A space with an even number of backquotes after it."""
 
 _LONGEST_PROBLEM: Final = 300
 
@@ -91,6 +95,39 @@ def cut(text: str, width: int) -> str:
             break
         kept.append(letter)
     return f"{''.join(kept).rstrip()}…" if width > 0 else ""
+
+
+def cut_middle(text: str, width: int) -> str:
+    """Return a text that takes at most so many columns; what is left out of its middle is `…`.
+
+    For names, which often differ at their ends only.
+    """
+    if cell_width(text) <= width:
+        return text
+    end, room = "", (width - 1) // 2
+    for letter in reversed(text):
+        room -= _letter_width(letter)
+        if room < 0:
+            break
+        end = letter + end
+    return cut(text, width - cell_width(end)) + end
+
+
+def folded(text: str, width: int, indent: str) -> Iterator[str]:
+    """Yield the lines of a text that is folded at spaces to so many columns.
+
+    All but the first begin with `indent`. A command in backquotes, to be copied, stays whole; so
+    does a word that is wider than a line.
+    """
+    first, *words = _SPACE_TO_FOLD.split(text)
+    line = first
+    for word in words:
+        if cell_width(f"{line} {word}") <= width:
+            line += f" {word}"
+        else:
+            yield line
+            line = indent + word
+    yield line
 
 
 def plural(count: int, noun: str) -> str:

@@ -369,11 +369,9 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
         case aiohttp.ClientSSLError():
             error = _tls_failure(problem.os_error)
         case aiohttp.ClientConnectorError():
-            is_reset = isinstance(problem.os_error, ConnectionResetError | BrokenPipeError)
-            kind = errors.ConnectionReset if is_reset else errors.ConnectFailed
-            error = kind(f"cannot connect: {describe_refusals(problem.os_error)}")
+            error = _connect_failure(problem.os_error)
         case WrongCertificate():
-            error = errors.CertificateNotTrusted(f"TLS failed: {problem}")
+            error = problem.kind(f"TLS failed: {problem}")
         case ResponseTooLong():
             error = errors.InvalidResponse(str(problem))
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():
@@ -384,6 +382,15 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
         case _:
             raise problem
     return error
+
+
+def _connect_failure(problem: OSError) -> errors.ConnectFailed:
+    message = f"cannot connect: {describe_refusals(problem)}"
+    if isinstance(problem, ConnectionResetError | BrokenPipeError):
+        return errors.ConnectionReset(message)
+    if isinstance(problem, ConnectionRefusedError):
+        return errors.ConnectionRefused(message)
+    return errors.ConnectFailed(message)
 
 
 def _tls_failure(problem: OSError) -> errors.TlsFailed:

@@ -20,7 +20,13 @@ from exporter.system.tls import (
     allow_from,
     refuse_dhe,
 )
-from exporter.vapix.errors import printable
+from exporter.vapix.errors import (
+    CertificateChanged,
+    CertificateInFileChanged,
+    CertificateNotPinned,
+    CertificateNotTrusted,
+    printable,
+)
 
 _NAME_MISMATCH: Final = {62, 64}
 """OpenSSL's codes for a certificate of another host name, and of another IP address."""
@@ -67,6 +73,13 @@ class Pin(NamedTuple):
 
     fingerprint: bytes | None
     setting: str
+
+    @property
+    def failure(self) -> type[CertificateNotTrusted]:
+        """The kind of error if a device shows another certificate."""
+        if self.fingerprint is None:
+            return CertificateNotPinned
+        return CertificateInFileChanged if self.setting == PINS_FILE else CertificateChanged
 
     def refuse(self, shown: bytes | None) -> str | None:
         """Return why a certificate with the fingerprint `shown` is refused; `None` if it is not."""

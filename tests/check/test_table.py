@@ -2,6 +2,7 @@
 
 import csv
 import io
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,8 +12,9 @@ from exporter.check.examine import DeviceCheck
 from exporter.check.report import summary
 from exporter.check.table import COLUMNS, Layout, Sort, in_order, table_lines
 from exporter.clock.offset import Offset
-from exporter.system.text import cell_width, cut
+from exporter.system.text import cell_width, cut, cut_middle
 from exporter.vapix import errors
+from exporter.vapix.ntp_info import Reading
 from tests.check.test_report import CLIENT, make_check, reading
 from tests.support.readings import replace_fields
 
@@ -85,6 +87,32 @@ def test_devices_are_in_the_order_that_was_asked_for(sort: Sort, names: list[str
     assert [check.device.target.name for check in in_order(some_checks(), sort)] == names
 
 
+def found_devices(results: list[Reading | errors.DeviceError | None]) -> list[DeviceCheck]:
+    """Devices as `find` names them."""
+    made = [make_check(each, name=f"axis-b8a44f29f89{n}") for n, each in enumerate(results)]
+    for number, check in enumerate(made):
+        check.device.target = replace(check.device.target, address=f"192.168.100.10{number}")
+    return made
+
+
+def test_names_are_cut_in_the_middle_as_their_ends_differ() -> None:
+    rows = lines(found_devices([None, None]), 80)
+    assert [row.split()[:2] for row in rows[1:]] == [
+        ["axis-b8…29f890", "192.168…00.100"],
+        ["axis-b8…29f891", "192.168…00.101"],
+    ]
+
+
+def test_names_have_the_room_that_known_offsets_do_not_need() -> None:
+    made = found_devices([errors.FactoryNew("HTTP 401: x", 401), reading(CLIENT)])
+    made[1].offset = Offset(-0.0049, 0.0017)
+    assert lines(made, 80) == [
+        "DEVICE            ADDRESS         STATE   REPORTED MEASURED     PROBLEM",
+        "axis-b8a44f29f890 192.168.100.100 bad                           factory-new dev…",
+        "axis-b8a44f29f891 192.168.100.101 fine     +2.0 ms -4.9 ±1.8 ms",
+    ]
+
+
 @pytest.mark.parametrize("width", [72, 80, 100, 120, 160, 200])
 def test_no_line_is_wider_than_the_terminal_whatever_devices_say(width: int) -> None:
     checks = [
@@ -122,6 +150,22 @@ def test_columns_stay_in_line_with_wide_letters() -> None:
 )
 def test_a_text_is_cut_to_columns(text: str, width: int, short: str) -> None:
     assert cut(text, width) == short
+
+
+@pytest.mark.parametrize(
+    ("text", "width", "short"),
+    [
+        ("axis-b8a44f29f89d", 17, "axis-b8a44f29f89d"),
+        ("axis-b8a44f29f89d", 13, "axis-b…29f89d"),
+        ("axis-b8a44f29f89d", 12, "axis-b…9f89d"),
+        ("時計時計時計", 7, "時計…計"),
+        ("gate", 2, "g…"),
+        ("gate", 1, "…"),
+        ("gate", 0, ""),
+    ],
+)
+def test_a_name_is_cut_to_columns(text: str, width: int, short: str) -> None:
+    assert cut_middle(text, width) == short
 
 
 def test_the_summary_names_a_few_devices_of_each_problem() -> None:

@@ -115,7 +115,16 @@ async def test_configure_names_what_it_has_changed_if_the_output_fails_meanwhile
 
 
 @pytest.mark.parametrize(
-    ("words", "code"), [("check nobody", 2), ("configure --yes", 2), ("rules --config.file=x", 2)]
+    ("words", "code"),
+    [
+        ("check nobody", 2),
+        ("configure --yes", 2),
+        ("rules --config.file=x", 2),
+        ("nocommand", 2),
+        ("run --offline", 2),
+        ("run --nonsense", 2),
+        ("help nocommand", 2),
+    ],
 )
 async def test_a_usage_error_keeps_its_code_if_it_cannot_be_told(
     words: str, code: int, tmp_path: Path

@@ -4,12 +4,15 @@ from pathlib import Path
 
 import pytest
 
+from exporter.cli import COMMANDS
 from tests.support.command_process import Run, running_command
 
 ADVICE = (
     "write one with `axis-ntp-exporter init`, or look at simulated devices first with "
     "`axis-ntp-exporter demo`"
 )
+
+ONLY = f", only {', '.join(COMMANDS)}\n"
 
 
 async def run_in(folder: Path, *words: str) -> Run:
@@ -27,6 +30,8 @@ async def run_in(folder: Path, *words: str) -> Run:
         (("check",), 2),
         (("check", "--config.file=missing.yaml"), 2),
         (("check", "--config.file=missing.yaml", "192.168.0.90"), 2),
+        (("check", "--pin", "--yes"), 2),
+        (("check", "--pin", "--yes", "192.168.0.90"), 2),
         (("configure",), 2),
         (("configure", "lobby"), 2),
         (("rules", "--config.file=missing.yaml"), 2),
@@ -41,6 +46,18 @@ async def test_without_a_config_each_command_says_how_to_get_one(
     assert (run.code, run.out) == (code, "")
     assert f"there is no {file}" in run.err or f"{file}: cannot be read" in run.err
     assert run.err.splitlines()[1:] == [f"To have a config, {ADVICE}."]
+
+
+async def test_only_a_config_has_a_file_for_pins(tmp_path: Path) -> None:
+    assert "--username" not in (await run_in(tmp_path, "check", "--pin", "--yes")).err
+
+
+async def test_a_mistyped_command_is_refused_with_the_one_that_is_like_it(tmp_path: Path) -> None:
+    run = await run_in(tmp_path, "chek")
+    assert (run.code, run.out) == (2, "")
+    assert run.err == f"axis-ntp-exporter: no command 'chek' (did you mean check?){ONLY}"
+    run = await run_in(tmp_path, "zzz\x1b")
+    assert run.err == rf"axis-ntp-exporter: no command 'zzz\x1b'{ONLY}"
 
 
 async def test_a_config_that_exists_needs_no_such_advice(tmp_path: Path) -> None:
