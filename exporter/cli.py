@@ -1,13 +1,14 @@
 """The command line: run a subcommand and exit with its code (0 success, 1 failure, 2 usage)."""
 
 import argparse
+import gc
 import importlib
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType, ModuleType
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 from exporter import __version__
 from exporter.system.process import (
@@ -21,32 +22,36 @@ PROGRAM: Final = "axis-ntp-exporter"
 
 COMMANDS: Final = {
     "run": "poll the configured devices and serve their metrics (the default)",
-    "check": "poll devices once now and explain each: what it reports, problems, what to do",
+    "check": "poll devices once, now, and explain each and what to do",
     "configure": "show or apply NTP settings that differ from `expect`",
-    "evidence": "how far off a device's clock was at a moment in the past, from Prometheus",
+    "evidence": "say how far off a device's clock was at a moment, from Prometheus",
     "init": "write a first config and the file of the devices' password",
     "find": "find Axis devices on a network, without a password",
     "import": "turn a CSV of devices into a file of targets",
-    "rules": "print the alert rules for Prometheus, with the thresholds of the config",
+    "rules": "print the alert rules with the thresholds of the config",
     "simulate": "run simulated devices",
     "demo": "run the exporter on a simulated fleet",
-    "healthcheck": "container health check",
+    "completion": "print what makes bash, zsh or fish complete commands and flags",
+    "healthcheck": "ask the daemon whether it is alive, for containers",
 }
 """The subcommands: modules of `exporter.commands`, imported only when they are run."""
+
+_USAGE: Final = {
+    "run": "[run]",
+    "check": "check [DEVICE ...]",
+    "configure": "configure [DEVICE ...]",
+    "evidence": "evidence DEVICE",
+    "init": "init [DIR]",
+    "find": "find CIDR ...",
+    "import": "import FILE",
+    "completion": "completion bash|zsh|fish",
+}
+"""How the use of a command begins, if not with its name alone."""
 
 _MODULES: Final = {"import": "import_csv"}
 """Where a module has another name than its command."""
 
-ONE_SHOT_COMMANDS: Final = {
-    "check",
-    "configure",
-    "evidence",
-    "init",
-    "find",
-    "import",
-    "rules",
-    "healthcheck",
-}
+ONE_SHOT_COMMANDS: Final = COMMANDS.keys() - {"run", "simulate", "demo"}
 """Commands that end by themselves: a signal before their end is a failure."""
 
 
@@ -92,8 +97,7 @@ def run(argv: Sequence[str]) -> int:
     named = bool(argv) and not argv[0].startswith("-")
     name, words = (argv[0], argv[1:]) if named else ("run", argv)
     if name not in COMMANDS:
-        print(f"{PROGRAM}: no command {name!r}, only {', '.join(COMMANDS)}", file=sys.stderr)
-        return 2
+        return _refuse_command(name)
     module = import_command(name)
     parser = make_parser(name, module)
     # Flags may stand between devices; but `parse_intermixed_args` does not support `--`.
@@ -102,22 +106,98 @@ def run(argv: Sequence[str]) -> int:
     return code
 
 
+def _refuse_command(name: str) -> int:
+    """Say which commands there are, if standard error can be written; return 2."""
+    import difflib  # noqa: PLC0415 - needed here only
+
+    close = difflib.get_close_matches(name, COMMANDS, n=1)
+    hint = f" (did you mean {close[0]}?)" if close else ""
+    problem = f"{PROGRAM}: no command {name!r}{hint}, only {', '.join(COMMANDS)}"
+    with suppress(OSError):
+        print(problem, file=sys.stderr, flush=True)
+    return 2
+
+
 def import_command(name: str) -> ModuleType:
     """Return the module of a subcommand."""
-    return importlib.import_module(f"exporter.commands.{_MODULES.get(name, name)}")
+    # What an import makes stays. Looking for garbage in it takes a third of the time.
+    gc.disable()
+    try:
+        return importlib.import_module(f"exporter.commands.{_MODULES.get(name, name)}")
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
-def make_parser(name: str, module: ModuleType) -> argparse.ArgumentParser:
+class _Parser(argparse.ArgumentParser):
+    """Calls flags and arguments what the docs call them."""
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - those of argparse
+        super().__init__(**settings)
+        self._positionals.title = "arguments"
+        self._optionals.title = "flags"
+
+    def complete_values(self, kinds: Mapping[str, object]) -> None:
+        """Tell `shtab` how to complete the values for which the help has these words."""
+        for action in self._actions:
+            if (kind := kinds.get(str(action.metavar))) is not None:
+                action.complete = kind  # type: ignore[attr-defined]
+
+
+class _RefusePassword(argparse.Action):
+    """Refuses a password on the command line, and does not repeat it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_values: object) -> None:
+        parser.error(
+            "no password on the command line: every user of this host could read it; type it when "
+            "asked, pipe it in, or put it into a file (--password-file, password_file in a config)"
+        )
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Uses 78 columns of a terminal, however wide it is: longer lines are hard to read."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=78)
+
+
+def make_parser(name: str, module: ModuleType) -> _Parser:
     """Return the parser of one subcommand; the help of `run` lists all of them."""
-    rows = [f"  {each:<11} {summary}" for each, summary in COMMANDS.items()]
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=PROGRAM if name == "run" else f"{PROGRAM} {name}",
-        usage=f"{PROGRAM} [run] [flags]" if name == "run" else None,
-        description=COMMANDS[name],
-        epilog="\n".join(["commands (each has its own --help):", *rows]) if name == "run" else None,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage=f"{PROGRAM} {_USAGE.get(name, name)} [flags]",
+        description="\n\n".join(_sections(name)),
+        formatter_class=_HelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {__version__}")
+    parser.add_argument("--password", action=_RefusePassword, nargs="?", help=argparse.SUPPRESS)
     module.add_arguments(parser)
+    if name == "completion":
+        parser.set_defaults(parser_of_all=_parser_of_all)
     return parser
+
+
+def _parser_of_all(kinds: Mapping[str, object]) -> argparse.ArgumentParser:
+    """Return the parser of `run` with those of the other commands below it, for `completion`."""
+    root = make_parser("run", import_command("run"))
+    root.complete_values(kinds)
+    commands = root.add_subparsers()
+    for name, summary in COMMANDS.items():
+        parser = commands.add_parser(name, help=summary)
+        parser.add_argument("--version", action="version", help="show the version")
+        import_command(name).add_arguments(parser)
+        parser.complete_values(kinds)
+        parser.description = summary
+    return root
+
+
+def _sections(name: str) -> Iterator[str]:
+    """Yield what stands before the flags."""
+    yield COMMANDS[name]
+    if name == "run":
+        rows = [f"  {each:<11} {summary}" for each, summary in COMMANDS.items()]
+        yield "\n".join(["commands (each has its own --help):", *rows])
+    examples = import_command("examples").EXAMPLES[name]
+    rows = [f"  {line}\n      {purpose}" for line, purpose in examples]
+    yield "\n".join(["examples:", *rows])

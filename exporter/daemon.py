@@ -93,11 +93,15 @@ async def running(config: Config, settings: Settings) -> AsyncIterator[list[str]
         _polling(config, settings, session, time_servers, host) as state,
         _serving(state, settings.web) as urls,
     ):
-        _log_start(state.fleet, settings.shard)
+        _log_start(state, settings.shard)
         async with (
             in_background(state.reloader.watch_module_files()),
             in_background(count_server_usage(state.fleet, time_servers)),
-            in_background(report_first_round(state.fleet, lambda: state.is_ready)),
+            in_background(
+                report_first_round(
+                    state.fleet, lambda: state.is_ready, state.reloader.explain_no_devices
+                )
+            ),
             _watching_config(state.reloader, settings.auto_reload),
         ):
             with on_hangup(state.reloader.reload):
@@ -180,8 +184,11 @@ def _watching_config(
     return in_background(reloader.watch_config(auto.file, auto.interval_seconds, auto.loaded))
 
 
-def _log_start(fleet: Fleet, shard: Shard) -> None:
-    _log.info("exporter.started", version=__version__, devices=len(fleet), shard=str(shard))
+def _log_start(state: WebState, shard: Shard) -> None:
+    fleet = state.fleet
+    # Before the sources were asked, 0 devices would look like a fault.
+    known = {"devices": len(fleet)} if state.reloader.has_all_devices else {}
+    _log.info("exporter.started", version=__version__, **known, shard=str(shard))
     shortest = min((device.target.interval_seconds for device in fleet), default=None)
     if shortest is not None and shortest < SHORTEST_POLITE_INTERVAL_SECONDS:
         _log.warning(

@@ -166,6 +166,11 @@ def test_only_the_terminal_imports_rich() -> None:
     assert files_with("from rich") == {"system/terminal.py"}
 
 
+def test_only_completion_imports_shtab() -> None:
+    assert files_with("import shtab") == {"commands/completion.py"}
+    assert "shtab" not in all_modules_after("import exporter.cli, exporter.commands.run")
+
+
 def test_rich_is_loaded_for_a_terminal_only() -> None:
     # Apart from what structlog loads by itself: decision 0008.
     loaded = all_modules_after("import exporter.system.terminal")
@@ -174,7 +179,7 @@ def test_rich_is_loaded_for_a_terminal_only() -> None:
 
 @pytest.mark.parametrize(
     "words",
-    [["--config.check"], ["configure", "--yes"], ["check"]],
+    [["--config.check"], ["configure"], ["check"]],
     ids=["run", "configure", "check"],
 )
 def test_no_progress_bar_is_loaded_without_a_terminal(words: list[str], tmp_path: Path) -> None:

@@ -116,7 +116,10 @@ def test_without_a_config_the_daemon_does_not_start_and_says_how_to_get_one(
     assert run([f"--config.file={tmp_path / 'missing.yaml'}"]) == 1
     problem, advice = capsys.readouterr().err.splitlines()
     assert problem.endswith("missing.yaml: cannot be read: No such file or directory")
-    assert advice == "Copy config.example.yaml, or try `axis-ntp-exporter demo`."
+    assert advice == (
+        "To have a config, write one with `axis-ntp-exporter init`, or look at simulated devices "
+        "first with `axis-ntp-exporter demo`."
+    )
 
 
 @pytest.mark.parametrize(
@@ -239,6 +242,58 @@ def test_config_check_asks_the_sources(tmp_path: Path, capsys: pytest.CaptureFix
     assert (code, out, err) == (0, expected, "")
 
 
+WRITERS = "`axis-ntp-exporter find` and `import` write such files"
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        (
+            "file_sd_configs: "
+            "[{files: [device/*.yaml, devices/*.json, 'devices/*.yaml', gone.yml]}]",
+            f"discovery: no file matches device/*.yaml: {WRITERS}\n"
+            "discovery: no file matches devices/*.json\n"
+            f"discovery: no file matches gone.yml: {WRITERS}\n",
+        ),
+        (
+            "file_sd_configs: [{files: ['devices/*.yaml']}]",
+            "discovery: the sources list no devices, or `relabel_configs` drops them\n",
+        ),
+        (
+            "global: {interval: 60s}",
+            "discovery: the config has neither devices nor sources: list devices under `devices`, "
+            "or name their files under `file_sd_configs`\n",
+        ),
+    ],
+)
+def test_config_check_says_why_there_are_no_devices(
+    config: str, said: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "devices").mkdir()
+    (tmp_path / "devices" / "a.yaml").write_text("[]")
+    file = tmp_path / "config.yaml"
+    file.write_text(config)
+    code = run([f"--config.file={file}", "--config.check"])
+    out, err = capsys.readouterr()
+    assert (code, err.replace(f"{tmp_path}/", "")) == (0, said)
+    assert out.startswith(f"{file}: valid, 0 devices")
+    assert run(["check", f"--config.file={file}"]) == 2
+    said_by_check = capsys.readouterr().err.replace(f"{tmp_path}/", "")
+    assert said_by_check == f"{said}check: the config has no devices\n"
+
+
+def test_config_check_says_which_pattern_of_several_matches_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text("[{targets: [10.0.0.2]}]")
+    file = tmp_path / "config.yaml"
+    file.write_text("file_sd_configs: [{files: ['a*.yaml']}, {files: ['devcies/*.yaml']}]")
+    assert run([f"--config.file={file}", "--config.check"]) == 0
+    out, err = capsys.readouterr()
+    assert ("valid, 1 device" in out, "no file matches" in err) == (True, True)
+    assert "devcies/*.yaml" in err
+
+
 def test_config_check_fails_with_a_source(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -247,6 +302,36 @@ def test_config_check_fails_with_a_source(
     assert code == 1
     assert out == "config.yaml: valid, 1 device (1 from the config), 1 problem\n"
     assert err.startswith("discovery: cams.json: not JSON: ")
+
+
+def test_a_file_of_two_sections_counts_once_and_a_device_of_two_files_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.json").write_text('[{"targets": ["10.0.0.2", "10.0.0.3"]}]')
+    (tmp_path / "b.json").write_text('[{"targets": ["10.0.0.3"]}]')
+    (tmp_path / "c.json").write_text("[}")
+    file = tmp_path / "config.yaml"
+    file.write_text("file_sd_configs: [{files: ['*.json', a.json]}, {files: ['*.json']}]")
+    assert run([f"--config.file={file}", "--config.check"]) == 1
+    out, err = capsys.readouterr()
+    lines = err.replace(f"{tmp_path}/", "").splitlines()
+    assert len(lines) == 2
+    assert lines[0].startswith("discovery: c.json: not JSON: ")
+    taken = "the name '10.0.0.3' is already used in a.json"
+    assert lines[1] == f"discovery: b.json: target '10.0.0.3': {taken}"
+    assert out.endswith(f"valid, 2 devices (2 from {tmp_path / 'a.json'}), 2 problems\n")
+
+
+def test_config_check_reads_the_files_of_sources(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "config.yaml"
+    section = "url: https://sd.example/, authorization: {credentials_file: token}"
+    file.write_text(f"http_sd_configs:\n- {{{section}}}\n")
+    assert run([f"--config.file={file}", "--config.check", "--offline"]) == 1
+    place = f"{file}:2: http_sd_configs[0].authorization.credentials_file"
+    problem = f"cannot read {tmp_path / 'token'}: No such file or directory"
+    assert capsys.readouterr().err == f"{place}: {problem}\n"
 
 
 def test_config_check_offline_asks_no_source(
@@ -289,12 +374,25 @@ def test_the_log_level_warning_means_warn() -> None:
 
 
 @pytest.mark.parametrize("words", [["--password=s3cret"], ["--password", "s3cret"]])
+@pytest.mark.parametrize(
+    "command", [["check", "192.168.0.90", "--username=root"], *([name] for name in COMMANDS)]
+)
 def test_a_password_on_the_command_line_is_refused_and_not_repeated(
-    words: list[str], capsys: pytest.CaptureFixture[str]
+    command: list[str], words: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit) as end:
-        run(["check", "192.168.0.90", "--username=root", *words])
+        run([*command, *words])
     assert end.value.code == 2
     err = capsys.readouterr().err
     assert "no password on the command line" in err
     assert "s3cret" not in err
+
+
+def test_garbage_is_collected_again_once_a_command_is_imported() -> None:
+    code = (
+        "import gc, exporter.cli\n"
+        "exporter.cli.import_command('check')\n"
+        "print(gc.isenabled(), gc.get_freeze_count() > 10_000)"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout == "True True\n"

@@ -8,9 +8,10 @@ from exporter.clock.host import HostClock, HostTime
 from exporter.clock.offset import Offset, true_offset
 from exporter.config import ModuleConfig, Thresholds
 from exporter.devices.device import Device
-from exporter.devices.health import Issue, diagnose
+from exporter.devices.health import Issue, Level, diagnose, level_of
+from exporter.system.addresses import split_address
 from exporter.time_servers.host_clock import Vote
-from exporter.vapix.errors import CertificateNotTrusted
+from exporter.vapix.errors import CertificateNotTrusted, ConnectionRefused
 from exporter.vapix.tls import Certificate
 
 
@@ -42,6 +43,11 @@ class DeviceCheck:
         """Whether the device was checked and has no issues."""
         return self.checked and not self.issues
 
+    @property
+    def level(self) -> Level:
+        """How bad it is, as on the status pages."""
+        return level_of(self.device.state, self.issues)
+
     def take_vote(self, vote: Vote) -> None:
         """Compare the device's clock with the time of the time servers too."""
         if self.ended is not None:
@@ -64,26 +70,55 @@ async def examine(check: DeviceCheck, host: HostClock, thresholds: Thresholds) -
     device.state.record(outcome)
     check.ended, check.offset = outcome.ended, device.state.clock_offset(outcome.ended)
     issues = diagnose(device.state, check.offset, outcome.ended, thresholds)
-    check.issues = [_add_pin(issue, check) for issue in issues]
+    check.issues = [_add_pin(_name_flag(issue, check), check) for issue in issues]
+
+
+_FLAG_FOR: Final = {
+    "set `scheme: http` in its module": "add --scheme http",
+    "Set `scheme: https` in its module": "Add --scheme https",
+    "(`scheme`)": "(--scheme)",
+    "Set the username and password of": "Add --username and type the password of",
+    "set its fingerprint_sha256 in the config": "use its --fingerprint-sha256",
+    "Set ca_file in tls_config, or pins_file and then run `axis-ntp-exporter check --pin`": (
+        "Add --ca-file or --fingerprint-sha256"
+    ),
+}
+"""What advice says without a config."""
+
+
+def _name_flag(issue: Issue, check: DeviceCheck) -> Issue:
+    if not check.by_flags:
+        return issue
+    advice = issue.advice
+    for setting, flag in _FLAG_FOR.items():
+        advice = advice.replace(setting, flag)
+    is_refused = issue.cause == ConnectionRefused.cause
+    if is_refused and split_address(check.device.target.address)[1] is None:
+        other = "http" if check.device.target.scheme == "https" else "https"
+        advice = f"{advice.removesuffix('.')}, or try `--scheme {other}`."
+    return issue._replace(advice=advice)
 
 
 def _add_pin(issue: Issue, check: DeviceCheck) -> Issue:
-    """Replace the advice on an untrusted certificate by the exact setting that pins it."""
+    """Add what to do about this device's untrusted certificate."""
     error, certificate = check.device.state.last.error, check.certificate
     is_refused = issue.level == "bad" and isinstance(error, CertificateNotTrusted)
     if not is_refused or certificate is None:
         return issue
-    pin = check.device.client.pin
+    remedy = _remedy(check, certificate)
+    return issue._replace(own_advice=f"If this is the device's own certificate, {remedy}.")
+
+
+def _remedy(check: DeviceCheck, certificate: Certificate) -> str:
+    """Return the exact setting, flag or command that pins an untrusted certificate."""
+    pin, fingerprint = check.device.client.pin, certificate.fingerprint_sha256
     if pin is not None and not check.by_flags:
-        remedy = pin.remedy(certificate.fingerprint_sha256)
-        return issue._replace(advice=f"If this is the device's own certificate, {remedy}.")
+        return pin.remedy(fingerprint)
     ca_file = "--ca-file" if check.by_flags else "ca_file"
     instead = "" if check.module.tls_config.ca_file is None else f" instead of {ca_file}"
-    fingerprint = certificate.fingerprint_sha256
-    advice = "If this is the device's own certificate, pin it: "
     if check.by_flags:
-        return issue._replace(advice=f"{advice}add --fingerprint-sha256={fingerprint}{instead}.")
-    advice += f"add fingerprint_sha256: {fingerprint} to tls_config{instead}"
+        return f"pin it: add --fingerprint-sha256={fingerprint}{instead}"
+    remedy = f"pin it: add fingerprint_sha256: {fingerprint} to tls_config{instead}"
     if "mismatch" in (certificate.refusal or ""):  # OpenSSL's word for another name or address
-        advice += "; if only the name differs, set server_name to the certificate's name"
-    return issue._replace(advice=f"{advice}.")
+        remedy += "; if only the name differs, set server_name to the certificate's name"
+    return remedy

@@ -1,18 +1,28 @@
 """Checked devices as tables with a summary for a person, and as JSON objects. Pure."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from exporter.check.examine import DeviceCheck
 from exporter.check.servers import ServerCheck
+from exporter.check.table import in_order
 from exporter.clock.offset import SECOND_NS
 from exporter.devices.health import Issue
 from exporter.system.terminal import Line, Span, Table
-from exporter.system.text import display_name, escaped, format_clock, format_offset, plural
+from exporter.system.text import (
+    cell_width,
+    cut_middle,
+    display_name,
+    escaped,
+    folded,
+    format_clock,
+    format_offset,
+    plural,
+)
 from exporter.time_servers.host_clock import HostClockNote
-from exporter.vapix.errors import printable
+from exporter.vapix.errors import DeviceError, printable
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading
 from exporter.vapix.tls import Certificate
 
@@ -25,6 +35,13 @@ _SYNCED: Final = {
 }
 _COUNTED: Final = {"fine": "fine", "problem": "with a problem", "not checked": "not checked"}
 
+_MOST_NAMES: Final = 5
+"""So many devices are named beside a problem."""
+
+_INDENT: Final = " " * 8
+"""Where the problem stands beside its count, and what to do about it below."""
+
+T = TypeVar("T")
 Row = tuple[str, Span]
 
 
@@ -120,16 +137,22 @@ def _issue_rows(check: DeviceCheck, issue: Issue) -> Iterator[Row]:
     error = check.device.state.last.error
     message = f": {error}" if issue.level == "bad" and error is not None else ""
     yield "problem", Span(escaped(f"{issue.text}{message}"), _STYLES[issue.level])
-    yield "what to do", Span(issue.advice)
+    yield "what to do", Span(issue.to_do)
 
 
-def host_clock_lines(note: HostClockNote, servers: Sequence[ServerCheck]) -> Iterator[Line]:
-    """Yield what is known about this host's clock, and why a time server had no vote."""
-    yield (Span(note.text, _STYLES.get(note.level, "")),)
+def host_clock_lines(
+    note: HostClockNote, servers: Sequence[ServerCheck], width: int
+) -> Iterator[Line]:
+    """Yield what is known about this host's clock, and why a time server had no vote.
+
+    Lines are folded to `width` columns.
+    """
+    style = _STYLES.get(note.level, "")
+    yield from ((Span(line, style),) for line in folded(note.text, width, "  "))
     for server in servers:
         if problem := _problem(server):
-            text = f"  time server {server.target.label}: {problem}"
-            yield (Span(escaped(text), "yellow"),)
+            text = escaped(f"  time server {server.target.label}: {problem}")
+            yield from ((Span(line, "yellow"),) for line in folded(text, width, "    "))
 
 
 def _problem(server: ServerCheck) -> str:
@@ -140,21 +163,61 @@ def _problem(server: ServerCheck) -> str:
     return f"not usable: stratum {answer.stratum}, leap {answer.leap}, ± {error}"
 
 
-def summary(checks: Sequence[DeviceCheck]) -> Iterator[Line]:
-    """Count the devices by outcome; with several devices also the problems, most frequent first."""
+def summary(checks: Sequence[DeviceCheck], width: int) -> Iterator[Line]:
+    """Count the devices by outcome; with several devices also the problems, most frequent first.
+
+    Beside a problem are some of its devices, as many as fit into `width` columns; below those
+    with the same remedy it is said once.
+    """
     total, counts = len(checks), Counter(_outcome(check).text for check in checks)
     outcomes = ", ".join(f"{counts[key]} {text}" for key, text in _COUNTED.items() if counts[key])
     yield (Span(f"{total} {plural(total, 'device')}: {outcomes}", "bold"),)
-    problems = Counter((issue.level, issue.what) for check in checks for issue in check.issues)
-    for (level, what), count in problems.most_common() if total > 1 else ():
-        yield Span(f"{count:>7} "), Span(escaped(what), _STYLES[level])
+    if total > 1:
+        yield from _problems(checks, width)
+
+
+def _problems(checks: Sequence[DeviceCheck], width: int) -> Iterator[Line]:
+    by_advice: dict[str, dict[tuple[str, str], list[str]]] = defaultdict(lambda: defaultdict(list))
+    for check in in_order(checks, "name"):
+        for issue in check.issues:
+            names = by_advice[escaped(issue.advice)][issue.level, escaped(issue.title)]
+            names.append(escaped(check.device.target.name))
+    sections = ((advice, _most_frequent_first(rows)) for advice, rows in by_advice.items())
+    for advice, rows in sorted(sections, key=lambda section: -len(section[1][0][1])):
+        for (level, title), names in rows:
+            yield _count_line(level, title, names, width)
+        for line in folded(_INDENT + advice, width, _INDENT):
+            yield (Span(line, "dim"),)
+
+
+def _most_frequent_first(rows: dict[T, list[str]]) -> list[tuple[T, list[str]]]:
+    return sorted(rows.items(), key=lambda row: -len(row[1]))
+
+
+def _count_line(level: str, title: str, names: Sequence[str], width: int) -> Line:
+    count = f"{len(names):>{len(_INDENT) - 1}} "
+    room = width - cell_width(f"{count}{title}: ")
+    return Span(count), Span(title, _STYLES[level]), Span(": "), Span(_some_names(names, room))
+
+
+def _some_names(names: Sequence[str], room: int) -> str:
+    """Return a few names and how many there are besides, within `room` columns if one fits."""
+    for count in range(min(len(names), _MOST_NAMES), 0, -1):
+        text = _first_names(names, count)
+        if cell_width(text) <= room:
+            return text
+    first = cut_middle(names[0], max(room - cell_width(_first_names(("", *names[1:]), 1)), 1))
+    return _first_names((first, *names[1:]), 1)
+
+
+def _first_names(names: Sequence[str], count: int) -> str:
+    left = len(names) - count
+    return ", ".join(names[:count]) + (f" and {left:,} more" if left else "")
 
 
 def as_document(check: DeviceCheck) -> dict[str, Any]:
     """Return the object that `--json` prints for a device; `None` means unknown."""
-    device, state, offset = check.device, check.device.state, check.offset
-    true_offset = check.true_offset
-    error, reading = state.last.error, state.last.reading
+    device, state, reading = check.device, check.device.state, check.device.state.last.reading
     return {
         "device": device.target.name,
         "address": device.target.address,
@@ -164,23 +227,34 @@ def as_document(check: DeviceCheck) -> dict[str, Any]:
         "scheme": device.target.scheme,
         "answered": state.last.answered,
         "seconds": state.last_poll_seconds,
-        "error": None
-        if error is None
-        else {"reason": error.reason, "code": error.code, "message": str(error)},
+        "error": _error_object(state.last.error),
         "tls": _tls_object(check),
         "authentication": device.client.scheme,
         "api_version": None if reading is None else reading.api_version,
         "client": _client_object(state.client),
-        "clock": None if offset is None else offset._asdict(),
-        "true_offset_seconds": None if true_offset is None else true_offset.seconds,
-        "true_offset_uncertainty_seconds": None
-        if true_offset is None
-        else true_offset.uncertainty_seconds,
+        **_clock_values(check),
         "mismatches": state.last.mismatches,
         "troubles": [
-            {"level": issue.level, "what": issue.what, "advice": issue.advice}
+            {"level": issue.level, "what": issue.what, "advice": issue.to_do}
             for issue in check.issues
         ],
+    }
+
+
+def _error_object(error: DeviceError | None) -> dict[str, Any] | None:
+    if error is None:
+        return None
+    return {"reason": error.reason, "code": error.code, "message": str(error)}
+
+
+def _clock_values(check: DeviceCheck) -> dict[str, Any]:
+    offset, true = check.offset, check.true_offset
+    return {
+        "clock": None
+        if offset is None
+        else {"seconds": offset.seconds, "uncertainty_seconds": offset.uncertainty_seconds},
+        "true_offset_seconds": None if true is None else true.seconds,
+        "true_offset_uncertainty_seconds": None if true is None else true.uncertainty_seconds,
     }
 
 

@@ -100,10 +100,14 @@ class Estimate(NamedTuple):
 
 
 class Offset(NamedTuple):
-    """The device's clock minus the host's wall clock, correct to within the uncertainty."""
+    """The device's clock minus the host's wall clock, correct to within the uncertainty.
+
+    `is_date_only`: only `Date` headers, which show whole seconds, are known to have shown it.
+    """
 
     seconds: float
     uncertainty_seconds: float
+    is_date_only: bool = False
 
 
 def true_offset(measured: Offset | None, host: Offset | None) -> Offset | None:
@@ -115,7 +119,8 @@ def true_offset(measured: Offset | None, host: Offset | None) -> Offset | None:
         return None
     seconds = measured.seconds + host.seconds
     rounding = abs(seconds) * _FLOAT_ROUNDING
-    return Offset(seconds, measured.uncertainty_seconds + host.uncertainty_seconds + rounding)
+    uncertainty_seconds = measured.uncertainty_seconds + host.uncertainty_seconds + rounding
+    return Offset(seconds, uncertainty_seconds, measured.is_date_only)
 
 
 def offset_at(estimate: Estimate, now: HostTime) -> Offset | None:

@@ -14,6 +14,11 @@ from exporter.web.listener import WebSettings
 LARGEST_COUNT: Final = 10_000
 DEFAULT_CONFIG_FILE: Final = Path("config.yaml")
 
+HOW_TO_GET_A_CONFIG: Final = (
+    "write one with `axis-ntp-exporter init`, or look at simulated devices first with "
+    "`axis-ntp-exporter demo`"
+)
+
 
 def add_config_file(parser: argparse.ArgumentParser) -> None:
     """Add `--config.file`."""
@@ -46,6 +51,10 @@ def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
     )
+    _add_optional_web(parser)
+
+
+def _add_optional_web(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--web.max-connections",
         dest="max_connections",

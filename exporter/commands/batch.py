@@ -3,7 +3,15 @@
 import asyncio
 import io
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import (
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from typing import Any, Protocol, TypeVar
 
@@ -14,11 +22,11 @@ from exporter.commands.targets import SelectedDevices, UsageError
 from exporter.config import ConfigError
 from exporter.devices.device import Device
 from exporter.fleet.client_factory import build_client_factories
-from exporter.fleet.reconciler import build_spec, make_device
+from exporter.fleet.reconciler import DeviceSpec, build_spec, make_device
 from exporter.system.logs import configure_logging
 from exporter.system.process import TooManyConnections, raise_file_limit
 from exporter.system.signals import StopEvents
-from exporter.system.terminal import progress, warn
+from exporter.system.terminal import Line, progress_with_lines, warn
 from exporter.vapix.connection import open_session
 from exporter.vapix.tls import Notice, Pin
 
@@ -47,7 +55,7 @@ def run_command(name: str, command: Coroutine[Any, Any, int]) -> int:
     try:
         return uvloop.run(command)
     except (ConfigError, UsageError) as problem:
-        print(f"{name}: {problem}", file=sys.stderr)
+        warn(f"{name}: {problem}")
         return 2
     except BrokenPipeError:
         return 1
@@ -73,6 +81,15 @@ async def open_devices(
     that asks. `pin` replaces the pins of all devices. Raises `UsageError` for an unreadable secret
     file, and if the limit on open files is too low for `concurrency`.
     """
+    specs = _specs(targets, concurrency, notice)
+    if pin is not None:
+        specs = [spec._replace(pin=pin) for spec in specs]
+    async with open_session() as session:
+        yield [make_device(spec, session) for spec in specs]
+
+
+def _specs(targets: SelectedDevices, concurrency: int, notice: Notice | None) -> list[DeviceSpec]:
+    """Return what the devices are made of. Raises `UsageError`."""
     config, chosen = targets.config, targets.devices
     modules = {device.module: config.module(device.module) for device in chosen}
     try:
@@ -83,21 +100,21 @@ async def open_devices(
     if notice is not None:
         for clients in factories.values():
             clients.factory.notice_certificates(notice)
-    specs = [build_spec(config, device, factories) for device in chosen]
-    if pin is not None:
-        specs = [spec._replace(pin=pin) for spec in specs]
-    async with open_session() as session:
-        yield [make_device(spec, session) for spec in specs]
+    return [build_spec(config, device, factories) for device in chosen]
 
 
-async def run_jobs(
+async def run_jobs(  # noqa: PLR0913, PLR0917 - `lines` is for one caller
     action: str,
     jobs: Sequence[Job],
     work: Callable[[Job], Awaitable[None]],
     concurrency: int,
     events: StopEvents,
+    lines: Callable[[Job], Iterable[Line]] | None = None,
 ) -> None:
-    """Do `work` for each device as `run_batch` does, with a progress bar named `action`."""
+    """Do `work` for each device as `run_batch` does, with a progress bar named `action`.
+
+    The `lines` of a device that is done are printed above the bar.
+    """
 
     async def work_once(job: Job) -> None:
         try:
@@ -105,9 +122,12 @@ async def run_jobs(
         finally:
             # With thousands of devices only those in progress stay connected.
             job.device.client.release()
+        if lines is not None:
+            bar.show(lines(job))
 
-    with progress(action, len(jobs), sys.stderr) as advance:
-        await run_batch(jobs, work_once, concurrency, events, advance)
+    stream = sys.stderr if lines is None else sys.stdout
+    with progress_with_lines(action, len(jobs), stream) as bar:
+        await run_batch(jobs, work_once, concurrency, events, bar.advance)
 
 
 async def run_batch(
@@ -123,18 +143,8 @@ async def run_batch(
     job is logged and does not stop the others.
     """
     waiting = iter(jobs)
-
-    async def take_jobs() -> None:
-        for job in waiting:
-            if events.stop.is_set():
-                return
-            try:
-                await work(job)
-            except Exception:  # noqa: BLE001 - one device must not stop the others
-                _log.exception("batch.internal_error")
-            advance()
-
-    workers = [asyncio.create_task(take_jobs()) for _ in jobs[:concurrency]]
+    taking = [_take_jobs(waiting, work, events, advance) for _ in jobs[:concurrency]]
+    workers = [asyncio.create_task(each) for each in taking]
     abandoned = asyncio.create_task(events.abandon.wait())
     working = asyncio.gather(*workers)
     try:
@@ -143,3 +153,19 @@ async def run_batch(
         for task in (*workers, abandoned):
             task.cancel()
         await asyncio.gather(*workers, abandoned, working, return_exceptions=True)
+
+
+async def _take_jobs(
+    waiting: Iterator[T],
+    work: Callable[[T], Awaitable[None]],
+    events: StopEvents,
+    advance: Callable[[], None],
+) -> None:
+    for job in waiting:
+        if events.stop.is_set():
+            return
+        try:
+            await work(job)
+        except Exception:  # noqa: BLE001 - one device must not stop the others
+            _log.exception("batch.internal_error")
+        advance()

@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,10 +17,16 @@ from exporter.commands.targets import UsageError, add_selection, configured_targ
 from exporter.configure.apply import DeviceChange, apply_change, compare, mark_pending
 from exporter.configure.audit import AuditFailed, AuditLog, open_audit_log, operator
 from exporter.configure.outcome import RIGHT, TOUCHED, ChangeStatus
-from exporter.configure.report import as_document, device_lines, next_step, summary
+from exporter.configure.report import (
+    as_document,
+    device_lines,
+    group_lines,
+    next_step,
+    summary,
+)
 from exporter.system.process import OutputFailed
 from exporter.system.signals import StopEvents, handle_interrupts
-from exporter.system.terminal import confirm, print_lines, warn
+from exporter.system.terminal import Line, confirm, print_lines, terminal_width, warn
 from exporter.system.text import plural
 
 _INTERRUPTED = (
@@ -35,7 +41,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_selection(parser)
     add = parser.add_argument
     add("--apply", action="store_true", help="change what differs; otherwise nothing is changed")
+    add("--dry-run", action="store_true", help="change nothing (the default)")
     add("--yes", action="store_true", help="with --apply: do not ask for confirmation")
+    add("-v", "--verbose", action="store_true", help="list each device, not each change once")
     add("--json", action="store_true", help="print a JSON list with one object per device")
     add(
         "--concurrency",
@@ -57,7 +65,19 @@ def execute(arguments: argparse.Namespace) -> int:
     return run_command("configure", _configure(arguments))
 
 
+def _check_flags(arguments: argparse.Namespace) -> None:
+    """Raise `UsageError` for flags that contradict each other."""
+    if arguments.apply:
+        if arguments.dry_run:
+            raise UsageError("use either --dry-run or --apply, not both")
+        return
+    given = {"--yes": arguments.yes, "--audit-log": arguments.audit_log is not None}
+    for flag in (flag for flag, is_given in given.items() if is_given):
+        raise UsageError(f"{flag} needs --apply: without it nothing is changed")
+
+
 async def _configure(arguments: argparse.Namespace) -> int:
+    _check_flags(arguments)
     targets = await configured_targets(arguments)
     # The question appears on stderr, the answer comes from stdin.
     has_terminal = all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
@@ -138,9 +158,14 @@ class _Run:
         if self.arguments.json:
             print(json.dumps([as_document(each) for each in self.changes], indent=2), flush=True)
             return
-        print_lines(device_lines(self.unreported), sys.stdout)
+        print_lines(self._lines(self.unreported), sys.stdout)
         print(summary(self.changes))
         print(next_step(self.changes, applying=self.arguments.apply), flush=True)
+
+    def _lines(self, changes: Sequence[DeviceChange]) -> Iterator[Line]:
+        if self.arguments.verbose:
+            return device_lines(changes)
+        return group_lines(changes, terminal_width())
 
     async def _may_change(self, count: int) -> bool:
         stop = self.events.stop
@@ -149,7 +174,7 @@ class _Run:
             return False
         if must_ask or not self.arguments.json:
             stream = sys.stderr if self.arguments.json else sys.stdout
-            print_lines(device_lines(self.changes), stream)
+            print_lines(self._lines(self.changes), stream)
             print(summary(self.changes), file=stream, flush=True)
             self.unreported = []
         return not must_ask or await confirm(f"Change {count} {plural(count, 'device')}?", stop)

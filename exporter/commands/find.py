@@ -5,12 +5,17 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 
-from exporter.commands.arguments import argument_type, duration_seconds, positive_count
+from exporter.commands.arguments import (
+    DEFAULT_CONFIG_FILE,
+    argument_type,
+    duration_seconds,
+    positive_count,
+)
 from exporter.commands.batch import run_batch, run_command
-from exporter.commands.target_output import add_target_output, write_targets
+from exporter.commands.target_output import add_target_output, can_write, write_targets
 from exporter.commands.targets import UsageError
 from exporter.find.networks import list_addresses, parse_ports
-from exporter.find.scan import Question, Scanner, as_targets, choose_devices
+from exporter.find.scan import FoundDevice, Question, Scanner, as_targets, choose_devices
 from exporter.system.addresses import IpNetwork, parse_network
 from exporter.system.process import TooManyConnections, raise_file_limit
 from exporter.system.signals import StopEvents, handle_interrupts
@@ -59,20 +64,54 @@ def execute(arguments: argparse.Namespace) -> int:
 
 async def _find(arguments: argparse.Namespace) -> int:
     questions = _questions(arguments.networks, arguments.ports)
+    if not can_write("find", arguments.output):
+        return 1
     with handle_interrupts(lambda: None) as events:
         await _ask(questions, arguments, events.without_delay())
         interrupted = events.stop.is_set()
     devices, others = choose_devices(each.found for each in questions if each.found is not None)
     for other in others:
         warn(f"find: {other.address} is the same device as axis-{other.serial.lower()}")
+    if plain := sum(device.scheme == "http" for device in devices):
+        many = f"{plain:,} {plural(plain, 'device')}"
+        warn(
+            f"find: {many} without https: a module that pins certificates refuses them; turn on "
+            "https there, or add a module with `scheme: http` to the config file, and the label "
+            "`module: NAME` to those targets"
+        )
     targets = as_targets(devices, dict(arguments.labels))
     is_whole = bool(devices) and not interrupted
     if not write_targets("find", targets, arguments.output, is_useful=is_whole):
         return 1
-    end = ", interrupted" if interrupted else ""
-    ports = f"{len(questions):,} {plural(len(questions), 'port')}"
-    warn(f"find: {len(devices):,} {plural(len(devices), 'device')} on {ports}{end}")
+    beginning = "interrupted: " if interrupted else ""
+    warn(f"find: {beginning}{_found(len(devices), questions)}; {_asked(questions)}")
+    if is_whole and arguments.output is not None:
+        warn(f"find: wrote {arguments.output}{_next_step(devices)}")
     return 0 if is_whole else 1
+
+
+def _found(count: int, questions: Sequence[Question]) -> str:
+    """Return how many devices were found; of none, why."""
+    if count:
+        return f"found {count:,} {plural(count, 'device')}"
+    hosts = len({each.host for each in questions if each.answered})
+    if not hosts:
+        return "found no device: nothing answered"
+    return f"found no device: {hosts:,} {plural(hosts, 'host')} answered, none is an Axis device"
+
+
+def _asked(questions: Sequence[Question]) -> str:
+    total, asked = len(questions), sum(question.asked for question in questions)
+    hosts = len({each.host for each in questions})
+    ports = f"{asked:,} of {total:,}" if asked < total else f"{total:,}"
+    addresses = "1 address" if hosts == 1 else f"{hosts:,} addresses"
+    return f"asked {ports} {plural(total, 'port')} of {addresses}"
+
+
+def _next_step(devices: Sequence[FoundDevice]) -> str:
+    """Return the end of a line, where there are certificates to pin and a config that may."""
+    helps = DEFAULT_CONFIG_FILE.exists() and any(each.scheme == "https" for each in devices)
+    return "; next, pin the certificates: axis-ntp-exporter check --pin" if helps else ""
 
 
 def _questions(networks: Sequence[IpNetwork], ports: Sequence[int]) -> list[Question]:

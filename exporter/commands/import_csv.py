@@ -42,7 +42,7 @@ def execute(arguments: argparse.Namespace) -> int:
         warn(f"{_NAME}: {arguments.file}: cannot be read: {error.strerror}")
         return 2
     except ValueError as error:
-        warn(f"{_NAME}: {arguments.file} {escaped(str(error))}")
+        warn(f"{_NAME}: {arguments.file}: {escaped(str(error))}")
         return 2
     if not write_targets(_NAME, targets, arguments.output, is_useful=bool(targets)):
         return 1

@@ -1,6 +1,6 @@
 """`axis-ntp-exporter check --pin`: trust the certificates that devices show, after one question.
 
-Nothing is sent to a device: its TLS handshake is enough to see its certificate.
+No HTTP is sent to a device: its TLS handshake is enough to see its certificate.
 """
 
 import argparse
@@ -12,16 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from exporter.check.pins import PinCheck, pin_lines, summary
+from exporter.check.pins import PinCheck, find_ambiguous, find_doubts, pin_lines, summary
 from exporter.clock.host import HostClock
 from exporter.commands.batch import exit_code, open_devices, run_jobs
+from exporter.commands.check_output import output_format
 from exporter.commands.targets import SelectedDevices, UsageError
 from exporter.config.pins import HEAD, Pins, read_pins, write_pins
 from exporter.config.schema import DeviceConfig
-from exporter.system.files import read_regular, replace_file
+from exporter.system.files import locked, read_regular, replace_file
 from exporter.system.signals import StopEvents, handle_interrupts
-from exporter.system.terminal import confirm, print_lines, warn
-from exporter.system.text import plural
+from exporter.system.terminal import confirm, print_lines, terminal_width, warn
+from exporter.system.text import escaped, plural
 from exporter.vapix.tls import PINS_FILE, Certificate, Pin
 
 _looked_at: Final[ContextVar[PinCheck]] = ContextVar("looked_at")
@@ -44,8 +45,9 @@ def check_pin_flags(arguments: argparse.Namespace) -> None:
     """Raise `UsageError` for flags that do not go together."""
     if not arguments.pin and (arguments.replace or arguments.yes):
         raise UsageError("--replace and --yes go with --pin")
-    if arguments.pin and arguments.json:
-        raise UsageError("--pin has no --json: it prints a table")
+    others = (output_format(arguments) != "table", arguments.watch is not None, arguments.sort)
+    if arguments.pin and any((*others, arguments.only_problems, arguments.verbose)):
+        raise UsageError("--pin prints a table of its own: leave out the flags of the other one")
 
 
 async def pin_certificates(
@@ -58,24 +60,31 @@ async def pin_certificates(
     has_terminal = all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
     if not arguments.yes and not has_terminal:
         raise UsageError("--pin asks for confirmation, but there is no terminal: add --yes")
-    chosen = _with_pins_file(targets)
+    chosen = with_pins_file(targets)
     with handle_interrupts(partial(warn, "check: interrupted")) as interrupts:
         events = interrupts.without_delay()
         checks = await _look_at_all(chosen, at_once, events)
-        print_lines(pin_lines(checks), sys.stdout)
+        find_ambiguous(checks)
+        print_lines(pin_lines(checks, terminal_width()), sys.stdout)
         print(summary(checks), flush=True)
+        if events.stop.is_set():
+            return 1
+        for doubt in find_doubts(checks):
+            warn(f"check: {doubt}")
         states = {"new", "changed"} if arguments.replace else {"new"}
         wanted = [check for check in checks if check.state in states]
         question = f"Pin {len(wanted)} {plural(len(wanted), 'certificate')}?"
         if wanted and (arguments.yes or await confirm(question, events.stop)):
             _pin(wanted)
+    if any(check.state == "ambiguous" for check in checks):
+        warn("check: an address has one pin, but has shown several certificates: none is pinned")
     if any(check.state == "changed" for check in checks):
         warn("check: if a device was given a new certificate, pin that with --replace")
     is_complete = all(check.state == "pinned" for check in checks)
     return exit_code("check", targets, success=is_complete)
 
 
-def _with_pins_file(targets: SelectedDevices) -> SelectedDevices:
+def with_pins_file(targets: SelectedDevices) -> SelectedDevices:
     """Return the devices that have their pin in a file. Raises `UsageError` if none has."""
     chosen = tuple(filter(partial(_pins_file_of, targets), targets.devices))
     if not chosen:
@@ -101,7 +110,7 @@ async def _look_at_all(
 ) -> list[PinCheck]:
     """Return what each device shows. Raises `UsageError`, also for a file that is not usable."""
     files = [_pins_file_of(targets, device) for device in targets.devices]
-    pins = {file: _read_or_create(file) for file in files if file is not None}
+    pins = {file: _read_or_create(file) for file in set(files) if file is not None}
     # With this pin, which matches no certificate, a client sends nothing.
     nothing_pinned = Pin(None, PINS_FILE)
     async with open_devices(targets, at_once, _keep_certificate, nothing_pinned) as devices:
@@ -136,16 +145,34 @@ async def _look(check: PinCheck, host: HostClock) -> None:
 
 def _pin(checks: Sequence[PinCheck]) -> None:
     """Write the certificates to the files of pins. Raises `UsageError`."""
-    new: defaultdict[Path, dict[str, str]] = defaultdict(dict)
+    of_file: defaultdict[Path, list[PinCheck]] = defaultdict(list)
     for check in checks:
-        new[check.file][check.device.target.address] = check.shown
-    for file, fingerprints in new.items():
+        of_file[check.file].append(check)
+    for file, of_this in of_file.items():
         try:
-            # Read anew: another command may have written it meanwhile.
-            before = read_regular(file).decode("utf-8-sig")
-            replace_file(file.resolve(), write_pins(before, fingerprints))
+            with locked(file.resolve().parent):
+                pinned = _write(file, of_this)
         except OSError as error:
             raise UsageError(f"{file}: cannot be written: {error.strerror}") from None
-        print(f"Pinned {len(fingerprints)} {plural(len(fingerprints), 'certificate')} in {file}")
+        except ValueError as problem:
+            raise UsageError(str(problem)) from None
+        print(f"Pinned {pinned} {plural(pinned, 'certificate')} in {file}")
+
+
+def _write(file: Path, checks: Sequence[PinCheck]) -> int:
+    """Add pins to a file; return how many. Raises `OSError` and `ValueError`."""
+    # Read anew: another command may have written it, and its user has seen another table.
+    pins, new = read_pins(file), {}
     for check in checks:
-        check.pinned = check.shown
+        address = check.device.target.address
+        if pins.find_hex(address) in (check.pinned, check.shown):
+            new[address] = check.pinned = check.shown
+        else:
+            warn(f"check: the pin of {escaped(address)} was changed meanwhile: it stays")
+    text = read_regular(file).decode("utf-8-sig")
+    try:
+        written = write_pins(text, new)
+    except ValueError as problem:
+        raise ValueError(f"{file}: {problem}") from None
+    replace_file(file, written)
+    return len(new)

@@ -1,11 +1,11 @@
 """`axis-ntp-exporter rules`: print the alert rules with the thresholds of the config."""
 
 import argparse
-import os
 
 from exporter.commands.arguments import DEFAULT_CONFIG_FILE, add_config_file
 from exporter.commands.batch import run_command
-from exporter.config import Thresholds, load_config
+from exporter.commands.targets import load_existing_config
+from exporter.config import Thresholds
 from exporter.rules.render import as_custom_resource, render_rules
 from exporter.system.terminal import warn
 
@@ -38,4 +38,4 @@ def _thresholds(arguments: argparse.Namespace) -> Thresholds:
     if file == DEFAULT_CONFIG_FILE and not file.exists():
         warn(f"rules: there is no {file}, so the thresholds are the defaults")
         return Thresholds()
-    return load_config(file, os.environ).thresholds
+    return load_existing_config(file).thresholds

@@ -10,6 +10,7 @@ import structlog
 import uvloop
 
 from exporter.commands.arguments import (
+    HOW_TO_GET_A_CONFIG,
     add_config_file,
     add_log,
     add_web,
@@ -17,16 +18,18 @@ from exporter.commands.arguments import (
     web_settings,
 )
 from exporter.config import Config, ConfigError, load_config
-from exporter.config.files import check_files
+from exporter.config.files import check_files, check_source_files
 from exporter.config.loader import file_errors
 from exporter.daemon import AutoReload, Settings, StartFailed, run_daemon
 from exporter.discovery.manager import discover_once
+from exporter.discovery.no_devices import explain_no_devices
 from exporter.fleet.sharding import parse_shard
 from exporter.system.files import Digests, digests
 from exporter.system.logs import logging_in_background
 from exporter.system.process import collect_rarely
 from exporter.system.signals import exit_at_once
 from exporter.system.systemd import ServiceManager
+from exporter.system.terminal import warn
 from exporter.system.text import escaped, plural
 from exporter.system.threads import has_running_calls
 from exporter.web.web_config.schema import WebConfig, load_web_config
@@ -36,8 +39,7 @@ ANY_HOST = ""
 _log = structlog.get_logger()
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add the daemon's flags."""
+def _add_config(parser: argparse.ArgumentParser) -> None:
     add_config_file(parser)
     parser.add_argument(
         "--config.check",
@@ -63,6 +65,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DURATION",
         help="how often to look for changes (default: %(default)s)",
     )
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the daemon's flags."""
+    _add_config(parser)
     add_web(parser, ANY_HOST)
     parser.add_argument(
         "--poll.shard",
@@ -87,7 +94,7 @@ def execute(arguments: argparse.Namespace) -> int:
 def _run(arguments: argparse.Namespace) -> int:
     loaded = digests((arguments.config_file,))
     if arguments.offline and not arguments.config_check:
-        print("--offline needs --config.check: the daemon asks its sources", file=sys.stderr)
+        warn("--offline needs --config.check: the daemon asks its sources")
         return 2
     try:
         config, web_config = _load(arguments)
@@ -99,7 +106,7 @@ def _run(arguments: argparse.Namespace) -> int:
     except ConfigError as error:
         print(error, file=sys.stderr)
         if not arguments.config_file.exists():
-            print("Copy config.example.yaml, or try `axis-ntp-exporter demo`.", file=sys.stderr)
+            print(f"To have a config, {HOW_TO_GET_A_CONFIG}.", file=sys.stderr)
         return 1
     except StartFailed as failure:
         _log.error("exporter.start_failed", error=str(failure))
@@ -115,10 +122,12 @@ def _check_sources(arguments: argparse.Namespace, config: Config) -> int:
     if arguments.offline or not (config.file_sd_configs or config.http_sd_configs):
         count = len(config.devices)
         print(f"{arguments.config_file}: valid, {count:,} {plural(count, 'device')}")
+        if not (count or arguments.offline):
+            print(f"discovery: {explain_no_devices(config, ())}", file=sys.stderr)
         return 0
     listed = {"the config": len(config.devices)}
-    config, problems, counts = uvloop.run(discover_once(config))
-    for problem in problems:
+    config, problems, counts, advice = uvloop.run(discover_once(config))
+    for problem in (*problems, *advice):
         print(f"discovery: {escaped(problem)}", file=sys.stderr)
     total = len(config.devices)
     origins = [f"{n:,} from {escaped(name)}" for name, n in {**listed, **counts}.items() if n]
@@ -144,7 +153,9 @@ def _load(arguments: argparse.Namespace) -> tuple[Config, WebConfig | None]:
         problems += error.problems
     if config is not None and (problems or arguments.config_check):
         # Otherwise the daemon reads these files when it makes the clients.
-        problems += file_errors(check_files(config.modules), config.source).problems
+        unusable = check_files(config.modules)
+        unusable += check_source_files(dict(enumerate(config.http_sd_configs)))
+        problems += file_errors(unusable, config.source).problems
     if config is None or problems:
         raise ConfigError(problems)
     return config, web_config

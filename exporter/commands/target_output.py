@@ -1,7 +1,10 @@
 """What `find` and `import` share: labels on the command line, and a file of targets."""
 
 import argparse
+import errno
+import os
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -60,6 +63,26 @@ def write_targets(
         try:
             replace_file(file, text)
         except OSError as error:
-            warn(f"{file}: cannot be written: {error.strerror}")
+            _warn_unwritable(command, file, error)
             return False
     return True
+
+
+def can_write(command: str, file: Path | None) -> bool:
+    """Return whether the file of `--output` can be written; warn if not, before long work."""
+    if file is None:
+        return True
+    try:
+        with tempfile.NamedTemporaryFile(dir=file.parent, prefix=f".{file.name}."):
+            pass
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    except OSError as error:
+        _warn_unwritable(command, file, error)
+        return False
+    return True
+
+
+def _warn_unwritable(command: str, file: Path, error: OSError) -> None:
+    reason = error.strerror if file.parent.exists() else f"there is no folder {file.parent}"
+    warn(f"{command}: {file}: cannot be written: {reason}")

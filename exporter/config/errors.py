@@ -3,7 +3,8 @@
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, cached_property
+from heapq import nsmallest
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, NamedTuple, get_args, get_origin
@@ -121,6 +122,7 @@ _BOUNDS: Final = {
     "less_than_equal": "must be at most {le}",
     "too_short": "must have at least {min_length} entry",
     "too_long": "must have at most {max_length} entries",
+    "string_too_long": "must have at most {max_length:,} characters",
 }
 
 
@@ -138,6 +140,36 @@ def _message(error: ErrorDetails, root: type[BaseModel]) -> str:
     return _WRONG_TYPE.get(kind, error["msg"])
 
 
+class ModuleNames:
+    """The names of a config's modules, for errors about a name that is none of them."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._names = names
+        self._problems: dict[str, str] = {}
+
+    def problem_of(self, name: str) -> str:
+        """Return what is wrong with an unknown name: what there is, and one that is similar."""
+        if name not in self._problems and len(self._problems) < _MOST_EXPLAINED:
+            self._problems[name] = f"there is no module {name!r}{self._similar(name)}{self._known}"
+        return self._problems.get(name) or f"there is no module {name!r}"
+
+    def _similar(self, name: str) -> str:
+        if len(name) > _LONGEST_COMPARED:
+            return ""
+        known = [each for each in self._names if len(each) <= _LONGEST_COMPARED][:_MOST_COMPARED]
+        close = difflib.get_close_matches(name, known, n=1, cutoff=_LEAST_SIMILAR)
+        return f" (did you mean {close[0]!r}?)" if close else ""
+
+    @cached_property
+    def _known(self) -> str:
+        first = [name[:_LONGEST_KEY] for name in nsmallest(_MOST_LISTED + 1, self._names)]
+        first[_MOST_LISTED:] = ["…"] * (len(first) > _MOST_LISTED)
+        listed = ", ".join(first)
+        return (
+            f"; the only module is {listed}" if len(first) == 1 else f"; the modules are: {listed}"
+        )
+
+
 class _Place(NamedTuple):
     """A section, and how to write where it stands: `modules.NAME`."""
 
@@ -152,6 +184,15 @@ _LEAST_SIMILAR: Final = 0.65
 
 _LONGEST_KEY: Final = 100
 """No key of ours is half as long, and comparing a key of 1 MB takes a second."""
+
+
+_MOST_COMPARED: Final = 100
+_MOST_EXPLAINED: Final = 20
+_LONGEST_COMPARED: Final = 40
+"""So many unknown names are compared with so many known ones: together less than a second."""
+
+_MOST_LISTED: Final = 8
+"""How many of the known names an error lists."""
 
 
 def _hint(location: _Location, root: type[BaseModel]) -> str:

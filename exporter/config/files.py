@@ -10,6 +10,7 @@ from typing import Final
 
 from exporter.config.base import AccountConfig
 from exporter.config.errors import Problem
+from exporter.config.http_client import HttpClientConfig, check_header_value
 from exporter.config.pins import read_pins
 from exporter.config.schema import AuthConfig, ModuleConfig
 from exporter.config.tls import TlsConfig
@@ -17,7 +18,7 @@ from exporter.config.types import MAX_SECRET_CHARACTERS, check_username
 from exporter.system.files import read_regular
 from exporter.system.tls import describe_file_error
 from exporter.vapix.http_auth import DeviceCredentials
-from exporter.vapix.tls import PINS_FILE, TlsSettings, make_ssl_context
+from exporter.vapix.tls import TlsSettings, make_ssl_context
 
 
 def read_credentials(auth: AuthConfig) -> DeviceCredentials | None:
@@ -68,6 +69,15 @@ def read_file(file: Path) -> bytes:
         raise ValueError(f"cannot read {file}: {error.strerror}") from None
 
 
+def read_header(file: Path) -> str:
+    """Return the value of a header in a file. Raises `ValueError`."""
+    text = read_secret(file)
+    try:
+        return check_header_value(text)
+    except ValueError as error:
+        raise ValueError(f"{file} {error}") from None
+
+
 def check_files(modules: Mapping[str, ModuleConfig]) -> list[Problem]:
     """Return a problem for each file of these modules that cannot be used."""
     return [
@@ -77,22 +87,33 @@ def check_files(modules: Mapping[str, ModuleConfig]) -> list[Problem]:
     ]
 
 
+def check_source_files(sources: Mapping[int, HttpClientConfig]) -> list[Problem]:
+    """Return a problem for each file of these `http_sd_configs` that cannot be used."""
+    return [
+        (f"http_sd_configs[{index}].{key}", problem)
+        for index, source in sources.items()
+        for key, problem in file_problems(source).items()
+    ]
+
+
 _READERS: Final[Mapping[str, Callable[[Path], object]]] = {
-    "auth.username_file": read_username,
-    "auth.password_file": read_secret,
-    PINS_FILE: read_pins,
+    "username_file": read_username,
+    "password_file": read_secret,
+    "credentials_file": read_header,
+    "pins_file": read_pins,
 }
 
 
-def file_problems(module: ModuleConfig) -> dict[str, str]:
-    """Return why files of a module cannot be used, by the path of their key."""
+def file_problems(section: ModuleConfig | HttpClientConfig) -> dict[str, str]:
+    """Return why files of a section cannot be used, by the path of their key."""
     problems: dict[str, str] = {}
-    for key, file in module.files.items():
+    for key, file in section.files.items():
+        default = read_header if key.startswith("http_headers.") else read_file
         try:
-            _READERS.get(key, read_file)(file)
+            _READERS.get(key.rpartition(".")[2], default)(file)
         except ValueError as error:
             problems[key] = str(error)
-    return problems | dict(_certificate_problems(module.tls_config, unreadable=problems))
+    return problems | dict(_certificate_problems(section.tls_config, unreadable=problems))
 
 
 def _certificate_problems(tls: TlsConfig, unreadable: Container[str]) -> Iterator[Problem]:

@@ -1,10 +1,11 @@
 """How to ask a server (of targets, or Prometheus): the keys of Prometheus's HTTP clients."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Final, Self
 
 from annotated_types import MaxLen
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from yarl import URL
 
 from exporter.config.base import AccountConfig, NullIsUnset
@@ -47,8 +48,6 @@ def _check_secret_value(secret: Secret) -> Secret:
 
 
 def _check_header_name(name: str) -> str:
-    if not _TOKEN.fullmatch(name):
-        raise ValueError("is not the name of an HTTP header")
     if name.lower() in _SET_BY_US:
         raise ValueError("is a header that the exporter sets itself")
     return name
@@ -99,6 +98,21 @@ class HttpHeader(NullIsUnset):
     files: tuple[FilePath, ...] = ()
 
 
+_MAX_HEADER_NAME_CHARACTERS: Final = 64
+
+
+def _check_header_names(headers: object) -> object:
+    """Return `headers`. Raises `ValueError` for a name that may be a secret, without showing it."""
+    for number, name in enumerate(headers if isinstance(headers, dict) else (), 1):
+        is_name = isinstance(name, str) and _TOKEN.fullmatch(name)
+        if not is_name or len(name) > _MAX_HEADER_NAME_CHARACTERS:
+            raise ValueError(
+                f"number {number} of these is not the name of an HTTP header (it is not shown: it "
+                "may be a secret); a header is `NAME: {secrets: [VALUE]}`"
+            )
+    return headers
+
+
 HeaderName = Annotated[str, AfterValidator(_check_header_name)]
 
 
@@ -107,9 +121,9 @@ class HttpClientConfig(NullIsUnset):
 
     authorization: Authorization | None = None
     basic_auth: BasicAuthConfig | None = None
-    http_headers: Annotated[dict[HeaderName, HttpHeader], MaxLen(MAX_HEADERS)] = Field(
-        default_factory=dict
-    )
+    http_headers: Annotated[
+        dict[HeaderName, HttpHeader], MaxLen(MAX_HEADERS), BeforeValidator(_check_header_names)
+    ] = Field(default_factory=dict)
     tls_config: TlsConfig = Field(default_factory=TlsConfig)
     proxy_url: HttpUrl | None = None
     follow_redirects: bool = True
@@ -119,6 +133,20 @@ class HttpClientConfig(NullIsUnset):
         if self.authorization is not None and self.basic_auth is not None:
             raise ValueError("set authorization or basic_auth, not both")
         return self
+
+    @property
+    def files(self) -> dict[str, Path]:
+        """The files that the section names, by the path of their key."""
+        files = self.tls_config.files
+        if self.authorization is not None:
+            files["authorization.credentials_file"] = self.authorization.credentials_file
+        if self.basic_auth is not None:
+            files["basic_auth.username_file"] = self.basic_auth.username_file
+            files["basic_auth.password_file"] = self.basic_auth.password_file
+        for name, header in self.http_headers.items():
+            for index, file in enumerate(header.files):
+                files[f"http_headers.{name}.files[{index}]"] = file
+        return {key: file for key, file in files.items() if file is not None}
 
     @property
     def has_credentials(self) -> bool:

@@ -1,6 +1,7 @@
 """Loads a config file as a `Config`, or raises all of its errors, each with its path."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -11,18 +12,20 @@ from pydantic import BaseModel, ValidationError
 from exporter.config.errors import (
     MAX_PROBLEMS,
     ConfigError,
+    ModuleNames,
     Problem,
     as_lines,
     as_path,
     first_problems,
     validation_problems,
 )
-from exporter.config.files import check_files
+from exporter.config.files import check_files, check_source_files
 from exporter.config.schema import (
     DEFAULT_MODULE,
     AuthConfig,
     Config,
     DeviceConfig,
+    HttpSdConfig,
     ModuleConfig,
 )
 from exporter.config.tls import DeviceTlsConfig
@@ -132,6 +135,7 @@ def parse_config(tree: Tree, environ: Mapping[str, str], directory: Path) -> Con
     if config is None or unexpanded or found:
         # No client will be made from this config, so check its files here.
         found += check_files(_modules_with_files(expanded, directory))
+        found += check_source_files(_valid_sources(expanded, directory))
         paths = {path for path, _ in unexpanded}
         found = [(path, problem) for path, problem in found if path not in paths]
         shown = first_problems([*unexpanded, *found])
@@ -204,13 +208,14 @@ def _cross_problems(tree: dict[str, Any]) -> Iterator[Problem]:
     """Yield problems across sections. Reads the tree: there is no `Config` if others exist."""
     devices, modules = tree.get("devices"), tree.get("modules")
     known_modules = {DEFAULT_MODULE, *(modules if isinstance(modules, dict) else ())}
+    names = ModuleNames(known_modules)
     first: dict[str, int] = {}
     for index, device in enumerate(devices if isinstance(devices, list) else ()):
         if not isinstance(device, dict):
             continue
         module, name = device.get("module"), device.get("name", device.get("address"))
         if isinstance(module, str) and module not in known_modules:
-            yield f"devices[{index}].module", f"there is no module {module!r}"
+            yield f"devices[{index}].module", names.problem_of(module)
         if isinstance(name, str) and first.setdefault(name, index) != index:
             path = f"devices[{index}].{'name' if 'name' in device else 'address'}"
             yield path, f"{name!r} is already the name of devices[{first[name]}]"
@@ -241,6 +246,17 @@ def _modules_with_files(tree: dict[str, Any], directory: Path) -> dict[str, Modu
         for name, module in (modules.items() if isinstance(modules, dict) else ())
         if isinstance(module, dict)
     }
+
+
+def _valid_sources(tree: dict[str, Any], directory: Path) -> dict[int, HttpSdConfig]:
+    """Return the valid entries of `http_sd_configs` of an invalid config, by their index."""
+    sections = tree.get("http_sd_configs")
+    valid = {}
+    for index, section in enumerate(sections if isinstance(sections, list) else ()):
+        with suppress(ValidationError):
+            context = {"directory": directory}
+            valid[index] = HttpSdConfig.model_validate(section, context=context)
+    return valid
 
 
 def _files_in(section: Tree, directory: Path) -> dict[str, Any]:

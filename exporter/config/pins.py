@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from exporter.config.types import fingerprint_bytes
 from exporter.config.yaml_loader import find_lines, parse_yaml
-from exporter.system.addresses import canonical_host, format_address, split_address
+from exporter.system.addresses import canonical_host, split_address
 from exporter.system.files import read_regular
 from exporter.system.threads import computing
 
@@ -109,20 +109,24 @@ def write_pins(text: str, new: Mapping[str, str]) -> str:
     """Return the text of a pins file with pins added or replaced; every other line stays.
 
     `new` has fingerprints (64 hex digits) by address. Raises `ValueError` for a file that
-    `read_pins` refuses.
+    `read_pins` refuses, and for one that does not have each pin on a line of its own.
     """
-    wanted = {place_of(address): bytes.fromhex(pin) for address, pin in new.items()}
-    before = _parse(text)
+    by_place = {place_of(address): (address, pin) for address, pin in new.items()}
     replaced = {
         line
         for address, line in find_lines(text).items()
-        if address and place_of(address) in wanted
+        if address and place_of(address) in by_place
     }
-    lines = text.splitlines() if text.strip() else [HEAD.rstrip()]
+    lines = text.splitlines(keepends=True) if text.strip() else [HEAD]
     kept = [line for number, line in enumerate(lines, 1) if number not in replaced]
-    written = "\n".join(kept + [f"{json.dumps(address)}: {pin}" for address, pin in new.items()])
-    after = {**before, **wanted}
-    return f"{written}\n" if _is(written, after) else _write_anew(after)
+    if kept and not kept[-1].endswith(("\n", "\r")):
+        kept.append("\n")
+    added = [f"{json.dumps(address)}: {pin}\n" for address, pin in by_place.values()]
+    written = "".join(kept + added)
+    wanted = {place: bytes.fromhex(pin) for place, (_, pin) in by_place.items()}
+    if not _is(written, {**_parse(text), **wanted}):
+        raise ValueError("no pin can be added: write each on a line `address: fingerprint`")
+    return written
 
 
 def _is(text: str, pins: Mapping[Place, bytes]) -> bool:
@@ -130,12 +134,3 @@ def _is(text: str, pins: Mapping[Place, bytes]) -> bool:
         return _parse(text) == pins
     except ValueError:
         return False
-
-
-def _write_anew(pins: Mapping[Place, bytes]) -> str:
-    """Return a file of these pins: what was there is not a line per pin."""
-    lines = (
-        f"{json.dumps(format_address(host, port))}: {pin.hex()}"
-        for (host, port), pin in pins.items()
-    )
-    return HEAD + "".join(f"{line}\n" for line in lines)

@@ -6,7 +6,7 @@ The checks are those of Prometheus. `exporter.discovery.relabel` applies the rul
 from typing import Annotated, Any, Final, Literal, Self
 
 import re2  # type: ignore[import-untyped]
-from annotated_types import Ge, MaxLen
+from annotated_types import Ge, Le, MaxLen
 from pydantic import AfterValidator, BeforeValidator, model_validator
 
 from exporter.config.base import NullIsUnset
@@ -28,6 +28,18 @@ Action = Literal[
 
 MAX_SOURCE_LABELS: Final = 64
 
+MAX_TEXT_CHARACTERS: Final = 1_000
+"""Of a separator, a target label and a replacement: many times what a label can use."""
+
+_REGEX_BYTES: Final = 2 * 2**20
+"""What RE2 may use for one regular expression, enough for some thousand host names. Its default is
+four times that, and there may be 1,000 rules."""
+
+_MAX_MODULUS: Final = 2**64 - 1
+"""Prometheus's type."""
+
+_MAX_PATTERN_CHARACTERS: Final = 100_000
+
 _LABEL_TEMPLATE: Final = re2.compile(r"(?:(?:[a-zA-Z_]|\$(?:\{\w+\}|\w+))+\w*)+")
 """A label name in which groups of the regular expression may stand.
 
@@ -45,13 +57,15 @@ _ONLY: Final = {
 """Actions that have only these keys."""
 
 
-def compile_regex(pattern: str) -> Any:  # noqa: ANN401 - re2 has no types
+def compile_regex(pattern: str, *, never_capture: bool = False) -> Any:  # noqa: ANN401 - re2 has no types
     """Compile a pattern of Prometheus, which is RE2 and matches the whole text.
 
-    Raises `ValueError`.
+    `never_capture`: without groups, which takes less time. Raises `ValueError`.
     """
     options = re2.Options()
     options.log_errors = False
+    options.never_capture = never_capture
+    options.max_mem = _REGEX_BYTES
     try:
         return re2.compile(f"^(?s:{pattern})$", options)
     except re2.error as error:
@@ -69,6 +83,12 @@ def _check_regex(pattern: str) -> str:
 
 
 def _check_source_label(name: str) -> str:
+    if not name.strip():
+        raise ValueError("must not be empty")
+    return name
+
+
+def _check_label(name: str) -> str:
     if not LABEL_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a label name")
     return name
@@ -79,7 +99,10 @@ def _text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Text = Annotated[str, BeforeValidator(_text)]
+ShortText = Annotated[str, MaxLen(MAX_TEXT_CHARACTERS), BeforeValidator(_text)]
+Pattern = Annotated[
+    str, MaxLen(_MAX_PATTERN_CHARACTERS), BeforeValidator(_text), AfterValidator(_check_regex)
+]
 
 
 class RelabelConfig(NullIsUnset):
@@ -88,11 +111,11 @@ class RelabelConfig(NullIsUnset):
     source_labels: Annotated[
         tuple[Annotated[str, AfterValidator(_check_source_label)], ...], MaxLen(MAX_SOURCE_LABELS)
     ] = ()
-    separator: Text = ";"
-    regex: Annotated[Text, AfterValidator(_check_regex)] = "(.*)"
-    modulus: Annotated[int, Ge(0)] = 0
-    target_label: Text = ""
-    replacement: Text = "$1"
+    separator: ShortText = ";"
+    regex: Pattern = "(.*)"
+    modulus: Annotated[int, Ge(0), Le(_MAX_MODULUS)] = 0
+    target_label: ShortText = ""
+    replacement: ShortText = "$1"
     action: Annotated[Action, BeforeValidator(lower_case)] = "replace"
 
     @model_validator(mode="after")
@@ -114,7 +137,7 @@ class RelabelConfig(NullIsUnset):
             key = "target_label" if self.action == "replace" else "replacement"
             raise ValueError(f"`{key}` {template!r} is not a label name")
         if self.action in _NEEDS_TARGET - {"replace"}:
-            _check_source_label(self.target_label)
+            _check_label(self.target_label)
         return self
 
     def _refuse_keys_but(self, allowed: set[str]) -> None:

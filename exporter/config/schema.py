@@ -4,6 +4,7 @@ Validation opens no file: `exporter.config.files` reads the files that a config 
 """
 
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
@@ -12,7 +13,10 @@ from pydantic import (
     BeforeValidator,
     Field,
     PrivateAttr,
+    SerializeAsAny,
+    SerializerFunctionWrapHandler,
     field_validator,
+    model_serializer,
     model_validator,
 )
 from yarl import URL
@@ -40,7 +44,6 @@ from exporter.system.addresses import canonical_host, split_address
 from exporter.system.text import format_duration
 from exporter.vapix.http_auth import Policy
 from exporter.vapix.ntp_info import NtpClientReading
-from exporter.vapix.tls import PINS_FILE
 
 DEFAULT_MODULE: Final = "default"
 
@@ -169,21 +172,22 @@ class ModuleConfig(Section):
     expect: Expect = Expect()
 
     @model_validator(mode="after")
-    def _hides_the_password(self) -> Self:
+    def _is_consistent(self) -> Self:
         if self.clock_only and self.expect.named():
             raise ValueError("clock_only devices report no settings to compare: remove `expect`")
         if self.scheme == "http" and self.auth.scheme == "basic":
             raise ValueError(
                 "auth.scheme basic needs scheme https: plain HTTP would expose the password"
             )
+        if self.scheme == "http" and self.tls_config.has_pins:
+            raise ValueError("pinned certificates need scheme https: plain HTTP has none")
         return self
 
     @property
     def needs_https(self) -> bool:
-        """Whether it has an account that only a device which proves its identity may see."""
-        has_account = self.auth.username is not None or self.auth.username_file is not None
-        is_protected = self.tls_config.has_anchor or self.auth.scheme == "basic"
-        return self.scheme == "https" and has_account and is_protected and not self.clock_only
+        """Whether no device of it may be asked over plain HTTP."""
+        is_verified = self.tls_config.has_anchor or self.auth.scheme == "basic"
+        return self.scheme == "https" and is_verified
 
     @property
     def files(self) -> dict[str, Path]:
@@ -191,10 +195,7 @@ class ModuleConfig(Section):
         files = {
             "auth.username_file": self.auth.username_file,
             "auth.password_file": self.auth.password_file,
-            "tls_config.ca_file": self.tls_config.ca_file,
-            "tls_config.cert_file": self.tls_config.cert_file,
-            "tls_config.key_file": self.tls_config.key_file,
-            PINS_FILE: self.tls_config.pins_file,
+            **self.tls_config.files,
         }
         return {key: file for key, file in files.items() if file is not None}
 
@@ -248,6 +249,13 @@ class TargetConfig(DeviceConfig):
     def settings_of_its_own(self) -> TargetSettings:
         """What it has instead of its module's settings."""
         return self.settings
+
+    @model_serializer(mode="wrap")
+    def _as_listed(self, serialize: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Show the settings where a source has them: among the labels."""
+        shown: dict[str, Any] = serialize(self)
+        settings = shown.pop("settings", {})
+        return {**shown, "labels": {**shown.get("labels", {}), **settings}}
 
 
 class FileSdConfig(Section):
@@ -371,7 +379,7 @@ class Config(Section):
 
     global_: GlobalConfig = Field(GlobalConfig(), alias="global")
     modules: dict[str, ModuleConfig] = Field(default_factory=dict, validate_default=True)
-    devices: tuple[DeviceConfig, ...] = ()
+    devices: tuple[SerializeAsAny[DeviceConfig], ...] = ()
     relabel_configs: Annotated[tuple[RelabelConfig, ...], MaxLen(MAX_RELABEL_RULES)] = ()
     file_sd_configs: tuple[FileSdConfig, ...] = ()
     http_sd_configs: tuple[HttpSdConfig, ...] = ()
@@ -407,7 +415,13 @@ class Config(Section):
 
     @property
     def files(self) -> tuple[Path, ...]:
-        """Every file that the config names."""
+        """Every file that the config names, but lists of targets."""
+        of_sources = (each.files.values() for each in self.http_sd_configs)
+        return (*self.module_files, *chain.from_iterable(of_sources))
+
+    @property
+    def module_files(self) -> tuple[Path, ...]:
+        """Every file that a module names."""
         return tuple(file for module in self.modules.values() for file in module.files.values())
 
     def module(self, name: str) -> ModuleConfig:

@@ -1,6 +1,7 @@
 """The schema of `tls_config`, for servers of targets and for devices."""
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Self
 
 from pydantic import model_validator
@@ -8,7 +9,7 @@ from pydantic import model_validator
 from exporter.config.base import Section
 from exporter.config.types import FilePath, Fingerprint, Name
 from exporter.system.tls import TlsVersion
-from exporter.vapix.tls import TlsSettings
+from exporter.vapix.tls import PINS_FILE, TlsSettings
 
 
 class TlsConfig(Section):
@@ -35,6 +36,12 @@ class TlsConfig(Section):
         """Whether it says itself what is trusted, instead of the CAs of this system."""
         return self.ca_file is not None or self.fingerprint_sha256 is not None
 
+    @property
+    def files(self) -> dict[str, Path | None]:
+        """The files that it names, by the path of their key."""
+        keys = ("ca_file", "cert_file", "key_file")
+        return {f"tls_config.{key}": getattr(self, key) for key in keys}
+
     def settings(self) -> TlsSettings:
         """Return what the TLS context is made from."""
         return TlsSettings(**{each.name: getattr(self, each.name) for each in fields(TlsSettings)})
@@ -55,6 +62,16 @@ class DeviceTlsConfig(TlsConfig):
         return self
 
     @property
+    def has_pins(self) -> bool:
+        """Whether each device must show a certain certificate."""
+        return self.fingerprint_sha256 is not None or self.pins_file is not None
+
+    @property
     def has_anchor(self) -> bool:
         """Whether it says itself what is trusted, instead of the CAs of this system."""
-        return super().has_anchor or self.pins_file is not None
+        return super().has_anchor or self.has_pins
+
+    @property
+    def files(self) -> dict[str, Path | None]:
+        """The files that it names, by the path of their key."""
+        return {**super().files, PINS_FILE: self.pins_file}

@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -48,7 +49,12 @@ def _check_length(name: str) -> str:
 
 
 def _check_address(address: str) -> str:
-    split_address(_check_length(address))
+    _check_length(address)
+    if "://" in address and "@" not in address:  # not shown: its query may contain a password
+        scheme = address.partition("://")[0].lower()
+        where = f", and `scheme: {scheme}` in its module" if scheme in ("http", "https") else ""
+        raise ValueError(f"is a URL: write host, host:port or [v6]:port here{where}")
+    split_address(address)
     return address
 
 
@@ -146,6 +152,34 @@ RESERVED_LABELS: Final = frozenset(
 """Labels of the device series themselves. A test compares them with the catalogue."""
 
 LABEL_NAME: Final = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+
+
+_MAX_ESCAPED_CHARACTERS: Final = 1_000
+"""Of a label name that is escaped; a longer one is refused. 1 MB would take 100 ms in one step."""
+
+_NO_LABEL_CHARACTER: Final = re.compile(r"^[0-9]|[^a-zA-Z0-9_]")
+
+
+def escape_label_names(labels: object) -> object:
+    """Return labels under the names that Prometheus's underscore escaping makes of theirs.
+
+    `site.name`, a name that only Prometheus 3 allows, becomes `site_name`, as in an exposition.
+    Raises `ValueError` if two become the same.
+    """
+    if not isinstance(labels, dict) or all(map(_stays, labels)):
+        return labels
+    first: dict[object, object] = {}
+    for name in labels:
+        escaped = name if _stays(name) else sys.intern(_NO_LABEL_CHARACTER.sub("_", name))
+        if escaped in first:
+            raise ValueError(f"{first[escaped]!r} and {name!r} both become the name {escaped!r}")
+        first[escaped] = name
+    return dict(zip(first, labels.values(), strict=True))
+
+
+def _stays(name: object) -> bool:
+    is_short = isinstance(name, str) and len(name) <= _MAX_ESCAPED_CHARACTERS
+    return not is_short or LABEL_NAME.fullmatch(str(name)) is not None
 
 
 def check_label_name(name: str) -> str:
@@ -264,7 +298,9 @@ HttpUrl = Annotated[str, AfterValidator(_http_url), PlainSerializer(redact_url)]
 Fingerprint = Annotated[
     bytes, BeforeValidator(_fingerprint), PlainSerializer(lambda pin: pin.hex(":"))
 ]
-Labels = dict[Annotated[str, AfterValidator(check_label_name)], str]
+Labels = Annotated[
+    dict[Annotated[str, AfterValidator(check_label_name)], str], BeforeValidator(escape_label_names)
+]
 Name = Annotated[str, AfterValidator(_check_not_blank)]
 DeviceName = Annotated[Name, AfterValidator(_check_length)]
 ServerName = Annotated[Name, AfterValidator(_check_server_name)]

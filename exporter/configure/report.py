@@ -11,7 +11,7 @@ from exporter.configure.apply import DeviceChange
 from exporter.configure.outcome import RIGHT, ChangeResult, ChangeStatus
 from exporter.configure.plan import Difference
 from exporter.system.terminal import Line, Span
-from exporter.system.text import display_name, escaped, plural
+from exporter.system.text import cell_width, display_name, escaped, plural
 
 _STYLES: Final = {
     ChangeStatus.NOTHING_EXPECTED: "dim",
@@ -21,6 +21,7 @@ _STYLES: Final = {
     ChangeStatus.NOT_STARTED: "yellow",
 }
 _NOTHING: Final = "none"
+_INDENT: Final = "   "
 _PLAIN_NAME: Final = re.compile(r"[\w.:\[\]%-]+")
 
 
@@ -51,22 +52,55 @@ def _quote(text: str) -> str:
 def device_lines(changes: Sequence[DeviceChange]) -> Iterator[Line]:
     """Yield the result of each device, and a line for each parameter that differs."""
     for change in changes:
-        target, result = change.device.target, change.result
+        target = change.device.target
+        yield from _block(display_name(target.name, target.address), change.result)
+
+
+def group_lines(changes: Sequence[DeviceChange], width: int) -> Iterator[Line]:
+    """Yield each result once, with its devices in lines of at most `width` columns below it.
+
+    A result is that of several devices if all that would be shown of it is the same.
+    """
+    groups: dict[tuple[Line, ...], list[DeviceChange]] = {}
+    for change in changes:
+        groups.setdefault(tuple(_block("", change.result)), []).append(change)
+    for alike in groups.values():
+        if len(alike) == 1:
+            yield from device_lines(alike)
+            continue
+        yield from _block(f"{len(alike):,} devices", alike[0].result)
+        for line in _in_lines([escaped(each.device.target.name) for each in alike], width):
+            yield (Span(line),)
+
+
+def _in_lines(names: Sequence[str], width: int) -> Iterator[str]:
+    """Yield all names, with commas, in indented lines; a name is never broken."""
+    line = _INDENT
+    for number, name in enumerate(names):
+        text = name if number == len(names) - 1 else f"{name},"
+        if line.strip() and cell_width(line) + 1 + cell_width(text) > width:
+            yield line
+            line = _INDENT
+        line += f" {text}"
+    yield line
+
+
+def _block(whose: str, result: ChangeResult) -> Iterator[Line]:
+    yield (
+        Span(whose, "bold"),
+        Span(": "),
+        Span(_words(result.status), _STYLES.get(result.status, "red")),
+        Span(f": {escaped(result.reason)}" if result.reason else ""),
+    )
+    for difference in _known_differences(result):
         yield (
-            Span(display_name(target.name, target.address), "bold"),
-            Span(": "),
-            Span(_words(result.status), _STYLES.get(result.status, "red")),
-            Span(f": {escaped(result.reason)}" if result.reason else ""),
+            Span(f"  {difference.parameter}: "),
+            Span(format_value(difference.now), "red"),
+            Span(" → "),
+            Span(format_value(difference.wanted), "green"),
         )
-        for difference in _known_differences(result):
-            yield (
-                Span(f"  {difference.parameter}: "),
-                Span(format_value(difference.now), "red"),
-                Span(" → "),
-                Span(format_value(difference.wanted), "green"),
-            )
-        for warning in _warnings(result):
-            yield (Span(f"  warning: {warning}", "yellow"),)
+    for warning in _warnings(result):
+        yield (Span(f"  warning: {warning}", "yellow"),)
 
 
 def _known_differences(result: ChangeResult) -> tuple[Difference, ...]:

@@ -5,7 +5,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from exporter.clock.host import HostTime
@@ -15,15 +15,21 @@ from exporter.devices.state import DeviceState, ErrorKind
 from exporter.system.text import format_magnitude, format_roughly
 from exporter.vapix.errors import (
     Busy,
+    CertificateChanged,
+    CertificateInFileChanged,
+    CertificateNotPinned,
     CertificateNotTrusted,
     DeviceError,
     FactoryNew,
     HttpForbidden,
+    HttpsPort,
     NewerApi,
     NoAccount,
     NoCommonScheme,
     NonceAlwaysStale,
+    PlainHttp,
     RedirectToHttps,
+    TlsResponse,
     TooManyOpenFiles,
 )
 from exporter.vapix.ntp_info import NtpClientReading, NtpSettings
@@ -46,13 +52,21 @@ POLLS_TO_SUSPECT_NO_API: Final = 3
 """A device that closed so many connections, and has answered none, may close all CGI requests."""
 
 
+Level = Literal["bad", "warning", "waiting", "good"]
+
+LEVELS: Final[tuple[Level, ...]] = ("bad", "warning", "waiting", "good")
+"""Most severe first: last poll failed or a clock is off beyond the critical threshold, has other
+problems, not polled yet, no problems."""
+
+
 class Issue(NamedTuple):
     """One problem of a device: `bad` if its NTP state is unknown, otherwise a `warning`.
 
-    `is_critical` is whether a clock is off beyond the critical threshold. `what` is the same for
-    all devices with this problem, so that they can be counted; `advice` is one sentence on what to
-    do; `detail` is `what` with the device's own numbers, if there are any.
-    `since_steady` is when it began, on the host's steady clock; `None` while unknown.
+    `is_critical` is whether a clock is off beyond the critical threshold. `what`, `cause` and
+    `advice`, one sentence on what to do, are the same for all devices with this problem, so that
+    they can be counted. `detail` is `what`, and `own_advice` is `advice`, with the device's own
+    values, if there are any. `since_steady` is when it began, on the host's steady clock; `None`
+    while unknown.
     """
 
     level: Literal["bad", "warning"]
@@ -61,6 +75,18 @@ class Issue(NamedTuple):
     detail: str = ""
     is_critical: bool = False
     since_steady: float | None = None
+    cause: str = ""
+    own_advice: str = ""
+
+    @property
+    def title(self) -> str:
+        """The problem in words that tell it from those with other advice."""
+        return f"{self.what}, {self.cause}" if self.cause else self.what
+
+    @property
+    def to_do(self) -> str:
+        """What to do about this device."""
+        return self.own_advice or self.advice
 
     @property
     def text(self) -> str:
@@ -90,6 +116,15 @@ def diagnose(
     return [_with_since(issue, state) for issue in found]
 
 
+def level_of(state: DeviceState, issues: Sequence[Issue]) -> Level:
+    """Return a device's level; `issues` are all its problems."""
+    if state.last_poll_steady is None:
+        return "waiting"
+    if any(issue.level == "bad" or issue.is_critical for issue in issues):
+        return "bad"
+    return "warning" if issues else "good"
+
+
 def _with_since(issue: Issue, state: DeviceState) -> Issue:
     if issue.since_steady is not None or issue.what != state.problem:
         return issue
@@ -116,7 +151,7 @@ _ADVICE: Final = {
     "connect": "Check power and network of the device, and its address and scheme.",
     "tls": "Check that the device serves https; an old device may need a lower min_version.",
     "timeout": "Check device load and firewall, or raise the timeout.",
-    "disconnected": "Check whether http and https are mixed up, or restart the device.",
+    "disconnected": "Check whether http and https are mixed up (`scheme`), or restart the device.",
     "unauthorized": "Correct the username and password, or the account on the device.",
     "forbidden": "Give the account administrator rights on the device.",
     "unsupported": "Update the device's firmware: the NTP API needs AXIS OS 9.10 or newer.",
@@ -128,7 +163,17 @@ _ADVICE: Final = {
 
 _ADVICE_ON: Final[dict[type[DeviceError], str]] = {
     CertificateNotTrusted: (
-        "Set ca_file or fingerprint_sha256 in tls_config to match the device's certificate."
+        "Set ca_file in tls_config, or pins_file and then run `axis-ntp-exporter check --pin`."
+    ),
+    CertificateNotPinned: (
+        "If this is the device's own certificate, run `axis-ntp-exporter check --pin`."
+    ),
+    CertificateChanged: (
+        "If the device was given a new certificate, set its fingerprint_sha256 in the config."
+    ),
+    CertificateInFileChanged: (
+        "If the device was given a new certificate, run `axis-ntp-exporter check --pin --replace` "
+        "with its name."
     ),
     NoAccount: "Set the username and password of an administrator account on the device.",
     NoCommonScheme: "Use https, or enable Digest on the device and set `auth.scheme: auto`.",
@@ -138,7 +183,10 @@ _ADVICE_ON: Final[dict[type[DeviceError], str]] = {
         "Give the account administrator rights, or wait: the device also blocks an address for "
         "some seconds after wrong logins, perhaps of another client."
     ),
-    RedirectToHttps: "Set `scheme: https` for this device's module.",
+    PlainHttp: "Use the device's https port, or set `scheme: http` in its module.",
+    RedirectToHttps: "Set `scheme: https` in its module.",
+    HttpsPort: "Set `scheme: https` in its module.",
+    TlsResponse: "Set `scheme: https` in its module.",
     Busy: "Wait: the device is busy or starting, and is polled again.",
     TooManyOpenFiles: "Raise the exporter's limit of open files (systemd: LimitNOFILE=).",
     FactoryNew: "Set the device's first password in its web interface.",
@@ -152,15 +200,16 @@ _ADVICE_WITHOUT_API: Final = (
 
 
 def _failure(state: DeviceState, error: ErrorKind) -> Issue:
-    # `cause` has another reason if the state is that of a device with an overdue response.
-    cause = state.last.error
-    kind = type(cause) if cause is not None and cause.reason == error.reason else DeviceError
+    # `last` has another reason if the state is that of a device with an overdue response.
+    last = state.last.error
+    kind = type(last) if last is not None and last.reason == error.reason else DeviceError
     advice = _ADVICE_ON.get(kind) or _ADVICE[error.reason]
     if {each.reason for each in state.errors} == {"disconnected"} and state.failures == state.polls:
         # It has closed every connection so far, each of them new.
         advice = _ADVICE_WITHOUT_API if state.polls >= POLLS_TO_SUSPECT_NO_API else advice
     what = f"{error.reason} {error.code}".strip()
-    return Issue("bad", what, advice, since_steady=state.down_since_steady)
+    since_steady = state.down_since_steady
+    return Issue("bad", what, advice, since_steady=since_steady, cause=kind.cause)
 
 
 def _reading_issues(state: DeviceState, now: HostTime, limits: ThresholdPair) -> Iterator[Issue]:

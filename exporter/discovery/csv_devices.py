@@ -18,6 +18,11 @@ MAX_ROWS: Final = 100_000
 _MAX_PROBLEMS: Final = 100
 """Rows that are reported one by one; the others are counted."""
 
+_LONGEST_HEADER: Final = 65_536
+
+_SEP_LINE: Final = re.compile(r'"?sep=([^"\r\n])"?\1*(?:\r?\n|$)', re.IGNORECASE)
+"""Excel's line, perhaps saved again as a cell: in quotes, or with empty cells after it."""
+
 _NAMES: Final = ("name", "device", "device name", "hostname", "host name")
 _ADDRESSES: Final = ("address", "ip address", "ip", "ip-address", "host")
 _SERIALS: Final = ("serial", "serial number", "mac", "mac address", "mac-address")
@@ -44,18 +49,32 @@ class CsvDevices(NamedTuple):
 
 
 def read_csv_devices(document: bytes, columns: Columns) -> CsvDevices:
-    """Read a CSV document with a header. Raises `ValueError` if it is none, or has no addresses."""
+    """Read a CSV document with a header. Raises `ValueError` if it is none, or has no addresses.
+
+    Empty rows are ignored. A first line `sep=;`, which Excel understands, tells the delimiter.
+    """
     text = _decode(document)
-    reader = csv.reader(io.StringIO(text), delimiter=_delimiter(text), strict=True)
+    told = _SEP_LINE.match(text)
+    lines_before, start = (1, told.end()) if told else (0, 0)
+    delimiter = told[1] if told else _find_delimiter(text)
+    reader = csv.reader(io.StringIO(text[start:]), delimiter=delimiter, strict=True)
+    rows = None
     try:
-        rows = _Rows(_places(next(reader, []), columns))
-        for number, cells in enumerate(reader):
-            if number >= MAX_ROWS:
-                raise ValueError(f"has more than {MAX_ROWS:,} rows, which is the limit")
-            rows.add(reader.line_num, cells)
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: is not CSV: {error}") from None
+        for cells in reader:
+            if rows is not None:
+                rows.add(lines_before + reader.line_num, cells)
+            elif _has_text(cells):
+                rows = _Rows(_places(cells, columns))
+    except (csv.Error, ValueError) as error:
+        what = f"is not CSV: {error}" if isinstance(error, csv.Error) else str(error)
+        raise ValueError(f"line {lines_before + reader.line_num}: {what}") from None
+    if rows is None:
+        raise ValueError("has no header")
     return rows.result
+
+
+def _has_text(cells: Sequence[str]) -> bool:
+    return any(cell.strip() for cell in cells)
 
 
 def _decode(document: bytes) -> str:
@@ -67,12 +86,15 @@ def _decode(document: bytes) -> str:
         pass
     try:
         return document.decode("cp1252")
-    except UnicodeDecodeError:
-        raise ValueError("is text neither in UTF-8 nor in Windows-1252") from None
+    except UnicodeDecodeError as error:
+        line = document.count(b"\n", 0, error.start) + 1
+        raise ValueError(f"line {line}: is text neither in UTF-8 nor in Windows-1252") from None
 
 
-def _delimiter(text: str) -> str:
-    header = text.split("\n", 1)[0]
+def _find_delimiter(text: str) -> str:
+    """Return the most frequent delimiter of the first line that has one, outside of quotes."""
+    outside = "".join(text[:_LONGEST_HEADER].split('"')[::2])
+    header = next((line for line in outside.splitlines() if line.strip(",;\t ")), "")
     return max(",;\t", key=header.count)
 
 
@@ -115,11 +137,18 @@ class _Rows:
         self._problems: list[str] = []
         self._line_of: dict[str, int] = {}
         self._bad = 0
+        self._count = 0
 
     def add(self, line: int, cells: Sequence[str]) -> None:
-        """Add the row that ends at a line; an empty one is ignored."""
-        if not any(cell.strip() for cell in cells):
+        """Add the row that ends at a line; an empty one is ignored.
+
+        Raises `ValueError` if it is one too many.
+        """
+        if not _has_text(cells):
             return
+        self._count += 1
+        if self._count > MAX_ROWS:
+            raise ValueError(f"has more than {MAX_ROWS:,} rows, which is the limit")
         row = {
             key: cells[place].strip() for key, place in self._places.items() if place < len(cells)
         }

@@ -14,6 +14,7 @@ from exporter.discovery.target_groups import (
     RefreshFailed,
     RefreshResult,
     Source,
+    failed,
 )
 from exporter.system.files import read_regular
 from exporter.system.threads import HungCallGuard
@@ -43,7 +44,7 @@ class FileSD:
         timeout_seconds: float = READ_TIMEOUT_SECONDS,
     ) -> None:
         self._refresh_interval = config.refresh_interval
-        self.configured_sources = tuple(map(_source, config.files))
+        self.configured_sources = tuple(map(file_source, config.files))
         self._patterns = config.files
         self._timeout_seconds = timeout_seconds
         self._reader = GroupReader(rules)
@@ -64,26 +65,33 @@ class FileSD:
             matches(Path(source.name), pattern) for pattern in self._patterns
         )
 
+    def end_reading(self) -> None:
+        """End the reading soon: its result is of no use any more."""
+        self._reader.stop.set()
+
     async def stop(self) -> None:
         """End the reading, so that no thread runs when the process ends; a hung one may stay."""
-        self._reader.stop.set()
+        self.end_reading()
         await self._guard.wait_until_idle(STOP_TIMEOUT_SECONDS)
 
     async def refresh(self) -> list[RefreshResult]:
         """Read every file that a pattern matches. Raises `RefreshFailed`."""
-        try:
-            return await self._guard.result()
-        except TimeoutError:
-            raise RefreshFailed(
-                f"the files could not be read within {self._timeout_seconds:g} s: "
-                "check their disk or network share"
-            ) from None
-        except OSError as error:
-            raise RefreshFailed(f"{error.filename}: {error.strerror}") from None
+        while True:
+            try:
+                return await self._guard.result()
+            except TimeoutError:
+                if self._reader.is_busy:
+                    continue  # it relabels, which has a limit of its own
+                raise RefreshFailed(
+                    f"the files could not be read within {self._timeout_seconds:g} s: "
+                    "check their disk or network share"
+                ) from None
+            except OSError as error:
+                raise RefreshFailed(f"{error.filename}: {error.strerror}") from None
 
     def _read(self) -> list[RefreshResult]:
         files = find_files(self._patterns)
-        self._reader.forget_except({_source(file) for file in files})
+        self._reader.forget_except({file_source(file) for file in files})
         before, self._digests = self._digests, {}
         self._all_are_still = True
         results = [self._read_source(file, self._digests, before) for file in files]
@@ -94,11 +102,11 @@ class FileSD:
         self, file: Path, digests: dict[Source, bytes], before: Mapping[Source, bytes] | None
     ) -> RefreshResult | None:
         """Return the last result, `None` for a new file, if the file may be incomplete."""
-        source = _source(file)
+        source = file_source(file)
         try:
             document = read_regular(file)
         except OSError as error:
-            return RefreshResult(source, None, (f"cannot be read: {error.strerror}",))
+            return failed(source, f"cannot be read: {error.strerror}")
         digests[source] = hashlib.sha256(document).digest()
         if before is not None and before.get(source) != digests[source]:
             self._all_are_still = False
@@ -109,10 +117,11 @@ class FileSD:
         try:
             return RefreshResult(source, *self._reader.read(source, document, is_json=is_json))
         except ValueError as error:
-            return RefreshResult(source, None, (str(error),))
+            return failed(source, str(error))
 
 
-def _source(file: Path) -> Source:
+def file_source(file: Path) -> Source:
+    """Return the source that a file is."""
     # A file name may be any bytes, but the label of a metric is UTF-8.
     return Source("file", os.fsencode(file).decode(errors="replace"))
 

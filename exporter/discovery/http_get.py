@@ -1,6 +1,5 @@
 """Get JSON from a server that the config of an HTTP client describes."""
 
-import os
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -11,6 +10,7 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from exporter.config.http_client import HttpClientConfig
+from exporter.discovery.http_errors import describe_status
 from exporter.discovery.http_request import PreparedRequest
 from exporter.vapix.aiohttp_internals import ZonelessRequest
 
@@ -18,35 +18,16 @@ MAX_REDIRECTS: Final = 10
 
 _REDIRECTS: Final = {301, 302, 303, 307, 308}
 
-_ERRORS_WITH_URL: Final = (
-    aiohttp.InvalidURL,
-    aiohttp.ClientResponseError,
-    aiohttp.NonHttpUrlClientError,
-)
-"""Errors whose text contains the URL, which may contain a token."""
-
 
 class JsonReply(NamedTuple):
-    """A response that says it is JSON; nothing else about the body is known."""
+    """A response that says it is JSON; nothing else about the body is known.
+
+    `is_elsewhere`: it is from another server, to which a redirect led.
+    """
 
     status: int
     body: bytes
-
-
-def describe_http_error(error: Exception) -> str:
-    """Return an error of `get_json` in words, without the URL."""
-    match error:
-        case aiohttp.ClientConnectorCertificateError():
-            return f"TLS failed: {error.certificate_error}"
-        case aiohttp.ClientConnectorDNSError():
-            return f"cannot resolve: {error.os_error}"
-        case aiohttp.ClientSSLError():
-            return f"TLS failed: {error.os_error}"
-        case aiohttp.ClientConnectorError():
-            why = os.strerror(error.errno).lower() if error.errno else str(error.os_error)
-            return f"cannot connect: {why}"
-    text = "" if isinstance(error, _ERRORS_WITH_URL) else str(error)
-    return text or type(error).__name__
+    is_elsewhere: bool = False
 
 
 async def get_json(
@@ -93,7 +74,13 @@ async def _follow(
         ) as response:
             location = _location(response)
             if location is None or not config.follow_redirects:
-                return await _read_json(response, max_bytes)
+                is_elsewhere = url.origin() != first.origin()
+                is_json = response.content_type == "application/json"
+                if response.status != HTTPStatus.OK and not is_json:
+                    problem = describe_status(response.status, config, is_elsewhere=is_elsewhere)
+                    raise ValueError(problem)
+                body = await _read_json(response, max_bytes)
+                return JsonReply(response.status, body, is_elsewhere)
         url = url.join(location)
         if first.scheme == "https" and url.scheme != "https":
             raise ValueError("redirected from https to http: the response could be forged")
@@ -112,18 +99,15 @@ def _location(response: aiohttp.ClientResponse) -> URL | None:
     return url
 
 
-async def _read_json(response: aiohttp.ClientResponse, max_bytes: int) -> JsonReply:
-    is_json = response.content_type == "application/json"
-    if response.status != HTTPStatus.OK and not is_json:
-        raise ValueError(f"HTTP {response.status}")
+async def _read_json(response: aiohttp.ClientResponse, max_bytes: int) -> bytes:
     encoding = response.headers.get("Content-Encoding", "identity")
     if encoding.lower() != "identity":
         raise ValueError(f"the response is compressed with {encoding}, which was not asked for")
-    if not is_json:
+    if response.content_type != "application/json":
         raise ValueError(f"the response is {response.content_type}, not application/json")
     body = bytearray()
     async for chunk in response.content.iter_any():
         body += chunk
         if len(body) > max_bytes:
             raise ValueError(f"the response is larger than {max_bytes} bytes")
-    return JsonReply(response.status, bytes(body))
+    return bytes(body)

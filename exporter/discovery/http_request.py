@@ -3,17 +3,15 @@
 import ssl
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 from multidict import CIMultiDict
 
-from exporter.config.files import read_account, read_secret
+from exporter.config.files import read_account, read_file, read_header
 from exporter.config.http_client import (
     Authorization,
     HttpClientConfig,
     HttpHeader,
-    check_header_value,
 )
 from exporter.system.tls import describe_file_error
 from exporter.vapix.http_auth import encode_user_pass
@@ -45,6 +43,9 @@ def prepare_request(config: HttpClientConfig) -> PreparedRequest:
     if config.basic_auth is not None:
         username, password = read_account(config.basic_auth)
         headers["Authorization"] = f"Basic {encode_user_pass(username or '', password or '')}"
+    for file in config.tls_config.files.values():
+        if file is not None:
+            read_file(file)  # OpenSSL would wait for the writer of a pipe
     try:
         settings = config.tls_config.settings()
         tls = elsewhere = make_ssl_context(settings)
@@ -60,19 +61,11 @@ def _values(header: HttpHeader) -> Iterator[str]:
     for secret in header.secrets:
         yield secret.get_secret_value()
     for file in header.files:
-        yield _read_header(file)
+        yield read_header(file)
 
 
 def _authorization(config: Authorization) -> str:
     if config.credentials is not None:
         return f"{config.type} {config.credentials.get_secret_value()}"
     assert config.credentials_file is not None  # noqa: S101 - the schema has one of the two
-    return f"{config.type} {_read_header(config.credentials_file)}"
-
-
-def _read_header(file: Path) -> str:
-    try:
-        return check_header_value(read_secret(file))
-    except ValueError as error:
-        text = str(error)
-        raise ValueError(text if str(file) in text else f"{file} {text}") from None
+    return f"{config.type} {read_header(config.credentials_file)}"

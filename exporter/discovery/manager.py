@@ -12,12 +12,14 @@ from exporter.config.relabel import RelabelConfig
 from exporter.config.schema import Config, DeviceConfig, FileSdConfig, HttpSdConfig
 from exporter.discovery.file_sd import FileSD
 from exporter.discovery.http_sd import HTTPSD
+from exporter.discovery.no_devices import describe_patterns_without_files, explain_no_devices
 from exporter.discovery.target_groups import (
     AcceptedTargets,
     RefreshFailed,
     RefreshResult,
     Source,
     accept_targets,
+    failed,
 )
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.system.process import TooManyConnections
@@ -58,7 +60,7 @@ class _Watch:
     def failures(self, problem: str) -> list[RefreshResult]:
         """Return the result of a refresh in which every source failed."""
         sources = self.found or self.mechanism.configured_sources
-        return [RefreshResult(source, None, (problem,)) for source in sources]
+        return [failed(source, problem) for source in sources]
 
 
 class Discovery:
@@ -115,6 +117,7 @@ class Discovery:
         ended = [watch for section, watch in before.items() if section not in self._watches]
         for watch in ended:
             watch.task.cancel()
+            watch.mechanism.end_reading()
         self._forget(source for watch in ended for source in watch.found)
 
     async def stop(self) -> None:
@@ -213,12 +216,14 @@ class Discovery:
 class Discovered(NamedTuple):
     """A config with the devices of its sources added, and all problems of discovery.
 
-    `counts`: how many of the devices each source has listed.
+    `counts`: how many of the devices each source has listed. `advice`: which patterns match no
+    file, or else why there are no devices, if no problem says so.
     """
 
     config: Config
     problems: Sequence[str]
     counts: Mapping[str, int]
+    advice: Sequence[str] = ()
 
 
 async def discover_once(config: Config) -> Discovered:
@@ -233,12 +238,14 @@ async def discover_once(config: Config) -> Discovered:
     problems = [(source, problem) for source, _, problems in results for problem in problems]
     problems += [(source, each) for source, refused in accepted.refused.items() for each in refused]
     devices = (*config.devices, *accepted.devices)
-    counts = {
-        source.name: len(found or ()) - len(accepted.refused.get(source, ()))
-        for source, found, _ in results
-    }
-    lines = [f"{source.name}: {problem}" for source, problem in problems]
-    return Discovered(config.model_copy(update={"devices": devices}), lines, counts)
+    counts = {source.name: count for source, count in accepted.counts.items()}
+    # Two sections may have the same file.
+    lines = list(dict.fromkeys(f"{source.name}: {problem}" for source, problem in problems))
+    sources = [result.source for result in results]
+    advice = describe_patterns_without_files(config, sources)
+    if not (devices or lines or advice):
+        advice = [explain_no_devices(config, sources)]
+    return Discovered(config.model_copy(update={"devices": devices}), lines, counts, advice)
 
 
 def _is_same(applied: tuple[Config, _Found, object], config: Config, found: _Found) -> bool:

@@ -6,111 +6,258 @@ not exist, regular expressions match the whole text, and groups are put in as Go
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
-from typing import Any, Final
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Final, TypeVar
 
 from exporter.config.relabel import RelabelConfig, compile_regex
 from exporter.config.types import LABEL_NAME
 
 MAX_CHARACTERS: Final = 16_384
-"""Of all labels of a target together: each rule reads them."""
+"""Of all labels of a target together, and of the labels that a rule joins: each rule reads them."""
 
 MAX_RELABELED: Final = 128
 """Labels of a target, those that begin with two underscores included."""
+
+_PART_CHARACTERS: Final = 16_384
+"""How much the rules read before `pause` is called: well below a millisecond."""
+
+_STEP_CHARACTERS: Final = 100
+"""What a rule costs besides the text that it reads, in characters."""
+
+_REMEMBERED: Final = 512
+"""Texts of which a rule remembers the outcome: most labels of a fleet have few values."""
+
+_REMEMBERED_CHARACTERS: Final = 100
+"""Of a text, and of a template, that is remembered."""
+
+_REMEMBERED_SETS: Final = 16
+"""Sets of label names of which a rule remembers the outcome."""
 
 _GROUP: Final = re.compile(r"\$(?:(\$)|\{(\w+)\}|(\w+))")
 """What Go's Expand replaces: `$$`, `${name}` and `$name`, with the longest possible name."""
 
 _NUMBER: Final = re.compile(r"0|[1-9][0-9]{0,7}")
 
-Labels = dict[str, str]
+Names = tuple[str, ...]
+
+_Template = list[str | int]
+"""Literal text, and the numbers of groups."""
+
+K = TypeVar("K", bound=Hashable)
+T = TypeVar("T")
 
 
-def relabel(labels: Mapping[str, str], rules: Sequence[RelabelConfig]) -> Labels | None:
-    """Return a target's labels after all rules; `None` if one drops the target.
+class _Labels(dict[str, str]):
+    """The labels of a target while it is relabelled."""
 
-    Raises `ValueError` if the labels are too long or too many.
-    """
-    changed = {name: labels[name] for name in sorted(labels) if labels[name]}
-    _check_size(changed)
-    for rule in rules:
-        if not _ACTIONS[rule.action](changed, rule):
-            return None
-        _check_size(changed)
-    return changed
+    characters = 0
 
+    def put(self, name: str, value: str) -> None:
+        """Set a label; an empty value removes it. Raises `ValueError` beyond the limits."""
+        self.remove(name)
+        if value:
+            self[name] = value
+            self.characters += len(name) + len(value)
+            self._check_size()
 
-def _check_size(labels: Labels) -> None:
-    if len(labels) > MAX_RELABELED:
-        raise ValueError(f"has more than {MAX_RELABELED} labels while it is relabelled")
-    if sum(map(len, labels)) + sum(map(len, labels.values())) > MAX_CHARACTERS:
-        raise ValueError(f"its labels have more than {MAX_CHARACTERS:,} characters")
+    def remove(self, name: str) -> None:
+        """Remove a label, if it is there."""
+        if (before := self.pop(name, None)) is not None:
+            self.characters -= len(name) + len(before)
 
-
-def _replace(labels: Labels, rule: RelabelConfig) -> bool:
-    found = _match(rule, _source(labels, rule))
-    if found is not None:
-        name = _expand(rule.target_label, found)
-        if LABEL_NAME.fullmatch(name):
-            _set(labels, name, _expand(rule.replacement, found))
-    return True
+    def _check_size(self) -> None:
+        if len(self) > MAX_RELABELED:
+            raise ValueError(f"has more than {MAX_RELABELED} labels while it is relabelled")
+        if self.characters > MAX_CHARACTERS:
+            raise ValueError(f"its labels have more than {MAX_CHARACTERS:,} characters")
 
 
-def _keep(labels: Labels, rule: RelabelConfig) -> bool:
-    return _match(rule, _source(labels, rule)) is not None
+_Step = Callable[[_Labels], bool]
+"""Applies a rule to a target, and returns whether the target stays."""
 
 
-def _drop(labels: Labels, rule: RelabelConfig) -> bool:
-    return not _keep(labels, rule)
+def _never() -> None:
+    """Do nothing between the parts of the work."""
 
 
-def _keep_equal(labels: Labels, rule: RelabelConfig) -> bool:
-    return labels.get(rule.target_label, "") == _source(labels, rule)
+class Relabeler:
+    """Rules that are ready for many targets. `pause` is called between short parts of the work."""
+
+    def __init__(self, rules: Sequence[RelabelConfig], pause: Callable[[], None] = _never) -> None:
+        self._steps = [_MAKERS[rule.action](rule) for rule in rules]
+        self._pause = pause
+        self._read = 0
+
+    def relabel(self, found: Mapping[str, str]) -> dict[str, str] | None:
+        """Return a target's labels after all rules; `None` if one drops the target.
+
+        Raises `ValueError` if the labels are too long or too many, and what `pause` raises.
+        """
+        labels = _Labels()
+        for name in sorted(found):
+            labels.put(name, found[name])
+        for step in self._steps:
+            self._read += labels.characters + _STEP_CHARACTERS
+            if self._read > _PART_CHARACTERS:
+                self._read = 0
+                self._pause()
+            if not step(labels):
+                return None
+        return labels
 
 
-def _drop_equal(labels: Labels, rule: RelabelConfig) -> bool:
-    return not _keep_equal(labels, rule)
+def _is_short(text: str) -> bool:
+    return len(text) <= _REMEMBERED_CHARACTERS
 
 
-def _hash_mod(labels: Labels, rule: RelabelConfig) -> bool:
-    digest = hashlib.md5(_source(labels, rule).encode(), usedforsecurity=False).digest()
-    _set(labels, rule.target_label, str(int.from_bytes(digest[8:], "big") % rule.modulus))
-    return True
+def _remember(
+    work: Callable[[K], T],
+    is_worth_it: Callable[[K], bool],
+    at_most: int = _REMEMBERED,
+) -> Callable[[K], T]:
+    """Return `work` with a memory of its last results: matching takes 20 times as long."""
+    known: dict[K, T] = {}
+
+    def recall(key: K) -> T:
+        try:
+            return known[key]
+        except KeyError:
+            result = work(key)
+        if is_worth_it(key):
+            if len(known) >= at_most:
+                known.clear()
+            known[key] = result
+        return result
+
+    return recall
 
 
-def _map_labels(labels: Labels, rule: RelabelConfig) -> bool:
-    for name, value in sorted(labels.items()):  # of two for one name, the last counts
-        if (found := _match(rule, name)) is not None:
-            _set(labels, _expand(rule.replacement, found), value)
-    return True
+def _for_all_names(work: Callable[[Names], T]) -> Callable[[Names], T]:
+    """Remember the result for the last sets of label names: the targets of a fleet have few."""
+    return _remember(work, lambda _: True, _REMEMBERED_SETS)
 
 
-def _drop_labels(labels: Labels, rule: RelabelConfig) -> bool:
-    for name in [*labels]:
-        if _match(rule, name) is not None:
-            del labels[name]
-    return True
+def _matcher(rule: RelabelConfig) -> Callable[[str], bool]:
+    """Return whether the regular expression of a rule matches a text."""
+    search = compile_regex(rule.regex, never_capture=True).search
+    return _remember(lambda text: search(text.encode()) is not None, _is_short)
 
 
-def _keep_labels(labels: Labels, rule: RelabelConfig) -> bool:
-    for name in [*labels]:
-        if _match(rule, name) is None:
-            del labels[name]
-    return True
+def _expander(rule: RelabelConfig, *templates: str) -> Callable[[str], Names | None]:
+    """Return templates with the groups of a matching text; `None` for a text without a match."""
+    regex = compile_regex(rule.regex)
+    parsed = [_parse(template, regex) for template in templates]
+
+    def expand(text: str) -> Names | None:
+        found = regex.search(text.encode())
+        return None if found is None else tuple(_fill(each, found) for each in parsed)
+
+    are_short = _is_short("".join(templates))
+    return _remember(expand, lambda text: are_short and _is_short(text))
 
 
-def _lowercase(labels: Labels, rule: RelabelConfig) -> bool:
-    _set(labels, rule.target_label, "".join(map(_lower, _source(labels, rule))))
-    return True
+def _replace(rule: RelabelConfig) -> _Step:
+    source = _source(rule)
+    expand = _expander(rule, rule.target_label, rule.replacement)
+
+    def step(labels: _Labels) -> bool:
+        expanded = expand(source(labels))
+        if expanded is not None and LABEL_NAME.fullmatch(expanded[0]):
+            labels.put(expanded[0], expanded[1])
+        return True
+
+    return step
 
 
-def _uppercase(labels: Labels, rule: RelabelConfig) -> bool:
-    _set(labels, rule.target_label, "".join(map(_upper, _source(labels, rule))))
-    return True
+def _keep(rule: RelabelConfig) -> _Step:
+    source, matches = _source(rule), _matcher(rule)
+    return lambda labels: matches(source(labels))
 
 
-_ACTIONS: Final[Mapping[str, Callable[[Labels, RelabelConfig], bool]]] = {
+def _drop(rule: RelabelConfig) -> _Step:
+    keep = _keep(rule)
+    return lambda labels: not keep(labels)
+
+
+def _keep_equal(rule: RelabelConfig) -> _Step:
+    source, name = _source(rule), rule.target_label
+    return lambda labels: labels.get(name, "") == source(labels)
+
+
+def _drop_equal(rule: RelabelConfig) -> _Step:
+    keep = _keep_equal(rule)
+    return lambda labels: not keep(labels)
+
+
+def _hash_mod(rule: RelabelConfig) -> _Step:
+    def remainder(text: str) -> str:
+        digest = hashlib.md5(text.encode(), usedforsecurity=False).digest()
+        return str(int.from_bytes(digest[8:], "big") % rule.modulus)
+
+    return _setter(rule, remainder)
+
+
+def _setter(rule: RelabelConfig, change: Callable[[str], str]) -> _Step:
+    """Return a step that sets the target label to its changed source."""
+    source, name = _source(rule), rule.target_label
+
+    def step(labels: _Labels) -> bool:
+        labels.put(name, change(source(labels)))
+        return True
+
+    return step
+
+
+def _map_labels(rule: RelabelConfig) -> _Step:
+    expand = _expander(rule, rule.replacement)
+
+    def find(names: Names) -> list[tuple[str, str]]:
+        return sorted((name, to[0]) for name in names if (to := expand(name)) is not None)
+
+    find_once = _for_all_names(find)
+
+    def step(labels: _Labels) -> bool:
+        values = [(to, labels[name]) for name, to in find_once(tuple(labels))]
+        for name, value in values:  # of two for one name, the last counts
+            labels.put(name, value)
+        return True
+
+    return step
+
+
+def _drop_labels(rule: RelabelConfig) -> _Step:
+    return _remover(rule, if_matches=True)
+
+
+def _keep_labels(rule: RelabelConfig) -> _Step:
+    return _remover(rule, if_matches=False)
+
+
+def _remover(rule: RelabelConfig, *, if_matches: bool) -> _Step:
+    matches = _matcher(rule)
+
+    def find(names: Names) -> list[str]:
+        return [name for name in names if matches(name) is if_matches]
+
+    find_once = _for_all_names(find)
+
+    def step(labels: _Labels) -> bool:
+        for name in find_once(tuple(labels)):
+            labels.remove(name)
+        return True
+
+    return step
+
+
+def _lowercase(rule: RelabelConfig) -> _Step:
+    return _setter(rule, lambda text: "".join(map(_lower, text)))
+
+
+def _uppercase(rule: RelabelConfig) -> _Step:
+    return _setter(rule, lambda text: "".join(map(_upper, text)))
+
+
+_MAKERS: Final[Mapping[str, Callable[[RelabelConfig], _Step]]] = {
     "replace": _replace,
     "keep": _keep,
     "drop": _drop,
@@ -123,40 +270,47 @@ _ACTIONS: Final[Mapping[str, Callable[[Labels, RelabelConfig], bool]]] = {
     "lowercase": _lowercase,
     "uppercase": _uppercase,
 }
-"""Each changes the labels, and returns whether the target stays."""
+"""Each makes the step of a rule with this action."""
 
 
-def _source(labels: Labels, rule: RelabelConfig) -> str:
-    return rule.separator.join([labels.get(name, "") for name in rule.source_labels])
+def _source(rule: RelabelConfig) -> Callable[[Mapping[str, str]], str]:
+    """Return what joins the source labels of a rule. It raises `ValueError` beyond the limit."""
+    names, separator = rule.source_labels, rule.separator
+    if len(names) < 2:  # noqa: PLR2004 - nothing to join
+        name = names[0] if names else ""
+        return lambda labels: labels.get(name, "")
+
+    def join(labels: Mapping[str, str]) -> str:
+        text = separator.join([labels.get(name, "") for name in names])
+        if len(text) > MAX_CHARACTERS:
+            raise ValueError(f"a rule joins more than {MAX_CHARACTERS:,} characters of its labels")
+        return text
+
+    return join
 
 
-def _set(labels: Labels, name: str, value: str) -> None:
-    """Set a label; an empty value removes it."""
-    labels.pop(name, None)
-    if value:
-        labels[name] = value
+def _parse(template: str, regex: Any) -> _Template:  # noqa: ANN401 - re2 has no types
+    """Return the literal parts of a template and the groups between; others are empty."""
+    parts: list[str | int] = []
+    end = 0
+    for reference in _GROUP.finditer(template):
+        parts += [template[end : reference.start()], _group(reference, regex)]
+        end = reference.end()
+    return [part for part in [*parts, template[end:]] if part != ""]
 
 
-_compiled: Final = lru_cache(maxsize=1024)(compile_regex)
+def _group(reference: re.Match[str], regex: Any) -> str | int:  # noqa: ANN401 - re2 has no types
+    if reference[1]:
+        return "$"
+    name = reference[2] or reference[3]
+    number: int = int(name) if _NUMBER.fullmatch(name) else regex.groupindex.get(name, -1)
+    return number if 0 <= number <= regex.groups else ""
 
 
-def _match(rule: RelabelConfig, text: str) -> Any:  # noqa: ANN401 - re2 has no types
-    return _compiled(rule.regex).search(text)
-
-
-def _expand(template: str, found: Any) -> str:  # noqa: ANN401 - re2 has no types
-    """Replace the groups in a template; those that do not exist are empty."""
-    if "$" not in template:
-        return template
-
-    def text(reference: re.Match[str]) -> str:
-        if reference[1]:
-            return "$"
-        name = reference[2] or reference[3]
-        number = int(name) if _NUMBER.fullmatch(name) else found.re.groupindex.get(name, -1)
-        return found.group(number) or "" if 0 <= number <= found.re.groups else ""
-
-    return _GROUP.sub(text, template)
+def _fill(template: _Template, found: Any) -> str:  # noqa: ANN401 - re2 has no types
+    return "".join(
+        part if isinstance(part, str) else (found.group(part) or b"").decode() for part in template
+    )
 
 
 def _lower(character: str) -> str:

@@ -15,7 +15,8 @@ import aiohttp
 from yarl import URL
 
 from exporter.config.http_client import HttpClientConfig
-from exporter.discovery.http_get import JsonReply, describe_http_error, get_json
+from exporter.discovery.http_errors import describe_error
+from exporter.discovery.http_get import JsonReply, get_json
 from exporter.discovery.http_request import PreparedRequest, prepare_request
 from exporter.system.text import escaped
 
@@ -101,8 +102,10 @@ class PrometheusApi:
                 return await get_json(str(url), self._config, self._request, {}, MAX_ANSWER_BYTES)
         except TimeoutError:
             raise PrometheusFailed(f"no response within {TIMEOUT_SECONDS:g} s") from None
-        except (aiohttp.ClientError, ValueError) as error:
-            raise PrometheusFailed(describe_http_error(error)) from None
+        except aiohttp.ClientError as error:
+            raise PrometheusFailed(describe_error(error)) from None
+        except ValueError as error:
+            raise PrometheusFailed(str(error)) from None
 
 
 def selector_of(matchers: Mapping[str, str], names: Sequence[str] = ()) -> str:

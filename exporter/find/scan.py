@@ -13,7 +13,7 @@ from exporter.vapix.client import NtpClient
 from exporter.vapix.connection import Session
 from exporter.vapix.errors import (
     ApiError,
-    ConnectFailed,
+    ConnectionReset,
     DeviceError,
     Disconnected,
     FactoryNew,
@@ -28,8 +28,11 @@ _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _LOWEST_API_CODE: Final = 1000
 """Codes below are those of HTTP."""
 
-_NO_TLS: Final = (TlsFailed, ConnectFailed, Disconnected, InvalidResponse)
-"""What a port that speaks plain HTTP does with a TLS handshake."""
+_NO_ANSWER: Final = ("connect", "timeout", "dns")
+"""Reasons of errors that say nothing listens at a port."""
+
+_NO_TLS: Final = (TlsFailed, ConnectionReset, Disconnected, InvalidResponse)
+"""What a port that speaks plain HTTP does with a TLS handshake. A closed port is asked once."""
 
 
 class FoundDevice(NamedTuple):
@@ -50,11 +53,16 @@ class FoundDevice(NamedTuple):
 
 @dataclass(slots=True)
 class Question:
-    """A port of an address to ask, and the device that answered there, if one did."""
+    """A port of an address to ask, and the device that answered there, if one did.
+
+    `answered`: anything did, a device or not.
+    """
 
     host: str
     port: int
     found: FoundDevice | None = None
+    asked: bool = False
+    answered: bool = False
 
 
 class Scanner:
@@ -71,8 +79,10 @@ class Scanner:
         schemes = ("http",) if question.port == _DEFAULT_PORTS["http"] else ("https", "http")
         for scheme in schemes:
             error = await self._ask(question, scheme)
+            question.answered |= error is None or error.reason not in _NO_ANSWER
             if not isinstance(error, _NO_TLS):
-                return
+                break
+        question.asked = True
 
     async def _ask(self, question: Question, scheme: str) -> DeviceError | None:
         """Return the error, if the port is not that of a device."""

@@ -56,7 +56,7 @@ class ClientFactory:
         self._notice: Notice | None = None
         # Files that http does not need are checked all the same.
         if settings.scheme == "https" or settings.tls_digests:
-            self._context(has_pin=False)
+            self._context(has_pin=settings.tls.has_pins)
 
     def _context(self, *, has_pin: bool) -> BoundedSSLContext:
         """Return the context of clients with a pin, or without; making it takes 20 ms."""

@@ -14,7 +14,9 @@ _INTERVAL_SECONDS: Final = 0.5
 _log = structlog.get_logger()
 
 
-async def report_first_round(fleet: Fleet, has_ended: Callable[[], bool]) -> None:
+async def report_first_round(
+    fleet: Fleet, has_ended: Callable[[], bool], explain_no_devices: Callable[[], str]
+) -> None:
     """Wait until every device was polled once, then log how many answered and why others did not.
 
     Without devices, warn.
@@ -22,8 +24,7 @@ async def report_first_round(fleet: Fleet, has_ended: Callable[[], bool]) -> Non
     while not has_ended():  # noqa: ASYNC110 - it reads the state of every device
         await asyncio.sleep(_INTERVAL_SECONDS)
     if not len(fleet):
-        advice = "add devices to the config, or a source that lists them"
-        _log.warning("config.no_devices", advice=advice)
+        _log.warning("config.no_devices", advice=explain_no_devices())
         return
     kinds = (device.state.last.kind for device in fleet)
     failed = Counter(kind.reason for kind in kinds if kind is not None)

@@ -13,6 +13,7 @@ from exporter.config import Config, ConfigError, DeviceConfig
 from exporter.config.errors import Problem, as_lines
 from exporter.discovery.listing import Listing, list_by_source
 from exporter.discovery.manager import Discovery
+from exporter.discovery.no_devices import explain_no_devices
 from exporter.fleet.client_factory import (
     ClientFactories,
     build_client_factories,
@@ -108,6 +109,12 @@ class ConfigReloader:
         """Whether every discovery source was read at least once, successfully or not."""
         return self._discovery.has_refreshed
 
+    def explain_no_devices(self) -> str:
+        """Return why no device is polled, and what to do; of use if none is."""
+        if self.config.devices or self._state.discovered:
+            return f"none of the devices belongs to shard {self._instance.shard}"
+        return explain_no_devices(self.config, self._discovery.applied.keys())
+
     async def start(self, config: Config) -> None:
         """Apply the first config. Raises one of `CONFIG_ERRORS`."""
         factories = build_client_factories(config.modules, {}, config.source)
@@ -189,12 +196,12 @@ class ConfigReloader:
         self,
     ) -> tuple[ClientFactories, ClientFactories, Mapping[str, tuple[Problem, ...]]] | None:
         config, factories, _discovered = self._state
-        before, self._module_digests = self._module_digests, digests(config.files)
+        before, self._module_digests = self._module_digests, digests(config.module_files)
         if before != self._module_digests:
             return None
         rebuilt = rebuild_changed_factories(config.modules, factories)
         # A file may have been written while it was read.
-        return (factories, *rebuilt) if digests(config.files) == before else None
+        return (factories, *rebuilt) if digests(config.module_files) == before else None
 
     async def _apply_discovered(self, devices: Sequence[DeviceConfig]) -> None:
         changes = await self._apply(self._state._replace(discovered=devices))

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import math
 import sys
+import textwrap
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from exporter.simulator.certificates import MissingExtraError
 from exporter.simulator.device_state import DEFAULT_PASSWORD, DEFAULT_USERNAME
 from exporter.simulator.faults import FAULTS, UnknownFaultError
 from exporter.simulator.fleet import (
+    OWN_CERTIFICATES,
     SPREADS,
     FleetError,
     ServedFleet,
@@ -33,7 +35,6 @@ _LAST_PORT = 65_535
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `simulate`; the help lists scenarios, policies, spreads and faults."""
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = _epilog()
     _add_fleet(parser)
     _add_account(parser)
@@ -72,7 +73,8 @@ def _add_fleet(parser: argparse.ArgumentParser) -> None:
         "--scheme",
         choices=("http", "https"),
         default="http",
-        help="protocol of the devices (default: http)",
+        help="protocol of the devices (default: http); with https, more than "
+        f"{OWN_CERTIFICATES} devices share one certificate",
     )
 
 
@@ -231,6 +233,8 @@ def _epilog() -> str:
 
 
 def _listing(title: str, rows: Mapping[str, str]) -> str:
-    # argparse formats the epilog, so a % must be doubled.
-    lines = [f"  {name:<24} {text}".replace("%", "%%") for name, text in rows.items()]
+    lines = [
+        textwrap.fill(text, 78, initial_indent=f"  {name:<24} ", subsequent_indent=" " * 27)
+        for name, text in rows.items()
+    ]
     return "\n".join([f"{title}:", *lines])

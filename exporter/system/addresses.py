@@ -59,8 +59,7 @@ def _bare_v6(text: str) -> str:
             raise ValueError(
                 "must not contain a user name or password: put them into auth"
             ) from None
-        hint = " (http or https is the module's scheme)" if "://" in text else ""
-        raise ValueError(f"{text!r} is not host, host:port or [v6]:port{hint}") from None
+        raise ValueError(f"{text!r} is not host, host:port or [v6]:port") from None
     if address.scope_id is not None:
         _check_zone(address.scope_id, text)
     return str(address)
@@ -88,6 +87,15 @@ def canonical_host(host: str) -> str:
         return str(ipaddress.ip_address(host))
     except ValueError:
         return host.lower().removesuffix(".")
+
+
+def is_ip_address(host: str) -> bool:
+    """Return whether a host is an address and no name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 IpAddress = ipaddress.IPv4Address | ipaddress.IPv6Address

@@ -1,11 +1,13 @@
 """Read regular files, and detect changes of files by their contents."""
 
 import errno
+import fcntl
 import hashlib
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -65,6 +67,7 @@ def replace_file(file: Path, text: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as opened:
             opened.write(text)
             os.fchmod(opened.fileno(), _mode_of(file))
+            _keep_owner(opened.fileno(), file)
         new.replace(file)
     except BaseException:
         new.unlink(missing_ok=True)
@@ -77,6 +80,24 @@ def _mode_of(file: Path) -> int:
         return stat.S_IMODE(file.stat().st_mode)
     except FileNotFoundError:
         return 0o644
+
+
+def _keep_owner(descriptor: int, file: Path) -> None:
+    """Give a file the owner of the one that it replaces, if this user may: root may."""
+    with suppress(FileNotFoundError, PermissionError):
+        owner = file.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Keep other processes that lock this folder waiting. Raises `OSError`."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def find_lack_of_files() -> int | None:

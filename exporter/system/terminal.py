@@ -4,10 +4,14 @@ Nothing here interprets markup: texts from devices and configs are escaped by th
 """
 
 import asyncio
+import os
+import shutil
+import stat
 import sys
 import termios
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple, TextIO
 
 from exporter.system.signals import run_unless
@@ -36,6 +40,11 @@ class Table(NamedTuple):
     rows: tuple[tuple[str, Span], ...]
 
 
+WIDTH_WITHOUT_TERMINAL: Final = 200
+LEAST_WIDTH: Final = 72
+MOST_WIDTH: Final = 500
+_USUAL_WIDTH: Final = 80
+
 NAME_WIDTH: Final = 11
 """The width of the column of names, the same in all tables."""
 
@@ -46,9 +55,35 @@ def print_lines(lines: Iterable[Line], stream: TextIO) -> None:
         stream.writelines("".join(span.text for span in line) + "\n" for line in lines)
         stream.flush()
         return
-    console = _console(stream)
+    _print(_console(stream), lines)
+
+
+def _print(console: "Console", lines: Iterable[Line]) -> None:
     for line in lines:
         console.print(_text(*line), soft_wrap=True)
+
+
+def terminal_width() -> int:
+    """Return the width for tables: of the terminal, or `WIDTH_WITHOUT_TERMINAL`.
+
+    `COLUMNS` counts first. In a pipe, as to a pager, the terminal is that of standard error.
+    """
+    fallback = WIDTH_WITHOUT_TERMINAL
+    with suppress(OSError, ValueError):
+        if stat.S_ISFIFO(os.fstat(sys.stdout.fileno()).st_mode) or sys.stdout.isatty():
+            fallback = os.get_terminal_size(sys.stderr.fileno()).columns or _USUAL_WIDTH
+    columns = shutil.get_terminal_size((fallback, 0)).columns
+    return min(max(columns, LEAST_WIDTH), MOST_WIDTH)
+
+
+def terminal_height() -> int:
+    """Return how many lines the terminal of standard output has."""
+    return shutil.get_terminal_size().lines
+
+
+def clear(stream: TextIO) -> None:
+    """Clear the terminal's window; what has scrolled out of it stays."""
+    stream.write("\x1b[H\x1b[2J")
 
 
 def print_tables(tables: Iterable[Table], stream: TextIO) -> None:
@@ -88,22 +123,41 @@ def _text(*spans: Span) -> "Text":
     return Text.assemble(*((span.text, span.style) for span in spans))
 
 
+class Progress(NamedTuple):
+    """A progress bar: `advance` by one, and `show` lines above it."""
+
+    advance: Advance
+    show: Callable[[Iterable[Line]], None]
+
+
 @contextmanager
 def progress(what: str, total: int, stream: TextIO) -> Iterator[Advance]:
     """Show a progress bar that the yielded function advances by one; only at a terminal."""
-    if not stream.isatty():
-        yield lambda: None
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn  # noqa: PLC0415
+    with progress_with_lines(what, total, stream) as bar:
+        yield bar.advance
 
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, console=_console(stream), transient=True)
+
+@contextmanager
+def progress_with_lines(what: str, total: int, stream: TextIO) -> Iterator[Progress]:
+    """Show a progress bar with lines above it; neither without a terminal."""
+    if not stream.isatty():
+        yield Progress(lambda: None, lambda _: None)
+        return
+    from rich import progress as rich_progress  # noqa: PLC0415
+
+    columns = (
+        rich_progress.TextColumn("{task.description}"),
+        rich_progress.BarColumn(),
+        rich_progress.MofNCompleteColumn(),
+    )
+    console = _console(stream)
+    bar = rich_progress.Progress(*columns, console=console, transient=True)
     task = bar.add_task(what, total=total)
-    # If the terminal goes away, only the bar ends.
+    # If the terminal of standard error goes away, only the bar ends.
     with suppress(OSError):
         bar.start()
     try:
-        yield lambda: bar.advance(task)
+        yield Progress(lambda: bar.advance(task), partial(_print, console))
     finally:
         with suppress(OSError):
             bar.stop()

@@ -1,7 +1,10 @@
 """Short texts: durations, offsets, counts, and foreign strings made safe to print. Pure."""
 
+import math
 import re
 import shlex
+import unicodedata
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -24,6 +27,12 @@ _UNIT_SECONDS: Final = {
 _DURATION: Final = re.compile(
     "".join(rf"(?:(\d{{1,12}}){unit})?" for unit in _UNIT_SECONDS), re.ASCII
 )
+_UNIT_SIZES: Final = {"ms": 0.001, "s": 1, "h": _HOUR, "days": _DAY}
+COARSE_SECONDS: Final = 0.25
+"""An offset that is less certain than this is not told in milliseconds."""
+
+_DIGITS: Final = re.compile(r"\d+")
+_DIGITS_COMPARED: Final = 12
 _MOST_DIGITS: Final = 20
 """Enough for 64 bits; `int` refuses very long texts with an error of its own."""
 
@@ -31,6 +40,12 @@ _MOST_DIGITS: Final = 20
 def escaped(text: str) -> str:
     """Return `text` with control characters, line breaks and bidirectional marks escaped."""
     return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
+_SPACE_TO_FOLD: Final = re.compile(" (?=(?:[^`]*`[^`]*`)*[^`]*$)")
+"""A space with an even number of backquotes after it."""
+
+_LONGEST_PROBLEM: Final = 300
 
 
 def quoted_for_shell(text: str) -> str:
@@ -48,9 +63,87 @@ def _quoted_character(character: str) -> str:
     return "".join(f"\\{byte:03o}" for byte in character.encode())
 
 
+def shortened(problem: str) -> str:
+    """Return a problem that quotes foreign text, printable and with 300 characters at most.
+
+    Both ends stay: the beginning says where, and the end what is wrong.
+    """
+    if len(problem) > 2 * _LONGEST_PROBLEM:
+        problem = problem[:_LONGEST_PROBLEM] + problem[-_LONGEST_PROBLEM:]
+    text = escaped(problem)
+    if len(text) <= _LONGEST_PROBLEM:
+        return text
+    half = _LONGEST_PROBLEM // 2
+    return f"{text[:half]}…{text[1 - half :]}"
+
+
 def display_name(name: str, address: str) -> str:
     """Return `lobby (192.0.2.1)`, or only the address if that is also the device's name."""
     return escaped(name) if name == address else f"{escaped(name)} ({escaped(address)})"
+
+
+def natural_key(name: str) -> str:
+    """Return a key that sorts `dock-2` before `dock-10`, and `Gate` next to `gate`."""
+    return _DIGITS.sub(lambda digits: digits[0].zfill(_DIGITS_COMPARED), name.casefold())
+
+
+def cell_width(text: str) -> int:
+    """Return how many columns of a terminal an escaped text takes (UAX #11: wide letters two)."""
+    if text.isascii():
+        return len(text)
+    return sum(map(_letter_width, text))
+
+
+def _letter_width(letter: str) -> int:
+    if unicodedata.category(letter) in ("Mn", "Me"):  # on the letter before
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
+
+
+def cut(text: str, width: int) -> str:
+    """Return a text that takes at most so many columns; what is left out is `…`."""
+    if cell_width(text) <= width:
+        return text
+    kept, used = [], 1
+    for letter in text:
+        used += _letter_width(letter)
+        if used > width:
+            break
+        kept.append(letter)
+    return f"{''.join(kept).rstrip()}…" if width > 0 else ""
+
+
+def cut_middle(text: str, width: int) -> str:
+    """Return a text that takes at most so many columns; what is left out of its middle is `…`.
+
+    For names, which often differ at their ends only.
+    """
+    if cell_width(text) <= width:
+        return text
+    end, room = "", (width - 1) // 2
+    for letter in reversed(text):
+        room -= _letter_width(letter)
+        if room < 0:
+            break
+        end = letter + end
+    return cut(text, width - cell_width(end)) + end
+
+
+def folded(text: str, width: int, indent: str) -> Iterator[str]:
+    """Yield the lines of a text that is folded at spaces to so many columns.
+
+    All but the first begin with `indent`. A command in backquotes, to be copied, stays whole; so
+    does a word that is wider than a line.
+    """
+    first, *words = _SPACE_TO_FOLD.split(text)
+    line = first
+    for word in words:
+        if cell_width(f"{line} {word}") <= width:
+            line += f" {word}"
+        else:
+            yield line
+            line = indent + word
+    yield line
 
 
 def plural(count: int, noun: str) -> str:
@@ -138,7 +231,63 @@ def format_drift(drift: "Drift | None") -> str:
 
 
 def format_clock(offset: "Offset | None") -> str:
-    """Format a measured offset with its uncertainty: `-1.800 s ± 0.300 ms`, empty for `None`."""
+    """Format a measured offset with its uncertainty: `-1.800 s ± 0.300 ms`, empty for `None`.
+
+    One that is only known to half a second or so is `within ±0.8 s (Date only)` if it may be 0, and
+    else rounded: `+3.2 s ± 0.6 s (Date only)`. All of the interval is within what is said.
+    """
     if offset is None:
         return ""
-    return f"{format_offset(offset.seconds)} ± {format_offset(offset.uncertainty_seconds)[1:]}"
+    if offset.uncertainty_seconds < COARSE_SECONDS:
+        return f"{format_offset(offset.seconds)} ± {format_offset(offset.uncertainty_seconds)[1:]}"
+    because = " (Date only)" if offset.is_date_only else ""
+    return f"{_format_coarsely(offset.seconds, offset.uncertainty_seconds)}{because}"
+
+
+def _format_coarsely(seconds: float, uncertainty_seconds: float) -> str:
+    if abs(seconds) <= uncertainty_seconds:
+        number, unit = _rounded_up(abs(seconds) + uncertainty_seconds)
+        return f"within ±{number} {unit}"
+    shown, unit = _rounded(seconds)
+    rounding = abs(seconds - float(shown.replace(",", "")) * _UNIT_SIZES[unit])
+    number, of_uncertainty = _rounded_up(uncertainty_seconds + rounding)
+    return f"{shown} {unit} ± {number} {of_uncertainty}"
+
+
+def _rounded(seconds: float) -> tuple[str, str]:
+    """Return an offset's number, rounded, and its unit."""
+    if abs(seconds) >= _HOUR:
+        number, unit = format_offset(seconds).split()
+        return number, unit
+    return f"{seconds:+.1f}", "s"
+
+
+def _rounded_up(seconds: float) -> tuple[str, str]:
+    """Return the number of a duration, never less than it is, and its unit."""
+    size, unit = (1, "s") if seconds < _HOUR else (_HOUR, "h")
+    return f"{math.ceil(seconds / size * 10) / 10:,.1f}", unit
+
+
+def format_clock_shortly(offset: "Offset | None") -> str:
+    """Format a measured offset as `format_clock`, in 15 columns: `-4.9 ±1.8 ms`, `within ±0.8 s`.
+
+    The uncertainty contains the rounding. Offsets of hours and days may take more columns.
+    """
+    if offset is None:
+        return ""
+    seconds, uncertainty_seconds, _ = offset
+    if uncertainty_seconds >= COARSE_SECONDS or abs(seconds) >= _HOUR:
+        return _format_coarsely(seconds, uncertainty_seconds)
+    unit, digits = ("ms", 1) if abs(seconds) < 1 else ("s", 2)
+    size, step = _UNIT_SIZES[unit], 10**-digits
+    shown = round(seconds / size, digits)
+    bound = math.ceil((uncertainty_seconds / size + abs(seconds / size - shown)) / step) * step
+    return f"{shown:+z.{digits}f} ±{bound:.{digits}f} {unit}"
+
+
+def format_offset_shortly(seconds: float | None) -> str:
+    """Format an offset as `format_offset` with fewer digits: `-4.8 ms`, `+12.35 s`."""
+    if seconds is None or abs(seconds) >= _HOUR:
+        return format_offset(seconds)
+    unit, digits = ("ms", 1) if abs(seconds) < 1 else ("s", 2)
+    return f"{seconds / _UNIT_SIZES[unit]:+z.{digits}f} {unit}"

@@ -44,6 +44,15 @@ _UNAUTHORIZED: Final = HTTPStatus.UNAUTHORIZED
 _REDIRECTS: Final = range(300, 400)
 _BUSY: Final = {HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE}
 
+_NOT_TLS: Final = {"WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "HTTP_REQUEST"}
+"""What OpenSSL says of bytes that are no TLS; since version 3.2 also the second one."""
+
+_WANTS_TLS: Final = re.compile(rb"plain HTTP|HTTP request to an HTTPS server", re.IGNORECASE)
+"""What web servers write in the body of a 400: Apache and nginx, Go."""
+
+_TLS_ALERT: Final = re.compile(r"b'\\x15\\x03\\x0")
+"""A TLS record with an alert, as aiohttp shows it."""
+
 _ERRNO: Final = re.compile(r"\[Errno (\d{1,4})\]")
 _NO_FILE_MESSAGE: Final = (
     "cannot connect: the exporter has too many open files; raise the limit (systemd: "
@@ -236,6 +245,9 @@ class NtpClient:
             error = ntp.find_error(body, self._redactor(body))
             if error is not None:
                 raise error
+        if status == HTTPStatus.BAD_REQUEST and self._wants_tls(response.body or b""):
+            message = f"HTTP {status}: the device speaks https on this port, not plain HTTP"
+            raise errors.HttpsPort(message, status)
         if status == HTTPStatus.FORBIDDEN:
             raise errors.HttpForbidden("HTTP 403: the account may not use the NTP API", status)
         if status == HTTPStatus.NOT_FOUND:
@@ -245,6 +257,9 @@ class NtpClient:
         if status in _REDIRECTS:
             raise self._redirect_error(status, response.headers.get("Location", "nowhere"))
         raise errors.UnexpectedStatus(f"HTTP {status}", status)
+
+    def _wants_tls(self, body: bytes) -> bool:
+        return self._endpoint.tls is None and _WANTS_TLS.search(body) is not None
 
     def _redirect_error(self, status: int, location: str) -> errors.DeviceError:
         target = self.shown(location)
@@ -352,26 +367,48 @@ def _translate(problem: aiohttp.ClientError) -> errors.DeviceError:
             why = escaped(str(problem.certificate_error))
             error = errors.CertificateNotTrusted(f"TLS failed: {why}")
         case aiohttp.ClientSSLError():
-            error = errors.TlsFailed(f"TLS failed: {_describe(problem.os_error)}")
+            error = _tls_failure(problem.os_error)
         case aiohttp.ClientConnectorError():
-            error = errors.ConnectFailed(f"cannot connect: {_refusals(problem.os_error)}")
+            error = _connect_failure(problem.os_error)
         case WrongCertificate():
-            error = errors.CertificateNotTrusted(f"TLS failed: {problem}")
+            error = problem.kind(f"TLS failed: {problem}")
         case ResponseTooLong():
             error = errors.InvalidResponse(str(problem))
         case aiohttp.ClientConnectionError() | aiohttp.ClientPayloadError():
             message = "the device closed the connection before its response was complete"
             error = errors.Disconnected(message)
         case aiohttp.ClientResponseError():
-            # The rest quotes the device, with a drawing.
-            what = re.split(r"[:'\"\n]", problem.message)[0].strip()
-            error = errors.InvalidResponse(f"the response is not HTTP: {what}")
+            error = _not_http(problem.message)
         case _:
             raise problem
     return error
 
 
-def _refusals(problem: OSError) -> str:
+def _connect_failure(problem: OSError) -> errors.ConnectFailed:
+    message = f"cannot connect: {describe_refusals(problem)}"
+    if isinstance(problem, ConnectionResetError | BrokenPipeError):
+        return errors.ConnectionReset(message)
+    if isinstance(problem, ConnectionRefusedError):
+        return errors.ConnectionRefused(message)
+    return errors.ConnectFailed(message)
+
+
+def _tls_failure(problem: OSError) -> errors.TlsFailed:
+    if getattr(problem, "reason", None) in _NOT_TLS:
+        message = "TLS failed: the device seems to speak plain HTTP on this port, not https"
+        return errors.PlainHttp(message)
+    return errors.TlsFailed(f"TLS failed: {_describe(problem)}")
+
+
+def _not_http(message: str) -> errors.InvalidResponse:
+    if _TLS_ALERT.search(message):
+        return errors.TlsResponse("the response is not HTTP: the device speaks https on this port")
+    # The rest quotes the device, with a drawing.
+    what = re.split(r"[:'\"\n]", message)[0].strip()
+    return errors.InvalidResponse(f"the response is not HTTP: {what}")
+
+
+def describe_refusals(problem: OSError) -> str:
     """Return in words why no address of a device could be connected: `connection refused`."""
     # An attempt for each address; the numbers of several stand in the text only.
     numbers = dict.fromkeys(int(number) for number in _ERRNO.findall(str(problem)))

@@ -27,6 +27,7 @@ from exporter.vapix.aiohttp_internals import (
     set_connection_class,
 )
 from exporter.vapix.dns import AresDns, CachingResolver
+from exporter.vapix.errors import CertificateNotTrusted
 from exporter.vapix.identity import UNKNOWN_IDENTITY, DeviceIdentity, find_serial
 from exporter.vapix.tls import Pin, certificate_end, fingerprint_of
 
@@ -60,7 +61,14 @@ class ResponseTooLong(aiohttp.ClientError):
 
 
 class WrongCertificate(aiohttp.ClientError):
-    """The device did not show its pinned certificate; nothing was sent to it."""
+    """The device did not show its pinned certificate; nothing was sent to it.
+
+    `kind` is what it is as an error of the call.
+    """
+
+    def __init__(self, refusal: str, kind: type[CertificateNotTrusted]) -> None:
+        super().__init__(refusal)
+        self.kind = kind
 
 
 class GuardedConnection(LeanResponseHandler):
@@ -211,17 +219,18 @@ class Exchange:
         """
         if not isinstance(connection, GuardedConnection):
             if self._pin is not None:
-                raise WrongCertificate("the certificate of this connection cannot be checked")
+                problem = "the certificate of this connection cannot be checked"
+                raise WrongCertificate(problem, CertificateNotTrusted)
             return
         await self._call.hold()
         self._connection = connection
         self.reused = connection.requests > 0
-        if not self.reused:
-            self._call.note_certificate(connection.tls)
-        elif not connection.is_quiet():
+        if self.reused and not connection.is_quiet():
             raise aiohttp.ClientConnectionResetError("the device sent bytes without a request")
         if self._pin is not None:
             self._require(self._pin, connection)
+        if not self.reused:
+            self._call.note_certificate(connection.tls)
         connection.requests += 1
         self._number = connection.requests
         connection.allow(HEAD_BYTES)
@@ -235,7 +244,7 @@ class Exchange:
         if refusal := pin.refuse(connection.fingerprint):
             if self.reused:  # kept by another device at the same address, with another pin
                 raise aiohttp.ClientConnectionResetError(refusal)
-            raise WrongCertificate(refusal)
+            raise WrongCertificate(refusal, pin.failure)
 
     async def find_tls_refusal(self) -> ssl.SSLError | None:
         """Return the TLS error that ended the connection, if one did.

@@ -61,11 +61,13 @@ def printable(text: str) -> str:
 class DeviceError(Exception):
     """A call to a device failed; `str()` says what happened.
 
-    `code` is the API's error code or the HTTP status, `None` if there was neither.
-    `times` are those of the HTTP responses that the failed call got.
+    `code` is the API's error code or the HTTP status, `None` if there was neither. `cause` tells
+    errors with the same reason and code apart, in a few words. `times` are those of the HTTP
+    responses that the failed call got.
     """
 
     reason: ClassVar[str]
+    cause: ClassVar[str] = ""
 
     def __init__(self, message: str, code: int | None = None) -> None:
         super().__init__(message)
@@ -85,6 +87,16 @@ class ConnectFailed(DeviceError):
     reason = "connect"
 
 
+class ConnectionRefused(ConnectFailed):
+    """The host is there, but nothing listens at the port. Check address, port and scheme."""
+
+    cause = "connection refused"
+
+
+class ConnectionReset(ConnectFailed):
+    """The connection was there, and ended before its TLS was. The port may speak plain HTTP."""
+
+
 class TlsFailed(DeviceError):
     """The TLS handshake failed: no common version or cipher. Fix the config or the device."""
 
@@ -93,6 +105,30 @@ class TlsFailed(DeviceError):
 
 class CertificateNotTrusted(TlsFailed):
     """The device's certificate is not trusted. The operator must pin it, or set its CA or name."""
+
+    cause = "certificate not trusted"
+
+
+class CertificateNotPinned(CertificateNotTrusted):
+    """The `pins_file` has no certificate for the device yet. The operator must pin one."""
+
+    cause = "certificate not pinned"
+
+
+class CertificateChanged(CertificateNotTrusted):
+    """The device does not show the certificate that is pinned in the config."""
+
+    cause = "certificate changed"
+
+
+class CertificateInFileChanged(CertificateChanged):
+    """The device does not show the certificate that is pinned in the `pins_file`."""
+
+
+class PlainHttp(TlsFailed):
+    """The port does not speak TLS. The operator must set another port, or `scheme: http`."""
+
+    cause = "no https at this port"
 
 
 class PollTimeout(DeviceError):
@@ -116,17 +152,25 @@ class Unauthorized(DeviceError):
 class NoAccount(Unauthorized):
     """The device asks for a password, but none is configured. The operator must set one."""
 
+    cause = "no password configured"
+
 
 class NoCommonScheme(Unauthorized):
     """No login method is allowed by both device and config. The operator must enable one."""
+
+    cause = "no common login method"
 
 
 class NonceAlwaysStale(Unauthorized):
     """The device accepts the password but refuses its own nonces: a fault of its firmware."""
 
+    cause = "its own nonces refused"
+
 
 class FactoryNew(Unauthorized):
     """The device has no user yet. The operator must set its password."""
+
+    cause = "factory-new device"
 
 
 class Forbidden(DeviceError):
@@ -148,6 +192,8 @@ class Unsupported(DeviceError):
 class NewerApi(Unsupported):
     """The device has no API version 1.x any more. Update the exporter."""
 
+    cause = "API too new"
+
 
 class UnexpectedStatus(DeviceError):
     """Another HTTP status, redirects included. Check the device, or a proxy in front of it."""
@@ -158,15 +204,31 @@ class UnexpectedStatus(DeviceError):
 class RedirectToHttps(UnexpectedStatus):
     """The device serves its API over TLS only. The operator must set `scheme: https`."""
 
+    cause = "https only"
+
+
+class HttpsPort(UnexpectedStatus):
+    """HTTP 400: the port speaks https only. The operator must set `scheme: https`."""
+
+    cause = "https only"
+
 
 class Busy(UnexpectedStatus):
     """HTTP 429 or 503: the device is overloaded or starting. The next poll may succeed."""
+
+    cause = "busy or starting"
 
 
 class InvalidResponse(DeviceError):
     """The response is not what the reference describes: a fault of the device's firmware."""
 
     reason = "invalid_response"
+
+
+class TlsResponse(InvalidResponse):
+    """The response to plain HTTP is a TLS record. The operator must set `scheme: https`."""
+
+    cause = "https only"
 
 
 class ApiError(DeviceError):
@@ -209,3 +271,5 @@ class Internal(DeviceError):
 
 class TooManyOpenFiles(Internal):
     """The exporter has too many open files. The operator must raise its limit."""
+
+    cause = "too many open files"

@@ -8,10 +8,10 @@ servers of targets.
 import hashlib
 import hmac
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, cast
 
 from exporter.system.tls import (
     BoundedSSLContext,
@@ -20,7 +20,13 @@ from exporter.system.tls import (
     allow_from,
     refuse_dhe,
 )
-from exporter.vapix.errors import printable
+from exporter.vapix.errors import (
+    CertificateChanged,
+    CertificateInFileChanged,
+    CertificateNotPinned,
+    CertificateNotTrusted,
+    printable,
+)
 
 _NAME_MISMATCH: Final = {62, 64}
 """OpenSSL's codes for a certificate of another host name, and of another IP address."""
@@ -68,24 +74,34 @@ class Pin(NamedTuple):
     fingerprint: bytes | None
     setting: str
 
+    @property
+    def failure(self) -> type[CertificateNotTrusted]:
+        """The kind of error if a device shows another certificate."""
+        if self.fingerprint is None:
+            return CertificateNotPinned
+        return CertificateInFileChanged if self.setting == PINS_FILE else CertificateChanged
+
     def refuse(self, shown: bytes | None) -> str | None:
         """Return why a certificate with the fingerprint `shown` is refused; `None` if it is not."""
         if shown is None:
             return "the device shows no certificate"
         if shown == self.fingerprint:
             return None
-        pinned = "none" if self.fingerprint is None else self.fingerprint.hex()
+        remedy = self.remedy(shown.hex())
+        if self.fingerprint is None:
+            return f"no certificate is pinned; if {shown.hex()} is the device's own, {remedy}"
         return (
-            f"the device shows the certificate {shown.hex()}, but {pinned} is pinned; "
-            f"if that is its own, {self.remedy(shown.hex())}"
+            f"its certificate is not the pinned one: it shows {shown.hex()}, and "
+            f"{self.fingerprint.hex()} is pinned; if the device was given a new one, {remedy}"
         )
 
     def remedy(self, shown: str) -> str:
         """Return how to trust the certificate with the fingerprint `shown` (64 hex digits)."""
         if self.setting != PINS_FILE:
             return f"set {self.setting}: {shown}"
-        replace = "" if self.fingerprint is None else " --replace"
-        return f"run `axis-ntp-exporter check --pin{replace}`"
+        if self.fingerprint is None:
+            return "run `axis-ntp-exporter check --pin`"
+        return "run `axis-ntp-exporter check --pin --replace` with its name"
 
 
 class Certificate(NamedTuple):
@@ -179,16 +195,29 @@ def notice_certificates(context: BoundedSSLContext, notice: Notice) -> None:
 
 def _notice(tls: ssl.SSLObject, notice: Notice, refusal: str | None) -> None:
     if fingerprint := _fingerprint(tls):
-        certificate = _peer_certificate(tls)
-        subject, issuer = (_names(certificate, of) for of in ("subject", "issuer"))
-        notice(Certificate(subject, fingerprint, refusal, issuer, certificate_end(tls)))
+        info = _certificate_info(tls)
+        subject, issuer = (_names(info, of) for of in ("subject", "issuer"))
+        notice(Certificate(subject, fingerprint, refusal, issuer, _end_of(info)))
 
 
 def certificate_end(tls: ssl.SSLObject) -> float | None:
     """Return when the device's certificate ends, Unix seconds; `None` if it is unreadable."""
+    return _end_of(_certificate_info(tls))
+
+
+def _certificate_info(tls: ssl.SSLObject) -> Mapping[str, Any]:
+    """Return the parts of the device's certificate; none if it is unreadable."""
+    certificate = _peer_certificate(tls)
     try:
-        return float(ssl.cert_time_to_seconds(_peer_certificate(tls).get_info()["notAfter"]))
-    except (AttributeError, KeyError, OSError, ValueError):  # also if there is no certificate
+        return {} if certificate is None else cast("Mapping[str, Any]", certificate.get_info())
+    except (OSError, ValueError):
+        return {}
+
+
+def _end_of(info: Mapping[str, Any]) -> float | None:
+    try:
+        return float(ssl.cert_time_to_seconds(info["notAfter"]))
+    except (KeyError, ValueError):
         return None
 
 
@@ -203,12 +232,11 @@ def _fingerprint(tls: ssl.SSLObject) -> str | None:
     return None if fingerprint is None else fingerprint.hex()
 
 
-def _names(certificate: Any, of: str) -> str:  # noqa: ANN401 - the ssl module has no public type
+def _names(info: Mapping[str, Any], of: str) -> str:
     """Return the `subject` or the `issuer` of a certificate in a line."""
-    try:
-        names = [pair for names in certificate.get_info()[of] for pair in names]
-    except (KeyError, OSError, ValueError):
+    if of not in info:
         return "unreadable"
+    names = [pair for names in info[of] for pair in names]
     shown = ", ".join(f"{_SHORT_NAMES.get(kind, kind)}={value}" for kind, value in names)
     return shown or "empty"
 

@@ -1,6 +1,8 @@
 """`check` with a config: which devices are fine, problems and advice, exit codes."""
 
 import asyncio
+import csv
+import io
 import re
 import signal
 from pathlib import Path
@@ -63,7 +65,7 @@ PROBLEMS = {
     "slow_body": ("timeout", TIMEOUT_ADVICE),
     "drop": (
         "disconnected",
-        "Check whether http and https are mixed up, or restart the device.",
+        "Check whether http and https are mixed up (`scheme`), or restart the device.",
     ),
     "api_error_1000": (
         "api_error 1000",
@@ -130,16 +132,18 @@ async def test_a_problem_is_shown_with_its_error_and_counted(tmp_path: Path) -> 
     async with site(3, tmp_path, expect={}) as here:
         for device in here.devices[1:]:
             device.fault = "unauthorized"
-        run = await check_site(here)
-        some = await check_site(here, "--only-problems")
-        old_name = await check_site(here, "--only-troubles")
+        run = await check_site(here, "--verbose")
+        some = await check_site(here, "-v", "--only-problems")
+        old_name = await check_site(here, "-v", "--only-troubles")
     assert run.out.count("  login        refused\n") == 2
     what, to_do = PROBLEMS["unauthorized"]
     message = f"{what}: HTTP 401: the device refused the username or password"
-    assert rows(run.out)[-2:] == [("problem", message), ("what to do", to_do)]
-    assert run.out.endswith("\n3 devices: 1 fine, 2 with a problem\n      2 unauthorized 401\n")
+    assert rows(some.out)[-2:] == [("problem", message), ("what to do", to_do)]
+    assert run.out.startswith("sim-00002 "), "the worst first"
+    end = f"      2 unauthorized 401: sim-00002, sim-00003\n        {to_do}\n"
+    assert run.out.endswith(f"\n3 devices: 1 fine, 2 with a problem\n{end}")
     assert "sim-00001" not in some.out
-    assert some.out.endswith("\n3 devices: 1 fine, 2 with a problem\n      2 unauthorized 401\n")
+    assert some.out.endswith(f"\n3 devices: 1 fine, 2 with a problem\n{end}")
     assert (run.code, some.code) == (1, 1)
     assert old_name.out.endswith(some.out.splitlines()[-1] + "\n")
     assert "sim-00001" not in old_name.out
@@ -211,6 +215,54 @@ async def test_json_is_a_list_with_one_object_per_device(tmp_path: Path) -> None
     assert (run.err, run.code) == ("", 0)
 
 
+async def test_several_devices_are_a_table_with_the_worst_first(tmp_path: Path) -> None:
+    async with site(3, tmp_path, expect={}) as here:
+        here.devices[1].fault = "client_disabled"
+        here.devices[2].fault = "unauthorized"
+        run = await check_site(here, COLUMNS="80")
+        some = await check_site(here, "--only-problems", "--sort=name", COLUMNS="80")
+    head, *table = run.out.splitlines()[:4]
+    host, *_, first, _, second, _ = run.out.splitlines()[4:]
+    assert head.split() == ["DEVICE", "ADDRESS", "STATE", "REPORTED", "MEASURED", "PROBLEM"]
+    begins = [line.split()[:3] for line in table]
+    names = zip(here.served.addresses, ["fine", "warning", "bad"], strict=True)
+    expected = [[f"sim-0000{n}", *each] for n, each in enumerate(names, 1)]
+    assert begins == expected[::-1]
+    assert all(len(line) <= 80 for line in run.out.splitlines())
+    assert host.startswith("this host's clock")
+    assert first == "      1 NTP client disabled: sim-00002"
+    assert second == "      1 unauthorized 401: sim-00003"
+    assert [line.split()[:3] for line in some.out.splitlines()[1:3]] == expected[1:]
+    assert (run.code, run.err) == (1, "")
+
+
+async def test_csv_has_a_row_for_each_device_in_the_order_of_the_config(tmp_path: Path) -> None:
+    async with site(2, tmp_path, expect={}) as here:
+        here.devices[1].fault = "unauthorized"
+        run = await check_site(here, "--format=csv")
+        worst_first = await check_site(here, "--format=csv", "--sort=problem")
+    found = list(csv.DictReader(io.StringIO(run.out)))
+    assert [(row["device"], row["state"]) for row in found] == [
+        ("sim-00001", "fine"),
+        ("sim-00002", "bad"),
+    ]
+    assert abs(float(found[0]["measured_offset_seconds"])) < 1
+    assert (found[1]["reason"], found[1]["code"]) == ("unauthorized", "401")
+    assert found[0]["label_site"] == "simulated"
+    assert worst_first.out.splitlines()[1].startswith("sim-00002,")
+    assert (run.code, run.err) == (1, "")
+
+
+async def test_json_may_be_asked_for_twice_but_no_second_format(tmp_path: Path) -> None:
+    async with site(1, tmp_path, expect={}) as here:
+        same = await check_site(here, "--json", "--format=json")
+        other = await check_site(here, "--json", "--format=csv")
+        assert here.devices[0].requests.api_methods[GET] == 1
+    assert (same.code, list(same.documents)) == (0, ["sim-00001"])
+    assert (other.code, other.out) == (2, "")
+    assert other.err == "check: use either --json or --format=csv, not both\n"
+
+
 USAGE_ERRORS = [
     (["sim-1"], "check: no device has the name or address 'sim-1' (did you mean "),
     (["--site=nowhere"], "check: no device matches site=nowhere; known values: simulated\n"),
@@ -276,7 +328,8 @@ async def test_a_large_fleet_is_checked_completely(tmp_path: Path) -> None:
     async with site(300, tmp_path, timeout="10s", expect={}) as here:
         here.devices[7].fault = "drop"
         run = await check_site(here)
-    assert run.out.endswith("\n300 devices: 299 fine, 1 with a problem\n      1 disconnected\n")
+    end = run.out.splitlines()[-3:]
+    assert end[:2] == ["300 devices: 299 fine, 1 with a problem", "      1 disconnected: sim-00008"]
     assert run.code == 1
 
 
@@ -335,5 +388,7 @@ async def test_a_new_user_without_config_and_arguments_gets_an_example(tmp_path:
     assert run.err == (
         "check: there is no config.yaml; to check a device without a config:"
         " axis-ntp-exporter check 192.168.0.90 --username root\n"
+        "To have a config, write one with `axis-ntp-exporter init`, or look at simulated devices"
+        " first with `axis-ntp-exporter demo`.\n"
     )
     assert (run.code, run.out) == (2, "")

@@ -42,7 +42,7 @@ async def test_the_hosts_clock_is_shown_between_tables_and_summary(tmp_path: Pat
         SimulatedTimeServer(kiss="DENY"),
     ]
     async with site_with(servers, tmp_path, devices=2) as (here, names):
-        run = await check_site(here)
+        run = await check_site(here, "--verbose")
     assert [each.requests for each in servers] == [1] * 7
     *tables, host, dead, unsynchronized, refusing, summary = run.out.splitlines()
     assert re.fullmatch(

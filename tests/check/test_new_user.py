@@ -42,16 +42,18 @@ async def test_the_terminal_asks_for_the_password_and_does_not_show_it(tmp_path:
         assert b"S3cret" not in words
 
 
-@pytest.mark.parametrize("key", ["\n", "\x04"], ids=ascii)
-async def test_an_empty_password_is_a_usage_error(key: str, tmp_path: Path) -> None:
+async def test_no_password_is_a_usage_error(tmp_path: Path) -> None:
     async with (
         one_device(tmp_path) as (device, address, folder),
         at_terminal("check", address, "--username=root", folder=folder) as terminal,
     ):
         await terminal.until(lambda: "Password: " in terminal.text)
-        terminal.keys(key)
+        terminal.keys("\n")
+        await terminal.shows("The password is empty. Type it again, or end with Ctrl-C.")
+        await terminal.until(lambda: terminal.text.count("Password: ") == 2)
+        terminal.keys("\x04")
         assert await terminal.end() == 2
-        await terminal.shows("check: no password: type it, pipe it in")
+        await terminal.shows("check: no password: type it, pipe it in, or use --password-file")
         assert device.requests.total == 0
 
 
@@ -122,7 +124,8 @@ async def test_the_clock_is_measured_without_an_account_too(tmp_path: Path) -> N
     async with one_device(tmp_path) as (_, address, folder):
         run = await check(address, "--scheme=http", folder=folder)
     assert "  clock        " in run.out
-    assert "Set the username and password of an administrator account on the device." in run.out
+    advice = "Add --username and type the password of an administrator account on the device."
+    assert advice in run.out
     assert run.code == 1
 
 
@@ -134,6 +137,35 @@ async def test_without_a_config_a_device_is_an_address_and_a_warning_says_so(
     assert run.err == "check: there is no config.yaml, so each DEVICE is used as an address\n"
     assert f"{address}: problem\n" in run.out
     assert run.code == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "advice"),
+    [
+        (["127.9.9.9"], ", or try `--scheme http`."),
+        (["127.9.9.9", "--scheme=http"], ", or try `--scheme https`."),
+        (["127.9.9.9:1"], "."),
+        (["192.0.2.1.invalid"], None),
+    ],
+)
+async def test_a_refused_connection_to_the_usual_port_may_need_the_other_scheme(
+    words: list[str], advice: str | None, tmp_path: Path
+) -> None:
+    run = await check(*words, folder=empty_folder(tmp_path))
+    begin = "Check power and network of the device, and its address and scheme"
+    lines = [line for line in run.out.splitlines() if line.startswith("  what to do")]
+    if advice is None:
+        assert "--scheme" not in run.out
+    else:
+        assert lines == [f"  what to do   {begin}{advice}"]
+    assert run.code == 1
+
+
+async def test_a_refused_connection_of_a_config_needs_no_flag(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("devices: [{address: 127.9.9.9}]")
+    run = await check(folder=tmp_path)
+    assert "connection refused" in run.out
+    assert "--scheme" not in run.out
 
 
 async def test_device_flags_take_precedence_over_a_config_in_the_folder(tmp_path: Path) -> None:

@@ -7,12 +7,14 @@ from typing import Any, cast
 import pytest
 
 from exporter.check.examine import DeviceCheck
-from exporter.check.report import as_document, summary, table
+from exporter.check.report import as_document, host_clock_lines, summary, table
 from exporter.clock.offset import Offset
 from exporter.config import DeviceConfig, ModuleConfig, Thresholds
 from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.health import diagnose
 from exporter.fleet.client_factory import ClientFactory, ModuleClients, read_client_settings
+from exporter.system.text import cell_width, folded
+from exporter.time_servers.host_clock import HostClockNote
 from exporter.vapix import errors
 from exporter.vapix.connection import Session
 from exporter.vapix.ntp_info import NtpClientReading, Reading
@@ -55,7 +57,7 @@ def rows_of(made: DeviceCheck) -> dict[str, str]:
 
 
 def summary_lines(checks: list[DeviceCheck]) -> list[str]:
-    return ["".join(span.text for span in line) for line in summary(checks)]
+    return ["".join(span.text for span in line) for line in summary(checks, 120)]
 
 
 def test_a_device_that_was_not_checked_has_only_a_title() -> None:
@@ -179,10 +181,75 @@ def test_the_summary_counts_outcomes_and_problems() -> None:
     ]
     assert summary_lines(made) == [
         "5 devices: 1 fine, 3 with a problem, 1 not checked",
-        "      2 NTP client disabled",
-        "      1 timeout",
+        "      2 NTP client disabled: gate, gate",
+        "        Enable the device's NTP client.",
+        "      1 timeout: gate",
+        "        Check device load and firewall, or raise the timeout.",
     ]
     assert summary_lines(made[2:3]) == ["1 device: 1 with a problem"]
+
+
+def test_problems_with_different_remedies_are_counted_apart_and_each_is_said_once() -> None:
+    made = [
+        make_check(errors.Unauthorized("HTTP 401: x", 401), name="a"),
+        make_check(errors.Unauthorized("HTTP 401: x", 401), name="b"),
+        make_check(errors.FactoryNew("HTTP 401: x", 401), name="c"),
+        make_check(errors.NonceAlwaysStale("HTTP 401: x", 401), name="d"),
+        make_check(errors.TlsResponse("x"), name="e"),
+        make_check(errors.RedirectToHttps("x", 301), name="f"),
+        make_check(errors.RedirectToHttps("x", 301), name="g"),
+        make_check(errors.RedirectToHttps("x", 301), name="h"),
+    ]
+    assert summary_lines(made)[1:] == [
+        "      3 http_status 301, https only: f, g, h",
+        "      1 invalid_response, https only: e",
+        "        Set `scheme: https` in its module.",
+        "      2 unauthorized 401: a, b",
+        "        Correct the username and password, or the account on the device.",
+        "      1 unauthorized 401, factory-new device: c",
+        "        Set the device's first password in its web interface.",
+        "      1 unauthorized 401, its own nonces refused: d",
+        "        Restart the device; if that does not help, update its firmware.",
+    ]
+
+
+def test_no_line_of_advice_is_wider_than_the_terminal() -> None:
+    made = [make_check(errors.HttpForbidden("HTTP 403: x", 403)) for _ in range(2)]
+    shown = ["".join(span.text for span in line) for line in summary(made, 80)]
+    assert shown[2:] == [
+        "        Give the account administrator rights, or wait: the device also blocks",
+        "        an address for some seconds after wrong logins, perhaps of another",
+        "        client.",
+    ]
+
+
+def test_what_is_known_of_this_hosts_clock_is_folded() -> None:
+    text = (
+        "this host's clock is not verified: kernel says unsynchronized, no time_servers configured"
+    )
+    lines = host_clock_lines(HostClockNote(text, "warning"), [], 80)
+    assert ["".join(span.text for span in line) for line in lines] == [
+        "this host's clock is not verified: kernel says unsynchronized, no time_servers",
+        "  configured",
+    ]
+
+
+def test_a_command_to_copy_is_not_folded() -> None:
+    text = "If it is its own, run `a check --pin` with its name."
+    assert list(folded(text, 30, "  ")) == [
+        "If it is its own, run",
+        "  `a check --pin` with its",
+        "  name.",
+    ]
+
+
+@pytest.mark.parametrize("width", [8, 20, 80])
+def test_a_folded_text_loses_no_word(width: int) -> None:
+    text = "  time server 時計.example:123: no answer, " + "x" * 30
+    lines = list(folded(text, width, "    "))
+    assert " ".join(lines).split() == text.split()
+    assert all(cell_width(line) <= width or len(line.split()) == 1 for line in lines)
+    assert lines[0].startswith("  ")
 
 
 def test_unknown_values_are_null_in_json() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from exporter.simulator.fleet import build_fleet
 from tests.check.fingerprints import fingerprint_at
-from tests.check.process import check_site
+from tests.check.process import check, check_site, empty_folder
 from tests.support.command_process import CommandSite, site
 
 
@@ -80,6 +80,37 @@ async def test_a_certificate_other_than_the_pinned_one_is_shown(tmp_path: Path) 
     assert code == 1
 
 
+async def test_a_summary_says_how_to_pin_and_names_no_fingerprint_of_one_device(
+    tmp_path: Path,
+) -> None:
+    async with site(build_fleet(6, scheme="https"), tmp_path, expect={}) as here:
+        pinned, changed, *_ = here.served.addresses
+        (here.folder / "pins.yaml").write_text(
+            f"'{pinned}': {await fingerprint_at(pinned)}\n'{changed}': {'ab' * 32}\n"
+        )
+        here.config["modules"]["default"]["tls_config"] = {"pins_file": "pins.yaml"}
+        here.config["devices"][2]["fingerprint_sha256"] = "cd" * 32
+        here.devices[0].fault = "factory_new"
+        run = await check_site(here)
+        words = ["--scheme=https", *here.served.addresses[3:]]
+        by_flags = await check(*words, folder=empty_folder(tmp_path))
+    assert run.out.splitlines()[-9:] == [
+        "6 devices: 6 with a problem",
+        "      3 tls, certificate not pinned: sim-00004, sim-00005, sim-00006",
+        "        If this is the device's own certificate, run `axis-ntp-exporter check --pin`.",
+        "      1 unauthorized 401, factory-new device: sim-00001",
+        "        Set the device's first password in its web interface.",
+        "      1 tls, certificate changed: sim-00002",
+        "        If the device was given a new certificate, run "
+        "`axis-ntp-exporter check --pin --replace` with its name.",
+        "      1 tls, certificate changed: sim-00003",
+        "        If the device was given a new certificate, set its fingerprint_sha256 in the "
+        "config.",
+    ]
+    assert by_flags.out.splitlines()[-2].startswith("      3 tls, certificate not trusted: ")
+    assert by_flags.out.splitlines()[-1] == "        Add --ca-file or --fingerprint-sha256."
+
+
 async def test_with_insecure_skip_verify_a_device_is_fine_but_not_verified(
     tmp_path: Path,
 ) -> None:
@@ -115,5 +146,5 @@ async def test_https_to_an_http_port_is_explained(tmp_path: Path) -> None:
         code, document = await documents(here, {})
     assert (document["tls"], document["error"]["reason"], code) == (None, "tls", 1)
     assert document["troubles"][0]["advice"] == (
-        "Check that the device serves https; an old device may need a lower min_version."
+        "Use the device's https port, or set `scheme: http` in its module."
     )

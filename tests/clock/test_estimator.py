@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 from exporter.clock.estimator import DeviceClock
 from exporter.clock.host import HostTime
 from exporter.clock.motion import ClockEvent
-from exporter.clock.offset import DATE_LAG_NS, DRIFT_ALLOWANCE_PPM, SECOND_NS, Estimate
+from exporter.clock.offset import (
+    DATE_LAG_NS,
+    DRIFT_ALLOWANCE_PPM,
+    SECOND_NS,
+    ClockSample,
+    Estimate,
+)
 from exporter.clock.phase import PhaseState, SamplePhase, next_phase_state, shift_ns
 from tests.support.simulated_time import Look, Poller, Truth, see_date, see_nonce
 
@@ -336,3 +342,19 @@ def test_a_wide_interval_is_only_halved() -> None:
     for before in SamplePhase:
         after = next_phase_state(PhaseState(before), was_later=True, gain_ns=500_000_000)
         assert after == PhaseState(SamplePhase.MIDDLE)
+
+
+@pytest.mark.parametrize(("resolution_ns", "is_date_only"), [(SECOND_NS, True), (1_000, False)])
+def test_an_offset_says_whether_only_a_date_has_shown_it(
+    resolution_ns: int,
+    is_date_only: bool,  # noqa: FBT001 - a column of the table
+) -> None:
+    clock = DeviceClock()
+    clock.take_poll([ClockSample.of(0, resolution_ns, 0, 1_000_000)], 0)
+    offset = clock.offset(HostTime(0, 0))
+    assert offset is not None
+    assert offset.is_date_only == is_date_only
+    clock.take_poll([ClockSample.of(SECOND_NS, SECOND_NS, SECOND_NS, SECOND_NS + 1_000_000)], 0)
+    later = clock.offset(HostTime(0, 0))
+    assert later is not None
+    assert later.is_date_only == is_date_only, "a nonce counts on"

@@ -44,7 +44,7 @@ async def test_the_output_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     ("words", "problem"),
     [
         (("missing.csv",), "import: missing.csv: cannot be read: No such file or directory"),
-        (("models.csv",), "import: models.csv has no column of addresses, only 'model'"),
+        (("models.csv",), "import: models.csv: line 1: has no column of addresses, only 'model'"),
         (("models.csv", "--label", "a-b=model"), "'a-b' is not a label name"),
         (("models.csv", "--label", "site"), "'site' is not LABEL=VALUE"),
     ],
@@ -62,7 +62,7 @@ async def test_an_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> N
     (tmp_path / "cameras.csv").write_text("address\n10.0.0.7\n")
     run = await run_import(tmp_path, "cameras.csv", "--output", "no/devices.yaml")
     assert run.code == 1
-    assert run.err == "no/devices.yaml: cannot be written: No such file or directory\n"
+    assert run.err == "import: no/devices.yaml: cannot be written: there is no folder no\n"
 
 
 async def test_a_name_with_control_characters_does_not_reach_the_terminal(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """`init` writes a config that works and a password that nobody else can read."""
 
+import signal
 import stat
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from exporter.config import load_config
 from exporter.config.files import read_credentials
 from tests.support.command_process import Run, running_command
+from tests.support.terminal import at_terminal
 
 PASSWORD = "a $ecret: pässword"
 
@@ -50,7 +52,7 @@ async def test_nothing_is_overwritten(existing: str, tmp_path: Path) -> None:
     [
         ((), PASSWORD, "--username is missing, and there is no terminal to ask for it"),
         (("--username=a:b",), PASSWORD, "the username must not contain a colon"),
-        (("--username=root",), "", "no password"),
+        (("--username=root",), "", "init: no password: type it or pipe it in\n"),
         (("--username=root",), "x" * 1_001, "the password must have at most 1,000 characters"),
     ],
 )
@@ -60,6 +62,30 @@ async def test_an_account_that_cannot_work_is_refused_and_nothing_written(
     run = await run_init(tmp_path, *words, typed=typed)
     assert run.code == 2
     assert problem in run.err
+    assert [*tmp_path.iterdir()] == []
+
+
+async def test_an_empty_password_at_the_terminal_is_asked_again(tmp_path: Path) -> None:
+    async with at_terminal("init", folder=tmp_path) as terminal:
+        await terminal.until(lambda: "Username on the devices [root]: " in terminal.text)
+        terminal.keys("\n")
+        await terminal.until(lambda: "Password: " in terminal.text)
+        terminal.keys("\n")
+        await terminal.until(lambda: terminal.text.count("Password: ") == 2)
+        terminal.keys(f"{PASSWORD}\n")
+        assert await terminal.end() == 0
+    assert (tmp_path / "axis-password").read_text() == f"{PASSWORD}\n"
+
+
+@pytest.mark.parametrize("words", [(), ("--username=root",)], ids=["username", "password"])
+async def test_an_interrupted_question_is_one_line_and_nothing_is_written(
+    words: tuple[str, ...], tmp_path: Path
+) -> None:
+    async with at_terminal("init", "new", *words, folder=tmp_path) as terminal:
+        await terminal.until(lambda: terminal.text.endswith(": "))
+        terminal.process.send_signal(signal.SIGINT)
+        assert await terminal.end() == 1
+        await terminal.shows("\ninit: interrupted")
     assert [*tmp_path.iterdir()] == []
 
 

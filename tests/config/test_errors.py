@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from exporter.config.errors import ModuleNames
 from tests.config.documents import problems
 
 SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
@@ -148,9 +149,20 @@ SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
         (
             "devices: [{address: 'https://a/'}]",
             [
-                "devices[0].address: 'https://a/' is not host, host:port or [v6]:port "
-                "(http or https is the module's scheme)"
+                "devices[0].address: is a URL: write host, host:port or [v6]:port here, and "
+                "`scheme: https` in its module"
             ],
+        ),
+        (
+            "devices: [{address: 'HTTP://a:80/?password=s3cret'}]",
+            [
+                "devices[0].address: is a URL: write host, host:port or [v6]:port here, and "
+                "`scheme: http` in its module"
+            ],
+        ),
+        (
+            "devices: [{address: 'ftp://a'}]",
+            ["devices[0].address: is a URL: write host, host:port or [v6]:port here"],
         ),
         ("devices: [{address: 'a:0'}]", ["devices[0].address: port 0 is not within 1 to 65535"]),
         (
@@ -200,7 +212,25 @@ SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
             'file_sd_configs: [{files: ["a\\0.yml"]}]',
             ["file_sd_configs[0].files[0]: must be one line without control characters"],
         ),
-        ("devices: [{address: a, module: m}]", ["devices[0].module: there is no module 'm'"]),
+        (
+            "devices: [{address: a, module: m}]",
+            ["devices[0].module: there is no module 'm'; the only module is default"],
+        ),
+        (
+            "modules: {camera: {}, door: {}}\ndevices: [{address: a, module: cameras}]",
+            [
+                "devices[0].module: there is no module 'cameras' (did you mean 'camera'?); "
+                "the modules are: camera, default, door"
+            ],
+        ),
+        (
+            f"modules: {{{', '.join(f'm{n}: {{}}' for n in range(9))}}}\n"
+            "devices: [{address: a, module: http}]",
+            [
+                "devices[0].module: there is no module 'http'; "
+                "the modules are: default, m0, m1, m2, m3, m4, m5, m6, …"
+            ],
+        ),
         (
             "devices: [{address: a}, {address: b, name: a}]",
             ["devices[1].name: 'a' is already the name of devices[0]"],
@@ -210,11 +240,35 @@ SHORT_FILE = Path(__file__).parents[2] / ".gitignore"
             ["devices[1].address: 'a' is already the name of devices[0]"],
         ),
         (
-            "devices: [{address: a, labels: {1a: x}}]",
+            "devices: [{address: a, labels: {'': x}}]",
             [
-                "devices[0].labels.1a: "
+                "devices[0].labels.: "
                 "is not a label name: use letters, digits and underscores, and no digit first"
             ],
+        ),
+        *(
+            (
+                f"relabel_configs: [{{action: hashmod, target_label: a, modulus: {modulus}}}]",
+                [f"relabel_configs[0].modulus: {problem}"],
+            )
+            for modulus, problem in (
+                (2**64, "must be at most 18446744073709551615"),
+                (10**30, "must be at most 18446744073709551615"),
+                (-1, "must be at least 0"),
+                (1.5, "must be a whole number"),
+            )
+        ),
+        (
+            "devices: [{address: a, labels: {site.name: x, site_name: y}}]",
+            ["devices[0].labels: 'site.name' and 'site_name' both become the name 'site_name'"],
+        ),
+        (
+            "devices: [{address: a, labels: {api.version: x}}]",
+            ["devices[0].labels.api_version: is a label that the exporter sets itself"],
+        ),
+        (
+            "devices: [{address: a, labels: {..x: y}}]",
+            ["devices[0].labels.__x: starts with two underscores, which Prometheus reserves"],
         ),
         (
             "devices: [{address: a, labels: {__meta: x}}]",
@@ -234,6 +288,22 @@ def test_an_error_names_its_path_and_what_to_do(document: str, expected: list[st
     assert problems(document) == expected
 
 
+def test_of_many_unknown_modules_the_first_are_compared_with_those_there_are() -> None:
+    names = ModuleNames([f"camera-{number}" for number in range(10_000)])
+    found = [names.problem_of(f"cam-{number}") for number in range(1_000)]
+    assert found[0].startswith("there is no module 'cam-0' (did you mean 'camera-0'?); the modules")
+    assert found[999] == "there is no module 'cam-999'"
+    assert names.problem_of("cam-0") == found[0]
+
+
+def test_a_very_long_name_of_a_module_is_not_compared() -> None:
+    [problem] = problems(
+        f"modules: {{{'m' * 500}: {{}}}}\ndevices: [{{address: a, module: {'m' * 501}}}]"
+    )
+    assert "did you mean" not in problem
+    assert problem.endswith(f"; the modules are: default, {'m' * 100}")
+
+
 def test_all_errors_are_reported_at_once() -> None:
     document = """
         global: {interval: soon, concurrency: -1}
@@ -246,6 +316,6 @@ def test_all_errors_are_reported_at_once() -> None:
         "global.concurrency: must be at least 1",
         "modules.m.scheme: must be one of 'http' or 'https'",
         "devices[1].address: 'b/c' is not host, host:port or [v6]:port",
-        "devices[1].module: there is no module 'nope'",
+        "devices[1].module: there is no module 'nope'; the modules are: default, m",
         "devices[1].name: 'n' is already the name of devices[0]",
     ]

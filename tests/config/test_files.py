@@ -8,7 +8,8 @@ import trustme
 
 from exporter.config import ConfigError, load_config
 from exporter.config.errors import as_lines
-from exporter.config.files import check_files, read_credentials
+from exporter.config.files import check_files, check_source_files, read_credentials
+from exporter.config.loader import file_errors
 from exporter.fleet.client_factory import build_client_factories
 from tests.config.documents import load, problems
 
@@ -165,7 +166,7 @@ def test_unusable_files_are_reported_with_all_other_errors(
     document = f"{UNUSABLE}    interval: soon\ndevices: [{{address: d, module: c}}]"
     assert problems(document, tmp_path) == [
         "modules.b.interval: 'soon' is not a duration such as 30s, 1m30s or 500ms",
-        "devices[0].module: there is no module 'c'",
+        "devices[0].module: there is no module 'c'; the modules are: a, b, default",
         *expected,
     ]
 
@@ -210,3 +211,72 @@ def test_a_file_that_a_valid_config_names_is_reported_with_the_line_of_its_key(
     file.unlink()
     with pytest.raises(ConfigError, match=r"^modules\.m\.auth\.password_file: cannot read "):
         build_client_factories(config.modules, {}, config.source)
+
+
+SOURCES = """
+http_sd_configs:
+- url: https://sd.example/
+  authorization:
+    credentials_file: token
+  http_headers:
+    X-Key:
+      files:
+      - key
+  tls_config:
+    ca_file: ca.pem
+- url: https://other.example/
+  basic_auth:
+    username_file: name
+    password_file: password
+"""
+
+
+def source_problems(file: Path) -> list[str]:
+    config = load_config(file, {})
+    found = check_source_files(dict(enumerate(config.http_sd_configs)))
+    return file_errors(found, config.source).problems
+
+
+def test_files_of_a_source_that_are_missing_are_errors_with_their_lines(tmp_path: Path) -> None:
+    file = tmp_path / "config.yaml"
+    file.write_text(SOURCES)
+    first, second = "http_sd_configs[0]", "http_sd_configs[1].basic_auth"
+    places = {
+        f"{file}:5: {first}.authorization.credentials_file": "token",
+        f"{file}:9: {first}.http_headers.X-Key.files[0]": "key",
+        f"{file}:11: {first}.tls_config.ca_file": "ca.pem",
+        f"{file}:14: {second}.username_file": "name",
+        f"{file}:15: {second}.password_file": "password",
+    }
+    assert sorted(source_problems(file)) == sorted(
+        f"{place}: cannot read {tmp_path / name}: No such file or directory"
+        for place, name in places.items()
+    )
+
+
+def test_files_of_a_source_are_checked_for_what_they_are_used_for(tmp_path: Path) -> None:
+    for name in ("token", "key", "ca.pem", "name", "password"):
+        (tmp_path / name).write_text("a:b\nc")
+    file = tmp_path / "config.yaml"
+    file.write_text(SOURCES)
+    reasons = [each.rpartition(f"{tmp_path}/")[2] for each in source_problems(file)]
+    assert sorted(reasons) == [
+        "ca.pem: it contains no PEM certificate",
+        "key must be one line of ASCII characters",
+        "name must not contain a colon: HTTP authentication cannot transmit it",
+        "token must be one line of ASCII characters",
+    ]
+
+
+def test_files_of_a_source_are_errors_beside_those_of_the_config(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as refused:
+        load(f"unknown: 1\n{SOURCES}- url: ftp://x/\n", tmp_path)
+    text = str(refused.value)
+    assert "unknown: unknown key" in text
+    assert "http_sd_configs[0].authorization.credentials_file: cannot read" in text
+    assert "http_sd_configs[2].url: must be a URL" in text
+
+
+def test_auto_reload_watches_the_files_of_sources(tmp_path: Path) -> None:
+    named = {file.name for file in load(SOURCES, tmp_path).files}
+    assert named == {"token", "key", "ca.pem", "name", "password"}

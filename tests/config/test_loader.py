@@ -142,7 +142,7 @@ devices:
   - name: x
   - address: d
     labels:
-      1a: y
+      reason: y
     auth: {}
 """
     )

@@ -106,6 +106,13 @@ def test_nothing_else_may_be_trusted_beside_a_pins_file(other: str, tmp_path: Pa
     )
 
 
+@pytest.mark.parametrize("pin", ["pins_file: pins", f"fingerprint_sha256: {A}"])
+def test_pins_of_a_module_need_https(pin: str, tmp_path: Path) -> None:
+    (tmp_path / "pins").write_text("")
+    [found] = problems(f"modules: {{m: {{scheme: http, tls_config: {{{pin}}}}}}}", tmp_path)
+    assert found == "modules.m: pinned certificates need scheme https: plain HTTP has none"
+
+
 def test_a_pin_needs_https(tmp_path: Path) -> None:
     [found] = problems(
         "modules: {m: {scheme: http}}\n"
@@ -133,14 +140,24 @@ def test_the_first_pins_have_a_comment_above_them() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", [f"{{a: {A}, b: {A}}}", f"a:\n  {A}\nb: {A}", f"? a\n: {A}\n? b\n: {A}\n"]
+    "text",
+    [
+        f"{{a: {A}, b: {A}}}",
+        f"a:\n  {A}\nb: {A}",
+        f"? a\n: {A}\n? b\n: {A}\n",
+        f"  b: {A}\n",
+        f"b: {A}\n...\n",
+    ],
 )
-def test_a_file_of_another_form_is_written_anew_without_loss(text: str, tmp_path: Path) -> None:
-    file = tmp_path / "pins"
-    file.write_text(write_pins(text, {"a": B, "c": C}))
-    pins = read_pins(file)
-    found = {each: pins.find(each) for each in "abc"}
-    assert found == {"a": bytes.fromhex(B), "b": bytes.fromhex(A), "c": bytes.fromhex(C)}
+def test_a_file_of_another_form_is_refused_and_nothing_is_lost(text: str) -> None:
+    with pytest.raises(ValueError, match="write each on a line `address: fingerprint`"):
+        write_pins(text, {"a": B, "c": C})
+
+
+def test_one_address_in_two_spellings_is_written_once() -> None:
+    text = f"# SITE\r\na: {A}\r\n# spare"
+    written = write_pins(text, {"A.:443": B, "a": B})
+    assert written == f'# SITE\r\n# spare\n"a": {B}\n'
 
 
 def test_a_file_that_cannot_be_read_is_not_changed() -> None:

@@ -17,7 +17,7 @@ async def test_without_apply_it_shows_the_differences_and_changes_nothing(tmp_pa
     async with site(2, tmp_path) as here:
         first, second = here.devices
         second.client.configure({"maxpoll": 12, "staticServers": ["10.0.0.2", "10.0.0.1"]}, 0)
-        run = await here.configure("--yes", f"--audit-log={here.audit_file}")
+        run = await here.configure("--dry-run")
         assert is_old(first)
         assert [asked(device) for device in here.devices] == [0, 0]
         assert asked(first, GET) == 1, "one request reads a device"
@@ -31,7 +31,6 @@ async def test_without_apply_it_shows_the_differences_and_changes_nothing(tmp_pa
         "Nothing was changed. Use --apply to change what differs.\n"
     )
     assert (run.err, run.code) == ("", 1)
-    assert not here.audit_file.exists()
 
 
 async def test_apply_changes_devices_and_a_second_run_has_nothing_to_do(tmp_path: Path) -> None:
@@ -39,13 +38,23 @@ async def test_apply_changes_devices_and_a_second_run_has_nothing_to_do(tmp_path
         run = await here.configure("--apply", "--yes")
         assert all(is_new(device) for device in here.devices)
         again = await here.configure()
+        each = await here.configure("--verbose")
         addresses = here.served.addresses
         assert [asked(device) for device in here.devices] == [1, 1]
-    assert run.out.splitlines()[-4:] == [
-        f"sim-00001 ({addresses[0]}): set",
-        f"sim-00002 ({addresses[1]}): set",
+    assert run.out.splitlines() == [
+        "2 devices: different",
+        "  maxpoll: 10 → 12",
+        "  static_servers: 192.0.2.123, 192.0.2.124 → 10.0.0.1, 10.0.0.2",
+        "    sim-00001, sim-00002",
+        "2 devices: 2 different",
+        "2 devices: set",
+        "    sim-00001, sim-00002",
         "2 devices: 2 set",
         "Every device is as expected.",
+    ]
+    assert each.out.splitlines()[:2] == [
+        f"sim-00001 ({addresses[0]}): already right",
+        f"sim-00002 ({addresses[1]}): already right",
     ]
     assert (run.err, run.code) == ("", 0)
     assert again.out.endswith("2 devices: 2 already right\nEvery device is as expected.\n")
@@ -90,6 +99,9 @@ USAGE_ERRORS = [
     (["--selector=nowhere"], "argument --selector: 'nowhere' is not LABEL=VALUE\n"),
     (["--concurrency=0"], "argument --concurrency: '0' is not within 1 to 10000\n"),
     (["--config.file=missing.yaml"], "configure: missing.yaml: cannot be read: No such file"),
+    (["--apply", "--dry-run"], "configure: use either --dry-run or --apply, not both\n"),
+    (["--yes"], "configure: --yes needs --apply: without it nothing is changed\n"),
+    (["--audit-log=x"], "configure: --audit-log needs --apply: without it nothing is changed\n"),
     (
         ["--apply"],
         "configure: --apply asks for confirmation, but there is no terminal: add --yes\n",

@@ -197,6 +197,6 @@ async def test_a_wrong_password_is_not_printed(tmp_path: Path) -> None:
     async with site(fleet, tmp_path) as here:
         password = PASSWORD.replace("$", "$$")
         here.config["modules"]["default"]["auth"]["password"] = password
-        run = await here.configure("--apply", "--yes")
+        run = await here.configure("--apply", "--yes", "--verbose")
     assert run.out.count("HTTP 401: the device refused the username or password") == 2
     assert_hidden(PASSWORD, [fleet], run.out + run.err)

@@ -85,7 +85,7 @@ async def test_a_second_interrupt_quits_at_once_and_reports_uncertain_devices(
 
 async def test_the_text_output_shows_the_result_of_each_device(tmp_path: Path) -> None:
     async with site(build_fleet(3, "fault:set_hang"), tmp_path, timeout="1h") as here:
-        flags = ("--apply", "--yes", "--concurrency=1")
+        flags = ("--apply", "--yes", "--verbose", "--concurrency=1")
         async with here.configuring(*flags) as run:
             await run.until(lambda: changing(here) == 1)
             run.signal()

@@ -41,7 +41,7 @@ async def test_devices_with_odd_names_are_selected_and_printed_on_one_line_each(
     async with site(len(ODD_NAMES), tmp_path) as here:
         for entry, name in zip(here.config["devices"], ODD_NAMES, strict=True):
             entry["name"] = name
-        run = await here.configure("--", *ODD_NAMES)
+        run = await here.configure("--verbose", "--", *ODD_NAMES)
         documents = (await here.configure("--json", "--", *ODD_NAMES)).documents
     printed = [line for line in run.out.splitlines() if line.endswith(": different")]
     assert [line.rpartition(" (")[0] for line in printed] == [

@@ -14,6 +14,7 @@ from exporter.configure.report import (
     as_document,
     device_lines,
     format_value,
+    group_lines,
     next_step,
     summary,
 )
@@ -39,6 +40,11 @@ def compared(expected: dict[str, Any], **client: Any) -> ChangeResult:
 
 def text(*changes: DeviceChange) -> str:
     lines = device_lines(changes)
+    return "\n".join("".join(span.text for span in line) for line in lines)
+
+
+def grouped(*changes: DeviceChange, width: int = 80) -> str:
+    lines = group_lines(changes, width)
     return "\n".join("".join(span.text for span in line) for line in lines)
 
 
@@ -70,6 +76,40 @@ def test_each_differing_parameter_is_listed() -> None:
     assert text(made(result)) == (
         "lobby (192.0.2.1): different\n  enabled: false → true\n  static_servers: a → b, c"
     )
+
+
+def test_devices_that_need_the_same_change_are_below_it() -> None:
+    wanted = {"maxpoll": 12}
+    ten = [made(compared(wanted, maxpoll=10), f"cam-{number}") for number in range(12)]
+    others = [
+        made(compared(wanted, maxpoll=9), "gate"),
+        made(ChangeResult(ChangeStatus.UNREACHABLE, "late"), "dock-1"),
+        made(ChangeResult(ChangeStatus.UNREACHABLE, "late"), "dock\n2"),
+        made(ChangeResult(ChangeStatus.UNREACHABLE, "gone"), "dock-3"),
+    ]
+    shown = grouped(*ten[:6], *others, *ten[6:], width=40)
+    assert shown.splitlines() == [
+        "12 devices: different",
+        "  maxpoll: 10 → 12",
+        "    cam-0, cam-1, cam-2, cam-3, cam-4,",
+        "    cam-5, cam-6, cam-7, cam-8, cam-9,",
+        "    cam-10, cam-11",
+        "gate (192.0.2.1): different",
+        "  maxpoll: 9 → 12",
+        "2 devices: unreachable: late",
+        r"    dock-1, dock\n2",
+        "dock-3 (192.0.2.1): unreachable: gone",
+    ]
+
+
+def test_a_name_longer_than_the_line_stays_whole() -> None:
+    result = ChangeResult(ChangeStatus.SET)
+    names = ["a" * 50, "時計" * 20, "b"]
+    assert grouped(*(made(result, name) for name in names), width=40).splitlines()[1:] == [
+        f"    {'a' * 50},",
+        f"    {'時計' * 20},",
+        "    b",
+    ]
 
 
 def test_a_device_without_a_name_is_shown_by_its_address() -> None:

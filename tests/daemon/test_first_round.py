@@ -29,11 +29,14 @@ async def test_devices_that_only_a_source_lists_are_waited_for(tmp_path: Path) -
     async with daemon_on(SD, tmp_path) as running:
         await running.logs("polls.first_round_ended devices=1 answered=0 connect=1")
         assert "config.no_devices" not in running.text
+        started = next(line for line in running.text.splitlines() if "exporter.started" in line)
+        assert "devices=" not in started  # not known before the sources were asked
 
 
 async def test_without_devices_a_warning_comes_after_the_sources_were_asked(
     tmp_path: Path,
 ) -> None:
     async with daemon_on(SD, tmp_path) as running:
-        await running.logs("config.no_devices")
+        pattern = tmp_path / "devices" / "*.json"
+        await running.logs(f'config.no_devices advice="no file matches {pattern}"')
         assert (await running.get("/-/ready"))[0] == 200

@@ -37,7 +37,7 @@ async def test_pins_are_read_again_and_only_devices_with_a_changed_pin_connect_a
             await running.until(lambda now: now.by_device(UP)[names[2]] == 0)
     assert "event=config.files_read added=0 removed=0 changed=2" in running.text
     shown, pinned = true[second], "ab" * 32
-    assert f"the device shows the certificate {shown}, but {pinned} is pinned" in running.text
+    assert f"it shows {shown}, and {pinned} is pinned; if" in running.text
     assert "reason=tls" in running.text
 
 

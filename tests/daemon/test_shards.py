@@ -35,3 +35,4 @@ async def test_a_shard_without_devices_logs_it_and_runs(tmp_path: Path) -> None:
             assert (await running.get("/-/healthy"))[0] == 200
         logs.append(running.text)
     assert sorted("config.no_devices" in log for log in logs) == [False, True]
+    assert sorted("none of the devices belongs to shard" in log for log in logs) == [False, True]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -223,15 +224,39 @@ def test_every_reason_has_advice_of_one_sentence(reason: str) -> None:
         (errors.FactoryNew("x", 401), "Set the device's first password"),
         (errors.NewerApi("x", 4001), "Update this exporter"),
         (errors.RedirectToHttps("x", 301), "Set `scheme: https`"),
+        (errors.HttpsPort("x", 400), "Set `scheme: https`"),
+        (errors.TlsResponse("x"), "Set `scheme: https`"),
+        (errors.PlainHttp("x"), "Use the device's https port, or set `scheme: http`"),
         (errors.TooManyOpenFiles("x"), "Raise the exporter's limit of open files"),
         (errors.Busy("x", 503), "Wait: the device is busy or starting"),
-        (errors.CertificateNotTrusted("x"), "Set ca_file or fingerprint_sha256 in tls_config"),
+        (errors.CertificateNotTrusted("x"), "Set ca_file in tls_config, or pins_file and then run"),
+        (errors.CertificateNotPinned("x"), "If this is the device's own certificate, run `axis-nt"),
+        (errors.CertificateChanged("x"), "If the device was given a new certificate, set its fin"),
+        (errors.CertificateInFileChanged("x"), "If the device was given a new certificate, run "),
     ],
 )
 def test_a_specific_error_has_its_own_advice(error: errors.DeviceError, advice: str) -> None:
     (issue,) = diagnose(polled(error), None, NOW, Thresholds())
     assert issue.advice.startswith(advice)
     assert re.fullmatch(r"[A-Z][^.]*(\.\w[^.]*)*\.", issue.advice)
+
+
+def kinds_of_errors(base: type[errors.DeviceError]) -> Iterator[type[errors.DeviceError]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from kinds_of_errors(kind)
+
+
+def test_errors_with_the_same_title_have_the_same_advice() -> None:
+    advice: dict[str, set[str]] = {}
+    for kind in kinds_of_errors(errors.DeviceError):
+        code = 4002 if kind is errors.Forbidden else 403  # both are told by their codes
+        (issue,) = diagnose(polled(kind("x", code)), None, NOW, Thresholds())
+        advice.setdefault(issue.title, set()).add(issue.advice)
+    # Where the pin of a changed certificate is decides what to do; `check` lists these apart.
+    assert {title: len(each) for title, each in advice.items() if len(each) > 1} == {
+        "tls 403, certificate changed": 2
+    }
 
 
 @pytest.mark.parametrize(

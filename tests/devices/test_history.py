@@ -88,7 +88,7 @@ def test_a_kept_interval_contains_the_measured_one_and_is_little_wider(
 ) -> None:
     [poll] = kept((0.0, PollRecord(0.1, None, Offset(seconds, uncertainty))), now=0)
     assert poll.measured is not None
-    kept_seconds, kept_uncertainty = poll.measured
+    kept_seconds, kept_uncertainty, _ = poll.measured
     rounding = 1e-9 * kept_uncertainty
     assert kept_seconds - kept_uncertainty <= seconds - uncertainty + rounding
     assert kept_seconds + kept_uncertainty >= seconds + uncertainty - rounding

@@ -1,11 +1,11 @@
 """A NetBox-like server of targets: over TLS of a private CA, and only for who has its token."""
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import trustme
 from aiohttp import web
@@ -18,13 +18,34 @@ TARGETS: Final = [
 """The targets are names, as in NetBox: they may be no addresses."""
 
 
+def netbox_device(name: str, address: str) -> dict[str, Any]:
+    """A device as netbox-plugin-prometheus-sd lists it, with the labels that it always has."""
+    labels = {
+        "status": "active",
+        "model": "Device",
+        "name": name,
+        "primary_ip": address,
+        "role": "Camera",
+        "role_slug": "camera",
+        "device_type": "P3245-LV",
+        "device_type_slug": "p3245-lv",
+        "site": "Headquarters",
+        "site_slug": "hq",
+    }
+    return {
+        "targets": [name],
+        "labels": {f"__meta_netbox_{label}": value for label, value in labels.items()},
+    }
+
+
 @dataclass
 class Inventory:
-    """A running server and the heads of the requests that it got."""
+    """A running server, and the heads and queries of the requests that it got."""
 
     port: int
     ca_file: Path
     requests: list[dict[str, str]] = field(default_factory=list)
+    queries: list[str] = field(default_factory=list)
 
     @property
     def url(self) -> str:
@@ -32,7 +53,9 @@ class Inventory:
 
 
 @asynccontextmanager
-async def serving_inventory(folder: Path, *, redirect: str = "") -> AsyncIterator[Inventory]:
+async def serving_inventory(
+    folder: Path, *, redirect: str = "", targets: Sequence[dict[str, Any]] = TARGETS
+) -> AsyncIterator[Inventory]:
     """Serve the targets, or a redirect to another URL."""
     authority = trustme.CA()
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -43,11 +66,12 @@ async def serving_inventory(folder: Path, *, redirect: str = "") -> AsyncIterato
 
     async def answer(request: web.Request) -> web.Response:
         inventory.requests.append({name.lower(): each for name, each in request.headers.items()})
+        inventory.queries.append(request.query_string)
         if redirect:
             raise web.HTTPFound(redirect)
         if request.headers.get("Authorization") != f"Token {TOKEN}":
             raise web.HTTPForbidden
-        return web.json_response(TARGETS)
+        return web.json_response([*targets])
 
     app = web.Application()
     app.router.add_get("/{path:.*}", answer)

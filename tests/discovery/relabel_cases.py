@@ -191,6 +191,11 @@ CASES: Final = [
         {"h": "196"},
     ),
     Case("hashes nothing", [rule("hashmod", sources=["no"], modulus=97, to="h")], {"h": "43"}),
+    Case(
+        "hashes by the largest modulus",
+        [rule("hashmod", sources=["no"], modulus=2**64 - 1, to="h")],
+        {"h": str(int.from_bytes(bytes.fromhex("e9800998ecf8427e"), "big"))},
+    ),
     Case("hashes to 0", [rule("hashmod", sources=RACK, modulus=1, to="h")], {"h": "0"}),
     # labelmap, labeldrop, labelkeep
     Case(

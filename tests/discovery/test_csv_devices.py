@@ -28,8 +28,22 @@ def read(text: str, **columns: str) -> list[FoundTarget]:
         PLAIN + "\n,,,\n",
         "HOSTNAME, HOST ,serial\nlobby , 10.0.0.7,00-40-8c-12-34-56",
         'name,address,mac\n"lobby","10.0.0.7","00408c123456"\n',
+        "\n,,\n" + PLAIN,
+        "sep=;\n" + PLAIN.replace(",", ";"),
+        "SEP=|\r\n" + PLAIN.replace(",", "|"),
+        "sep=,,,,\n" + PLAIN,
+        '"sep=\t"\n' + PLAIN.replace(",", "\t"),
+        "sep=;\nname;IP address, first;mac, in words;address\n"
+        "lobby;x;00408c123456;10.0.0.7".replace("mac, in words", "mac"),
+        'name;"a,b,c,d";address;mac\nlobby;x;10.0.0.7;00408c123456\n',
+        '"name, ""short"", or long,";"line 1,\nline 2,";name;address;mac\n'
+        "x;x;lobby;10.0.0.7;00408c123456\n",
     ],
-    ids=["comma", "semicolon", "tab", "crlf", "empty rows", "other titles", "quotes"],
+    ids=[
+        *("comma", "semicolon", "tab", "crlf", "empty rows", "other titles", "quotes"),
+        *("empty rows first", "sep", "other sep", "sep saved again", "quoted sep"),
+        *("sep against more commas", "commas in quotes", "quotes and lines in quotes"),
+    ],
 )
 def test_the_usual_forms_are_read(text: str) -> None:
     assert read(text) == [LOBBY]
@@ -64,6 +78,18 @@ def test_rows_that_cannot_be_used_are_named_by_their_lines() -> None:
     ]
 
 
+@pytest.mark.parametrize("first", ["sep=,\n", "\n", '"sep=,"\r\n'])
+def test_lines_before_the_header_count(first: str) -> None:
+    text = f"{first}name,address\na,10.0.0.1\nb,\n"
+    targets, problems = read_csv_devices(text.encode(), Columns())
+    assert [each.address for each in targets] == ["10.0.0.1"]
+    assert problems == ["line 4: has no address"]
+    with pytest.raises(ValueError, match=r"^line 2: has no column 'x', only 'name', 'address'"):
+        read_csv_devices(text.encode(), Columns("x"))
+    with pytest.raises(ValueError, match=r"^line 4: is not CSV: "):
+        read_csv_devices(text.replace("b,", '"b').encode(), Columns())
+
+
 def test_of_many_rows_that_cannot_be_used_a_hundred_are_named() -> None:
     _, problems = read_csv_devices(b"name,address\n" + b"a,\n" * 1_500, Columns())
     assert len(problems) == 101
@@ -73,14 +99,25 @@ def test_of_many_rows_that_cannot_be_used_a_hundred_are_named() -> None:
 @pytest.mark.parametrize(
     ("document", "problem"),
     [
-        (b"", "has no column of addresses, only nothing: name it with --address-column"),
-        (b"name,model\n", "has no column of addresses, only 'name', 'model'"),
-        (b"name,address\n\x81\n", "is text neither in UTF-8 nor in Windows-1252"),
+        (b"", "has no header"),
+        (b"\n,,\n", "has no header"),
+        (b"sep=;", "has no header"),
+        (b"name,model\n", "^line 1: has no column of addresses, only 'name', 'model'"),
+        (b"name,address\n\xff\n\x81\n", "^line 3: is text neither in UTF-8 nor in Windows-1252"),
         (b'name,address\n"a,b\n', "line 2: is not CSV: unexpected end of data"),
         (b"name,address\n" + b"a" * 200_000, "line 2: is not CSV: field larger than"),
-        (b"address\n" + b"a\n" * 100_001, "has more than 100,000 rows"),
+        (b"address\n" + b"a\n" * 100_001, "line 100002: has more than 100,000 rows"),
     ],
-    ids=["empty", "no address", "encoding", "quote", "long cell", "many rows"],
+    ids=[
+        "empty",
+        "empty rows",
+        "only sep",
+        "no address",
+        "encoding",
+        "quote",
+        "long cell",
+        "many rows",
+    ],
 )
 def test_what_is_no_list_of_devices_is_refused(document: bytes, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
@@ -88,7 +125,7 @@ def test_what_is_no_list_of_devices_is_refused(document: bytes, problem: str) ->
 
 
 def test_a_column_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(ValueError, match="has no column 'Place', only 'name', 'address'"):
+    with pytest.raises(ValueError, match="line 1: has no column 'Place', only 'name', 'address'"):
         read_csv_devices(b"name,address\n", Columns(labels={"site": "Place"}))
 
 

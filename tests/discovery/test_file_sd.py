@@ -1,5 +1,6 @@
 """File discovery: which files a pattern matches, what is read, and a read that hangs."""
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -9,6 +10,7 @@ from threading import Event
 import pytest
 
 from exporter.config.schema import FileSdConfig
+from exporter.discovery import target_groups
 from exporter.discovery.file_sd import (
     FileSD,
     find_files,
@@ -106,6 +108,18 @@ async def test_a_read_that_hangs_fails_the_refresh_and_the_patterns_are_the_sour
     assert files.configured_sources == (("file", str(tmp_path / "*.json")),)
     with pytest.raises(RefreshFailed, match="could not be read within 0 s"):
         await files.refresh()
+
+
+async def test_relabelling_that_takes_long_is_no_fault_of_the_disk(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('[{"targets": ["a"]}]')
+    files = FileSD(FileSdConfig(files=(tmp_path / "a.json",)), timeout_seconds=0.01)
+    with target_groups._one_at_a_time:
+        refresh = asyncio.create_task(files.refresh())
+        while not files._reader.is_busy:
+            await asyncio.sleep(0)
+        done, _ = await asyncio.wait([refresh], timeout=0.05)
+        assert not done
+    assert addresses_of(await refresh) == [["a"]]
 
 
 async def test_a_call_that_hangs_times_out_and_is_not_started_again_until_it_ends() -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import yaml
 
 from exporter.config import DeviceConfig
 from exporter.discovery.listing import dump_discovered, list_by_source
-from exporter.discovery.target_groups import Source
+from exporter.discovery.target_groups import Source, read_groups
 
 ONE, OTHER = Source("file", "a: b.yaml"), Source("http", "https://sd.example/?token=<secret>")
 EMPTY = Source("file", "empty.yaml")
@@ -26,6 +28,18 @@ def test_devices_in_force_are_listed_by_source() -> None:
     assert [(each["address"], each["labels"]) for each in source["devices"]] == [
         ("192.0.2.1", {"site": "hq"})
     ]
+
+
+def test_the_settings_of_a_target_are_shown_as_its_labels() -> None:
+    labels = {"site": "hq", "__scheme__": "http", "__scrape_interval__": "90s"}
+    document = [{"targets": ["a"], "labels": {**labels, "__meta_x": "y"}}, {"targets": ["b"]}]
+    devices, _ = read_groups(json.dumps(document).encode(), is_json=True)
+    [source] = yaml.safe_load(dump_discovered(list_by_source(devices, {ONE: devices})))[
+        "discovered"
+    ]
+    shown = [each["labels"] for each in source["devices"]]
+    assert shown == [{**labels, "__scrape_interval__": "1m30s"}, {}]
+    assert "settings" not in source["devices"][0]
 
 
 def test_many_devices_of_many_sources_are_all_listed() -> None:

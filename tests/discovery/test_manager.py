@@ -90,8 +90,8 @@ async def test_accepted_devices_are_handed_over_and_refused_targets_logged_and_c
             "log_level": "warning",
             "mechanism": "file",
             "source": str(file),
-            "problem": "target '10.0.0.1': the name '10.0.0.1' is already used in the config",
-            "more_problems": 1,
+            "problem": "2 targets (10.0.0.1, 10.0.0.2): their names are already used in the config",
+            "more_problems": 0,
         }
     ]
 
@@ -171,6 +171,7 @@ async def test_a_folder_that_cannot_be_listed_fails_the_refresh_with_the_reason(
         config,
         [f"{looped}/*.json: {problem}"],
         {f"{looped}/*.json": 0},
+        [],
     )
 
 

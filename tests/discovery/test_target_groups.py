@@ -13,13 +13,16 @@ import yaml
 
 from exporter.config import DeviceConfig, parse_config
 from exporter.config.relabel import RelabelConfig
+from exporter.discovery import target_groups
 from exporter.discovery.target_groups import (
     MAX_LABELS,
     AcceptedTargets,
     GroupReader,
+    RefreshFailed,
     Source,
     Targets,
     accept_targets,
+    failed,
 )
 from exporter.discovery.target_groups import read_groups as read_document
 
@@ -51,6 +54,33 @@ def test_a_file_written_for_prometheus_works_unchanged(is_json: bool) -> None:  
     ]
 
 
+@pytest.mark.parametrize("is_json", [True, False])
+def test_a_name_that_only_prometheus_3_allows_stays_under_its_escaped_name(
+    is_json: bool,  # noqa: FBT001
+) -> None:
+    labels = {
+        "site.name": "hq",
+        "1st": "a",
+        "a:b": "c",
+        "Straße 7": "d",
+        "__meta.x": "e",
+        "ok": "f",
+    }
+    groups = [{"targets": ["a"], "labels": labels}]
+    document = json.dumps(groups) if is_json else yaml.safe_dump(groups, allow_unicode=True)
+    (device,), problems = read_groups(document, is_json=is_json)
+    assert problems == ()
+    expected = {"site_name": "hq", "_st": "a", "a_b": "c", "Stra_e_7": "d", "ok": "f"}
+    assert device.labels == expected
+
+
+def test_two_names_that_become_the_same_are_a_problem_of_the_target() -> None:
+    groups = [{"targets": ["a"], "labels": {"site.name": "x", "site-name": "y"}}]
+    devices, problems = read_groups(json.dumps(groups), is_json=True)
+    same = "'site.name' and 'site-name' both become the name 'site_name'"
+    assert (devices, problems) == ((), (f"target 'a': labels: {same}",))
+
+
 def test_a_number_in_yaml_is_a_label_with_its_text() -> None:
     devices, _ = read_groups("[{targets: [a], labels: {floor: 007, on: yes}}]", is_json=False)
     assert devices[0].labels == {"floor": "007", "on": "yes"}
@@ -71,8 +101,8 @@ def test_an_invalid_target_is_left_out_with_its_problem_and_the_others_stay() ->
     devices, problems = read_groups(json.dumps(groups), is_json=True)
     assert [device.address for device in devices] == ["10.0.0.2"]
     assert problems == (
-        "target 'http://10.0.0.1': address: 'http://10.0.0.1' is not host, host:port or [v6]:port "
-        "(http or https is the module's scheme)",
+        "target 'http://10.0.0.1': address: is a URL: write host, host:port or [v6]:port here, and "
+        "`scheme: http` in its module",
         "target '10.0.0.3': labels.reason: is a label that the exporter sets itself",
         "target '10.0.0.4': name: must be at most 500 bytes long in UTF-8",
         f"target '{'/' * 100}': address: must be at most 500 bytes long in UTF-8",
@@ -229,13 +259,147 @@ def test_names_are_taken_by_the_config_first_then_by_the_sources_in_their_order(
 def test_a_target_with_an_unknown_module_is_refused() -> None:
     accepted = accept_targets(CONFIG, {FIRST: (device_config("a", module="axis"),)})
     assert accepted.devices == ()
-    assert accepted.refused == {FIRST: ("target 'a': module 'axis' is not configured",)}
+    assert accepted.refused == {
+        FIRST: ("target 'a': there is no module 'axis'; the only module is default",)
+    }
+
+
+def test_targets_with_the_same_problem_share_a_line() -> None:
+    config = parse_config(
+        {"modules": {"default": {"tls_config": {"pins_file": "pins.yaml"}}}}, {}, Path()
+    )
+    labels = {"__scheme__": "http"}
+    hosts = [f"127.44.2.{n}" for n in range(1, 401)]
+    groups = [
+        {"targets": hosts, "labels": labels},
+        {"targets": ["a", "b", "c"], "labels": {"module": "axis"}},
+        {"targets": ["d", "e", "d", "e"]},
+    ]
+    devices, _ = read_groups(json.dumps(groups), is_json=True)
+    accepted = accept_targets(config, {FIRST: devices})
+    no_https, no_module, twice = accepted.refused[FIRST]
+    assert no_https == (
+        "400 targets (127.44.2.1, 127.44.2.2, …): module 'default' needs https, and `__scheme__` "
+        "is http: add a module with `scheme: http` to the config file, and the label "
+        "`module: NAME` to the targets"
+    )
+    assert no_module.startswith("3 targets (a, b, …): there is no module 'axis'")
+    assert twice == "2 targets (d, e): their names are already used in a.yaml"
+    assert accepted.counts == {FIRST: 2}
+
+
+def test_invalid_targets_with_the_same_problem_share_a_line() -> None:
+    groups = [
+        {"targets": [f"h{n}" for n in range(500)], "labels": {"reason": "x"}},
+        {"targets": [f"x/{n}" for n in range(20)]},
+        {"targets": ["k", "l"], "labels": {"reason": "x"}},
+        {"targets": ["root:pass@a", "root:pass@b"], "labels": {"reason": "x"}},
+    ]
+    _, problems = read_groups(json.dumps(groups), is_json=True)
+    assert problems[0] == (
+        "502 targets (h0, h1, …): labels.reason: is a label that the exporter sets itself"
+    )
+    assert (len(problems), problems[-1]) == (11, "13 more targets are invalid")
+    assert "pass" not in "".join(problems)
+
+
+LONG = "\x1b]0;" + "x" * 1_000_000
+
+
+def test_a_problem_of_a_document_has_300_printable_characters_at_most() -> None:
+    documents = [{"targets": [], LONG: 1}, {"targets": ["a"], "labels": {LONG: 7}}]
+    for group in documents:
+        with pytest.raises(ValueError, match="x") as caught:
+            read_groups(json.dumps([group]), is_json=True)
+        assert is_short(str(RefreshFailed(str(caught.value))))
+        assert is_short(failed(FIRST, str(caught.value)).problems[0])
+
+
+def test_a_problem_of_a_target_has_300_printable_characters_at_most() -> None:
+    labels = {f"a.{LONG}": "x"}
+    groups = [{"targets": ["a"], "labels": labels}, {"targets": ["/" * 290]}]
+    _, problems = read_groups(json.dumps(groups), is_json=True)
+    assert len(problems) == 2
+    assert all(is_short(each) for each in problems)
+    assert problems[1].endswith("is not host, host:port or [v6]:port")
+
+
+def test_a_problem_of_a_refused_target_has_300_printable_characters_at_most() -> None:
+    found = (device_config("a", module=LONG), device_config("b", name="\x1b" * 500))
+    accepted = accept_targets(CONFIG, {FIRST: found, SECOND: found[1:]})
+    for problem in (accepted.refused[FIRST][0], accepted.refused[SECOND][0]):
+        assert is_short(problem)
+    assert accepted.refused[SECOND][0].endswith("is already used in a.yaml")
+
+
+def is_short(problem: str) -> bool:
+    return len(problem) <= 300 and problem.isprintable()
 
 
 def test_a_target_that_is_listed_twice_is_accepted_once() -> None:
     accepted = accept_targets(CONFIG, {FIRST: (device_config("a"), device_config("a"))})
     assert len(accepted.devices) == 1
     assert len(accepted.refused[FIRST]) == 1
+
+
+COPY = RelabelConfig.model_validate({"source_labels": ["__meta_x"], "target_label": "x"})
+
+
+def listed(*values: str) -> bytes:
+    groups = [{"targets": [f"h{n}"], "labels": {"__meta_x": v}} for n, v in enumerate(values)]
+    return json.dumps(groups).encode()
+
+
+def test_only_the_targets_of_a_document_that_have_changed_are_relabelled_again() -> None:
+    reader = GroupReader([COPY])
+    before = reader.read(FIRST, listed("a", "b", ""), is_json=True).devices
+    after = reader.read(FIRST, listed("a", "c", ""), is_json=True).devices
+    assert [each.labels.get("x") for each in after] == ["a", "c", None]
+    assert [new is old for new, old in zip(after, before, strict=True)] == [True, False, True]
+
+
+def test_a_target_that_is_listed_twice_is_two_devices_however_often_it_was_read() -> None:
+    reader, document = GroupReader([COPY]), listed("a")
+    reader.read(FIRST, document, is_json=True)
+    twice = document[:-1] + b"," + document[1:]
+    first, second = reader.read(FIRST, twice, is_json=True).devices
+    assert first == second
+    assert first is not second
+
+
+def test_what_a_source_may_cost_is_limited_and_the_next_refresh_goes_on() -> None:
+    reader = GroupReader([COPY] * 100, limit_seconds=0.0)
+    document = listed(*"abcdefgh" * 10)
+    with pytest.raises(ValueError, match="relabelling takes more than 0 s of processor time"):
+        reader.read(FIRST, document, is_json=True)
+    done = len(reader._last[FIRST].known)
+    assert 0 < done < 80
+    with pytest.raises(ValueError, match="use fewer or simpler rules"):
+        reader.read(FIRST, document, is_json=True)
+    assert len(reader._last[FIRST].known) > done
+    reader._limit_seconds = 60.0
+    assert len(reader.read(FIRST, document, is_json=True).devices) == 80
+
+
+def test_relabelling_ends_soon_after_it_was_told_to_stop() -> None:
+    reader = GroupReader([COPY] * 100)
+    reader.stop.set()
+    with pytest.raises(ValueError, match="the exporter is stopping"):
+        reader.read(FIRST, listed(*"abc"), is_json=True)
+
+
+def test_one_document_is_read_at_a_time() -> None:
+    first, second = GroupReader([COPY]), GroupReader([COPY])
+    with target_groups._one_at_a_time:
+        thread = threading.Thread(target=lambda: first.read(FIRST, listed("a"), is_json=True))
+        thread.start()
+        while not first.is_busy:
+            thread.join(0.001)
+        assert not second.is_busy
+        assert FIRST not in first._last
+    thread.join()
+    assert len(first._last[FIRST].targets.devices) == 1
+    assert not first.is_busy
 
 
 NETBOX = [
@@ -288,15 +452,16 @@ def test_a_target_that_a_rule_makes_invalid_is_named_as_it_was_listed() -> None:
     spoil = {"target_label": "__address__", "replacement": "no address"}
     devices, problems = relabeled(drop, spoil)
     assert devices == ()
-    assert len(problems) == 3
-    assert problems[0].startswith("target '10.0.0.7': address: ")
+    [problem] = problems
+    assert problem.startswith("3 targets (10.0.0.7, 10.0.0.8, …): address: ")
 
 
 def test_a_target_whose_labels_grow_without_end_is_left_out() -> None:
     double = {"source_labels": ["x"], "target_label": "x", "replacement": "$1$1"}
     devices, problems = relabeled({"target_label": "x", "replacement": "y"}, *[double] * 30)
     assert devices == ()
-    assert problems[0] == "target '10.0.0.7': its labels have more than 16,384 characters"
+    same = "its labels have more than 16,384 characters"
+    assert problems == (f"3 targets (10.0.0.7, 10.0.0.8, …): {same}",)
 
 
 def test_labels_set_the_scheme_and_the_times_of_a_target() -> None:
@@ -344,9 +509,9 @@ def test_a_source_cannot_move_a_target_of_an_https_module_with_an_account_to_htt
         {},
         {"auth": {"username": "u", "password": "p"}},
         {"scheme": "http", "auth": {"username": "u", "password": "p"}},
-        {"clock_only": True, "auth": {"username": "u", "password": "p"}},
+        {"scheme": "http", "tls_config": {"ca_file": "ca.pem"}},
     ],
-    ids=["no account", "the CAs of this system", "an http module", "clock only"],
+    ids=["no account", "the CAs of this system", "an http module", "an http module with a CA"],
 )
 def test_a_source_may_choose_http_where_no_account_is_at_stake(module: dict[str, Any]) -> None:
     source, accepted = accept_labelled(module, {"__scheme__": "http"})
@@ -362,6 +527,21 @@ def test_a_source_cannot_replace_what_a_module_trusts(tls: dict[str, Any]) -> No
         "target 'a': __fingerprint_sha256__ must not replace what `tls_config` of module "
         "'default' trusts",
     )
+
+
+@pytest.mark.parametrize(
+    ("module", "labels"),
+    [({}, {"__scheme__": "http"}), ({"scheme": "http"}, {})],
+    ids=["by label", "by module"],
+)
+def test_a_source_cannot_pin_a_certificate_of_a_target_over_http(
+    module: dict[str, Any], labels: dict[str, str]
+) -> None:
+    labels = {**labels, "__fingerprint_sha256__": "cd" * 32}
+    source, accepted = accept_labelled(module, labels)
+    assert accepted.devices == ()
+    [problem] = accepted.refused[source]
+    assert problem.endswith("__fingerprint_sha256__ needs https: plain HTTP has no certificate")
 
 
 @pytest.mark.parametrize("tls", [{}, {"insecure_skip_verify": True}])

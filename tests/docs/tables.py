@@ -149,6 +149,7 @@ def panels(dashboard: str) -> str:
 
 TABLES: Final[dict[str, dict[str, Callable[[], str]]]] = {
     "README.md": {"commands": commands, "ten series": ten_series},
+    "docs/configuration.md": {"commands": commands},
     "docs/metrics.md": {
         "device series": device_series,
         "time server series": time_server_series,

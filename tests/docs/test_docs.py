@@ -16,7 +16,7 @@ from packaging.utils import NormalizedName, canonicalize_name
 
 from exporter.check.examine import DeviceCheck
 from exporter.check.report import as_document as check_document
-from exporter.cli import COMMANDS, import_command, make_parser
+from exporter.cli import COMMANDS, import_command, make_parser, run
 from exporter.config import ModuleConfig
 from exporter.config.schema import Config
 from exporter.configure.apply import DeviceChange
@@ -98,7 +98,10 @@ def flags(command: str) -> list[argparse.Action]:
     return [each for each in parser._actions if each.help is not SUPPRESS]
 
 
-@pytest.mark.parametrize("command", ["run", "check", "configure", "evidence", "healthcheck"])
+ALL_WITH_TABLES = ["run", "check", "configure", "evidence", "init", "find", "import", "rules"]
+
+
+@pytest.mark.parametrize("command", [*ALL_WITH_TABLES, "healthcheck"])
 def test_the_docs_list_every_flag_with_its_default(command: str) -> None:
     _, _, after = CONFIGURATION.partition(f"| flag of `{command}` |")
     table = after.partition("\n\n")[0]
@@ -110,9 +113,23 @@ def test_the_docs_list_every_flag_with_its_default(command: str) -> None:
 
 
 def test_the_docs_list_every_command_with_its_summary() -> None:
-    listed = re.findall(r"^\| `axis-ntp-exporter \[?(\w+)\]?` \|", README, re.MULTILINE)
-    assert listed == list(COMMANDS)
-    assert re.findall(r"^    axis-ntp-exporter \[?(\w+)", CONFIGURATION, re.MULTILINE) == listed
+    for page in (README, CONFIGURATION):
+        listed = re.findall(r"^\| `axis-ntp-exporter \[?(\w+)\]?` \|", page, re.MULTILINE)
+        assert listed == list(COMMANDS)
+
+
+def test_the_first_sample_of_errors_is_what_the_program_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.yaml").write_text(
+        "# cameras\nglobal:\n  interval: '60'\n"
+        "devices:\n  - address: 192.168.0.90\n    labels: {site: [hq]}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    sample = re.findall(r"^    (.+)$", CONFIGURATION.partition("\n## ")[0], re.MULTILINE)
+    command, *errors = sample
+    assert run(command.split()[2:]) == 1
+    assert capsys.readouterr().err.splitlines() == errors
 
 
 def test_the_docs_explain_every_result_of_configure() -> None:

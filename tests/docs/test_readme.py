@@ -8,7 +8,6 @@ import re
 import shlex
 import stat
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Final
@@ -18,8 +17,10 @@ import yaml
 
 from exporter.cli import COMMANDS, import_command, make_parser
 from exporter.config.loader import load_config
+from tests.support.daemon_process import COMMAND
 from tests.support.programs import find_program
 from tests.support.prometheus import PACKAGE
+from tests.support.terminal import at_terminal
 
 ROOT: Final = Path(__file__).parents[2]
 README: Final = (ROOT / "README.md").read_text("utf-8")
@@ -33,32 +34,24 @@ def blocks(language: str) -> list[str]:
     return [textwrap.dedent(text) for _, text in found]
 
 
-[CREATE_PASSWORD, RUN] = blocks("sh")
-[CONFIG, SCRAPE] = blocks("yaml")
-
-
-def run_shell(script: str, folder: Path, typed: str = "") -> str:
-    """Run a block as a user would, with an editor that writes what is typed."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    ended = subprocess.run(
-        ["sh", "-eu", "-c", script],
-        cwd=folder,
-        env={**os.environ, "PATH": path, "EDITOR": "tee"},
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    return ended.stdout + ended.stderr
+[INIT, FIND, PIN, RUN] = blocks("sh")
+[DEVICES, SCRAPE] = blocks("yaml")
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A folder with the README's password file and config."""
-    run_shell(CREATE_PASSWORD, tmp_path, f"{PASSWORD}\n")
-    (tmp_path / "config.yaml").write_text(CONFIG)
-    return tmp_path
+async def folder(tmp_path: Path) -> Path:
+    """The folder that the README's first block makes, for a user who types name and password."""
+    environment = {"PATH": f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"}
+    async with at_terminal(
+        "-euc", f"{INIT}pwd", program="sh", folder=tmp_path, environment=environment
+    ) as terminal:
+        for question, typed in (("Username", "ntp-exporter"), ("Password: ", PASSWORD)):
+            await terminal.shows(question)
+            terminal.keys(f"{typed}\n")
+        assert await terminal.end() == 0
+        await terminal.shows(f"{tmp_path}/cameras\r\n")
+        assert PASSWORD not in terminal.text
+    return tmp_path / "cameras"
 
 
 def test_the_password_file_is_readable_by_its_owner_only(folder: Path) -> None:
@@ -67,14 +60,33 @@ def test_the_password_file_is_readable_by_its_owner_only(folder: Path) -> None:
     assert file.read_text() == f"{PASSWORD}\n"
 
 
-def test_the_config_loads_next_to_its_password_file(folder: Path) -> None:
-    config = load_config(folder / "config.yaml", {})
-    assert [device.name for device in config.devices] == ["lobby", "gate"]
-
-
-def test_the_command_that_validates_the_config_succeeds(folder: Path) -> None:
+def test_the_config_reads_what_find_writes_and_what_the_readme_lists(folder: Path) -> None:
+    [found] = re.findall(r"--output (\S+)", FIND)
+    (folder / found).write_text("- targets: [192.168.0.92]\n")
+    with (folder / "config.yaml").open("a") as config:
+        config.write(DEVICES)
     [validate] = [line for line in RUN.splitlines() if "--config.check" in line]
-    assert PASSWORD not in run_shell(validate, folder)
+    path = f"{COMMAND.parent}{os.pathsep}{os.environ['PATH']}"
+    ran = subprocess.run(
+        ["sh", "-euc", validate],
+        cwd=folder,
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    expected = f"valid, 3 devices (2 from the config, 1 from {found}), 0 problems\n"
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, f"config.yaml: {expected}", "")
+    names = [device.name for device in load_config(folder / "config.yaml", {}).devices]
+    assert names == ["lobby", "gate"]
+
+
+def test_the_readme_goes_from_init_to_prometheus_and_verifies_each_certificate() -> None:
+    section = README.partition("## Run it on your devices")[2].partition("\n## ")[0]
+    steps = ["exporter init", "exporter find", "check --pin", "exporter check\n", "--config.check"]
+    places = [section.index(step) for step in [*steps, "scrape_configs", "exporter rules"]]
+    assert places == sorted(places)
+    assert "insecure" not in README
 
 
 def test_prometheus_accepts_the_scrape_config(tmp_path: Path) -> None:
@@ -106,7 +118,7 @@ def test_a_command_line_of_the_docs_is_valid(line: str) -> None:
 def test_there_are_command_lines_of_most_commands() -> None:
     lines = command_lines()
     assert len(lines) > 10
-    assert {line.split()[1] for line in lines} >= {"check", "configure"}
+    assert {word for line in lines for word in line.split()[1:2]} >= {"check", "configure"}
 
 
 def test_make_demo_takes_a_port() -> None:

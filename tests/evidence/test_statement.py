@@ -178,7 +178,7 @@ def test_the_bounds_are_those_of_the_neighbours_widened_and_intersected(
     The host's clock is 0.1 s ahead, so is the time that it gives the polls.
     """
     t = 2_000_000_000
-    off, doubt = (0.0, 0.0) if host is None else host
+    off, doubt = (0.0, 0.0) if host is None else (host.seconds, host.uncertainty_seconds)
     scrapes = [
         Scrape(t + since + 1, t + since + off, offset, host, steps=0, polls=n, poll_seconds=0)
         for n, since, offset in ((7, -20, Offset(-1.792, 0.005)), (8, 40, Offset(-1.79, 0.005)))

@@ -1,10 +1,12 @@
 """Devices are known by their realm or an answer of their API; nothing else is."""
 
 import asyncio
+import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -90,6 +92,31 @@ async def test_only_what_answers_as_a_device_is_one(answer: bytes, is_axis: bool
     assert not [each for each in received if b"authorization" in each.lower()]
 
 
+async def test_a_closed_port_is_asked_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    loop, attempts, port = asyncio.get_running_loop(), [], free_port()
+    connect = loop.sock_connect
+
+    async def counted(sock: socket.socket, address: Any) -> None:
+        attempts.append(address)
+        await connect(sock, address)
+
+    monkeypatch.setattr(loop, "sock_connect", counted)
+    assert (await ask(port)).found is None
+    assert attempts == [("127.0.0.1", port)]
+
+
+async def test_a_port_that_ends_the_tls_handshake_is_asked_in_plain_http_too() -> None:
+    asked: list[None] = []
+
+    def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(None)
+        writer.transport.abort()
+
+    async with await asyncio.start_server(reset, "127.0.0.1", 0) as server:
+        await ask(server.sockets[0].getsockname()[1])
+    assert len(asked) == 2
+
+
 async def test_a_port_that_accepts_and_says_nothing_takes_the_timeout() -> None:
     ended = asyncio.Event()
 
@@ -146,7 +173,10 @@ async def test_200_devices_of_a_network_are_found_and_no_password_is_sent(tmp_pa
             tmp_path, "127.1.0.0/24", f"--ports={port}", "--label", "site=hq", "--output=found.yaml"
         )
     assert (run.code, run.out) == (0, "")
-    assert run.err == "find: 200 devices on 254 ports\n"
+    plain, count, wrote = run.err.splitlines()
+    assert plain.startswith("find: 200 devices without https: a module that pins certificates ")
+    assert count == "find: found 200 devices; asked 254 ports of 254 addresses"
+    assert wrote == "find: wrote found.yaml"
     devices, problems = read_groups((tmp_path / "found.yaml").read_bytes(), is_json=False)
     assert problems == ()
     assert sorted(each.address for each in devices) == sorted(served.addresses)
@@ -164,10 +194,70 @@ async def test_200_devices_of_a_network_are_found_and_no_password_is_sent(tmp_pa
 
 async def test_no_device_is_code_1_and_too_many_addresses_code_2(tmp_path: Path) -> None:
     none = await run_find(tmp_path, "127.1.1.1", f"--ports={free_port()}")
-    assert (none.code, none.out, none.err) == (1, "[]\n", "find: 0 devices on 1 port\n")
+    said = "find: found no device: nothing answered; asked 1 port of 1 address\n"
+    assert (none.code, none.out, none.err) == (1, "[]\n", said)
     many = await run_find(tmp_path, "10.0.0.0/8")
     assert many.code == 2
     assert "16,777,216 addresses are more than 65,536" in many.err
+
+
+async def test_hosts_that_are_no_devices_are_counted(tmp_path: Path) -> None:
+    async with answering(b"", reply("404 Not Found")) as (port, _):
+        none = await run_find(tmp_path, "127.0.0.1", f"--ports={port},{free_port()}")
+    said = "1 host answered, none is an Axis device; asked 2 ports of 1 address"
+    assert (none.code, none.err) == (1, f"find: found no device: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("output", "reason"),
+    [
+        ("no/found.yaml", "there is no folder no"),
+        ("file/found.yaml", "Not a directory"),
+        ("folder", "Is a directory"),
+    ],
+)
+async def test_an_output_that_cannot_be_written_is_told_before_the_search(
+    output: str, reason: str, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    (tmp_path / "folder").mkdir()
+    async with answering() as (port, received):
+        run = await run_find(tmp_path, "127.0.0.1", f"--ports={port}", f"--output={output}")
+    assert (run.code, run.err) == (1, f"find: {output}: cannot be written: {reason}\n")
+    assert received == []
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
+
+
+async def test_the_next_step_is_told_where_there_is_a_config_and_a_certificate(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "config.yaml").write_text("{}")
+    async with serve_fleet(build_fleet(1, scheme="https")) as served:
+        port = served.addresses[0].rpartition(":")[2]
+        run = await run_find(tmp_path, "127.0.0.1", f"--ports={port}", "--output=found.yaml")
+    step = "find: wrote found.yaml; next, pin the certificates: axis-ntp-exporter check --pin\n"
+    assert run.err == f"find: found 1 device; asked 1 port of 1 address\n{step}"
+
+
+async def test_an_interrupted_search_says_how_far_it_came(tmp_path: Path) -> None:
+    asked = asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await reader.read()
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    server = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with server:
+        ports = f"--ports={free_port()},{server.sockets[0].getsockname()[1]}"
+        words = ("find", "127.0.0.1", ports, "--timeout=1m", "--concurrency=1")
+        async with running_command(*words, folder=tmp_path) as run:
+            await asked.wait()
+            run.signal()
+    said = "find: interrupted: found no device: nothing answered; asked 1 of 2 ports of 1 address\n"
+    assert (run.code, run.err) == (1, said)
 
 
 async def test_a_search_that_finds_nothing_leaves_the_file_as_it_was(tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ from exporter.config.errors import ConfigError
 from exporter.config.files import read_secret
 from exporter.config.loader import MAX_ENTRIES, MAX_PART_VALUES, load_config
 from exporter.config.pins import MAX_PINS, read_pins
+from exporter.config.relabel import MAX_SOURCE_LABELS, RelabelConfig
+from exporter.config.schema import MAX_RELABEL_RULES
 from exporter.config.yaml_loader import MAX_VALUES
-from exporter.discovery.target_groups import MAX_TARGETS, read_groups
+from exporter.discovery.target_groups import MAX_TARGETS, GroupReader, Source, read_groups
 from exporter.system.files import MAX_FILE_BYTES, read_regular
 from exporter.web.web_config.schema import load_web_config
 from tests.support.thread_cost import ThreadCost, thread_cost
@@ -59,8 +61,25 @@ def _filled(start: str, part: str, end: str = "") -> Callable[[], Iterator[str]]
 
 def _numbered(start: str, part: str, count: int, end: str = "") -> Callable[[], Iterator[str]]:
     """A file of this many numbered parts."""
-    numbered = partial(map, partial(str.replace, part, "#"), map(str, range(count)))
-    return lambda: itertools.chain((start,), numbered(), (end,))
+    numbered = partial(map, partial(str.replace, part, "#"))
+    return lambda: itertools.chain((start,), numbered(map(str, range(count))), (end,))
+
+
+RELABEL_LIMIT_SECONDS: Final = 4.0
+"""Of the exporter, it is a minute: too long for a test."""
+
+
+def _relabeled(*rules: dict[str, object]) -> Load:
+    """Load a file of targets with as many rules as a config may have."""
+    made = [RelabelConfig.model_validate(rule) for rule in rules] * (
+        MAX_RELABEL_RULES // len(rules)
+    )
+
+    def load(file: Path) -> object:
+        reader = GroupReader(made, RELABEL_LIMIT_SECONDS)
+        return reader.read(Source("file", str(file)), read_regular(file), is_json=True)
+
+    return load
 
 
 _FLOW_DEVICES: Final = MAX_ENTRIES - 1
@@ -72,6 +91,7 @@ def worst_files() -> Iterator[WorstFile]:
     yield from _web_config_rows()
     yield from _group_rows()
     yield from _pins_rows()
+    yield from _relabel_rows()
     yield WorstFile("password file: one long line", "", read_secret, _filled("", "x"))
 
 
@@ -131,6 +151,9 @@ def _group_rows() -> Iterator[WorstFile]:
         ("empty groups", ".yaml"): _filled("[", "{},", "{}]"),
         ("empty lists", ".yaml"): _filled("[", "[],", "[]]"),
         ("deep nesting", ".json"): _filled("", "["),
+        ("a name that is no label", ".json"): lambda: iter(
+            ('[{"targets":["h"],"labels":{"', "." * 1_000_000, '":"x"}}]')
+        ),
         ("one long string", ".json"): _filled('["', "\\n", '"]'),
         ("one long value", ".yaml"): _filled("- ", "x"),
         ("empty lines before a letter", ".json"): _filled("", "\n", "x"),
@@ -138,6 +161,29 @@ def _group_rows() -> Iterator[WorstFile]:
     }
     for (what, suffix), pieces in files.items():
         yield WorstFile(f"targets: {what} ({suffix[1:]})", suffix, _groups, pieces)
+
+
+def _relabel_rows() -> Iterator[WorstFile]:
+    """Each target has the most and the longest labels, and no text is seen twice.
+
+    A larger file has the same cost: the limit is reached before its end.
+    """
+    labels = ",".join(f'"l{n}":"#{"a" * 230}"' for n in range(MAX_SOURCE_LABELS))
+    group = f'{{"targets":["h#"],"labels":{{{labels}}}}},'
+    targets = _numbered("[", group, 1_000, '{"targets":["h"]}]')
+    names = [f"l{n}" for n in range(MAX_SOURCE_LABELS)]
+    nested = "(a*)*(a*)*(a|aa)+b"
+    rules: dict[str, dict[str, object]] = {
+        "joined labels": {"source_labels": names, "target_label": "x", "regex": "(.*)b"},
+        "a nested expression": {"source_labels": names, "target_label": "x", "regex": nested},
+        "many states": {"source_labels": names, "regex": ".*(a|b)*a(a|b){20}c", "action": "drop"},
+        "labelmap": {"regex": "l(.*)", "replacement": "k$1", "action": "labelmap"},
+        "labeldrop": {"regex": "(x*)*y", "action": "labeldrop"},
+        "uppercase": {"source_labels": names[:8], "target_label": "l8", "action": "uppercase"},
+        "hashmod": {"source_labels": names, "target_label": "x", "modulus": 9, "action": "hashmod"},
+    }
+    for what, rule in rules.items():
+        yield WorstFile(f"relabelled targets: {what}", ".json", _relabeled(rule), targets)
 
 
 def cost_of(row: WorstFile) -> ThreadCost:

@@ -6,29 +6,35 @@ from pathlib import Path
 import pytest
 import yaml
 
+from exporter.cli import make_parser
 from exporter.simulator import command
 from exporter.simulator.authentication import POLICIES
 from exporter.simulator.faults import FAULTS
-from exporter.simulator.fleet import SPREADS
+from exporter.simulator.fleet import OWN_CERTIFICATES, SPREADS
 from exporter.simulator.scenarios import SCENARIOS
 from tests.simulator.raw_client import Digest, call, connect, log_in, until
 
 
 @pytest.fixture
 def parser() -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(prog="axis-ntp-exporter simulate")
-    command.add_arguments(made)
-    return made
+    return make_parser("simulate", command)
 
 
 def test_help_lists_all_names(parser: argparse.ArgumentParser) -> None:
-    lines = parser.format_help().splitlines()
+    words = " ".join(parser.format_help().split())
     for table in (SCENARIOS, POLICIES, FAULTS):
         for name, row in table.items():
-            assert f"  {name:<24} {row.description}" in lines
+            assert f" {name} {row.description}" in words
     for name, description in SPREADS.items():
-        assert f"  {name:<24} {description}" in lines
-    assert "  fault:NAME               all devices with that fault" in lines
+        assert f" {name} {description}" in words
+    assert " fault:NAME all devices with that fault" in words
+
+
+def test_help_says_that_large_fleets_share_one_certificate(
+    parser: argparse.ArgumentParser,
+) -> None:
+    said = f"with https, more than {OWN_CERTIFICATES} devices share one certificate"
+    assert said in " ".join(parser.format_help().split())
 
 
 def test_the_defaults_of_the_flags(parser: argparse.ArgumentParser) -> None:

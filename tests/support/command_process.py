@@ -136,7 +136,7 @@ async def running_command(
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
-        env={**os.environ, **environment},
+        env={**os.environ, "COLUMNS": "", **environment},  # pytest-xdist sets it
         cwd=folder,
     )
     run = Run(process)

@@ -25,7 +25,7 @@ class Terminal:
 
     @property
     def screen(self) -> str:
-        return self.shown.decode()
+        return self.shown.decode(errors="ignore")  # the last character may be half there
 
     @property
     def text(self) -> str:
@@ -68,12 +68,13 @@ async def at_terminal(
     stdout: int | None = None,
     environment: Mapping[str, str] = MappingProxyType({}),
     folder: Path | None = None,
+    program: str | Path = COMMAND,
 ) -> AsyncIterator[Terminal]:
-    """Run the command with these arguments; it is killed when the context ends."""
+    """Run the command, or another program; it is killed when the context ends."""
     master, slave = pty.openpty()
     os.write(master, typed_before.encode())
     process = await asyncio.create_subprocess_exec(
-        COMMAND,
+        program,
         *words,
         stdin=slave,
         stdout=slave if stdout is None else stdout,

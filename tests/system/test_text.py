@@ -92,6 +92,43 @@ def test_a_measured_offset_is_formatted_with_its_uncertainty() -> None:
     assert not format_clock(None)
 
 
+@pytest.mark.parametrize(
+    ("offset", "text"),
+    [
+        (Offset(0.262835, 0.499711, is_date_only=True), "within ±0.8 s (Date only)"),
+        (Offset(0.0, 0.5, is_date_only=True), "within ±0.5 s (Date only)"),
+        (Offset(-0.1, 0.505, is_date_only=True), "within ±0.7 s (Date only)"),
+        (Offset(-0.1, 0.505), "within ±0.7 s"),  # a slow answer with a nonce
+        (Offset(0.249, 0.249, is_date_only=True), "+249.000 ms ± 249.000 ms"),
+        (Offset(0.6, 0.505, is_date_only=True), "+0.6 s ± 0.6 s (Date only)"),
+        (Offset(-30.5049, 0.505, is_date_only=True), "-30.5 s ± 0.6 s (Date only)"),
+        (Offset(7205.0, 0.505, is_date_only=True), "+2.00 h ± 5.6 s (Date only)"),
+        (Offset(-86_400.0 * 366, 0.505, is_date_only=True), "-366.0 days ± 0.6 s (Date only)"),
+        (Offset(5.0, 4000.0), "within ±1.2 h"),
+    ],
+)
+def test_a_rough_offset_is_not_told_in_milliseconds(offset: Offset, text: str) -> None:
+    assert format_clock(offset) == text
+
+
+SIZES = {"s": 1, "h": 3600, "days": 86_400}
+
+
+@given(st.floats(-1e9, 1e9), st.floats(0.25, 1e5))
+def test_all_of_a_rough_interval_is_within_its_text(seconds: float, uncertainty: float) -> None:
+    text = format_clock(Offset(seconds, uncertainty)).replace(",", "")
+    allowed = 1e-9 * max(1.0, abs(seconds))
+    if text.startswith("within"):
+        bound, unit = text.removeprefix("within ±").split()
+        middle, half = 0.0, float(bound) * SIZES[unit]
+    else:
+        shown, unit, _, bound, of_bound = text.split()
+        middle, half = float(shown) * SIZES[unit], float(bound) * SIZES[of_bound]
+        assert abs(seconds) > uncertainty, "0 is not within"
+    assert middle - half <= seconds - uncertainty + allowed
+    assert middle + half >= seconds + uncertainty - allowed
+
+
 def test_a_noun_is_plural_unless_the_count_is_one() -> None:
     assert [plural(count, "device") for count in (0, 1, 2)] == ["devices", "device", "devices"]
 

@@ -8,6 +8,13 @@ import pytest
 
 from exporter.vapix.client import NtpClient
 from exporter.vapix.connection import GuardedConnection
+from exporter.vapix.errors import (
+    DeviceError,
+    HttpsPort,
+    InvalidResponse,
+    TlsResponse,
+    UnexpectedStatus,
+)
 from tests.vapix.raw_device import answer, client_of, error_of, read_request, servers_max
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -200,6 +207,10 @@ async def test_interim_answers_are_passed_over() -> None:
         assert await servers_max(client) == 7
 
 
+def wants_tls(body: bytes) -> bytes:
+    return b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
 @pytest.mark.parametrize(
     ("raw", "reason"),
     [
@@ -220,6 +231,30 @@ async def test_broken_http_is_a_device_error(raw: bytes, reason: str) -> None:
 
     async with client_of(device) as client:
         assert (await error_of(client)).reason == reason
+
+
+@pytest.mark.parametrize(
+    ("raw", "kind"),
+    [
+        (b"\x15\x03\x01\x00\x02\x02\x46", TlsResponse),
+        (b"\x15\x03\x03\x00\x02\x02\x0a", TlsResponse),
+        (b"SSH-2.0-OpenSSH_9.2\r\n", InvalidResponse),
+        (wants_tls(b"400 The plain HTTP request was sent to HTTPS port"), HttpsPort),
+        (wants_tls(b"Client sent an HTTP request to an HTTPS server.\n"), HttpsPort),
+        (wants_tls(b"Bad Request"), UnexpectedStatus),
+    ],
+    ids=["TLS 1.0", "TLS 1.2", "SSH", "nginx", "Go", "another 400"],
+)
+async def test_a_port_that_wants_tls_is_recognized(raw: bytes, kind: type[DeviceError]) -> None:
+    async def device(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await read_request(reader)
+        writer.write(raw)
+        await writer.drain()
+
+    async with client_of(device) as client:
+        error = await error_of(client)
+    assert type(error) is kind
+    assert ("https on this port" in str(error)) == (kind in (HttpsPort, TlsResponse))
 
 
 async def test_a_compressed_bomb_is_not_unpacked() -> None:

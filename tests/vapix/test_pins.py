@@ -1,5 +1,6 @@
 """The pin of a device: checked on each connection, before anything is sent on it."""
 
+import hashlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -76,8 +77,9 @@ async def test_another_certificate_is_refused_with_both_fingerprints_and_no_http
         error = await failure_of(address, Pin(b"\xab" * 32, PINS_FILE))
     assert isinstance(error, errors.CertificateNotTrusted)
     assert str(error) == (
-        f"TLS failed: the device shows the certificate {factory.fingerprint.hex()}, but "
-        f"{'ab' * 32} is pinned; if that is its own, run `axis-ntp-exporter check --pin --replace`"
+        "TLS failed: its certificate is not the pinned one: it shows "
+        f"{factory.fingerprint.hex()}, and {'ab' * 32} is pinned; if the device was given a new "
+        "one, run `axis-ntp-exporter check --pin --replace` with its name"
     )
     assert seen.http == b""
 
@@ -89,9 +91,9 @@ async def test_without_a_pin_in_the_file_every_certificate_is_refused(
     async with device_that(serves_tls(context_with(factory), seen)) as address:
         error = await failure_of(address, Pin(None, PINS_FILE))
     assert error.reason == "tls"
-    assert str(error).endswith(
-        f"{factory.fingerprint.hex()}, but none is pinned; if that is its own, "
-        "run `axis-ntp-exporter check --pin`"
+    assert str(error) == (
+        f"TLS failed: no certificate is pinned; if {factory.fingerprint.hex()} is the device's "
+        "own, run `axis-ntp-exporter check --pin`"
     )
     assert seen.http == b""
 
@@ -141,6 +143,46 @@ async def test_a_kept_connection_is_not_reused_by_a_client_with_another_pin(
             await wrong.get_info()
         await right.get_info()
     assert seen.http.count(b"POST ") == 2
+
+
+async def test_a_device_whose_kept_connection_another_one_uses_gets_a_new_one(
+    factory: Certificate, authority: trustme.CA
+) -> None:
+    # Two devices behind one address: the connections of each have its certificate.
+    seen, issued = Seen(), authority.issue_cert("127.0.0.1")
+    other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    issued.configure_cert(other)
+    der = ssl.PEM_cert_to_DER_cert(issued.cert_chain_pems[0].bytes().decode())
+    contexts = iter([context_with(factory), other])
+
+    def serve(connection: socket.socket) -> None:
+        serves_tls(next(contexts), seen)(connection)
+
+    async with device_that(serve) as address, open_session() as session:
+        first = pinned_client(session, address, Pin(factory.fingerprint, PINS_FILE))
+        await first.get_info()
+        pin = Pin(hashlib.sha256(der).digest(), PINS_FILE)
+        second = pinned_client(session, address, pin)
+        await second.get_info()
+    assert seen.http.count(b"POST ") == 2
+
+
+def test_every_byte_of_a_fingerprint_counts() -> None:
+    pin = bytes(range(32))
+    for index in range(32):
+        other = bytes(each ^ (place == index) for place, each in enumerate(pin))
+        assert Pin(pin, PINS_FILE).refuse(other) is not None
+    assert Pin(pin, PINS_FILE).refuse(pin) is None
+
+
+async def test_the_end_of_a_refused_certificate_is_not_noted(factory: Certificate) -> None:
+    async with (
+        device_that(serves_tls(context_with(factory), Seen())) as address,
+        client_of(address, Pin(bytes(32), PINS_FILE)) as client,
+    ):
+        with pytest.raises(errors.CertificateNotTrusted):
+            await client.get_info()
+        assert client.identity.certificate_not_after is None
 
 
 async def test_a_connection_without_tls_has_no_certificate_to_trust(

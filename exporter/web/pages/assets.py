@@ -10,8 +10,7 @@ from aiohttp import hdrs, web
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from exporter import __version__
-from exporter.system.text import format_offset
-from exporter.web.pages.chart import format_kept_offset, format_result
+from exporter.web.pages.chart import format_kept_offset, format_measured, format_result
 from exporter.web.pages.format import format_ago, format_count, format_elapsed, format_time
 from exporter.web.pages.links import alert_of, runbook_url
 
@@ -85,7 +84,7 @@ _TEMPLATES.filters |= {
     "count": format_count,
     "elapsed": format_elapsed,
     "kept_offset": format_kept_offset,
-    "offset": format_offset,
+    "measured": format_measured,
     "result": format_result,
     "utc": format_time,
 }

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from exporter.clock.offset import Offset
 from exporter.devices.history import Poll
-from exporter.system.text import format_offset
+from exporter.system.text import COARSE_SECONDS, format_clock, format_offset
 from exporter.web.pages.format import format_elapsed, format_time
 from exporter.web.pages.scales import Scale, Tick, offset_label, offset_ticks, time_ticks
 
@@ -183,8 +183,10 @@ def format_kept_offset(seconds: float | None) -> str:
     )
 
 
-def format_measured(offset: Offset) -> str:
-    """Return a measured offset with its uncertainty in three digits."""
+def format_measured(offset: Offset | None) -> str:
+    """Return a measured offset with its uncertainty in three digits, as `format_clock` if rough."""
+    if offset is None or offset.uncertainty_seconds >= COARSE_SECONDS:
+        return format_clock(offset)
     return f"{format_offset(offset.seconds)} ± {format_elapsed(offset.uncertainty_seconds)}"
 
 
@@ -232,9 +234,9 @@ def _offset_scale(measured: Iterable[Offset], reported: Iterable[float], limits:
     a side where the warning one is passed. Of a wide band, the part beyond that is cut off.
     """
     values = [-limits.warning_seconds, limits.warning_seconds, *reported]
-    for seconds, uncertainty in measured:
-        shown = min(uncertainty, limits.warning_seconds)
-        values += (seconds - shown, seconds + shown)
+    for offset in measured:
+        shown = min(offset.uncertainty_seconds, limits.warning_seconds)
+        values += (offset.seconds - shown, offset.seconds + shown)
     low, high = min(values), max(values)
     if low < -limits.warning_seconds:
         low = min(low, -limits.critical_seconds)

@@ -8,7 +8,7 @@ from exporter.clock.host import HostTime
 from exporter.clock.offset import Offset, true_offset
 from exporter.config import Thresholds
 from exporter.devices.device import Device
-from exporter.devices.health import diagnose
+from exporter.devices.health import diagnose, level_of
 from exporter.devices.state import DeviceState
 from exporter.polling.schedule import early_poll_wait
 from exporter.system.text import (
@@ -28,7 +28,6 @@ from exporter.web.pages.format import (
     format_elapsed,
     format_since,
     format_span,
-    level_of,
     since_steady,
 )
 from exporter.web.pages.links import (

@@ -149,7 +149,10 @@ def _row(measured: Measurement, exporter: int, around_ns: int, *, is_used: bool)
     offset, host = scrape.offset, scrape.host
     polled = scrape.polled_seconds
     assert offset is not None and polled is not None  # noqa: S101, PT018 - a measurement has both
-    true = None if host is None else Offset(*map(sum, zip(offset, host, strict=True)))
+    true = None
+    if host is not None:
+        doubt = offset.uncertainty_seconds + host.uncertainty_seconds
+        true = Offset(offset.seconds + host.seconds, doubt)
     return SampleRow(
         time=format_clock_time(round(polled * 1000), None, around_ns),
         exporter=exporter,

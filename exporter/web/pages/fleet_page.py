@@ -10,9 +10,9 @@ from typing import Final, NamedTuple
 from exporter.clock.host import HostTime
 from exporter.config import Thresholds
 from exporter.devices.device import Device
-from exporter.devices.health import Issue, diagnose
+from exporter.devices.health import LEVELS, Issue, Level, diagnose, level_of
 from exporter.devices.state import DeviceState
-from exporter.system.text import format_clock, format_drift, format_offset
+from exporter.system.text import format_clock, format_drift, format_offset, natural_key
 from exporter.time_servers.host_clock import HostClockNote
 from exporter.web.pages.assets import render
 from exporter.web.pages.fleet_query import FleetQuery
@@ -21,16 +21,12 @@ from exporter.web.pages.fleet_selection import (
     SITE,
     Count,
     Selection,
-    natural_key,
 )
 from exporter.web.pages.format import (
-    LEVELS,
-    Level,
     describe_problems,
     describe_state,
     format_ago,
     format_since,
-    level_of,
     says_synchronized,
     since_steady,
     with_one_unit,

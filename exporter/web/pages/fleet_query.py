@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 from urllib.parse import urlencode
 
-from exporter.web.pages.format import LEVELS, Level
+from exporter.devices.health import LEVELS, Level
 
 MAX_FILTER_CHARACTERS: Final = 200
 """Bounded because every device is searched for each word."""

@@ -4,7 +4,6 @@ Long work is done in steps, between which polls get their turn.
 """
 
 import asyncio
-import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -16,20 +15,18 @@ from typing import Any, Final, NamedTuple
 from exporter.clock.host import HostTime
 from exporter.config import Thresholds
 from exporter.devices.device import Device, DeviceTarget
-from exporter.devices.health import Issue, diagnose
+from exporter.devices.health import LEVELS, Issue, Level, diagnose, level_of
 from exporter.devices.state import DeviceState
 from exporter.system.slices import in_slices
+from exporter.system.text import natural_key
 from exporter.web.pages.fleet_query import FleetQuery
-from exporter.web.pages.format import LEVELS, Level, describe_state, level_of, since_steady
+from exporter.web.pages.format import describe_state, since_steady
 
 DEVICES_PER_STEP: Final = 250
 """How many devices are examined before polls get their turn: a few milliseconds of work."""
 
 SITE: Final = "site"
 """The label by which devices are counted."""
-
-_DIGITS: Final = re.compile(r"\d+")
-_DIGITS_COMPARED: Final = 12
 
 
 class SelectedDevice(NamedTuple):
@@ -112,11 +109,6 @@ class Selection:
             await asyncio.sleep(0)
         merged = merge(*runs, key=itemgetter(0), reverse=reverse)
         return [each.device async for each in in_slices(islice(merged, most))]
-
-
-def natural_key(name: str) -> str:
-    """Return a key that sorts `dock-2` before `dock-10`, and `Gate` next to `gate`."""
-    return _DIGITS.sub(lambda digits: digits[0].zfill(_DIGITS_COMPARED), name.casefold())
 
 
 def _has(target: DeviceTarget, level: Level, issues: Sequence[Issue], query: FleetQuery) -> bool:

@@ -3,18 +3,12 @@
 import re
 import time
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final
 
 from exporter.clock.host import HostTime
 from exporter.devices.health import Issue
 from exporter.devices.state import DeviceState
 from exporter.vapix.ntp_info import CLOCK_ONLY
-
-Level = Literal["bad", "warning", "waiting", "good"]
-
-LEVELS: Final[tuple[Level, ...]] = ("bad", "warning", "waiting", "good")
-"""Most severe first: last poll failed or a clock is off beyond the critical threshold, has other
-problems, not polled yet, no problems."""
 
 _SYNCHRONIZED_BUT: Final = "synchronized, but "
 
@@ -23,15 +17,6 @@ _TWICE_THE_UNIT: Final = re.compile(r"(\S+) (\S+) ± (\S+) \2")
 _MINUTE: Final = 60
 _HOUR: Final = 3600
 _DAY: Final = 86_400
-
-
-def level_of(state: DeviceState, issues: Sequence[Issue]) -> Level:
-    """Return a device's level; `issues` are all its problems."""
-    if state.last_poll_steady is None:
-        return "waiting"
-    if any(issue.level == "bad" or issue.is_critical for issue in issues):
-        return "bad"
-    return "warning" if issues else "good"
 
 
 def describe_problems(issues: Sequence[Issue]) -> str:

@@ -10,6 +10,7 @@ import pytest
 from exporter.config import Thresholds
 from exporter.devices.device import Device
 from exporter.fleet.registry import Fleet
+from exporter.system.text import natural_key
 from exporter.time_servers.host_clock import HostClockNote, Vote, describe_host_clock
 from exporter.vapix.errors import PollTimeout, Unauthorized
 from exporter.web.pages.fleet_page import (
@@ -22,7 +23,7 @@ from exporter.web.pages.fleet_page import (
     site_links,
 )
 from exporter.web.pages.fleet_query import FleetQuery
-from exporter.web.pages.fleet_selection import DEVICES_PER_STEP, Selection, natural_key
+from exporter.web.pages.fleet_selection import DEVICES_PER_STEP, Selection
 from exporter.web.pages.links import PageSettings
 from tests.support.readings import ntp_client, replace_fields
 from tests.support.simulated_time import see_nonce

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from exporter.devices.health import LEVELS
 from exporter.web.pages.fleet_query import MAX_LABELS, SORTS, BadQuery, FleetQuery
-from exporter.web.pages.format import LEVELS
 
 
 def parsed(url: str) -> FleetQuery:

@@ -4,7 +4,7 @@ import pytest
 
 from exporter.clock.offset import Offset
 from exporter.config import Thresholds
-from exporter.devices.health import diagnose
+from exporter.devices.health import diagnose, level_of
 from exporter.devices.state import DeviceState
 from exporter.vapix.errors import Unauthorized
 from exporter.vapix.ntp_info import NtpClientReading
@@ -14,7 +14,6 @@ from exporter.web.pages.format import (
     format_ahead,
     format_elapsed,
     format_span,
-    level_of,
 )
 from tests.support.devices import NOW
 from tests.support.readings import ntp_client, replace_fields
