@@ -1,5 +1,6 @@
 """The help of each command: commands first, then examples, then flags; 80 columns."""
 
+import functools
 import shlex
 import subprocess
 import sys
@@ -14,6 +15,7 @@ COLUMNS = 80
 COMMAND = str(Path(sys.executable).with_name("axis-ntp-exporter"))
 
 
+@functools.cache
 def help_of(*words: str, columns: int = COLUMNS) -> str:
     command = [COMMAND, *words, "--help"]
     environment = {"COLUMNS": f"{columns}", "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8"}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from exporter.config.schema import AuthConfig, DeviceConfig, ModuleConfig
-from exporter.config.tls import TlsConfig
+from exporter.config.tls import DeviceTlsConfig
 from exporter.config.types import Secret
 from exporter.fleet.client_factory import ClientFactory, read_client_settings
 from exporter.system.addresses import without_zone
@@ -90,7 +90,7 @@ async def test_a_certificate_is_compared_with_the_address_without_its_zone(
     chain = tmp_path / "camera.pem"
     chain.write_bytes(certificate.read_bytes() + key.read_bytes())
     apache = start_apache(ApacheSettings(host=listen_host(address), certificate=chain))
-    tls = TlsConfig(ca_file=ca.file)
+    tls = DeviceTlsConfig(ca_file=ca.file)
     module = ModuleConfig(scheme="https", auth=ACCOUNT, tls_config=tls)
     async with client_of(apache, address, module) as client:
         if names == "the device":
