@@ -1,5 +1,6 @@
 """Settings of all tests."""
 
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -12,9 +13,21 @@ settings.register_profile(
 )
 settings.load_profile("project")
 
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 @pytest.fixture(autouse=True)
 def log_settings_end_with_a_test() -> Iterator[None]:
     """Reset what a command has configured: it may leave out lines that another test expects."""
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(autouse=True)
+def signal_handlers_end_with_a_test() -> Iterator[None]:
+    """Restore them: a command ignores signals at its end, and later programs would inherit that."""
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    yield
+    for number, handler in before.items():
+        if handler is not signal.getsignal(number):
+            signal.signal(number, handler)

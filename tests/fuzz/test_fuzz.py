@@ -12,7 +12,7 @@ from tests.fuzz.target import FuzzTarget
 from tests.fuzz.targets import TARGETS
 from tests.support.log_lines import log_to, logging_put_back
 
-SECONDS = 5
+SECONDS = 3
 
 
 @pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
