@@ -4,7 +4,6 @@ import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Final, Literal
@@ -12,7 +11,7 @@ from typing import Final, Literal
 from exporter.config.pins import Place, place_of
 from exporter.devices.device import Device
 from exporter.system.terminal import Line, Span
-from exporter.system.text import cell_width, cut, escaped, plural
+from exporter.system.text import cell_width, cut, escaped, first_names, format_day, plural
 from exporter.vapix.tls import Certificate
 
 PinState = Literal["new", "changed", "pinned", "ambiguous", "not seen"]
@@ -113,18 +112,12 @@ def _columns(check: PinCheck, digits: int) -> tuple[str, ...]:
     is_own = certificate.issuer == certificate.subject
     return (
         *place,
-        _date(certificate.not_after),
+        "unreadable" if certificate.not_after is None else format_day(certificate.not_after),
         check.shown[:digits],
         check.pinned[:digits],
         "itself" if is_own else show(certificate.issuer),
         show(certificate.subject),
     )
-
-
-def _date(unix_seconds: float | None) -> str:
-    if unix_seconds is None:
-        return "unreadable"
-    return datetime.fromtimestamp(unix_seconds, UTC).date().isoformat()
 
 
 def summary(checks: Sequence[PinCheck]) -> str:
@@ -161,6 +154,4 @@ def _is_of_another(check: PinCheck) -> bool:
 
 
 def _names(checks: Sequence[PinCheck]) -> str:
-    names = [escaped(check.device.target.name) for check in checks]
-    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
-    return f"{', '.join(names[:_MOST_NAMES])}{more}"
+    return first_names([escaped(check.device.target.name) for check in checks], _MOST_NAMES)

@@ -16,6 +16,7 @@ from exporter.system.text import (
     cut_middle,
     display_name,
     escaped,
+    first_names,
     folded,
     format_clock,
     format_offset,
@@ -110,7 +111,7 @@ def _verify(check: DeviceCheck, certificate: Certificate) -> tuple[bool, str]:
     if certificate.refusal is not None:
         return False, certificate.refusal
     if (pin := check.device.client.pin) is not None:
-        if pin.fingerprint == bytes.fromhex(certificate.fingerprint_sha256):
+        if pin.refuse(bytes.fromhex(certificate.fingerprint_sha256)) is None:
             return True, "has the pinned fingerprint"
         what = "no certificate is pinned" if pin.fingerprint is None else "another one is pinned"
         return False, what
@@ -203,16 +204,11 @@ def _count_line(level: str, title: str, names: Sequence[str], width: int) -> Lin
 def _some_names(names: Sequence[str], room: int) -> str:
     """Return a few names and how many there are besides, within `room` columns if one fits."""
     for count in range(min(len(names), _MOST_NAMES), 0, -1):
-        text = _first_names(names, count)
+        text = first_names(names, count)
         if cell_width(text) <= room:
             return text
-    first = cut_middle(names[0], max(room - cell_width(_first_names(("", *names[1:]), 1)), 1))
-    return _first_names((first, *names[1:]), 1)
-
-
-def _first_names(names: Sequence[str], count: int) -> str:
-    left = len(names) - count
-    return ", ".join(names[:count]) + (f" and {left:,} more" if left else "")
+    first = cut_middle(names[0], max(room - cell_width(first_names(("", *names[1:]), 1)), 1))
+    return first_names((first, *names[1:]), 1)
 
 
 def as_document(check: DeviceCheck) -> dict[str, Any]:

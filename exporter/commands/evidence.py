@@ -34,6 +34,35 @@ _LONGEST_WINDOW_SECONDS: Final = 86_400.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `evidence`."""
+    _add_question(parser)
+    add = parser.add_argument
+    add(
+        "--selector",
+        dest="selectors",
+        type=_selector,
+        action="append",
+        default=[],
+        metavar="LABEL=VALUE",
+        help="only series with this label, if several devices have the name; repeatable",
+    )
+    add("--json", action="store_true", help="print a JSON object")
+    add(
+        "--html",
+        type=file_path,
+        metavar="FILE",
+        help="write a page to print or file too: chart, samples, method, queries",
+    )
+    add(
+        "--http.config.file",
+        dest="http_config_file",
+        type=file_path,
+        metavar="FILE",
+        help="authentication and TLS for Prometheus: an http config file, as promtool has it",
+    )
+
+
+def _add_question(parser: argparse.ArgumentParser) -> None:
+    """Add the device, the server that has its series, the moment, and how far to look around it."""
     add = parser.add_argument
     add("device", metavar="DEVICE", help="the device's name: its label `device` in Prometheus")
     add(
@@ -61,29 +90,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=argument_type(parse_zone),
         metavar="NAME",
         help="time zone of a TIME without an offset, such as Europe/Stockholm",
-    )
-    add(
-        "--selector",
-        dest="selectors",
-        type=_selector,
-        action="append",
-        default=[],
-        metavar="LABEL=VALUE",
-        help="only series with this label, if several devices have the name; repeatable",
-    )
-    add("--json", action="store_true", help="print a JSON object")
-    add(
-        "--html",
-        type=file_path,
-        metavar="FILE",
-        help="write a page to print or file too: chart, samples, method, queries",
-    )
-    add(
-        "--http.config.file",
-        dest="http_config_file",
-        type=file_path,
-        metavar="FILE",
-        help="authentication and TLS for Prometheus: an http config file, as promtool has it",
     )
 
 

@@ -12,7 +12,7 @@ from exporter.clock.host import HostTime
 from exporter.clock.offset import Offset
 from exporter.config import ThresholdPair, Thresholds
 from exporter.devices.state import DeviceState, ErrorKind
-from exporter.system.text import format_magnitude, format_roughly
+from exporter.system.text import format_day, format_magnitude, format_roughly
 from exporter.vapix.errors import (
     Busy,
     CertificateChanged,
@@ -296,7 +296,7 @@ def _certificate_issues(ends_unix: float | None, now: HostTime) -> Iterator[Issu
         return
     left_seconds = ends_unix - now.unix_seconds
     about = format_roughly(abs(left_seconds))
-    day = time.strftime("%Y-%m-%d", time.gmtime(ends_unix))
+    day = format_day(ends_unix)
     advice = "Install a new certificate on the device; then pin the new one if it is pinned."
     if left_seconds <= 0:
         detail = f"its certificate expired {about} ago ({day})"

@@ -3,8 +3,9 @@
 import math
 import re
 import shlex
+import time
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -146,6 +147,12 @@ def folded(text: str, width: int, indent: str) -> Iterator[str]:
     yield line
 
 
+def first_names(names: Sequence[str], count: int) -> str:
+    """Return the first names in a line, and how many there are besides."""
+    left = max(len(names) - count, 0)
+    return ", ".join(names[:count]) + (f" and {left:,} more" if left else "")
+
+
 def plural(count: int, noun: str) -> str:
     """Return `noun`, with an s unless `count` is 1."""
     return noun if count == 1 else f"{noun}s"
@@ -173,6 +180,11 @@ def parse_duration(text: str) -> float:
     parts = zip(match.groups(), _UNIT_SECONDS.values(), strict=True)
     # Whole milliseconds have no rounding error: 5100 * 0.001 is not 5.1.
     return sum(int(count) * round(seconds * 1000) for count, seconds in parts if count) / 1000
+
+
+def format_day(unix_seconds: float) -> str:
+    """Return the day of a Unix time, in UTC."""
+    return time.strftime("%Y-%m-%d", time.gmtime(unix_seconds))
 
 
 def format_duration(seconds: float) -> str:

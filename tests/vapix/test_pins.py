@@ -23,16 +23,14 @@ from exporter.vapix.http_auth import Authenticator
 from exporter.vapix.tls import PINS_FILE, Pin, TlsSettings, make_ssl_context
 from tests.support.certificates import Certificate
 from tests.vapix.tls_device import (
-    INFO,
     TLS12,
     TLS13,
     Seen,
     context_with,
     device_that,
-    drain,
     issued_to,
     only,
-    read_request,
+    serves_one_request,
     serves_tls,
 )
 
@@ -108,19 +106,13 @@ async def test_the_pin_is_checked_at_every_connection(
     factory: Certificate, authority: trustme.CA
 ) -> None:
     # The device's certificate changes between two connections of one client.
-    seen, contexts = Seen(), iter([context_with(factory), issued_to(authority, "127.0.0.1")])
-
-    def once(connection: socket.socket) -> None:
-        with next(contexts).wrap_socket(connection, server_side=True) as secured:
-            with secured.makefile("rwb") as stream:
-                if read_request(stream, seen):
-                    head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(INFO)}"
-                    stream.write(head.encode() + b"\r\n\r\n" + INFO)
-                    stream.flush()
-            drain(lambda: secured.recv(65_536))
+    seen, contexts = Seen(), [context_with(factory), issued_to(authority, "127.0.0.1")]
 
     pin = Pin(factory.fingerprint, PINS_FILE)
-    async with device_that(once) as address, client_of(address, pin) as client:
+    async with (
+        device_that(serves_one_request(contexts, seen)) as address,
+        client_of(address, pin) as client,
+    ):
         await client.get_info()
         with pytest.raises(errors.CertificateNotTrusted):
             await client.get_info()

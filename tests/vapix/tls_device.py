@@ -6,7 +6,7 @@ import socketserver
 import ssl
 import threading
 import warnings
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -88,6 +88,22 @@ def serves_tls(context: ssl.SSLContext, seen: Seen) -> Behaviour:
             answer_requests(secured, seen)
 
     context.sni_callback = note_name
+    return behave
+
+
+def serves_one_request(contexts: Iterable[ssl.SSLContext], seen: Seen) -> Behaviour:
+    """Return a device that answers once a connection, each with the next of these certificates."""
+    following = iter(contexts)
+
+    def behave(connection: socket.socket) -> None:
+        with next(following).wrap_socket(connection, server_side=True) as secured:
+            with secured.makefile("rwb") as stream:
+                if read_request(stream, seen):
+                    head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {len(INFO)}"
+                    stream.write(head.encode() + b"\r\n\r\n" + INFO)
+                    stream.flush()
+            drain(lambda: secured.recv(65_536))
+
     return behave
 
 
