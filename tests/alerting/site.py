@@ -30,6 +30,7 @@ from tests.alerting.alertmanager import (
 )
 from tests.alerting.inbox import Inbox, Key, receiving
 from tests.alerting.jitter import jittering
+from tests.alerting.kernel import FLAG, Kernel, exposing
 from tests.alerting.rules import RULES, load
 from tests.alerting.scaling import scaled_alertmanager, scaled_rules, shorter
 from tests.alerting.scenarios import EXPECTED
@@ -52,11 +53,16 @@ JOB: Final = "cameras"
 _EXTERNAL: Final = {"cluster": "test"}
 """Labels that Prometheus adds to its alerts."""
 
-_FLAGS: Final = {"query.lookback-delta": "5m", "rules.alert.resend-delay": "1m"}
-"""Prometheus's own durations, with their defaults."""
+_LOOKBACK: Final = "5m"
+"""Prometheus's own default. The delay after which it sends alerts again is not scaled: on a busy
+machine, Alertmanager would otherwise end alerts that are sent four times as late.
+"""
 
 _RULES_FILE: Final = "rules.yml"
-_KERNEL_FILE: Final = "kernel.yml"
+_ZONE: Final = {"zone": "1"}
+_WITHOUT_FLAG: Final = {"source_labels": ["__name__"], "regex": FLAG, "action": "drop"}
+"""Tests set this flag; the kernel of the machine that runs them says anything."""
+
 _CHECK_EVERY_SECONDS: Final = 0.2
 
 
@@ -125,17 +131,13 @@ class AlertingSite:
     prometheus: Prometheus
     alertmanager: Alertmanager
     inbox: Inbox
+    kernel: Kernel
     started: float
-    folder: Path
 
     def set_kernel_flag(self, *, synchronized: bool) -> None:
         """Let Prometheus see this flag of the kernel of the exporter's host."""
-        flag = f"{int(synchronized)} * min without (version) (axis_ntp_exporter_build_info)"
-        rule = {"record": _KERNEL_FLAG, "expr": flag}
-        groups = {"groups": [{"name": "kernel", "rules": [rule]}]}
-        (self.folder / _KERNEL_FILE).write_text(yaml.safe_dump(groups))
-        self.prometheus.program.process.send_signal(signal.SIGHUP)
-        self.prometheus.wait_for(f"{_KERNEL_FLAG} == {int(synchronized)}")
+        self.kernel.synchronized = synchronized
+        self.prometheus.wait_for(f"{FLAG} == {int(synchronized)}")
 
     def eventually(self, condition: Callable[[], bool], what: str, within: float = 60) -> None:
         """Block until a condition holds; fail with `state()` if it does not."""
@@ -217,11 +219,13 @@ def site_of(
         url = stack.enter_context(in_background(loop, receiving(inbox)))
         config = receivers(scaled_alertmanager(example(), scale), url)
         alertmanager = enter_on_free_ports(stack, lambda: running_alertmanager(config, folder))
-        addresses = exporter.address, alertmanager.address
+        kernel = Kernel({"job": JOB, "instance": exporter.address, **_ZONE})
+        flag = stack.enter_context(in_background(loop, exposing(kernel)))
+        addresses = exporter.address, flag, alertmanager.address
         prometheus = _prometheus(stack, addresses, folder, scale)
         started = time.monotonic()
         _load_rules(prometheus, folder, scale)
-        yield AlertingSite(fleet, exporter, prometheus, alertmanager, inbox, started, folder)
+        yield AlertingSite(fleet, exporter, prometheus, alertmanager, inbox, kernel, started)
 
 
 def _exporter(stack: ExitStack, served: ServedFleet, folder: Path, scale: float) -> Exporter:
@@ -236,7 +240,7 @@ def _exporter(stack: ExitStack, served: ServedFleet, folder: Path, scale: float)
 
 
 def _prometheus(
-    stack: ExitStack, addresses: tuple[str, str], folder: Path, scale: float
+    stack: ExitStack, addresses: tuple[str, str, str], folder: Path, scale: float
 ) -> Prometheus:
     """Start Prometheus without rules and wait until it has scraped the exporter.
 
@@ -244,8 +248,8 @@ def _prometheus(
     would report a missing exporter.
     """
     config = _prometheus_config(*addresses, folder, scale)
-    flags = [f"--{flag}={shorter(default, scale)}" for flag, default in _FLAGS.items()]
-    prometheus = enter_on_free_ports(stack, lambda: prometheus_on(config, folder, *flags))
+    lookback = f"--query.lookback-delta={shorter(_LOOKBACK, scale)}"
+    prometheus = enter_on_free_ports(stack, lambda: prometheus_on(config, folder, lookback))
     prometheus.wait_for("axis_ntp_exporter_build_info")
     return prometheus
 
@@ -259,7 +263,7 @@ def _load_rules(prometheus: Prometheus, folder: Path, scale: float) -> None:
 
 
 def _prometheus_config(
-    exporter: str, alertmanager: str, folder: Path, scale: float
+    exporter: str, kernel: str, alertmanager: str, folder: Path, scale: float
 ) -> dict[str, Any]:
     return {
         "global": {
@@ -268,23 +272,18 @@ def _prometheus_config(
             "evaluation_interval": shorter("30s", scale),
             "external_labels": _EXTERNAL,
         },
-        "rule_files": [str(folder / _RULES_FILE), str(folder / _KERNEL_FILE)],
+        "rule_files": [str(folder / _RULES_FILE)],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": [
             {
                 "job_name": JOB,
-                "static_configs": [{"targets": [exporter], "labels": {"zone": "1"}}],
-                "metric_relabel_configs": [_WITHOUT_KERNEL_SYNC],
-            }
+                "static_configs": [{"targets": [exporter], "labels": _ZONE}],
+                "metric_relabel_configs": [_WITHOUT_FLAG],
+            },
+            {
+                "job_name": "kernel",
+                "honor_labels": True,
+                "static_configs": [{"targets": [kernel]}],
+            },
         ],
     }
-
-
-# In containers and virtual machines, where tests run, the kernel often reports its clock as not
-# synchronized. Tests set this flag themselves.
-_KERNEL_FLAG: Final = "axis_ntp_exporter_host_clock_synchronized"
-_WITHOUT_KERNEL_SYNC: Final = {
-    "source_labels": ["__name__"],
-    "regex": _KERNEL_FLAG,
-    "action": "drop",
-}

@@ -12,8 +12,11 @@ from tests.alerting.scenarios import SCENARIOS, Scenario
 
 DOCS: Final = ROOT / "docs/alerting.md"
 
-TOLERANCE_MINUTES: Final = 6.0
-"""Alertmanager updates a group every five minutes, and a loaded machine may add one."""
+EARLY_MINUTES: Final = 6.0
+"""Alertmanager updates a group every five minutes."""
+
+LATE_MINUTES: Final = 20.0
+"""A loaded machine adds any time. Too long a `for` is what promtool's tests find."""
 
 Times = tuple[float, float]
 """Minutes of the rules to fire and to resolve."""
@@ -38,9 +41,9 @@ class Row:
         return self.to_fire, self.to_resolve
 
     def is_close_to(self, times: Times) -> bool:
-        """Return whether other measured times are the same within the tolerance."""
-        pairs = zip(self.times, times, strict=True)
-        return all(abs(one - other) <= TOLERANCE_MINUTES for one, other in pairs)
+        """Return whether these times are neither much earlier nor much later than others."""
+        late = [here - there for here, there in zip(self.times, times, strict=True)]
+        return all(-EARLY_MINUTES <= minutes <= LATE_MINUTES for minutes in late)
 
     def __str__(self) -> str:
         return f"{known_cells(self.scenario)} {self.to_fire:.1f} | {self.to_resolve:.1f} |\n"

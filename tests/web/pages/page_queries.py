@@ -15,6 +15,15 @@ def find(browser: Browser, selector: str) -> WebElement:
     return browser.driver.find_element(By.CSS_SELECTOR, selector)
 
 
+def follow(browser: Browser, selector: str) -> None:
+    """Click what opens another page, and wait until that page is loaded."""
+    # Not by the old elements: while one page replaces another, the driver may know neither.
+    browser.script("window.isOld = true")
+    find(browser, selector).click()
+    loaded = "return !window.isOld && document.readyState === 'complete'"
+    wait_until(lambda: bool(browser.script(loaded)), f"{selector} opens a page", str)
+
+
 def active(browser: Browser) -> WebElement:
     """Return the element that has the focus."""
     return browser.driver.switch_to.active_element

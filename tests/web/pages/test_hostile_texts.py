@@ -10,7 +10,7 @@ from tests.support.programs import wait_until
 from tests.support.readings import replace_fields
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.page_queries import find, names, until_heading, until_shown
+from tests.web.pages.page_queries import find, follow, names, until_heading, until_shown
 from tests.web.pages.site import SYNCED, device, polled
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -59,5 +59,5 @@ def test_the_link_of_a_device_of_any_name_leads_to_its_page(
     browser: Browser, serve: Site, name: str
 ) -> None:
     browser.open(serve(device(name)))
-    find(browser, "[data-row]").click()
+    follow(browser, "[data-row]")
     until_heading(browser, name)

@@ -8,7 +8,14 @@ from exporter.devices.device import Device
 from exporter.vapix.errors import Unauthorized
 from tests.web.pages.browser import Browser
 from tests.web.pages.conftest import Site
-from tests.web.pages.page_queries import find, names, until_first, until_heading, until_shown
+from tests.web.pages.page_queries import (
+    find,
+    follow,
+    names,
+    until_first,
+    until_heading,
+    until_shown,
+)
 from tests.web.pages.site import NOW, device, fleet, polled, with_history
 
 pytestmark = pytest.mark.xdist_group("browser")
@@ -23,42 +30,42 @@ def plain(browser: Browser) -> Browser:
 def test_without_scripts_the_form_filters(plain: Browser, serve: Site) -> None:
     plain.open(serve(*fleet()))
     find(plain, "#q").send_keys("camera-24")
-    find(plain, "#filter button").click()
+    follow(plain, "#filter button")
     until_shown(plain, "1 to 11 of 11 devices, out of 252")
     find(plain, "#state").send_keys("failing")
-    find(plain, "#filter button").click()
+    follow(plain, "#filter button")
     until_shown(plain, "No matching devices.")
 
 
 def test_without_scripts_links_sort_page_and_filter_by_state(plain: Browser, serve: Site) -> None:
     plain.open(serve(*fleet()))
     until_first(plain, "gate", "new", "camera-0")
-    find(plain, "#sort-device").click()
+    follow(plain, "#sort-device")
     until_first(plain, "camera-0", "camera-1")
-    find(plain, "#page-next").click()
+    follow(plain, "#page-next")
     until_first(plain, "camera-100")
-    find(plain, "#tile-bad").click()
+    follow(plain, "#tile-bad")
     until_first(plain, "gate")
     assert len(names(plain)) == 1
-    find(plain, "[data-row]").click()
+    follow(plain, "[data-row]")
     until_heading(plain, "gate")
 
 
 def test_without_scripts_problems_sites_and_labels_filter(plain: Browser, serve: Site) -> None:
     plain.open(serve(*fleet()))
-    find(plain, "a[href='/?problem=unauthorized+401']").click()
+    follow(plain, "a[href='/?problem=unauthorized+401']")
     until_shown(plain, "1 to 1 of 1 device, out of 252")
-    find(plain, ".chosen a").click()
+    follow(plain, ".chosen a")
     until_shown(plain, "of 252 devices")
-    find(plain, ".filters a[href='/?label.site=hq']").click()
+    follow(plain, ".filters a[href='/?label.site=hq']")
     until_shown(plain, "1 to 1 of 1 device, out of 252")
     find(plain, "#q").send_keys("camera")
-    find(plain, "#filter button").click()
+    follow(plain, "#filter button")
     until_shown(plain, "No matching devices.")
     assert plain.driver.current_url.endswith("&label.site=hq")
-    find(plain, ".chosen a").click()
+    follow(plain, ".chosen a")
     until_shown(plain, "of 250 devices, out of 252")
-    find(plain, ".tag a").click()
+    follow(plain, ".tag a")
     until_shown(plain, "of 250 devices, out of 252")
     assert plain.driver.current_url.endswith("/?q=camera&label.site=port")
 
@@ -80,7 +87,7 @@ class PollingOnce:
 def test_without_scripts_the_button_polls_a_device_once_a_turn(plain: Browser, serve: Site) -> None:
     gate = polled(device("gate/1"), Unauthorized("no", 401))
     plain.open(serve(gate, poller=PollingOnce()) + "/device/gate%2F1")
-    find(plain, "#poll-now").click()
+    follow(plain, "#poll-now")
     assert plain.driver.current_url.endswith("/device/gate%2F1")
     assert find(plain, "#state").text.endswith("synchronized")
     assert gate.state.polls == 2
