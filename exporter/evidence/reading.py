@@ -10,6 +10,7 @@ from exporter.clock.offset import SECOND_NS, Offset
 from exporter.evidence.prometheus_api import (
     PrometheusApi,
     PrometheusFailed,
+    RawSeries,
     selector_of,
 )
 from exporter.evidence.records import LONGEST_POLL_SECONDS, Asked, Scrape, Witness
@@ -35,6 +36,13 @@ HOST_SERIES: Final = (
     "axis_ntp_exporter_host_clock_offset_uncertainty_seconds",
 )
 """Of an exporter that asks time servers."""
+
+_SERVER_SERIES: Final = (
+    "axis_ntp_time_server_offset_seconds",
+    "axis_ntp_time_server_offset_uncertainty_seconds",
+    "axis_ntp_time_server_selectable",
+)
+"""Of each time server; they tell how many agree."""
 
 _DURATION: Final = "axis_ntp_poll_duration_seconds"
 _INFO: Final = "axis_ntp_device_info"
@@ -191,19 +199,30 @@ async def _read_witness(
 ) -> Witness:
     """Read what is known of the clock of an exporter's host too."""
     labels = {name: group.labels[name] for name in ("job", "instance") if name in group.labels}
-    selector = selector_of(labels, (*HOST_SERIES, _KERNEL))
+    selector = selector_of(labels, (*HOST_SERIES, *_SERVER_SERIES, _KERNEL))
     series = await api.query(*_in_window(selector, wanted, around_ns))
-    # The exporter's own series have fewer labels than the device's, and no others.
-    host = {
-        each.labels.get("__name__", ""): dict(each.samples)
-        for each in series
-        if _key(each.labels) <= _key(group.labels)
-    }
+    by_server = _columns_by_server(series, group.labels)
+    host = by_server.pop("", {})
     flags = host.pop(_KERNEL, {}).values()
     kernel = all(flags) if flags else None
-    scrapes = _scrapes(group.columns, host)
+    scrapes = _scrapes(group.columns, host, [*by_server.values()])
     medians = [] if host else await _read_medians(api, wanted, labels, around_ns)
     return Witness(group.labels, scrapes, medians, kernel)
+
+
+def _columns_by_server(
+    series: Sequence[RawSeries], labels: Mapping[str, str]
+) -> dict[str, _Columns]:
+    """Return an exporter's own series by time server; `""` has those of its host's clock.
+
+    They have fewer labels than the device's, and no others.
+    """
+    columns = defaultdict[str, _Columns](dict)
+    for each in series:
+        if _key(each.labels, "server") <= _key(labels):
+            name = each.labels.get("__name__", "")
+            columns[each.labels.get("server", "")][name] = dict(each.samples)
+    return columns
 
 
 async def _read_medians(
@@ -221,28 +240,45 @@ async def _read_medians(
     return [value for each in found for _, value in each.samples]
 
 
-def _scrapes(columns: _Columns, host: _Columns) -> list[Scrape]:
+def _scrapes(columns: _Columns, host: _Columns, servers: Sequence[_Columns] = ()) -> list[Scrape]:
     """Return one `Scrape` for each time at which the device was scraped."""
     all_columns = {**columns, **host}
     times = sorted({when for name in DEVICE_SERIES for when in columns.get(name, ())})
-    return [_scrape(when, all_columns) for when in times]
+    return [_scrape(when, all_columns, servers) for when in times]
 
 
-def _scrape(when: float, columns: _Columns) -> Scrape:
-    def get(name: str) -> float | None:
-        return columns.get(name, {}).get(when)
-
-    offset, uncertainty, steps, polled, polls, synced = map(get, DEVICE_SERIES)
-    host, host_uncertainty = map(get, HOST_SERIES)
+def _scrape(when: float, columns: _Columns, servers: Sequence[_Columns]) -> Scrape:
+    offset, uncertainty, steps, polled, polls, synced = _values(when, columns, DEVICE_SERIES)
+    host = _offset(*_values(when, columns, HOST_SERIES))
     return Scrape(
         scraped_seconds=when,
         polled_seconds=polled,
         offset=_offset(offset, uncertainty),
-        host=_offset(host, host_uncertainty),
+        host=host,
+        servers=None if host is None else _count_agreeing(when, host, servers),
         steps=steps,
         polls=polls,
         poll_seconds=columns.get(_DURATION, {}).get(when, LONGEST_POLL_SECONDS),
         synced=None if synced is None else bool(synced),
+    )
+
+
+def _values(when: float, columns: _Columns, names: Sequence[str]) -> list[float | None]:
+    return [columns.get(name, {}).get(when) for name in names]
+
+
+def _count_agreeing(when: float, host: Offset, servers: Sequence[_Columns]) -> int | None:
+    """Return how many usable servers allow this offset of the host; `None` without any series."""
+    if not servers:
+        return None
+    found = [_values(when, columns, _SERVER_SERIES) for columns in servers]
+    return sum(
+        bool(selectable)
+        and (server := _offset(seconds, uncertainty)) is not None
+        # The server's offset is relative to the host, the host's to the servers.
+        and abs(server.seconds + host.seconds)
+        <= server.uncertainty_seconds + host.uncertainty_seconds
+        for seconds, uncertainty, selectable in found
     )
 
 

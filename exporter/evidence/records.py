@@ -46,14 +46,16 @@ class Scrape(NamedTuple):
     """What one scrape of an exporter says of the device; `None` for what it does not say.
 
     `scraped_seconds` is by Prometheus's clock, `polled_seconds` (the end of the last poll) by the
-    exporter host's. `offset` is the device's clock minus the host's, `host` the host's clock minus
-    the true time. `steps` and `polls` are counters, which a restart of the exporter resets.
+    exporter host's. `offset` is the device's clock minus the host's. `host` is the host's clock
+    minus the true time, and `servers` the number of time servers that agree with it. `steps` and
+    `polls` are counters, which a restart of the exporter resets.
     """
 
     scraped_seconds: float
     polled_seconds: float | None = None
     offset: Offset | None = None
     host: Offset | None = None
+    servers: int | None = None
     steps: float | None = None
     polls: float | None = None
     poll_seconds: float = LONGEST_POLL_SECONDS

@@ -9,7 +9,7 @@ from exporter.evidence.prometheus_api import QueryAnswer
 from exporter.evidence.records import Bounds, Witness, counted_steps, name_witness
 from exporter.evidence.statement import Finding, Measurement, Statement, measurements
 from exporter.evidence.times import format_clock_time, format_date, format_rfc3339
-from exporter.system.text import escaped, format_duration, format_roughly
+from exporter.system.text import escaped, format_duration, format_roughly, plural
 
 _US: Final = 1_000
 _MS: Final = 1_000_000
@@ -134,10 +134,19 @@ def _host_clock(finding: Finding) -> str:
     hosts = [each.scrape.host for each in (finding.before, finding.after)]
     off = [abs(host.seconds) + host.uncertainty_seconds for host in hosts if host is not None]
     if finding.reference == "time servers":
-        return f"the exporter's clock agreed with its time servers within {_ms_up(max(off))} ms"
+        agreed = _agreed_servers(finding)
+        return f"the exporter's clock agreed with {agreed} within {_ms_up(max(off))} ms"
     kernel = {True: "synchronized", False: "not synchronized", None: None}[finding.witness.kernel]
     said = f" (its kernel said: {kernel})" if kernel else ""
     return f"the exporter's clock was not compared with time servers{said}"
+
+
+def _agreed_servers(finding: Finding) -> str:
+    counts = [each.scrape.servers for each in (finding.before, finding.after)]
+    known = [count for count in counts if count]
+    if len(known) < len(counts):
+        return "its time servers"
+    return f"{min(known)} {plural(min(known), 'time server')}"
 
 
 def _ms_up(seconds: float) -> int:
@@ -206,6 +215,7 @@ def _samples(witness: Witness) -> Iterator[Mapping[str, Any]]:
             "uncertainty": offset.uncertainty_seconds,
             "host_offset": None if host is None else host.seconds,
             "host_uncertainty": None if host is None else host.uncertainty_seconds,
+            "time_servers": each.scrape.servers,
             "synced": each.scrape.synced,
         }
 

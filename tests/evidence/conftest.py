@@ -11,7 +11,7 @@ import pytest
 
 from exporter.config.http_client import HttpClientConfig
 from exporter.evidence.prometheus_api import PrometheusApi
-from exporter.evidence.reading import DEVICE_SERIES, Wanted, answer
+from exporter.evidence.reading import DEVICE_SERIES, HOST_SERIES, Wanted, answer
 from exporter.evidence.records import Asked
 from exporter.evidence.statement import Statement
 from tests.evidence.simulated_day import DAY, HOUR, SimulatedCamera, SimulatedDay, simulate
@@ -37,6 +37,14 @@ Of `eight`, only those of the eight series that docs/evidence.md lists are kept.
 """
 
 COPIED: Final = (2 * HOUR, 4 * HOUR)
+
+_SERVERS: Final = (
+    ("right", 0.0, 1),
+    ("right too", 0.001, 1),
+    ("wrong", 0.2, 1),
+    ("unusable", 0.0, 0),
+)
+"""Time servers: name, how far off, and whether an NTP client would use them."""
 
 FAR_SECONDS: Final = 2 * HOUR
 """How far `far`, a copy of cam-0 for the whole day, is ahead of it."""
@@ -66,7 +74,7 @@ class EvidenceSite:
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EvidenceSite]:
     folder = tmp_path_factory.mktemp("evidence")
     day = simulate(seed=18, cameras=12)
-    day.lines += [*_copies(day)]
+    day.lines += [*_copies(day), *_time_servers(day)]
     day.write_blocks(folder)
     with ExitStack() as stack:
         prometheus = enter_on_free_ports(stack, lambda: prometheus_on({}, folder))
@@ -88,6 +96,27 @@ def _copies(day: SimulatedDay) -> Iterator[str]:
                 yield from (copy.replace(_ORIGINAL, target) for target in targets)
         elif line.startswith("axis_ntp_exporter_"):
             yield from (line.replace(_ORIGINAL, target) for target in (_OTHER, _OTHER_JOB))
+
+
+def _time_servers(day: SimulatedDay) -> Iterator[str]:
+    for line in day.lines:
+        name, labels, value, stamp = _parts(line)
+        if not name.startswith(HOST_SERIES[0].removesuffix("_seconds")):
+            continue
+        for server, off, selectable in _SERVERS:
+            of_server = name.replace("exporter_host_clock", "time_server")
+            series = f'{of_server}{{{labels},server="{server}"}}'
+            is_offset = name == HOST_SERIES[0]
+            yield f"{series} {off - float(value) if is_offset else value} {stamp}\n"
+            if is_offset:
+                flag = series.replace("offset_seconds", "selectable")
+                yield f"{flag} {selectable} {stamp}\n"
+
+
+def _parts(line: str) -> tuple[str, str, str, str]:
+    series, value, stamp = line.rsplit(" ", 2)
+    name, _, labels = series.partition("{")
+    return name, labels.rstrip("}"), value, stamp.rstrip()
 
 
 def _ahead(line: str) -> str:

@@ -65,6 +65,25 @@ def test_the_statement_for_people() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "who"),
+    [
+        (3, 3, "3 time servers"),
+        (3, 1, "1 time server"),
+        (2, None, "its time servers"),
+        (0, 2, "its time servers"),
+    ],
+)
+def test_the_time_servers_are_counted_where_that_is_known(
+    before: int, after: int | None, who: str
+) -> None:
+    scrapes = [scrape(-31, servers=before), scrape(29, servers=after)]
+    assert (
+        f"the exporter's clock agreed with {who} within 4 ms"
+        in as_lines(evidence(scrapes=scrapes))[1]
+    )
+
+
 def test_a_true_time_is_asked_in_the_time_zone_of_the_question() -> None:
     assert as_lines(evidence("at", zone="Europe/Stockholm"))[0] == (
         "On 20 November 2026 at 15:03:23.792 (true time), lobby showed a time between "

@@ -13,7 +13,7 @@ import pytest
 
 from exporter.evidence.statement import Statement
 from tests.evidence.conftest import WINDOW, EvidenceSite
-from tests.evidence.simulated_day import DAY, NONCE_SECONDS, SimulatedCamera, SimulatedDay
+from tests.evidence.simulated_day import DAY, HOUR, NONCE_SECONDS, SimulatedCamera, SimulatedDay
 
 pytestmark = pytest.mark.xdist_group("evidence")
 
@@ -85,3 +85,12 @@ async def test_a_statement_holds_the_truth_at_200_random_moments(
     record_property("digest", median(chain.from_iterable(widths.values())))
     assert median(chain.from_iterable(widths.values())) <= 60
     assert median(date_only) <= 150
+
+
+async def test_the_time_servers_that_agree_are_counted(site: EvidenceSite) -> None:
+    statement = await site.ask(site.day.cameras[0], "at", 3 * HOUR)
+    assert statement.finding is not None
+    # Two of four: one is wrong, and one no NTP client would use.
+    assert [
+        each.scrape.servers for each in (statement.finding.before, statement.finding.after)
+    ] == [2, 2]
