@@ -134,5 +134,6 @@ async def test_a_device_that_comes_back_is_read_again(tmp_path: Path) -> None:
         await running.until(lambda found: found.by_device("axis_ntp_up") == {device.name: 0})
         device.fault = None
         await running.until(lambda found: found.by_device("axis_ntp_up") == {device.name: 1})
+        await running.logs("event=device.recovered")
         assert running.text.count("event=device.failed") == 1
         assert running.text.count("event=device.recovered") == 1

@@ -62,7 +62,7 @@ async def test_good_devices_notice_nothing_of_any_kind_of_hostile_device(tmp_pat
             first = await Observation.of(running)
             await asyncio.sleep(OBSERVED_SECONDS)
             last = await Observation.of(running)
-        assert len(waits) > OBSERVED_SECONDS / 2
+        assert len(waits) > OBSERVED_SECONDS / 4
         pages = [(await running.get(path))[1] for path in paths(site)]
         asked_to_stop = asyncio.get_running_loop().time()
         assert await running.stop() == 0
