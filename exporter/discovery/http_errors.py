@@ -19,7 +19,7 @@ def describe_status(status: int, config: HttpClientConfig, *, is_elsewhere: bool
     if status not in _LOGIN_REFUSED:
         return f"HTTP {status}"
     if is_elsewhere:
-        where = "a redirect led to another server, which gets no credentials: check `url`"
+        where = "a redirect led to another server, which gets no credentials: check the URL"
     elif config.authorization is not None:
         where = "the server does not accept `authorization`: check its `type` and its credentials"
     elif config.basic_auth is not None:
@@ -39,7 +39,7 @@ def describe_error(error: aiohttp.ClientError) -> str:
             # Our own text, which names the setting: ca_file or server_name.
             text = f"TLS failed: {error.certificate_error}"
         case aiohttp.ClientSSLError():
-            text = f"TLS failed: {error.os_error}: check `tls_config`, and that `url` is of https"
+            text = f"TLS failed: {error.os_error}: check `tls_config`, and that the URL is of https"
         case aiohttp.ClientConnectorDNSError():
             text = f"cannot resolve the server's name: {error.os_error}"
         case aiohttp.ClientProxyConnectionError():

@@ -7,14 +7,9 @@ at a reload, for up to 5 s, which are five minutes here.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
-
-from aiohttp import web
-
-from tests.support.programs import LOOPBACK
 
 FLAG: Final = "axis_ntp_exporter_host_clock_synchronized"
 
@@ -32,21 +27,3 @@ class Kernel:
             return ""
         labels = ",".join(f"{name}={json.dumps(value)}" for name, value in self.labels.items())
         return f"{FLAG}{{{labels}}} {int(self.synchronized)}\n"
-
-
-@asynccontextmanager
-async def exposing(kernel: Kernel) -> AsyncIterator[str]:
-    """Expose the flag while the context lasts; yield the address of the target."""
-
-    async def expose(_: web.Request) -> web.Response:
-        return web.Response(text=kernel.metrics())
-
-    app = web.Application()
-    app.router.add_get("/metrics", expose)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, LOOPBACK, 0).start()
-    try:
-        yield "{}:{}".format(*runner.addresses[0])
-    finally:
-        await runner.cleanup()

@@ -30,12 +30,13 @@ from tests.alerting.alertmanager import (
 )
 from tests.alerting.inbox import Inbox, Key, receiving
 from tests.alerting.jitter import jittering
-from tests.alerting.kernel import FLAG, Kernel, exposing
+from tests.alerting.kernel import FLAG, Kernel
 from tests.alerting.rules import RULES, load
 from tests.alerting.scaling import scaled_alertmanager, scaled_rules, shorter
 from tests.alerting.scenarios import EXPECTED
 from tests.support.background import event_loop, in_background
 from tests.support.daemon_process import BlockingDaemon, blocking_daemon
+from tests.support.exposing import exposing
 from tests.support.programs import (
     LOOPBACK,
     enter_on_free_ports,
@@ -220,7 +221,7 @@ def site_of(
         config = receivers(scaled_alertmanager(example(), scale), url)
         alertmanager = enter_on_free_ports(stack, lambda: running_alertmanager(config, folder))
         kernel = Kernel({"job": JOB, "instance": exporter.address, **_ZONE})
-        flag = stack.enter_context(in_background(loop, exposing(kernel)))
+        flag = stack.enter_context(in_background(loop, exposing(kernel.metrics)))
         addresses = exporter.address, flag, alertmanager.address
         prometheus = _prometheus(stack, addresses, folder, scale)
         started = time.monotonic()

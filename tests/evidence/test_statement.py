@@ -34,6 +34,7 @@ def worlds(draw: st.DrawFn, /, **fixed: Any) -> World:
         "offset": draw(st.sampled_from([0.0, 1e-3, -1.8, 30.0, -3600.0, -1e8])),
         "drift_ppm": draw(st.floats(-100, 100)),
         "slewed": (began, draw(st.floats(began, 4000)), draw(st.sampled_from([500, -500, 120]))),
+        "resolution": draw(st.sampled_from([0.0, 0.0, 1.0])),
         "width": draw(st.sampled_from([0.001, 0.02, 0.1, 0.5])),
         "interval": draw(INTERVALS),
         "scrape_interval": draw(INTERVALS),

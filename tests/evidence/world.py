@@ -25,8 +25,9 @@ ASKED_AT = 30 * MINUTE
 class World:
     """The true clocks, and how they are measured.
 
-    The device drifts, is `slewed` by 500 ppm from one time to another, and steps. The host's steady
-    clock drifts against the true time, and its wall clock is set by `host_steps` besides.
+    The device drifts, is `slewed` by 500 ppm from one time to another, and steps. It tells its time
+    in units of `resolution` seconds, as a `Date` does in seconds. The host's steady clock drifts
+    against the true time, and its wall clock is set by `host_steps` besides.
     """
 
     seed: int = 0
@@ -39,6 +40,7 @@ class World:
     host_drift_ppm: float = 0.0
     host_steps: dict[float, float] = field(default_factory=dict)
     asks_servers: bool = True
+    resolution: float = 0.0
     width: float = 0.01
     interval: float = MINUTE
     scrape_interval: float = MINUTE
@@ -95,7 +97,7 @@ class World:
             host=host,
             steps=float(counted),
             polls=float(count - int((since - first) // self.interval)),
-            poll_seconds=0.1,
+            poll_seconds=0.1 + self.resolution,
             synced=True if answered else None,
         )
 
@@ -116,10 +118,7 @@ class World:
         low, high, wrong = -math.inf, math.inf, 0
         while m < 2 * ASKED_AT:
             theta, drift = self.device(m) - m, self.interval * 100e-6
-            sample = [
-                theta - rng.uniform(0.0005, self.width),
-                theta + rng.uniform(0.0005, self.width),
-            ]
+            sample = [*self._sample(m, rng)]
             low, high = max(low - drift, sample[0]), min(high + drift, sample[1])
             wrong = 0 if low <= theta <= high else wrong + 1
             began = self.restart is not None and m >= self.restart > m - self.interval
@@ -127,6 +126,18 @@ class World:
                 (low, high), wrong = sample, 0
             yield round(m, 3), (low, high)
             m += self.interval
+
+    def _sample(self, m: float, rng: Random) -> Iterator[float]:
+        """Yield the bounds of what one poll that ends at `m` measures.
+
+        It waits for a part of the device's unit first, so that the bounds get narrower each time.
+        """
+        read = m - rng.uniform(0, self.resolution)
+        shown, unit = self.device(read), self.resolution
+        first = shown - shown % unit if unit else shown
+        waited = (m - read) * 100e-6
+        yield first - read - waited - rng.uniform(0.0005, self.width)
+        yield first + unit - read + waited + rng.uniform(0.0005, self.width)
 
     def _host(self, m: float, rng: Random) -> Offset:
         uncertainty = rng.uniform(0.001, 0.005)
