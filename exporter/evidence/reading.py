@@ -37,7 +37,7 @@ HOST_SERIES: Final = (
 )
 """Of an exporter that asks time servers."""
 
-_SERVER_SERIES: Final = (
+SERVER_SERIES: Final = (
     "axis_ntp_time_server_offset_seconds",
     "axis_ntp_time_server_offset_uncertainty_seconds",
     "axis_ntp_time_server_selectable",
@@ -199,7 +199,7 @@ async def _read_witness(
 ) -> Witness:
     """Read what is known of the clock of an exporter's host too."""
     labels = {name: group.labels[name] for name in ("job", "instance") if name in group.labels}
-    selector = selector_of(labels, (*HOST_SERIES, *_SERVER_SERIES, _KERNEL))
+    selector = selector_of(labels, (*HOST_SERIES, *SERVER_SERIES, _KERNEL))
     series = await api.query(*_in_window(selector, wanted, around_ns))
     by_server = _columns_by_server(series, group.labels)
     host = by_server.pop("", {})
@@ -271,7 +271,7 @@ def _count_agreeing(when: float, host: Offset, servers: Sequence[_Columns]) -> i
     """Return how many usable servers allow this offset of the host; `None` without any series."""
     if not servers:
         return None
-    found = [_values(when, columns, _SERVER_SERIES) for columns in servers]
+    found = [_values(when, columns, SERVER_SERIES) for columns in servers]
     return sum(
         bool(selectable)
         and (server := _offset(seconds, uncertainty)) is not None

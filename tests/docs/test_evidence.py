@@ -10,9 +10,10 @@ from typing import Final
 import pytest
 import yaml
 
-from exporter.evidence.reading import DEVICE_SERIES, HOST_SERIES
+from exporter.evidence.reading import DEVICE_SERIES, HOST_SERIES, SERVER_SERIES
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exporter import ExporterMetrics
+from exporter.metrics.time_servers import TIME_SERVER_METRICS
 from tests.docs.tables import SUFFIX
 from tests.support.programs import find_program
 from tests.support.prometheus import PACKAGE
@@ -24,19 +25,27 @@ USEFUL: Final = (
     "axis_ntp_poll_duration_seconds",
     "axis_ntp_device_info",
     "axis_ntp_exporter_host_clock_synchronized",
+    *SERVER_SERIES,
 )
 
 
 def all_series() -> list[str]:
     own = ExporterMetrics().registry.collect()
     names = [f"{family.name}{SUFFIX.get(family.type, '')}" for family in own]
-    return [*(metric.name for metric in DEVICE_METRICS), *names, *HOST_SERIES]
+    tables = (*DEVICE_METRICS, *TIME_SERVER_METRICS)
+    return [*(metric.name for metric in tables), *names, *HOST_SERIES]
 
 
 def test_the_table_has_the_eight_series_that_the_command_reads() -> None:
     assert re.findall(r"^\| `(axis_ntp_\w+)` \| (?:device|exporter)", PAGE, re.MULTILINE) == [
         *EIGHT
     ]
+
+
+def test_the_page_lists_the_other_series_that_are_used() -> None:
+    rows = re.findall(r"^\| (`axis_ntp_\w+`(?:, `axis_ntp_\w+`)*) \| [^|]* \|$", PAGE, re.MULTILINE)
+    listed = {name for row in rows for name in re.findall(r"\w+", row)}
+    assert listed == set(USEFUL)
 
 
 def test_there_are_two_configs() -> None:
