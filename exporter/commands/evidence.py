@@ -64,7 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_question(parser: argparse.ArgumentParser) -> None:
     """Add the device, the server that has its series, the moment, and how far to look around it."""
     add = parser.add_argument
-    add("device", metavar="DEVICE", help="the device's name: its label `device` in Prometheus")
+    add(
+        "device",
+        type=argument_type(_device),
+        metavar="DEVICE",
+        help="the device's name: its label `device` in Prometheus",
+    )
     add(
         "--prometheus.url",
         dest="prometheus_url",
@@ -153,6 +158,12 @@ def _asked(arguments: argparse.Namespace) -> Asked:
         return Asked("at" if kind == "at" else "shown", parse_time(text, arguments.timezone))
     except ValueError as problem:
         raise UsageError(f"--{kind}: {problem}") from None
+
+
+def _device(text: str) -> str:
+    if not text:
+        raise ValueError("must not be empty")
+    return text
 
 
 def _selector(text: str) -> Selector:

@@ -90,7 +90,8 @@ class PrometheusApi:
         reply = await self._fetch(url)
         self.answers.append(QueryAnswer(str(url), hashlib.sha256(reply.body).hexdigest()))
         document = await asyncio.to_thread(_parse, reply)
-        texts = [_quoted(each) for each in document.get("warnings") or ()]
+        warnings = document.get("warnings")
+        texts = [_quoted(each) for each in warnings] if isinstance(warnings, list) else []
         self.warnings += [each for each in texts if each and each not in self.warnings]
         return document.get("data")
 
@@ -138,7 +139,7 @@ def _series_of(found: Any) -> list[RawSeries]:  # noqa: ANN401 - JSON
     """Return the series of a vector or a matrix. Raises `PrometheusFailed`."""
     try:
         return [_one_series(each) for each in found["result"]]
-    except (TypeError, KeyError, ValueError, AttributeError):
+    except (TypeError, KeyError, ValueError, AttributeError, OverflowError):
         raise _not_prometheus() from None
 
 

@@ -2,8 +2,8 @@
 
 import difflib
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from itertools import combinations
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations, pairwise
 from typing import Final, NamedTuple
 
 from exporter.clock.offset import SECOND_NS, Offset
@@ -13,7 +13,7 @@ from exporter.evidence.prometheus_api import (
     RawSeries,
     selector_of,
 )
-from exporter.evidence.records import LONGEST_POLL_SECONDS, Asked, Scrape, Witness
+from exporter.evidence.records import Asked, Bounds, Scrape, Witness
 from exporter.evidence.statement import Statement, find_nearest_offset, make_statement
 from exporter.evidence.times import format_utc
 from exporter.system.text import escaped, format_duration
@@ -61,6 +61,11 @@ _TRIES: Final = 6
 _CLOSE_SECONDS: Final = 1.0
 
 _MEDIAN_STEP_SECONDS: Final = 60.0
+
+_DAY_SECONDS: Final = 86_400.0
+_AGAIN_STEP_SECONDS: Final = 60.0
+_LOOKBACK_SECONDS: Final = 600.0
+"""Between samples further apart than this, nobody knows what the clock did."""
 
 _OLDEST_YEARS: Final = 15
 _RANGE_STEPS: Final = 1000
@@ -122,6 +127,10 @@ async def answer(
         raise NotYet(f"the picture does not show this before {format_utc(around_ns)}")
     witnesses = [await _read_witness(api, wanted, each, around_ns) for each in groups]
     statement = make_statement(asked, witnesses, around_ns, wanted.window_seconds)
+    if asked.kind == "shown" and statement.finding is not None:
+        moments = await _find_other_moments(api, wanted, statement.finding.true_time)
+        if moments:
+            return _shown_again(statement, moments), witnesses
     if not any(each.columns.get(_OFFSET) for each in groups):
         absence = await _describe_absence(api, wanted, around_ns, now_ns)
         return statement._replace(reason=absence), witnesses
@@ -142,28 +151,72 @@ async def _read_around(api: PrometheusApi, wanted: Wanted) -> tuple[int, list[_G
     return around_ns, groups
 
 
+async def _find_other_moments(api: PrometheusApi, wanted: Wanted, found: Bounds) -> list[int]:
+    """Return other moments within a day at which the device showed the same time, if any; ns."""
+    around = found.low_ns / SECOND_NS
+    offsets = f"{_OFFSET}{selector_of(wanted.matchers)}"
+    series = await api.query_range(
+        offsets, around - _DAY_SECONDS, around + _DAY_SECONDS, _AGAIN_STEP_SECONDS
+    )
+    shown = wanted.asked.time_ns / SECOND_NS
+    moments = [when for each in series for when in _moments_of(each.samples, shown)]
+    far = [when for when in moments if abs(when - around) > wanted.window_seconds]
+    return sorted({round(when) * SECOND_NS for when in far})
+
+
+def _moments_of(samples: Sequence[tuple[float, float]], shown: float) -> Iterator[float]:
+    """Yield the moments between neighbouring samples at which a clock showed a time."""
+    for (before, offset), (after, next_offset) in pairwise(samples):
+        elapsed = after - before
+        steady = abs(next_offset - offset) < elapsed < _LOOKBACK_SECONDS
+        if steady and before + offset <= shown < after + next_offset:
+            yield shown - offset
+
+
+def _shown_again(statement: Statement, moments: Sequence[int]) -> Statement:
+    finding = statement.finding
+    assert finding is not None  # noqa: S101 - only then others are sought
+    times = [format_utc(each) for each in sorted([finding.true_time.low_ns, *moments])]
+    reason = f"the picture showed this time more than once: about {' and about '.join(times)}"
+    return statement._replace(finding=None, reason=f"{reason}, as the clock was set back")
+
+
 async def _read_groups(api: PrometheusApi, wanted: Wanted, around_ns: int) -> list[_Group]:
     names = (*DEVICE_SERIES, _DURATION, _INFO)
     selector = selector_of(wanted.matchers, names)
     series = await api.query(*_in_window(selector, wanted, around_ns))
     columns, identities = defaultdict[_Labels, _Columns](dict), dict[_Labels, Mapping[str, str]]()
+    unlike = (*_IDENTITY_LABELS, "scheme")
     for each in series:
         name = each.labels.get("__name__", "")
         if name == _INFO:
-            identities[_key(each.labels, *_IDENTITY_LABELS, "scheme")] = each.labels
+            key = _key(each.labels, *unlike)
+            _refuse_replaced(identities.get(key, {}), each.labels)
+            identities[key] = each.labels
         elif name in names:
             columns[_key(each.labels)][name] = dict(each.samples)
     groups = [
         _Group(
             dict(labels),
             found,
-            identities.get(_key(dict(labels), *_IDENTITY_LABELS, "scheme"), {}),
+            identities.get(_key(dict(labels), *unlike), {}),
         )
         for labels, found in columns.items()
     ]
     groups.sort(key=lambda each: sorted(each.labels.items()))
     _refuse_different_devices(groups)
     return groups
+
+
+def _refuse_replaced(before: Mapping[str, str], after: Mapping[str, str]) -> None:
+    """Raise `_Ambiguous` if another device had the name for a part of the window."""
+    one, other = before.get("serial"), after.get("serial")
+    if one and other and one != other:
+        serials = " and ".join(sorted(map(escaped, (one, other))))
+        raise _Ambiguous(
+            f"two devices had this name within the window, with the serial numbers {serials}: a "
+            "smaller --window may hold one of them"
+        )
 
 
 def _in_window(selector: str, wanted: Wanted, around_ns: int) -> tuple[str, float]:
@@ -258,7 +311,7 @@ def _scrape(when: float, columns: _Columns, servers: Sequence[_Columns]) -> Scra
         servers=None if host is None else _count_agreeing(when, host, servers),
         steps=steps,
         polls=polls,
-        poll_seconds=columns.get(_DURATION, {}).get(when, LONGEST_POLL_SECONDS),
+        poll_seconds=_positive(columns.get(_DURATION, {}).get(when)),
         synced=None if synced is None else bool(synced),
     )
 
@@ -283,7 +336,13 @@ def _count_agreeing(when: float, host: Offset, servers: Sequence[_Columns]) -> i
 
 
 def _offset(seconds: float | None, uncertainty: float | None) -> Offset | None:
+    uncertainty = _positive(uncertainty)
     return None if seconds is None or uncertainty is None else Offset(seconds, uncertainty)
+
+
+def _positive(value: float | None) -> float | None:
+    """Return a duration or an uncertainty; `None` for one that cannot be."""
+    return None if value is None or value < 0 else value
 
 
 async def _describe_absence(api: PrometheusApi, wanted: Wanted, around_ns: int, now_ns: int) -> str:

@@ -2,12 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from exporter.clock.offset import Offset
-
-LONGEST_POLL_SECONDS: Final = 10.0
-"""A poll is taken to have lasted so long, the default timeout, if its duration was not kept."""
 
 
 class Bounds(NamedTuple):
@@ -55,11 +52,11 @@ class Scrape(NamedTuple):
     polled_seconds: float | None = None
     offset: Offset | None = None
     host: Offset | None = None
-    servers: int | None = None
     steps: float | None = None
     polls: float | None = None
-    poll_seconds: float = LONGEST_POLL_SECONDS
+    poll_seconds: float | None = None
     synced: bool | None = None
+    servers: int | None = None
 
 
 class Witness(NamedTuple):
@@ -83,12 +80,11 @@ def counted_steps(scrapes: Sequence[Scrape]) -> list[tuple[Scrape, Scrape]]:
     return [
         (before, after)
         for before, after in pairwise(counted)
-        if after.steps != (0.0 if was_restarted(before, after) else before.steps)
+        if after.steps != (0.0 if _may_be_restarted(before, after) else before.steps)
     ]
 
 
-def was_restarted(before: Scrape, after: Scrape) -> bool:
-    """Return whether the exporter's counters began anew, or may have."""
+def _may_be_restarted(before: Scrape, after: Scrape) -> bool:
     if before.polls is None or after.polls is None:
         return before.steps is None or after.steps is None or after.steps < before.steps
     return after.polls < before.polls
@@ -97,3 +93,14 @@ def was_restarted(before: Scrape, after: Scrape) -> bool:
 def name_witness(witness: Witness) -> str:
     """Return the name of an exporter for people: its instance."""
     return witness.labels.get("instance") or "the exporter"
+
+
+def describe_witness(witness: Witness, others: Sequence[Witness]) -> str:
+    """Return its name, and the labels that tell it from others with the same name."""
+    name = name_witness(witness)
+    same = [each.labels for each in others if name_witness(each) == name]
+    differing = sorted(
+        label for label in witness.labels if len({each.get(label) for each in same}) > 1
+    )
+    labels = ", ".join(f"{label}={witness.labels[label]}" for label in differing)
+    return f"{name} ({labels})" if labels else name

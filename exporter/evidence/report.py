@@ -5,11 +5,17 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter.clock.offset import SECOND_NS
+from exporter.evidence.measurements import Measurement, measurements
 from exporter.evidence.prometheus_api import QueryAnswer
 from exporter.evidence.records import Bounds, Witness, counted_steps, name_witness
-from exporter.evidence.statement import Finding, Measurement, Statement, measurements
-from exporter.evidence.times import format_clock_time, format_date, format_rfc3339
-from exporter.system.text import escaped, format_duration, format_roughly, plural
+from exporter.evidence.statement import Finding, Statement
+from exporter.evidence.times import (
+    format_clock_time,
+    format_date,
+    format_rfc3339,
+    format_utc_offset,
+)
+from exporter.system.text import escaped, format_roughly, plural
 
 _US: Final = 1_000
 _MS: Final = 1_000_000
@@ -34,8 +40,10 @@ class Evidence(NamedTuple):
 
     @property
     def zone_name(self) -> str:
-        """The name of the time zone."""
-        return "UTC" if self.zone is None else self.zone.key
+        """The name of the time zone, with its offset at the time asked about."""
+        if self.zone is None:
+            return "UTC"
+        return f"{self.zone.key} ({format_utc_offset(self.statement.asked.time_ns, self.zone)})"
 
 
 def as_lines(evidence: Evidence) -> list[str]:
@@ -58,7 +66,8 @@ def describe_asked(evidence: Evidence) -> str:
 
 def _reason(evidence: Evidence) -> str:
     reason = escaped(evidence.statement.reason or "")  # it may have an exporter's name
-    return f"{reason[:1].upper()}{reason[1:]}."
+    first = reason[:1] if reason.startswith("axis_ntp_") else reason[:1].upper()
+    return f"{first}{reason[1:]}."
 
 
 def _sentence(evidence: Evidence, finding: Finding) -> str:
@@ -114,9 +123,7 @@ def _how_measured(evidence: Evidence, finding: Finding) -> str:
         f"Measured {_away(true.low_ns - before.at_ns)} before and "
         f"{_away(after.at_ns - true.high_ns)} after",
         _host_clock(finding),
-        f"no step between {_second(evidence, before.at_ns)} and "
-        f"{_second(evidence, after.at_ns)}, nor within {format_duration(evidence.window_seconds)} "
-        "before and after",
+        _steps_counted(evidence, finding),
     ]
     synced = {each.scrape.synced for each in (before, after)}
     if synced == {True}:
@@ -124,6 +131,13 @@ def _how_measured(evidence: Evidence, finding: Finding) -> str:
     elif False in synced:
         parts.append("the device reported that it was not synchronized")
     return f"{'; '.join(parts)}."
+
+
+def _steps_counted(evidence: Evidence, finding: Finding) -> str:
+    """Say that no step was counted, and for how long somebody looked."""
+    scrapes = [each for each in finding.witness.scrapes if each.offset is not None]
+    first, last = (round(each.scraped_seconds * SECOND_NS) for each in (scrapes[0], scrapes[-1]))
+    return f"no step was counted between {_second(evidence, first)} and {_second(evidence, last)}"
 
 
 def _away(elapsed_ns: int) -> str:
@@ -135,7 +149,8 @@ def _host_clock(finding: Finding) -> str:
     off = [abs(host.seconds) + host.uncertainty_seconds for host in hosts if host is not None]
     if finding.reference == "time servers":
         agreed = _agreed_servers(finding)
-        return f"the exporter's clock agreed with {agreed} within {_ms_up(max(off))} ms"
+        within = f"{_ms_up(max(off))} ms, which is taken into account"
+        return f"the exporter's clock agreed with {agreed} within {within}"
     kernel = {True: "synchronized", False: "not synchronized", None: None}[finding.witness.kernel]
     said = f" (its kernel said: {kernel})" if kernel else ""
     return f"the exporter's clock was not compared with time servers{said}"
@@ -158,7 +173,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     statement = evidence.statement
     if statement.finding is not None:
         if statement.asked.kind == "shown" and statement.asked.time_ns % SECOND_NS == 0:
-            yield "A picture that shows whole seconds shows this one for a second from then on."
+            yield _whole_second(evidence, statement.finding.true_time)
         missing = [each for each in statement.each if not isinstance(each, Finding)]
         for each in missing:
             yield f"Not used: {escaped(f'{name_witness(each.witness)}: {each.reason}')}."
@@ -170,6 +185,14 @@ def _notes(evidence: Evidence) -> Iterator[str]:
             )
     for warning in evidence.warnings:
         yield f"Prometheus warned: {warning}"
+
+
+def _whole_second(evidence: Evidence, true_time: Bounds) -> str:
+    longer = Bounds(true_time.low_ns, true_time.high_ns + SECOND_NS)
+    return (
+        f"That is when {_time(evidence, evidence.statement.asked.time_ns)} began. A picture that "
+        f"shows whole seconds was made {_between(evidence, longer)} {evidence.zone_name}."
+    )
 
 
 def as_document(evidence: Evidence) -> dict[str, Any]:

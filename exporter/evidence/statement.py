@@ -1,103 +1,80 @@
 """What the measurements around a moment prove of a device's clock at that moment. Pure.
 
-**A measurement.** A scrape shows the offset `o ± u` of the device's clock from the exporter host's,
-as the last poll has measured it, and when that poll ended. The same scrape shows how far the host's
-clock was from the true time, `h ± v`, if the exporter asks time servers. Both are by the host's
-clock as it was set then, so their sum holds the device's clock minus the true time, and the poll's
-end minus `h` is its true time, even if the host's clock was stepped before or afterwards.
+**Between polls.** `measurements.py` gives limits: what one poll alone proves of the offset, at its
+time. A device's clock drifts by up to 100 ppm, and the clock of an exporter's host by up to 50 ppm,
+if it is corrected by its own offset from the true time. Besides, the device's clock may have been
+slewed or have stepped, by any amount and at any moment, and nobody may have noticed.
 
-**Between measurements.** The device's clock drifts by up to 100 ppm and may be slewed by 500 ppm
-besides. So what is known at one moment is known at another within 600 ppm of the time between. Of
-the two measurements around a moment both must hold then, so their intersection does.
-
-**Hidden steps.** A step is no part of that. A counted one, and measurements that contradict each
-other, allow no statement. A step too small for that looks like a slew, and of both the exporter's
-estimate may be wrong until it notices, some polls later. Then it begins a new estimate. While it
-does not, each estimate lies within the one before, widened by 100 ppm: so a new one can be seen.
-From the moment to the next new one the clock may have moved at any time, so the statement spans all
-that both neighbours and that new one allow, instead of an intersection. It also spans both
-neighbours if nobody watched in between: the exporter was restarted, or the device did not respond
-and may have restarted. So one hidden step is covered, at any moment.
+**Hidden moves.** Take the last lower and the last upper limit before the moment, and the first of
+each after it. Assume that between these four the clock was moved in one direction only, by slews
+and steps of any kind. If it was moved forward, then at the moment it was at least where it had been
+before (the lower limit before still holds), and at most where it was afterwards (the upper limit
+after holds already). If it was moved back, the other two hold. So the truth lies between the lowest
+of the lower and the highest of the upper limits, whichever it was: the statement spans all four.
+It does not hold if the clock was moved forward and back again between them, and no poll in between
+showed it.
 
 **What the picture shows.** The device showed `D` at a true time `t` with `D - t` within the
-bounds at `t`. The bounds change by less than 600 ppm, so `t + bound(t)` grows with `t`, and
-`t = D - bound(t)` has one solution: each step of an iteration makes its error 1,600 times smaller.
+bounds at `t`. Between two polls the bounds change by 150 ppm, so `t + bound(t)` grows with `t`, and
+`t = D - bound(t)` has one solution: each step of an iteration makes its error 6,000 times smaller.
 
 Times are Unix nanoseconds. Unix time has no leap seconds: a clock that repeats a second, or smears
 it, counts as off by as much, and one that steps for it has stepped.
 """
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Sequence
-from fractions import Fraction
 from itertools import pairwise
-from math import ceil, floor
+from operator import attrgetter
 from typing import Final, Literal, NamedTuple
 
-from exporter.clock.offset import (
-    DRIFT_ALLOWANCE_PPM,
-    SECOND_NS,
-    SLEW_ALLOWANCE_PPM,
-    Offset,
-    drift_ns,
+from exporter.clock.offset import DRIFT_ALLOWANCE_PPM, SECOND_NS
+from exporter.evidence.measurements import (
+    HOST_DRIFT_PPM,
+    Limit,
+    Measurement,
+    limits,
+    measurements,
 )
-from exporter.config.schema import SUSPECT_SECONDS
-from exporter.evidence.records import (
-    Asked,
-    Bounds,
-    Scrape,
-    Witness,
-    counted_steps,
-    name_witness,
-    was_restarted,
+from exporter.evidence.records import Asked, Bounds, Scrape, Witness, describe_witness
+from exporter.evidence.refusals import (
+    Unproven,
+    refuse_contradictions,
+    refuse_steps,
+    refuse_suspect_host,
 )
 from exporter.evidence.times import format_utc
 from exporter.system.text import format_duration, format_offset
-from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
 
 Reference = Literal["exporter host", "time servers"]
 
-_SAME_POLL_SECONDS: Final = 0.01
-"""Scrapes that show the same poll give its time up to the reading of the host's two clocks."""
-
-_TIME_ROUNDING_NS: Final = 1_000
-"""More than the rounding of a Unix time that is exported as a float."""
-
-_SCRAPE_JITTER_SECONDS: Final = 1e-4
-"""What an estimate is widened in the longest time that a scrape may begin late, and rounding."""
-
 _ITERATIONS: Final = 8
-
-
-class Measurement(NamedTuple):
-    """The device's clock minus the reference was within `bounds` at `at_ns`, give or take."""
-
-    at_ns: int
-    slack_ns: int
-    bounds: Bounds
-    scrape: Scrape
-
-    def at(self, time_ns: int) -> Bounds:
-        """Return the bounds at another time."""
-        elapsed_ns = abs(time_ns - self.at_ns) + self.slack_ns
-        return self.bounds.widened(drift_ns(elapsed_ns, SLEW_ALLOWANCE_PPM))
-
-    def allows(self, other: "Measurement") -> bool:
-        """Return whether the clock could be slewed from one to the other."""
-        return self.at(other.at_ns).meet(other.at(other.at_ns)) is not None
 
 
 class Finding(NamedTuple):
     """What one exporter's measurements prove: when it was, and what the device showed then.
 
-    One of the two is a point: the moment asked about.
+    One of the two is a point: the moment asked about. `used` are the measurements that prove it, by
+    time: at least one before and one after.
     """
 
     witness: Witness
     reference: Reference
     true_time: Bounds
     shown_time: Bounds
-    before: Measurement
-    after: Measurement
+    used: tuple[Measurement, ...]
+
+    @property
+    def before(self) -> Measurement:
+        """The last of them that is not after the moment."""
+        earlier = [each for each in self.used if each.at_ns <= self.true_time.high_ns]
+        return (earlier or self.used)[-1 if earlier else 0]
+
+    @property
+    def after(self) -> Measurement:
+        """The first of them that is not before the moment."""
+        later = [each for each in self.used if each.at_ns >= self.true_time.low_ns]
+        return later[0] if later else self.used[-1]
 
 
 class NoFinding(NamedTuple):
@@ -127,15 +104,6 @@ class Statement(NamedTuple):
             return None
         true, shown = self.finding.true_time, self.finding.shown_time
         return Bounds(shown.low_ns - true.high_ns, shown.high_ns - true.low_ns)
-
-
-class _Unproven(Exception):
-    """No statement can be made; `str()` says why."""
-
-    def __init__(self, reason: str, *, is_gap: bool = False, is_suspect: bool = False) -> None:
-        super().__init__(reason)
-        self.is_gap = is_gap
-        self.is_suspect = is_suspect
 
 
 def make_statement(
@@ -182,8 +150,10 @@ def _combine(findings: Sequence[Finding]) -> Finding | None:
 
 
 def _describe_contradiction(findings: Sequence[Finding]) -> str:
+    witnesses = [found.witness for found in findings]
     texts = (
-        f"{name_witness(found.witness)} measured {_describe_offset(found)}" for found in findings
+        f"{describe_witness(found.witness, witnesses)} measured {_describe_offset(found)}"
+        for found in findings
     )
     return f"the exporters contradict each other: {', '.join(texts)}"
 
@@ -198,147 +168,52 @@ def _find(
     asked: Asked, witness: Witness, around_ns: int, window_seconds: float
 ) -> Finding | NoFinding:
     window = Bounds(around_ns, around_ns).widened(round(window_seconds * SECOND_NS))
+    # A host's clock that was measured for a part of the window is not taken as right for the rest.
+    is_corrected = any(each.host is not None for each in witness.scrapes)
     try:
-        _refuse_steps(asked, witness.scrapes)
-        try:
-            return _find_by(asked, witness, window, is_corrected=True)
-        except _Unproven as unproven:
-            if not unproven.is_gap:
-                raise
-            return _find_by(asked, witness, window, is_corrected=False)
-    except _Unproven as unproven:
+        refuse_steps(asked, witness.scrapes)
+        return _prove(asked, witness, window, is_corrected=is_corrected)
+    except Unproven as unproven:
         return NoFinding(witness, str(unproven), unproven.is_gap, unproven.is_suspect)
 
 
-def _find_by(asked: Asked, witness: Witness, window: Bounds, *, is_corrected: bool) -> Finding:
-    """Return what the measurements against one reference prove. Raises `_Unproven`."""
-    measured = [
-        each
-        for each in measurements(witness.scrapes, is_corrected=is_corrected)
-        if window.low_ns <= each.at_ns <= window.high_ns
-    ]
-    if not measured:
-        side = format_duration((window.high_ns - window.low_ns) / 2 / SECOND_NS)
+def _prove(asked: Asked, witness: Witness, window: Bounds, *, is_corrected: bool) -> Finding:
+    """Return what the measurements against one reference prove. Raises `Unproven`."""
+    measured = measurements(witness.scrapes, is_corrected=is_corrected)
+    if not any(window.low_ns <= each.at_ns <= window.high_ns for each in measured):
+        side = format_duration(window.width_ns / 2 / SECOND_NS)
         middle = format_utc((window.low_ns + window.high_ns) // 2)
-        raise _Unproven(f"no measurement within {side} of {middle}", is_gap=True)
-    _refuse_suspect_host(witness, is_corrected=is_corrected)
-    _refuse_contradictions(asked, measured)
-    stretches = [*_stretches(measured, witness.scrapes)]
-    reference: Reference = "time servers" if is_corrected else "exporter host"
+        raise Unproven(f"no measurement within {side} of {middle}", is_gap=True)
+    refuse_suspect_host(witness)
+    proven = [*limits(measured)]
+    refuse_contradictions(asked, proven)
+    allowance_ppm = DRIFT_ALLOWANCE_PPM + (HOST_DRIFT_PPM if is_corrected else 0)
+    stretches = [*_stretches(proven, allowance_ppm)]
     solve = _solve_at if asked.kind == "at" else _solve_shown
-    true_time, shown_time, first, last = solve(asked.time_ns, measured, stretches)
-    return Finding(witness, reference, true_time, shown_time, first.before, last.after)
+    true_time, shown_time, used = solve(asked.time_ns, measured, stretches)
+    reference: Reference = "time servers" if is_corrected else "exporter host"
+    return Finding(witness, reference, true_time, shown_time, _used(used))
 
 
-def measurements(scrapes: Iterable[Scrape], *, is_corrected: bool = False) -> list[Measurement]:
-    """Return one measurement for each poll, by time: that of the scrape with the least doubt."""
-    kept: list[Measurement] = []
-    for scrape in scrapes:
-        measured = _measure(scrape, is_corrected=is_corrected)
-        if measured is None:
-            continue
-        if not kept or not _same_poll(kept[-1].scrape, scrape):
-            kept.append(measured)
-        elif measured.bounds.width_ns < kept[-1].bounds.width_ns:
-            kept[-1] = measured
-    return sorted(kept, key=lambda each: each.at_ns)
-
-
-def _same_poll(one: Scrape, other: Scrape) -> bool:
-    polled, then = one.polled_seconds, other.polled_seconds
-    return polled is not None and then is not None and abs(polled - then) < _SAME_POLL_SECONDS
-
-
-def _measure(scrape: Scrape, *, is_corrected: bool) -> Measurement | None:
-    """Return what a scrape measures, rounded outwards; `None` for nothing of this kind.
-
-    The response that was measured came at some moment of the poll.
-    """
-    offset, host, polled = scrape.offset, scrape.host, scrape.polled_seconds
-    if offset is None or polled is None or (is_corrected and host is None):
-        return None
-    host = host if is_corrected and host is not None else Offset(0.0, 0.0)
-    middle = Fraction(offset.seconds) + Fraction(host.seconds)
-    half = Fraction(offset.uncertainty_seconds) + Fraction(host.uncertainty_seconds)
-    bounds = Bounds(floor((middle - half) * SECOND_NS), ceil((middle + half) * SECOND_NS))
-    at_ns = floor((Fraction(polled) - Fraction(host.seconds)) * SECOND_NS)
-    slack_ns = ceil((scrape.poll_seconds + host.uncertainty_seconds) * SECOND_NS)
-    return Measurement(at_ns, slack_ns + _TIME_ROUNDING_NS, bounds, scrape)
-
-
-def _refuse_steps(asked: Asked, scrapes: Sequence[Scrape]) -> None:
-    if scrapes and all(each.steps is None for each in scrapes):
-        raise _Unproven("axis_ntp_clock_steps_total was not kept, so a step cannot be excluded")
-    for before, after in counted_steps(scrapes):
-        text = f"the device's clock stepped, noticed between {_utc(before)} and {_utc(after)}"
-        around = [
-            measurements(scrapes[: scrapes.index(before) + 1])[-1:],
-            measurements(scrapes[scrapes.index(after) :])[:1],
-        ]
-        raise _Unproven(text + _describe_step(asked, *around))
-
-
-def _describe_step(
-    asked: Asked, before: Sequence[Measurement], after: Sequence[Measurement]
-) -> str:
-    """Return what a step means for a shown time, if it is near."""
-    if asked.kind == "at" or not before or not after:
-        return ""
-    without, stepped = (asked.time_ns - sum(each[0].bounds) // 2 for each in (before, after))
-    is_far = min(without, stepped) > after[0].at_ns or max(without, stepped) < before[0].at_ns
-    if is_far or stepped == without:
-        return ""
-    if stepped < without:
-        return "; the picture may never have shown this time, as the clock was set forward"
-    times = f"about {format_utc(without)} and about {format_utc(stepped)}"
-    return f"; the picture may have shown this time twice, as the clock was set back: {times}"
-
-
-def _utc(scrape: Scrape) -> str:
-    return format_utc(round(scrape.scraped_seconds * SECOND_NS))
-
-
-def _refuse_suspect_host(witness: Witness, *, is_corrected: bool) -> None:
-    hosts = [each.host for each in witness.scrapes if each.host is not None]
-    off = [abs(host.seconds) - host.uncertainty_seconds for host in hosts]
-    worst = max(off, default=0.0)
-    whose = f"the clock of the exporter's host ({name_witness(witness)}) was suspect"
-    if worst > SUSPECT_SECONDS:
-        by = format_offset(worst)[1:]
-        raise _Unproven(f"{whose}: off by {by} or more", is_suspect=True)
-    middle = max(map(abs, witness.medians), default=0.0)
-    if not is_corrected and middle > SUSPECT_SECONDS:
-        by = f"half of {DEVICES_TO_SUSPECT} or more devices were {format_offset(middle)[1:]}"
-        raise _Unproven(f"{whose}: {by} or more off it", is_suspect=True)
-
-
-def _refuse_contradictions(asked: Asked, measured: Sequence[Measurement]) -> None:
-    for before, after in pairwise(measured):
-        if not before.allows(after):
-            when = f"between {format_utc(before.at_ns)} and {format_utc(after.at_ns)}"
-            whose = "the device's clock or the exporter host's clock stepped"
-            raise _Unproven(f"{whose} {when}{_describe_step(asked, [before], [after])}")
+def _used(stretches: Iterable["_Stretch"]) -> tuple[Measurement, ...]:
+    found = {each.measurement.at_ns: each.measurement for one in stretches for each in one.limits}
+    return tuple(found[at_ns] for at_ns in sorted(found))
 
 
 class _Stretch(NamedTuple):
-    """The time between two neighbouring measurements. `moved`: see "Hidden steps" above.
+    """A time in which no poll proves anything new, and the limits around it: see above."""
 
-    `moved` is the next new estimate, from `after` on; `None` if there is none.
-    """
-
-    before: Measurement
-    after: Measurement
-    moved: Measurement | None
-    is_watched: bool
+    time: Bounds
+    limits: Sequence[Limit]
+    allowance_ppm: int
 
     def bounds_at(self, time_ns: int) -> Bounds:
         """Return the bounds of the offset at a time."""
-        before, after = self.before.at(time_ns), self.after.at(time_ns)
-        both = before.meet(after)
-        if both is not None and self.is_watched and self.moved is None:
-            return both
-        either = before.hull(after)
-        return either if self.moved is None else either.hull(self.moved.at(time_ns))
+        low_ns = min(self._ends("low", time_ns))
+        return Bounds(low_ns, max(low_ns, *self._ends("high", time_ns)))
+
+    def _ends(self, side: str, time_ns: int) -> Iterator[int]:
+        return (each.at(time_ns, self.allowance_ppm) for each in self.limits if each.side == side)
 
     def solve_shown(self, shown_ns: int) -> Bounds:
         """Return the true times at which the device may have shown a time, if bounds hold then."""
@@ -349,79 +224,79 @@ class _Stretch(NamedTuple):
         return Bounds(earliest - 1, latest + 1)
 
 
-def _stretches(measured: Sequence[Measurement], scrapes: Sequence[Scrape]) -> Iterator[_Stretch]:
-    pairs = [*pairwise(measured)]
-    moves = [after for before, after in pairs if not _continues(before.scrape, after.scrape)]
-    for before, after in pairs:
-        moved = next((each for each in moves if each.at_ns >= after.at_ns), None)
-        yield _Stretch(before, after, moved, _is_watched(before.scrape, after.scrape, scrapes))
+def _stretches(proven: Sequence[Limit], allowance_ppm: int) -> Iterator[_Stretch]:
+    """Yield the stretches that have limits of both sides before and after them, by time."""
+    edges = sorted({edge for limit in proven for edge in limit.time})
+    by_side = [_Neighbours([each for each in proven if each.side == side]) for side in _SIDES]
+    for start, end in pairwise(edges):
+        around = [each for side in by_side for each in side.around(start, end)]
+        if None not in around:
+            yield _Stretch(Bounds(start, end), [each for each in around if each], allowance_ppm)
 
 
-def _continues(before: Scrape, after: Scrape) -> bool:
-    """Return whether an estimate lies within the one before, widened until it was scraped."""
-    one, other = before.offset, after.offset
-    if one is None or other is None:
-        return False
-    drift = (after.scraped_seconds - before.scraped_seconds) * DRIFT_ALLOWANCE_PPM * 1e-6
-    reach = one.uncertainty_seconds + drift + _SCRAPE_JITTER_SECONDS
-    return abs(other.seconds - one.seconds) + other.uncertainty_seconds <= reach
+_SIDES: Final = ("low", "high")
 
 
-def _is_watched(before: Scrape, after: Scrape, scrapes: Sequence[Scrape]) -> bool:
-    """Return whether the same process polled all the time, and the device always responded."""
-    between = [
-        each for each in scrapes if before.scraped_seconds <= each.scraped_seconds
-        <= after.scraped_seconds
-    ]  # fmt: skip
-    return all(
-        earlier.polls is not None
-        and later.polls is not None
-        and not was_restarted(earlier, later)
-        and later.offset is not None
-        for earlier, later in pairwise(between)
-    )
+class _Neighbours:
+    """The limits of one side, to find those next to a stretch."""
+
+    def __init__(self, proven: Sequence[Limit]) -> None:
+        self._by_end = sorted(proven, key=attrgetter("time.high_ns"))
+        self._ends = [each.time.high_ns for each in self._by_end]
+        self._by_start = sorted(proven, key=attrgetter("time.low_ns"))
+        self._starts = [each.time.low_ns for each in self._by_start]
+
+    def around(self, start_ns: int, end_ns: int) -> tuple[Limit | None, Limit | None]:
+        """Return the last limit before a stretch and the first one after it."""
+        before, after = bisect_right(self._ends, start_ns), bisect_left(self._starts, end_ns)
+        return (
+            self._by_end[before - 1] if before else None,
+            self._by_start[after] if after < len(self._by_start) else None,
+        )
 
 
-_Solution = tuple[Bounds, Bounds, _Stretch, _Stretch]
-"""The true time, the shown time, and the first and the last stretch that they lie in."""
+_Solution = tuple[Bounds, Bounds, Sequence[_Stretch]]
+"""The true time, the shown time, and the stretches that they lie in."""
 
 
 def _solve_at(
     time_ns: int, measured: Sequence[Measurement], stretches: Sequence[_Stretch]
 ) -> _Solution:
     for stretch in stretches:
-        if stretch.before.at_ns <= time_ns <= stretch.after.at_ns:
+        if stretch.time.low_ns <= time_ns <= stretch.time.high_ns:
             low, high = stretch.bounds_at(time_ns)
             shown = Bounds(time_ns + low, time_ns + high)
-            return Bounds(time_ns, time_ns), shown, stretch, stretch
+            return Bounds(time_ns, time_ns), shown, [stretch]
     raise _gap(time_ns, measured)
-
-
-def _gap(time_ns: int, measured: Sequence[Measurement]) -> _Unproven:
-    """Return that there are measurements on one side of a moment only."""
-    is_before = measured[-1].at_ns < time_ns
-    nearest = measured[-1 if is_before else 0].at_ns
-    side, last = ("after", "last one before") if is_before else ("before", "first one after")
-    return _Unproven(
-        f"no measurement {side} {format_utc(time_ns)} within the window; the {last} is from "
-        f"{format_utc(nearest)}",
-        is_gap=True,
-    )
 
 
 def _solve_shown(
     shown_ns: int, measured: Sequence[Measurement], stretches: Sequence[_Stretch]
 ) -> _Solution:
-    """Join the solutions of all stretches: the bounds may reach over a measurement."""
+    """Join the solutions of all stretches: the bounds may reach over a poll."""
     found: list[tuple[Bounds, _Stretch]] = []
     for stretch in stretches:
-        own = Bounds(stretch.before.at_ns, stretch.after.at_ns)
-        solution = stretch.solve_shown(shown_ns).meet(own)
+        solution = stretch.solve_shown(shown_ns).meet(stretch.time)
         if solution is not None:
             found.append((solution, stretch))
-    true_time = Bounds(found[0][0].low_ns, found[-1][0].high_ns) if found else None
-    first, last = measured[0].at_ns, measured[-1].at_ns
-    if true_time is None or true_time.low_ns <= first or true_time.high_ns >= last:
-        # Beyond the first or the last measurement it may also be true.
-        raise _gap(shown_ns - sum(measured[-1].bounds) // 2, measured)
-    return true_time, Bounds(shown_ns, shown_ns), found[0][1], found[-1][1]
+    middle_ns = shown_ns - sum(measured[-1].bounds) // 2
+    if not found:
+        raise _gap(middle_ns, measured)
+    true_time = Bounds(found[0][0].low_ns, found[-1][0].high_ns)
+    first, last = stretches[0].time.low_ns, stretches[-1].time.high_ns
+    if true_time.low_ns <= first or true_time.high_ns >= last:
+        # Beyond the first or the last stretch it may also be true.
+        raise _gap(middle_ns, measured)
+    return true_time, Bounds(shown_ns, shown_ns), [stretch for _, stretch in found]
+
+
+def _gap(time_ns: int, measured: Sequence[Measurement]) -> Unproven:
+    """Return that there are not enough measurements on one side of a moment."""
+    is_before = (measured[0].at_ns + measured[-1].at_ns) // 2 < time_ns
+    nearest = measured[-1 if is_before else 0].at_ns
+    side, last = ("after", "last one") if is_before else ("before", "first one")
+    return Unproven(
+        f"not enough measurements {side} {format_utc(time_ns)} within the window: the {last} is "
+        f"from {format_utc(nearest)}",
+        is_gap=True,
+    )

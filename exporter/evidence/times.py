@@ -1,9 +1,10 @@
 """Moments as people write them: RFC 3339, or local times with a time zone. Pure."""
 
+import difflib
 import re
 from datetime import UTC, datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, available_timezones
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -14,6 +15,9 @@ _MONTHS: Final = (
     *("August", "September", "October", "November", "December"),
 )
 _YEARS: Final = range(1970, 9999)
+
+_UNNAMED: Final = frozenset({"localtime", "Factory"})
+"""What is among the time zones but is none: the host's own, and a placeholder."""
 
 _TIME: Final = re.compile(
     r"(?P<date>\d{4}-\d{2}-\d{2})[Tt ](?P<clock>\d{2}:\d{2}(?::(?P<second>\d{2}))?)"
@@ -45,6 +49,11 @@ def format_clock_time(unix_ms: int, zone: ZoneInfo | None, same_day_ns: int) -> 
     return time if date == format_date(same_day_ns, zone) else f"{time} on {date}"
 
 
+def format_utc_offset(unix_ns: int, zone: ZoneInfo) -> str:
+    """Return `UTC+01:00`: how far a time zone is from UTC at a moment."""
+    return f"UTC{_moment(unix_ns // 1000, zone).isoformat()[-6:]}"
+
+
 def format_rfc3339(unix_us: int) -> str:
     """Return `2026-11-20T14:03:22.123456Z`."""
     return _moment(unix_us, None).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -61,17 +70,22 @@ def _microseconds(elapsed: timedelta) -> int:
 
 
 def parse_zone(name: str) -> ZoneInfo:
-    """Return a time zone by its name. Raises `ValueError`."""
-    try:
+    """Return the time zone of this name. Raises `ValueError`."""
+    known = available_timezones() - _UNNAMED
+    if not known:
+        raise ValueError("this host has no time zones: install its package tzdata")
+    if name in known:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name!r} is not a time zone such as Europe/Stockholm") from None
+    by_lower_case = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), by_lower_case, n=1)
+    hint = f": did you mean {by_lower_case[close[0]]}?" if close else ""
+    raise ValueError(f"{name!r} is not a time zone such as Europe/Stockholm{hint}")
 
 
 def parse_time(text: str, zone: ZoneInfo | None) -> int:
     """Return the Unix time, in ns, of an RFC 3339 time, or of a local one in `zone`.
 
-    Second 60, a leap second, is the first second after it, as in Unix time. Raises `ValueError`,
+    A leap second, 23:59:60 UTC, is the first second after it, as in Unix time. Raises `ValueError`,
     also for a local time that does not exist, or that exists twice.
     """
     match = _TIME.fullmatch(text.strip())
@@ -86,7 +100,10 @@ def parse_time(text: str, zone: ZoneInfo | None) -> int:
     if moment.year not in _YEARS:
         raise ValueError(f"{text!r} is not a time: the year must be within 1970 to 9998")
     fraction_ns = int((match["fraction"] or "").ljust(9, "0"))
-    moment = _placed(moment, match["zone"], zone, text) + timedelta(seconds=is_leap)
+    moment = _placed(moment, match["zone"], zone, text)
+    if is_leap and moment.astimezone(UTC).strftime("%H:%M") != "23:59":
+        raise ValueError(f"{text!r} is not a time: a leap second is at 23:59:60 UTC only")
+    moment += timedelta(seconds=is_leap)
     return _microseconds(moment - _EPOCH) * 1000 + fraction_ns
 
 

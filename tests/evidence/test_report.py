@@ -44,7 +44,7 @@ def evidence(
 ) -> Evidence:
     around_ns = round(TRUE * SECOND_NS)
     asked = Asked("shown", SHOWN) if kind == "shown" else Asked("at", around_ns)
-    scrapes = [scrape(-31), scrape(29)] if scrapes is None else scrapes
+    scrapes = [scrape(-91), scrape(-31), scrape(29)] if scrapes is None else scrapes
     witnesses = [Witness({"instance": "exporter:10123"}, scrapes, **witness)]
     statement = make_statement(asked, witnesses, around_ns, 900)
     zoned = None if zone is None else parse_zone(zone)
@@ -56,11 +56,12 @@ def evidence(
 def test_the_statement_for_people() -> None:
     assert as_lines(evidence()) == [
         "On 20 November 2026 at 14:03:22, as shown by lobby, the true time was between "
-        "14:03:23.765 and 14:03:23.817 UTC (the camera was 1.791 s ± 0.026 s behind).",
+        "14:03:23.778 and 14:03:23.804 UTC (the camera was 1.791 s ± 0.013 s behind).",
         "Measured 30 s before and 28 s after; the exporter's clock agreed with its time servers "
-        "within 4 ms; no step between 14:02:53 and 14:03:53, nor within 15m before and after; the "
-        "device reported that it was synchronized.",
-        "A picture that shows whole seconds shows this one for a second from then on.",
+        "within 4 ms, which is taken into account; no step was counted between 14:01:58 and "
+        "14:03:58; the device reported that it was synchronized.",
+        "That is when 14:03:22 began. A picture that shows whole seconds was made between "
+        "14:03:23.778 and 14:03:24.804 UTC.",
         "Prometheus warned: half is missing",
     ]
 
@@ -77,7 +78,7 @@ def test_the_statement_for_people() -> None:
 def test_the_time_servers_are_counted_where_that_is_known(
     before: int, after: int | None, who: str
 ) -> None:
-    scrapes = [scrape(-31, servers=before), scrape(29, servers=after)]
+    scrapes = [scrape(-91), scrape(-31, servers=before), scrape(29, servers=after)]
     assert (
         f"the exporter's clock agreed with {who} within 4 ms"
         in as_lines(evidence(scrapes=scrapes))[1]
@@ -87,12 +88,14 @@ def test_the_time_servers_are_counted_where_that_is_known(
 def test_a_true_time_is_asked_in_the_time_zone_of_the_question() -> None:
     assert as_lines(evidence("at", zone="Europe/Stockholm"))[0] == (
         "On 20 November 2026 at 15:03:23.792 (true time), lobby showed a time between "
-        "15:03:21.975 and 15:03:22.027 Europe/Stockholm (the camera was 1.791 s ± 0.026 s behind)."
+        "15:03:21.988 and 15:03:22.014 Europe/Stockholm (UTC+01:00) (the camera was 1.791 s ± "
+        "0.013 s behind)."
     )
 
 
 def test_without_time_servers_it_is_the_time_of_the_exporters_host() -> None:
-    scrapes = [scrape(-31, host=None, synced=False), scrape(29, host=None)]
+    earlier = scrape(-91, host=None)
+    scrapes = [earlier, scrape(-31, host=None, synced=False), scrape(29, host=None)]
     first, second, *_ = as_lines(evidence(scrapes=scrapes, kernel=False))
     assert "as shown by lobby, the time of the exporter's host was between" in first
     assert "not compared with time servers (its kernel said: not synchronized)" in second
@@ -100,7 +103,7 @@ def test_without_time_servers_it_is_the_time_of_the_exporters_host() -> None:
 
 
 def test_no_statement_says_why() -> None:
-    lines = as_lines(evidence(scrapes=[scrape(-31), scrape(29, steps=3.0)]))
+    lines = as_lines(evidence(scrapes=[scrape(-91), scrape(-31), scrape(29, steps=3.0)]))
     assert lines[:2] == [
         "No statement about lobby when it showed 14:03:22 UTC on 20 November 2026.",
         "The device's clock stepped, noticed between 2026-11-20 14:02:57.792 UTC and "
@@ -116,14 +119,14 @@ def test_of_a_moment_just_past_a_step_may_still_be_noticed() -> None:
 
 @pytest.mark.parametrize("is_right", [True, False])
 def test_the_document_has_the_keys_of_the_contract(is_right: bool) -> None:  # noqa: FBT001
-    scrapes = [scrape(-31), scrape(29, steps=2.0 if is_right else 3.0)]
+    scrapes = [scrape(-91), scrape(-31), scrape(29, steps=2.0 if is_right else 3.0)]
     document = json.loads(json.dumps(as_document(evidence(scrapes=scrapes))))
     assert document["device"] == "lobby"
     assert document["asked"] == {"kind": "shown", "time": "2026-11-20T14:03:22.000000Z"}
     assert document["supported"] is is_right
     assert (document["reason"] is None) == is_right
-    assert [each["offset"] for each in document["samples"]] == [-1.792, -1.792]
-    assert [each["synced"] for each in document["samples"]] == [True, True]
+    assert [each["offset"] for each in document["samples"]] == [-1.792] * 3
+    assert [each["synced"] for each in document["samples"]] == [True] * 3
     assert len(document["steps"]) == (0 if is_right else 1)
     assert document["queries"] == [ANSWERS[0]._asdict()]
     assert document["made"] == {"time": "2026-11-20T15:03:22.000000Z", "version": "9.9.9"}

@@ -22,6 +22,8 @@ from exporter.evidence.times import (
 STOCKHOLM = ZoneInfo("Europe/Stockholm")
 NOON = 1_795_183_402 * SECOND_NS
 """2026-11-20 14:03:22 UTC."""
+LEAP = 1_483_228_800 * SECOND_NS - NOON
+"""The start of 2017, UTC."""
 
 
 @pytest.mark.parametrize(
@@ -35,7 +37,8 @@ NOON = 1_795_183_402 * SECOND_NS
         ("2026-11-20T14:03:22,25Z", 250_000_000),
         ("2026-11-20T14:03Z", -22 * SECOND_NS),
         ("2026-11-20T14:03:22.123456789+00:00", 123_456_789),
-        ("2026-11-20T14:02:60Z", -22 * SECOND_NS),  # a leap second is the second after it
+        ("2016-12-31T23:59:60Z", LEAP),  # a leap second is the second after it
+        ("2017-01-01T00:59:60+01:00", LEAP),
     ],
 )
 def test_a_time_with_an_offset_is_read(text: str, since_noon_ns: int) -> None:
@@ -80,10 +83,27 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         parse_time(text, None)
 
 
-@pytest.mark.parametrize("name", ["", "Mars/Olympus", "../etc/passwd", "/etc/passwd", "a\0b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("", "Mars/Olympus", "../etc/passwd", "/etc/passwd", "a\0b"),
+        # Some hosts have these: zones with leap seconds, and the host's own.
+        *("right/Europe/Stockholm", "posix/Europe/Stockholm", "localtime", "Factory"),
+    ],
+)
 def test_what_is_no_time_zone_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="is not a time zone such as Europe/Stockholm"):
         parse_zone(name)
+
+
+def test_a_time_zone_in_the_wrong_case_has_a_hint() -> None:
+    with pytest.raises(ValueError, match=r"Stockholm: did you mean Europe/Stockholm\?$"):
+        parse_zone("europe/stockholm")
+
+
+def test_second_60_is_only_where_leap_seconds_are() -> None:
+    with pytest.raises(ValueError, match="a leap second is at 23:59:60 UTC only"):
+        parse_time("2026-11-20T14:03:60Z", None)
 
 
 @given(st.datetimes(datetime(1970, 1, 2), datetime(2100, 1, 1)), st.sampled_from([None, STOCKHOLM]))  # noqa: DTZ001

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import chain
 from statistics import median
 from typing import Literal
 
@@ -81,9 +80,10 @@ async def test_a_statement_holds_the_truth_at_200_random_moments(
     record_property("widths", {every: median(found) for every, found in widths.items()})
     record_property("counts", (len(looks), len(clean), len(stated)))
     record_property("date_only", median(date_only))
-    # Of digest cameras with a nonce in every fifth response only, it is 64 to 69 ms.
-    record_property("digest", median(chain.from_iterable(widths.values())))
-    assert median(chain.from_iterable(widths.values())) <= 60
+    every_response, every_fifth = (median(found) for found in widths.values())
+    assert every_response <= 60
+    # A clock may drift by 30 ms in the 5 minutes to the next nonce, forward or back.
+    assert every_fifth <= 120
     assert median(date_only) <= 150
 
 

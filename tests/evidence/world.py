@@ -5,12 +5,13 @@ Base of all times is the exporter host's steady clock `m`, in seconds since `EPO
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from random import Random
 
-from exporter.clock.offset import SECOND_NS, Offset
+from exporter.clock.estimator import DeviceClock
+from exporter.clock.host import HostTime
+from exporter.clock.offset import SECOND_NS, ClockSample, Offset
 from exporter.evidence.records import Asked, Bounds, Scrape, Witness
 from exporter.evidence.statement import Statement, make_statement
 
@@ -23,11 +24,12 @@ ASKED_AT = 30 * MINUTE
 
 @dataclass
 class World:
-    """The true clocks, and how they are measured.
+    """The true clocks, and how the exporter's own estimator measures them.
 
-    The device drifts, is `slewed` by 500 ppm from one time to another, and steps. It tells its time
-    in units of `resolution` seconds, as a `Date` does in seconds. The host's steady clock drifts
-    against the true time, and its wall clock is set by `host_steps` besides.
+    The device drifts, is `slewed` from one time to another (seconds, seconds, ppm), and steps.
+    One of `nonce_every` responses has a nonce, which shows microseconds; the others, or all if
+    that is 0, have a `Date`, which shows whole seconds. The host's steady clock drifts against the
+    true time, and its wall clock is set by `host_steps` besides.
     """
 
     seed: int = 0
@@ -35,20 +37,17 @@ class World:
     drift_ppm: float = 0.0
     slewed: tuple[float, float, float] = (0.0, 0.0, 500.0)
     steps: dict[float, float] = field(default_factory=dict)
-    counts_steps: bool = True
     host_offset: float = 0.0
     host_drift_ppm: float = 0.0
     host_steps: dict[float, float] = field(default_factory=dict)
     asks_servers: bool = True
-    resolution: float = 0.0
+    nonce_every: int = 1
     width: float = 0.01
     interval: float = MINUTE
     scrape_interval: float = MINUTE
     outages: tuple[tuple[float, float], ...] = ()
     restart: float | None = None
     instance: str = "exporter:10123"
-    late: int = 0
-    _estimates: dict[float, tuple[float, float]] = field(default_factory=dict, init=False)
 
     def true_time(self, m: float) -> float:
         return EPOCH + m * (1 - self.host_drift_ppm / 1e6)
@@ -68,78 +67,31 @@ class World:
         return self.true_time(m) if self.asks_servers else self.wall(m)
 
     def witness(self) -> Witness:
-        rng, scrapes = Random(self.seed + 1), list[Scrape]()
-        first = Random(self.seed).uniform(0, self.interval)
-        m = rng.uniform(0, self.scrape_interval)
-        while m < 2 * ASKED_AT:
-            scrapes.append(self._scrape(m, first, rng))
-            m += self.scrape_interval
+        rng = Random(self.seed + 1)
+        times = list(_every(self.scrape_interval, rng))
+        scrapes = [scrape for process in self._processes() for scrape in process.run(times, rng)]
         around = [each for each in scrapes if abs(self._since_asked(each)) <= WINDOW]
         return Witness({"instance": self.instance, "job": "axis"}, around)
+
+    def _processes(self) -> Iterator[Process]:
+        """Yield the exporter, and the one that runs after its restart."""
+        end = 2 * ASKED_AT
+        restart = end if self.restart is None else self.restart
+        yield Process(self, 0, restart)
+        if restart < end:
+            yield Process(self, restart, end)
 
     def _since_asked(self, scrape: Scrape) -> float:
         return scrape.scraped_seconds - EPOCH - ASKED_AT
 
-    def _scrape(self, m: float, first: float, rng: Random) -> Scrape:
-        count = int((m - first) // self.interval)
-        since = 0 if self.restart is None or m < self.restart else self.restart
-        polled = first + count * self.interval
-        scraped = self.true_time(m)
-        host = self._host(m, rng) if self.asks_servers else None
-        if polled < since:
-            return Scrape(scraped, host=host, steps=0.0, polls=0.0)
-        answered = not any(start <= polled < end for start, end in self.outages)
-        counted = sum(self.counts_steps and since < at <= polled for at in self.steps)
-        return Scrape(
-            scraped_seconds=scraped,
-            polled_seconds=self.wall(m) - m + polled,
-            offset=self._offset(m, polled) if answered else None,
-            host=host,
-            steps=float(counted),
-            polls=float(count - int((since - first) // self.interval)),
-            poll_seconds=0.1 + self.resolution,
-            synced=True if answered else None,
-        )
+    def host_clock(self, m: float) -> HostTime:
+        steady_ns = round(m * SECOND_NS)
+        return HostTime(steady_ns, round(self.wall(m) * SECOND_NS), 100)
 
-    def _offset(self, m: float, polled: float) -> Offset:
-        if not self._estimates:
-            self._estimates.update(self._estimate())
-        low, high = self._estimates[round(polled, 3)]
-        seconds = (low + high) / 2 - (self.wall(m) - m)
-        return Offset(seconds, (high - low) / 2 + (m - polled) * 100e-6 + 1e-6)
-
-    def _estimate(self) -> Iterator[tuple[float, tuple[float, float]]]:
-        """Yield the estimate after each poll, as the exporter makes it.
-
-        It begins a new one when the truth leaves the old one, or `late` polls later.
-        """
-        rng = Random(self.seed)
-        m = Random(self.seed).uniform(0, self.interval)
-        low, high, wrong = -math.inf, math.inf, 0
-        while m < 2 * ASKED_AT:
-            theta, drift = self.device(m) - m, self.interval * 100e-6
-            sample = [*self._sample(m, rng)]
-            low, high = max(low - drift, sample[0]), min(high + drift, sample[1])
-            wrong = 0 if low <= theta <= high else wrong + 1
-            began = self.restart is not None and m >= self.restart > m - self.interval
-            if wrong > self.late or low > high or began:
-                (low, high), wrong = sample, 0
-            yield round(m, 3), (low, high)
-            m += self.interval
-
-    def _sample(self, m: float, rng: Random) -> Iterator[float]:
-        """Yield the bounds of what one poll that ends at `m` measures.
-
-        It waits for a part of the device's unit first, so that the bounds get narrower each time.
-        """
-        read = m - rng.uniform(0, self.resolution)
-        shown, unit = self.device(read), self.resolution
-        first = shown - shown % unit if unit else shown
-        waited = (m - read) * 100e-6
-        yield first - read - waited - rng.uniform(0.0005, self.width)
-        yield first + unit - read + waited + rng.uniform(0.0005, self.width)
-
-    def _host(self, m: float, rng: Random) -> Offset:
+    def host(self, m: float, rng: Random) -> Offset | None:
+        """Return the host's own offset as the time servers tell it; `None` without them."""
+        if not self.asks_servers:
+            return None
         uncertainty = rng.uniform(0.001, 0.005)
         error = rng.uniform(-uncertainty, uncertainty)
         return Offset(self.wall(m) - self.true_time(m) + error, uncertainty + 1e-6)
@@ -167,6 +119,74 @@ class World:
 
     def but(self, **changes: object) -> World:
         return replace(self, **changes)  # type: ignore[arg-type]
+
+
+@dataclass
+class Process:
+    """The exporter from its start to its end, with the real estimator."""
+
+    world: World
+    start: float
+    end: float
+    clock: DeviceClock = field(default_factory=DeviceClock)
+    polls: int = 0
+    polled: float | None = None
+    poll_seconds: float | None = None
+    answered: bool = False
+
+    def run(self, scrape_times: Sequence[float], rng: Random) -> Iterator[Scrape]:
+        """Poll, and yield the scrapes."""
+        due = self.start + rng.uniform(0, self.world.interval)
+        for m in scrape_times:
+            if not self.start <= m < self.end:
+                continue
+            while max(due, self.polled or 0.0) + 1.1 < m:
+                self._poll(max(due, self.polled or 0.0), rng)
+                due += self.world.interval
+            yield self._scrape(m, rng)
+
+    def _poll(self, due: float, rng: Random) -> None:
+        world, self.polls = self.world, self.polls + 1
+        if any(start <= due < end for start, end in world.outages):
+            self.clock.take_poll([], None)
+            self.answered, self.polled, self.poll_seconds = False, due + 0.1, 0.1
+            return
+        sent = due + self.clock.shift_seconds(round(due * SECOND_NS))
+        read = sent + rng.uniform(0.0005, world.width)
+        received = read + rng.uniform(0.0005, world.width)
+        self.clock.take_poll([self._sample(sent, read, received, rng)], 2_000_000)
+        self.answered, self.polled, self.poll_seconds = True, received, received - due
+
+    def _sample(self, sent: float, read: float, received: float, rng: Random) -> ClockSample:
+        shown_ns, unit_ns = round(self.world.device(read) * SECOND_NS), 1000
+        every = self.world.nonce_every
+        if every == 0 or self.polls % every:
+            # A web server reads a clock that ticks 100 times a second.
+            shown_ns, unit_ns = shown_ns - rng.randrange(9_000_000), SECOND_NS
+        cut_ns = shown_ns // unit_ns * unit_ns
+        return ClockSample.of(cut_ns, unit_ns, round(sent * SECOND_NS), round(received * SECOND_NS))
+
+    def _scrape(self, m: float, rng: Random) -> Scrape:
+        world, polled = self.world, self.polled
+        known = polled is not None
+        wall = world.wall(m) - m + polled if polled is not None else None
+        return Scrape(
+            scraped_seconds=world.true_time(m),
+            polled_seconds=None if wall is None else round(wall, 3),
+            offset=self.clock.offset(world.host_clock(m)) if self.answered else None,
+            host=world.host(m, rng),
+            steps=float(self.clock.steps),
+            polls=float(self.polls),
+            poll_seconds=self.poll_seconds,
+            synced=True if known and self.answered else None,
+        )
+
+
+def _every(interval: float, rng: Random) -> Iterator[float]:
+    m = rng.uniform(0, interval)
+    while m < 2 * ASKED_AT:
+        yield m
+        m += interval
 
 
 def _holds(bounds: Bounds, value_ns: int) -> bool:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 from exporter.clock.offset import SECOND_NS
+from exporter.evidence.measurements import Measurement
 from exporter.evidence.records import Witness, counted_steps
-from exporter.evidence.statement import Measurement, Statement
+from exporter.evidence.statement import Statement
 from exporter.web.pages.scales import Scale, offset_ticks, time_ticks
 
 _WIDTH: Final = 720

@@ -13,14 +13,10 @@ from typing import Final, NamedTuple
 from markupsafe import Markup
 
 from exporter.clock.offset import Offset
-from exporter.evidence.records import Scrape, name_witness
+from exporter.evidence.measurements import Measurement, is_same_poll, measurements
+from exporter.evidence.records import name_witness
 from exporter.evidence.report import Evidence, as_lines, describe_asked
-from exporter.evidence.statement import (
-    Finding,
-    Measurement,
-    find_nearest_offset,
-    measurements,
-)
+from exporter.evidence.statement import Finding, find_nearest_offset
 from exporter.evidence.times import format_clock_time, format_date, format_utc
 from exporter.system.text import escaped, format_duration
 from exporter.web.pages.assets import render
@@ -28,8 +24,6 @@ from exporter.web.pages.evidence_chart import draw_evidence
 
 _STYLE: Final = files("exporter.web.pages").joinpath("static", "evidence.css").read_text("utf-8")
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
-
-_SAME_POLL_SECONDS: Final = 0.01
 
 
 class SampleRow(NamedTuple):
@@ -122,14 +116,14 @@ def _around_ns(evidence: Evidence) -> int:
 def _rows(evidence: Evidence, around_ns: int) -> Iterator[SampleRow]:
     for number, witness in enumerate(evidence.witnesses, 1):
         used = [
-            end.scrape
+            each.scrape
             for found in evidence.statement.each
             if isinstance(found, Finding) and found.witness is witness and _counts(evidence, found)
-            for end in (found.before, found.after)
+            for each in found.used
         ]
         for each in measurements(witness.scrapes):
             yield _row(
-                each, number, around_ns, is_used=any(_is_same(each.scrape, one) for one in used)
+                each, number, around_ns, is_used=any(is_same_poll(each.scrape, one) for one in used)
             )
 
 
@@ -137,11 +131,6 @@ def _counts(evidence: Evidence, found: Finding) -> bool:
     """Return whether an exporter's finding is a part of the statement."""
     finding = _finding(evidence)
     return finding is not None and found.reference == finding.reference
-
-
-def _is_same(one: Scrape, other: Scrape) -> bool:
-    polled, then = one.polled_seconds, other.polled_seconds
-    return polled is not None and then is not None and abs(polled - then) < _SAME_POLL_SECONDS
 
 
 def _row(measured: Measurement, exporter: int, around_ns: int, *, is_used: bool) -> SampleRow:

@@ -1,0 +1,173 @@
+"""What is read around a moment: other moments at which a picture showed the same, other devices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import takewhile
+from typing import Any, cast
+
+import pytest
+
+from exporter.clock.offset import SECOND_NS
+from exporter.evidence.prometheus_api import PrometheusApi, RawSeries
+from exporter.evidence.reading import Wanted, answer
+from exporter.evidence.records import Asked
+from exporter.evidence.statement import Statement
+
+TRUE = 2_000_000_000
+MINUTE, HOUR = 60, 3600
+LOOKBACK = 300
+LABELS = {"device": "lobby", "job": "axis", "instance": "exporter:10123"}
+
+Samples = list[tuple[float, float]]
+
+
+@dataclass
+class FakeApi:
+    """Answers as Prometheus from its series; queries are those that `reading` makes."""
+
+    series: list[RawSeries] = field(default_factory=list)
+
+    def add(self, name: str, samples: Samples, **labels: str) -> None:
+        self.series.append(RawSeries({"__name__": name, **LABELS, **labels}, samples))
+
+    async def query(self, expression: str, at_seconds: float) -> list[RawSeries]:
+        match = re.search(r'__name__=~"([^"]+)".*\[(\d+)ms\]$', expression)
+        assert match is not None
+        start = at_seconds - int(match[2]) / 1000
+        return [
+            each._replace(samples=[one for one in each.samples if start < one[0] <= at_seconds])
+            for each in self.series
+            if each.labels["__name__"] in match[1].split("|")
+        ]
+
+    async def query_range(
+        self, expression: str, start: float, end: float, step: float
+    ) -> list[RawSeries]:
+        if not expression.startswith("axis_ntp_clock_offset_seconds{"):
+            return []  # the medians of a host with few devices
+        times = [start + number * step for number in range(int((end - start) / step) + 1)]
+        offsets = [
+            each
+            for each in self.series
+            if each.labels["__name__"] == expression.split("{", maxsplit=1)[0]
+        ]
+        return [each._replace(samples=_resampled(each.samples, times)) for each in offsets]
+
+
+def _resampled(samples: Sequence[tuple[float, float]], times: Sequence[float]) -> Samples:
+    found = []
+    for when in times:
+        earlier = [*takewhile(lambda sample: sample[0] <= when, samples)]  # noqa: B023 - used here
+        if earlier and when - earlier[-1][0] < LOOKBACK:
+            found.append((when, earlier[-1][1]))
+    return found
+
+
+def fake(*, set_by: dict[int, float] | None = None, until: int = 6 * HOUR) -> FakeApi:
+    """Return minutes of measurements; the clock was right until it was set by so many seconds."""
+    api, changes = FakeApi(), set_by or {}
+    polls = [TRUE + since for since in range(-6 * HOUR, until, MINUTE)]
+
+    def told(value: Any) -> Samples:
+        return [(when + 1.0, float(value(when))) for when in polls]
+
+    def changed(when: int) -> list[float]:
+        return [by for since, by in changes.items() if when >= TRUE + since]
+
+    api.add("axis_ntp_clock_offset_seconds", told(lambda when: sum(changed(when))))
+    api.add("axis_ntp_clock_offset_uncertainty_seconds", told(lambda _: 0.005))
+    api.add("axis_ntp_clock_steps_total", told(lambda when: len(changed(when))))
+    api.add("axis_ntp_last_poll_timestamp_seconds", told(lambda when: when))
+    api.add("axis_ntp_polls_total", told(lambda when: (when - TRUE) // MINUTE + 1000))
+    return api
+
+
+async def ask(api: FakeApi, kind: str = "shown", since: float = 10) -> Statement:
+    asked = Asked("at" if kind == "at" else "shown", round((TRUE + since) * SECOND_NS))
+    wanted = Wanted("lobby", {}, asked, 900)
+    now_ns = (TRUE + 24 * HOUR) * SECOND_NS
+    return (await answer(cast("PrometheusApi", api), wanted, now_ns))[0]
+
+
+async def test_a_steady_clock_has_a_statement() -> None:
+    statement = await ask(fake())
+    assert statement.finding is not None
+
+
+async def test_a_time_that_was_shown_again_hours_later_has_none() -> None:
+    """The clock was set back by two hours, half an hour after the moment."""
+    statement = await ask(fake(set_by={30 * MINUTE: -2 * HOUR}))
+    assert statement.finding is None
+    assert str(statement.reason) == (
+        "the picture showed this time more than once: about 2033-05-18 03:33:29.984 UTC and about "
+        "2033-05-18 05:33:30 UTC, as the clock was set back"
+    )
+
+
+async def test_a_clock_that_was_set_forward_has_shown_the_time_once() -> None:
+    statement = await ask(fake(set_by={30 * MINUTE: 2 * HOUR}))
+    assert statement.finding is not None
+
+
+async def test_a_true_time_is_not_affected_by_what_was_shown_again() -> None:
+    statement = await ask(fake(set_by={30 * MINUTE: -2 * HOUR}), "at")
+    assert statement.finding is not None
+
+
+async def test_a_device_that_was_replaced_within_the_window_has_none() -> None:
+    api = fake()
+    for serial, first, last in (("ACCC8E000001", -900, 0), ("ACCC8E000002", 60, 900)):
+        samples = [(TRUE + since + 1.0, 1.0) for since in range(first, last, MINUTE)]
+        api.add("axis_ntp_device_info", samples, serial=serial, address="192.0.2.1")
+    statement = await ask(api)
+    assert statement.finding is None
+    assert "with the serial numbers ACCC8E000001 and ACCC8E000002" in str(statement.reason)
+
+
+async def test_a_counter_of_steps_that_ended_within_the_window_gives_none() -> None:
+    api = fake()
+    [steps] = [each for each in api.series if each.labels["__name__"].endswith("steps_total")]
+    api.series.remove(steps)
+    ended = [(when, value) for when, value in steps.samples if when < TRUE]
+    api.add("axis_ntp_clock_steps_total", ended)
+    statement = await ask(api)
+    assert "was not kept for the whole window" in str(statement.reason)
+
+
+async def test_a_host_clock_that_was_measured_before_is_not_taken_as_right_later() -> None:
+    """It was 0.4 s ahead; then the time servers were gone."""
+    api = fake()
+    for name, value in (("", 0.4), ("_uncertainty", 0.003)):
+        series = f"axis_ntp_exporter_host_clock_offset{name}_seconds"
+        samples = [(TRUE + since + 1.0, value) for since in range(-900, 0, MINUTE)]
+        labels = {key: LABELS[key] for key in ("job", "instance")}
+        api.series.append(RawSeries({"__name__": series, **labels}, samples))
+    statement = await ask(api, "at")
+    assert statement.finding is None
+    assert "not enough measurements after" in str(statement.reason)
+
+
+async def test_a_host_clock_ahead_of_prometheus_is_suspect() -> None:
+    api = fake()
+    [polls] = [each for each in api.series if "last_poll" in each.labels["__name__"]]
+    api.series.remove(polls)
+    ahead = [(when, value + 200) for when, value in polls.samples]
+    api.add("axis_ntp_last_poll_timestamp_seconds", ahead)
+    statement = await ask(api, "at")
+    assert "was suspect: it was ahead of Prometheus's clock" in str(statement.reason)
+
+
+@pytest.mark.parametrize("name", ["clock_offset_uncertainty", "poll_duration"])
+async def test_a_negative_uncertainty_or_duration_counts_as_missing(name: str) -> None:
+    api, series = fake(), f"axis_ntp_{name}_seconds"
+    api.series = [each for each in api.series if each.labels["__name__"] != series]
+    api.add(series, [(TRUE + since + 1.0, -1000.0) for since in range(-900, 900, MINUTE)])
+    statement = await ask(api)
+    if name == "poll_duration":
+        assert statement.offset is not None
+        assert statement.offset.width_ns < 0.1 * SECOND_NS
+    else:
+        assert "no measurement within 15m" in str(statement.reason)
