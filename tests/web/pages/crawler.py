@@ -7,7 +7,7 @@ import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import parse_qsl, urljoin, urlsplit
 
 _REFERENCE: Final = re.compile(r'<(\w+)[^>]*?\s(href|src|action)="([^"]*)"[^>]*>')
 
@@ -27,19 +27,25 @@ Ask = Callable[[str, str], Awaitable[Reply]]
 
 @dataclass
 class Crawl:
-    """The replies by method and path; `start` is a path of the site at `origin`."""
+    """The replies by method and path, of the site at `origin`.
+
+    Of the `fleet` page, one link of each set of filters is followed: together they are too many.
+    """
 
     ask: Ask
+    fleet: str
     origin: str = "http://site"
     replies: dict[tuple[str, str], Reply] = field(default_factory=dict)
+    _seen: set[tuple[str, ...]] = field(default_factory=set)
 
     async def from_page(self, start: str) -> None:
         """Ask for a page, and for all that it and the pages it leads to refer to."""
         waiting = [("GET", start)]
         while waiting:
             method, path = waiting.pop()
-            if (method, path) in self.replies:
+            if (key := self._key(method, path)) in self._seen:
                 continue
+            self._seen.add(key)
             reply = await self.ask(method, path)
             self.replies[method, path] = reply
             waiting += self._referred(path, reply)
@@ -57,6 +63,12 @@ class Crawl:
             for method, url in urls
             if url.startswith(f"{self.origin}/")
         ]
+
+    def _key(self, method: str, path: str) -> tuple[str, ...]:
+        url = urlsplit(path)
+        if url.path != self.fleet:
+            return (method, path)
+        return (method, url.path, *sorted({name for name, _ in parse_qsl(url.query)}))
 
     @property
     def paths(self) -> set[str]:

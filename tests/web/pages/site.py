@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -86,9 +86,10 @@ def app_of(
     loopback_only: bool = False,
     grafana_url: str = "",
     paths: WebPaths = NO_PREFIX,
+    reloader: Any = None,
 ) -> web.Application:
     """Return the daemon's web application over these devices."""
-    fleet, reloader = Fleet(devices), cast("Any", None)
+    fleet = Fleet(devices)
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
