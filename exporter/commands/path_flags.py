@@ -22,7 +22,6 @@ def add_paths(parser: argparse.ArgumentParser) -> None:
         "--web.external-url",
         dest="external_url",
         type=external_url,
-        default="",
         metavar="URL",
         help="the URL of the exporter for browsers, if a proxy stands before it; links in pages "
         "begin with its path",
@@ -39,7 +38,7 @@ def add_paths(parser: argparse.ArgumentParser) -> None:
 
 def paths_of(arguments: argparse.Namespace) -> WebPaths:
     """Return the paths that the flags say."""
-    return make_paths(arguments.external_url, arguments.route_prefix)
+    return make_paths(arguments.external_url or "", arguments.route_prefix)
 
 
 def external_url(text: str) -> str:
