@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from yarl import URL
 
 from exporter.web.pages.assets import device_url
 from tests.support.daemon_process import BlockingDaemon, blocking_daemon
-from tests.support.programs import LOOPBACK, HttpReply, enter_on_free_ports, free_port
+from tests.support.programs import LOOPBACK, enter_on_free_ports, free_port
 from tests.support.reverse_proxies import ReverseProxy, block, reverse_proxy
 from tests.web.pages.crawler import Crawl, Reply
 
@@ -29,6 +28,7 @@ NAMES = [
     "日本",
     "..",
     "-/reload",
+    "a/../b",
 ]
 OWN, BELOW = "A host name of its own", "A path below another site"
 PROXIES = [
@@ -40,19 +40,19 @@ PROXIES = [
 
 @dataclass(frozen=True)
 class ProxiedSite:
-    """A daemon behind a proxy; its pages are below `path`, its routes below `prefix`."""
+    """A daemon behind a proxy; its pages are below `path`, which the proxy may remove."""
 
     proxy: ReverseProxy
     daemon: BlockingDaemon
     path: str
-    prefix: str
+    is_removed: bool
 
     @property
     def origin(self) -> str:
         return f"https://{self.proxy.host}"
 
     async def ask(self, method: str, path: str) -> Reply:
-        """Ask as a browser does; one over plain HTTP or an older one, without Fetch Metadata."""
+        """Ask as an older browser does, without Fetch Metadata."""
         headers = {"Accept": "text/html"}
         if method == "POST":
             headers["Origin"] = self.origin
@@ -62,19 +62,15 @@ class ProxiedSite:
             reply.status, kind == "text/html", reply.text, reply.headers.get("Location", "")
         )
 
-    def direct(self, method: str, path: str) -> HttpReply:
-        return (
-            self.daemon.get(self.prefix + path)
-            if method == "GET"
-            else self.proxy.send(method, path)
-        )
-
 
 @pytest.fixture(
+    scope="module",
     params=[*PROXIES, ("apache", BELOW, True)],
     ids=lambda each: f"{each[0]}, {each[1].lower()}{', removed' * each[2]}",
 )
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ProxiedSite]:
+def site(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[ProxiedSite]:
     """The exporter with the flags of the docs, behind a proxy with a block of the docs."""
     language, heading, is_removed = request.param
     path = "/clocks" if heading == BELOW else ""
@@ -85,10 +81,11 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ProxiedSite
         text = text.replace("/clocks http", "/clocks/ http").replace("10123/clocks", "10123/")
         assert "ProxyPass /clocks/ http://127.0.0.1:10123/ nocanon\n" in text
     devices = [{"name": name, "address": f"{LOOPBACK}:{free_port()}"} for name in NAMES]
+    folder = tmp_path_factory.mktemp("daemon")
     with ExitStack() as stack:
-        daemon = stack.enter_context(blocking_daemon({"devices": devices}, tmp_path, *flags))
+        daemon = stack.enter_context(blocking_daemon({"devices": devices}, folder, *flags))
         proxy = enter_on_free_ports(stack, lambda: reverse_proxy(language, text, daemon.address))
-        yield ProxiedSite(proxy, daemon, path, "" if is_removed else path)
+        yield ProxiedSite(proxy, daemon, path, is_removed)
 
 
 async def test_every_link_of_every_page_leads_to_a_page(site: ProxiedSite) -> None:
@@ -145,12 +142,11 @@ def test_the_paths_of_operators_are_shut_in_every_spelling(site: ProxiedSite) ->
         ]
         targets += ["/%63locks/-/reload", "/clocks%2F-/reload", "/-/reload", "/clocks-/reload"]
     for target in targets:
-        for method in ("POST", "PUT", "GET"):
+        for method in ("POST", "GET"):
             reply = site.proxy.send(method, target)
-            assert reply.status in (301, 302, 308, 400, 403, 404, 405), (method, target, reply)
-            assert "Config reloaded" not in reply.text
-            assert "axis-ntp-exporter is" not in reply.text
-    assert "config.reloaded" not in site.daemon.program.log()
+            # What is not below the path, Caddy answers with an empty text.
+            assert reply.status >= 300 or not reply.text, (method, target, reply)
+    assert "config.reload" not in site.daemon.program.log()
 
 
 def test_without_a_password_there_is_nothing(site: ProxiedSite) -> None:
@@ -167,7 +163,7 @@ def test_a_page_of_another_host_cannot_poll(site: ProxiedSite) -> None:
 
 
 def test_without_the_last_slash_the_fleet_is_found(site: ProxiedSite) -> None:
-    if not site.path:
-        return
-    reply = site.proxy.send("GET", site.path)
-    assert reply.status in (200, 301, 302, 404)
+    if site.path and not site.is_removed:
+        reply = site.proxy.send("GET", site.path)
+        assert reply.status in (301, 302)
+        assert reply.headers["Location"].endswith("/clocks/")
