@@ -128,7 +128,8 @@ def _nginx(places: Places, text: str) -> list[str]:
     user = "user root;" if os.geteuid() == 0 else ""
     main = f"{user} daemon off; pid {places.root}/pid; error_log stderr; events {{}}"
     config.write_text(f"{main}\nhttp {{ {folders} access_log off;\n{text}}}\n")
-    return [find_program("nginx", "nginx"), "-p", str(places.root), "-c", str(config)]
+    files = ["-e", "stderr", "-p", str(places.root), "-c", str(config)]
+    return [find_program("nginx", "nginx"), *files]
 
 
 def _caddy(places: Places, text: str) -> list[str]:
