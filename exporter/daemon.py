@@ -155,6 +155,7 @@ async def _polling(
             lambda: reloader.config.thresholds,
             lambda: reloader.discovered,
             grafana_url=settings.web.grafana_url,
+            paths=settings.web.paths,
         )
 
 

@@ -13,7 +13,9 @@ import yaml
 from exporter import __version__
 from exporter.cli import COMMANDS, import_command, make_parser, run
 from exporter.commands.arguments import grafana_url, telemetry_path
+from exporter.commands.path_flags import external_url, route_prefix
 from exporter.system.addresses import listen_address
+from exporter.web.paths import WebPaths, make_paths
 
 
 @pytest.mark.parametrize("argv", [["--version"], ["run", "--version"], ["simulate", "--version"]])
@@ -186,6 +188,95 @@ def test_grafanas_url_may_have_a_path(text: str, url: str) -> None:
 def test_an_invalid_url_of_grafana_is_a_usage_error(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError):
         grafana_url(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("", ""),
+        ("https://h.example", "https://h.example"),
+        ("http://h.example:8080/", "http://h.example:8080"),
+        ("HTTPS://[::1]:3000/a-b/c_d.e~f//", "HTTPS://[::1]:3000/a-b/c_d.e~f"),
+    ],
+)
+def test_the_external_url_may_have_a_path(text: str, url: str) -> None:
+    assert external_url(text) == url
+
+
+NO_PATHS = ["/a b", '/a"', "/a'", "/a?x", "/a#x", "/../a", "/a/..", "/./a", "/a//b", "/ä", "/a%2fb"]
+NO_PATHS += ["/{a}", "/a;b", "/a\\b", "/a\n", "/<a>"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "h.example/clocks",
+        "h.example",
+        "/clocks",
+        "//h.example/clocks",
+        "https://",
+        "https:///clocks",
+        "https:h.example",
+        "ftp://h.example",
+        "javascript:alert(1)",
+        '"https://h.example"',
+        "'https://h.example'",
+        " https://h.example",
+        "https://h ost/",
+        "https://hé.example",
+        "https://root:secret@h.example",
+        "https://h.example:0",
+        "https://h.example:99999",
+        "https://h.example:x",
+        "https://[::1",
+        "https://[::g]",
+        *[f"https://h.example{path}" for path in NO_PATHS],
+    ],
+)
+def test_an_invalid_external_url_is_a_usage_error(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("run", "demo", "healthcheck", "rules"):
+        with pytest.raises(SystemExit) as end:
+            run([command, f"--web.external-url={text}"])
+        assert end.value.code == 2
+        problem = " ".join(capsys.readouterr().err.split())
+        assert "argument --web.external-url: " in problem
+        assert "is not a URL such as https://monitoring.example/clocks: write http://" in problem
+        assert "secret" not in problem
+
+
+@pytest.mark.parametrize("text", [*NO_PATHS, "//h.example", "//", "..", "."])
+def test_an_invalid_route_prefix_is_a_usage_error(
+    text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        run(["run", f"--web.route-prefix={text}"])
+    assert end.value.code == 2
+    problem = " ".join(capsys.readouterr().err.split())
+    assert "argument --web.route-prefix: " in problem
+    assert "is not a path such as /clocks: write letters, digits" in problem
+
+
+@pytest.mark.parametrize(
+    ("external", "prefix", "paths"),
+    [
+        ("", None, WebPaths()),
+        ("", "/", WebPaths()),
+        ("", "clocks/", WebPaths("/clocks", "/clocks")),
+        ("https://h.example", None, WebPaths("", "", "https://h.example")),
+        ("https://h/a/b/", None, WebPaths("/a/b", "/a/b", "https://h")),
+        ("https://h/a", "", WebPaths("/a", "/a", "https://h")),
+        ("https://h/a", "/", WebPaths("", "/a", "https://h")),
+        ("http://[::1]:81/a", "/b", WebPaths("/b", "/a", "http://[::1]:81")),
+        ("HTTP://H:80/a", "/b", WebPaths("/b", "/a", "http://h")),
+    ],
+)
+def test_routes_begin_with_the_path_of_the_external_url_unless_told(
+    external: str, prefix: str | None, paths: WebPaths
+) -> None:
+    prefix_of_routes = None if prefix is None else route_prefix(prefix)
+    assert make_paths(external_url(external), prefix_of_routes) == paths
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])

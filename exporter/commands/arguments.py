@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 from urllib.parse import urlsplit
 
+from exporter.commands.path_flags import add_paths, paths_of
 from exporter.system.addresses import DEFAULT_PORT, LARGEST_PORT, listen_address
 from exporter.system.text import parse_digits, parse_duration
 from exporter.web.limits import MAX_CONNECTIONS
@@ -33,7 +34,7 @@ def add_config_file(parser: argparse.ArgumentParser) -> None:
 
 
 def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
-    """Add `--web.*`: listen addresses, the path of the metrics, the web-config."""
+    """Add `--web.*`: listen addresses, paths, the web-config."""
     default = f"{default_host}:{DEFAULT_PORT}"
     parser.add_argument(
         "--web.listen-address",
@@ -51,6 +52,7 @@ def add_web(parser: argparse.ArgumentParser, default_host: str) -> None:
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
     )
+    add_paths(parser)
     _add_optional_web(parser)
 
 
@@ -107,6 +109,7 @@ def web_settings(arguments: argparse.Namespace, default_host: str) -> WebSetting
         arguments.web_config_file,
         arguments.max_connections,
         arguments.grafana_url or "",
+        paths_of(arguments),
     )
 
 

@@ -51,7 +51,8 @@ async def _demo(count: int, settings: WebSettings) -> None:
             document = yaml.safe_dump(served.exporter_config(interval=POLL_INTERVAL))
             config = parse_config(parse_yaml(document), {}, Path())
             async with running(config, Settings(settings, load=lambda: config)) as urls:
-                print(_describe_urls(count, urls[0], settings.telemetry_path), flush=True)
+                root = urls[0] + settings.paths.routes
+                print(_describe_urls(count, root, settings.telemetry_path), flush=True)
                 await stop.wait()
 
 

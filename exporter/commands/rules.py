@@ -4,6 +4,7 @@ import argparse
 
 from exporter.commands.arguments import DEFAULT_CONFIG_FILE, add_config_file
 from exporter.commands.batch import run_command
+from exporter.commands.path_flags import add_paths, paths_of
 from exporter.commands.targets import load_existing_config
 from exporter.config import Thresholds
 from exporter.rules.render import as_custom_resource, render_rules
@@ -13,6 +14,7 @@ from exporter.system.terminal import warn
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the flags of `rules`."""
     add_config_file(parser)
+    add_paths(parser)
     parser.add_argument(
         "--format",
         choices=("prometheus", "operator"),
@@ -27,7 +29,7 @@ def execute(arguments: argparse.Namespace) -> int:
 
 
 async def _print_rules(arguments: argparse.Namespace) -> int:
-    rules = render_rules(_thresholds(arguments))
+    rules = render_rules(_thresholds(arguments), paths_of(arguments).route("/-/healthy"))
     print(as_custom_resource(rules) if arguments.format == "operator" else rules, end="")
     return 0
 

@@ -36,11 +36,14 @@ spec:
 """
 
 
-def render_rules(thresholds: Thresholds) -> str:
-    """Return a rule file of Prometheus with these thresholds."""
+def render_rules(thresholds: Thresholds, healthy_path: str = "/-/healthy") -> str:
+    """Return a rule file of Prometheus with these thresholds and this path of the health check."""
     template = _TEMPLATES.get_template("axis-ntp.rules.yml")
     return template.render(
-        offset=thresholds.offset, skew=thresholds.skew, certificate_days=CERTIFICATE_DAYS
+        offset=thresholds.offset,
+        skew=thresholds.skew,
+        certificate_days=CERTIFICATE_DAYS,
+        healthy_path=healthy_path,
     )
 
 

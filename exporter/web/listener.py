@@ -26,6 +26,7 @@ from exporter.system.addresses import format_address
 from exporter.system.background import in_background
 from exporter.web.handshake import Handshake
 from exporter.web.limits import MAX_CONNECTIONS, ConnectionLimit, UnreadWatch
+from exporter.web.paths import NO_PREFIX, WebPaths
 from exporter.web.web_config.live import LiveWebConfig
 
 KEEPALIVE_SECONDS: Final = 120.0
@@ -55,6 +56,7 @@ class WebSettings:
     config_file: Path | None = None
     max_connections: int = MAX_CONNECTIONS
     grafana_url: str = ""
+    paths: WebPaths = NO_PREFIX
 
 
 @asynccontextmanager
@@ -62,7 +64,7 @@ async def serve(app: web.Application, settings: WebSettings) -> AsyncIterator[li
     """Serve an application and log its addresses; yields its URLs. Raises `CannotServe`."""
     limit = ConnectionLimit(settings.max_connections)
     async with (
-        _apply_web_config(app, settings.config_file) as tls,
+        _apply_web_config(app, settings) as tls,
         run_application(app, limit=limit, tls=tls) as runner,
     ):
         for host, port in settings.listen:
@@ -76,17 +78,17 @@ async def serve(app: web.Application, settings: WebSettings) -> AsyncIterator[li
 
 @asynccontextmanager
 async def _apply_web_config(
-    app: web.Application, config_file: Path | None
+    app: web.Application, settings: WebSettings
 ) -> AsyncIterator[SSLContext | None]:
     """Protect an application with its web-config, if any; yields the TLS context to listen with."""
-    if config_file is None:
+    if settings.config_file is None:
         yield None
         return
     try:
-        live = LiveWebConfig(config_file)
+        live = LiveWebConfig(settings.config_file)
     except ConfigError as error:
         raise CannotServe(str(error)) from error
-    live.protect(app)
+    live.protect(app, settings.paths)
     async with in_background(live.watch()):
         yield live.tls
 

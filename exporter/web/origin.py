@@ -17,8 +17,8 @@ def is_loopback_only(addresses: Iterable[tuple[str, int]]) -> bool:
     return all(is_loopback(host) for host, _ in addresses)
 
 
-def refuse_foreign_origin(request: web.Request) -> None:
-    """Raise `HTTPForbidden` if a page of another host asks.
+def refuse_foreign_origin(request: web.Request, external_origin: str = "") -> None:
+    """Raise `HTTPForbidden` if a page of another host asks; `external_origin` is ours, too.
 
     A proxy may change `Host`. Then a browser's own word helps, which no page can set
     (Fetch Metadata, "Sec-Fetch-Site").
@@ -27,21 +27,29 @@ def refuse_foreign_origin(request: web.Request) -> None:
         return
     own = _host_name(f"//{request.headers.get(hdrs.HOST, '')}")
     for origin in request.headers.getall(hdrs.ORIGIN, ()):
+        is_external = bool(external_origin) and origin == external_origin
         # A page without an origin, as in a sandboxed frame, sends `null`.
-        if not own or _host_name(origin) != own:
+        if not is_external and (not own or _host_name(origin) != own):
             raise web.HTTPForbidden(
                 text="Refused: a page of another host asks for this (`Origin`). "
-                "Use the exporter's own page, or curl; for a reload, SIGHUP works too.\n"
+                "Use the exporter's own page, or curl; for a reload, SIGHUP works too. "
+                "Behind a proxy, start the exporter with --web.external-url.\n"
             )
 
 
-def refuse_foreign_host(request: web.Request) -> None:
-    """Raise `HTTPForbidden` if the client asks for a host that is not this one's loopback."""
+def refuse_foreign_host(request: web.Request, external_origin: str = "") -> None:
+    """Raise `HTTPForbidden` if the client asks for a host that is not this one's loopback.
+
+    The host of `external_origin` is accepted too: a proxy may keep it in `Host`.
+    """
+    external = _host_name(external_origin)
     for host in request.headers.getall(hdrs.HOST, ()):
-        if not is_loopback(_host_name(f"//{host}")):
+        name = _host_name(f"//{host}")
+        if not is_loopback(name) and (not external or name != external):
             raise web.HTTPForbidden(
                 text="Refused: the exporter listens on loopback only, and this is a request for "
-                "another host (`Host`). Use http://localhost with the exporter's port.\n"
+                "another host (`Host`). Use http://localhost with the exporter's port; behind "
+                "a proxy, start the exporter with --web.external-url.\n"
             )
 
 

@@ -27,6 +27,7 @@ from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery, refuse_repeated
 from exporter.web.pages.links import PageSettings
 from exporter.web.pages.not_found import explain_not_found
+from exporter.web.paths import NO_PREFIX, WebPaths
 from exporter.web.probe import poll_early, probe_device, render_target_groups
 from exporter.web.rendered_text import RenderedText
 from exporter.web.response_slots import MAX_WAITING, ResponseSlots, WaitingRoom, limit_responses
@@ -66,11 +67,13 @@ class WebState:
     thresholds: Callable[[], Thresholds] = Thresholds
     discovered: Callable[[], Listing] = list
     grafana_url: str = ""
+    paths: WebPaths = NO_PREFIX
 
     @property
     def page_settings(self) -> PageSettings:
         """What the pages need of the settings in force."""
-        return PageSettings(self.telemetry_path, self.thresholds(), self.grafana_url)
+        thresholds, url_of = self.thresholds(), self.paths.link
+        return PageSettings(self.telemetry_path, thresholds, self.grafana_url, url_of)
 
     @property
     def is_ready(self) -> bool:
@@ -100,8 +103,9 @@ _WITHOUT_A_SLOT: Final = ("/-/healthy", "/-/ready", "/-/reload", "/probe", "/pol
 def make_app(state: WebState) -> web.Application:
     """Return the daemon's web application."""
     slots = ResponseSlots()
-    limit = limit_responses(slots, _WITHOUT_A_SLOT)
-    app = web.Application(middlewares=[limit, explain_not_found(state.telemetry_path)])
+    limit = limit_responses(slots, [state.paths.route(path) for path in _WITHOUT_A_SLOT])
+    not_found = explain_not_found(state.telemetry_path, state.paths)
+    app = web.Application(middlewares=[limit, not_found])
     app[STATE] = state
     app[_SLOTS] = slots
     app[_RELOADS] = WaitingRoom(MAX_WAITING_RELOADS, "a reload")
@@ -115,24 +119,35 @@ def make_app(state: WebState) -> web.Application:
     app[_DEVICE_PAGE] = asyncio.Lock()
     app[_PIECES] = asyncio.Lock()
     app.on_response_prepare.append(_add_headers)
-    app.add_routes(
-        [
-            web.get("/", _status_page),
-            web.get("/-/healthy", _healthy),
-            web.get("/-/ready", _ready),
-            web.post("/-/reload", _reload),
-            web.put("/-/reload", _reload),
-            web.get(state.telemetry_path, _metrics),
-            web.get("/probe", _probe),
-            web.post("/poll", _poll),
-            web.get("/discover", _discover),
-            web.get("/config", _config),
-            web.get("/static/{version}/{name}", serve_asset),
-            web.get("/device", _device_page),
-            web.get(r"/device/{name:[\s\S]*}", _device_page),
-        ]
-    )
+    app.add_routes(_routes(state.telemetry_path, state.paths.route))
+    if state.paths.routes:
+        app.add_routes([web.get("/", _redirect), web.get(state.paths.routes, _redirect)])
     return app
+
+
+def _routes(telemetry_path: str, at: Callable[[str], str]) -> list[web.RouteDef]:
+    """Return the routes; `at` puts the prefix in front of a path."""
+    return [
+        web.get(at("/"), _status_page),
+        web.get(at("/-/healthy"), _healthy),
+        web.get(at("/-/ready"), _ready),
+        web.post(at("/-/reload"), _reload),
+        web.put(at("/-/reload"), _reload),
+        web.get(at(telemetry_path), _metrics),
+        web.get(at("/probe"), _probe),
+        web.post(at("/poll"), _poll),
+        web.get(at("/discover"), _discover),
+        web.get(at("/config"), _config),
+        web.get(at("/static/{version}/{name}"), serve_asset),
+        web.get(at("/device"), _device_page),
+        web.get(at(r"/device/{name:[\s\S]*}"), _device_page),
+    ]
+
+
+async def _redirect(request: web.Request) -> web.Response:
+    """Lead to the fleet's page from `/`, and from the prefix without a slash at its end."""
+    location = request.app[STATE].paths.route("/")
+    return web.Response(status=302, headers={hdrs.LOCATION: location})
 
 
 async def _add_headers(_request: web.Request, response: web.StreamResponse) -> None:
@@ -163,9 +178,10 @@ async def _reload(request: web.Request) -> web.Response:
 
 def _refuse_foreign_page(request: web.Request) -> None:
     """Raise `HTTPForbidden` if a page of another host asks through somebody's browser."""
-    refuse_foreign_origin(request)
-    if request.app[STATE].loopback_only:
-        refuse_foreign_host(request)
+    state = request.app[STATE]
+    refuse_foreign_origin(request, state.paths.origin)
+    if state.loopback_only:
+        refuse_foreign_host(request, state.paths.origin)
 
 
 async def _metrics(request: web.Request) -> web.StreamResponse:
@@ -190,12 +206,13 @@ async def _poll(request: web.Request) -> web.Response:
     try:
         name = _only(request, "device")
     except BadQuery as problem:
-        return _bad_query(problem)
+        return _bad_query(request, problem)
     if name not in state.fleet:
-        return _no_device(name)
+        return _no_device(request, name)
     with request.app[_PROBES].place():
         await poll_early(state.fleet[name], state.poller, state.host)
-    return web.Response(status=303, headers={hdrs.LOCATION: device_url(name)})
+    location = state.paths.link(device_url(name))
+    return web.Response(status=303, headers={hdrs.LOCATION: location})
 
 
 async def _discover(request: web.Request) -> web.Response:
@@ -204,8 +221,9 @@ async def _discover(request: web.Request) -> web.Response:
 
 
 async def _config(request: web.Request) -> web.Response:
-    if request.app[STATE].loopback_only:
-        refuse_foreign_host(request)
+    state = request.app[STATE]
+    if state.loopback_only:
+        refuse_foreign_host(request, state.paths.origin)
     body = await request.app[_CONFIG].body()
     return web.Response(body=body, content_type="text/plain", charset="utf-8")
 
@@ -215,7 +233,7 @@ async def _status_page(request: web.Request) -> web.Response:
     try:
         query = FleetQuery.parse(request.query)
     except BadQuery as problem:
-        return _bad_query(problem)
+        return _bad_query(request, problem)
     async with turn(request.app[_FLEET_PAGE], request):
         now = state.host.now()
         describe = partial(
@@ -235,12 +253,12 @@ async def _device_page(request: web.Request) -> web.Response:
     try:
         name = request.match_info.get("name", _only(request, "name"))
     except BadQuery as problem:
-        return _bad_query(problem)
+        return _bad_query(request, problem)
     async with turn(request.app[_DEVICE_PAGE], request):
         # Held until the next turn of the loop, in which another page may be made.
         await asyncio.sleep(0)
         if name not in state.fleet:
-            return _no_device(name)
+            return _no_device(request, name)
         now = state.host.now()
         host_offset = state.vote(now).offset_at(now)
         page = render_device(state.fleet[name], now, host_offset, state.page_settings)
@@ -253,13 +271,18 @@ def _only(request: web.Request, parameter: str) -> str:
     return request.query.get(parameter, "")
 
 
-def _bad_query(problem: BadQuery) -> web.Response:
-    page = render("problem.html", title="Invalid request", problem=str(problem))
-    return html_response(page, 400)
+def _bad_query(request: web.Request, problem: BadQuery) -> web.Response:
+    return _problem(request, "Invalid request", str(problem), 400)
 
 
-def _no_device(name: str) -> web.Response:
+def _problem(request: web.Request, title: str, problem: str, status: int) -> web.Response:
+    url_of = request.app[STATE].paths.link
+    page = render("problem.html", title=title, problem=problem, url_of=url_of)
+    return html_response(page, status)
+
+
+def _no_device(request: web.Request, name: str) -> web.Response:
     problem = f"No device is named {name}. It may have been removed from the config."
     if not name:
         problem = "The address names no device: it ends with the device's name, /device/NAME."
-    return html_response(render("problem.html", title="Device not found", problem=problem), 404)
+    return _problem(request, "Device not found", problem, 404)

@@ -79,6 +79,15 @@ def test_the_thresholds_of_the_config_are_in_the_rules(
     promtool("check", "rules", folder / "rules.yml")
 
 
+def test_the_advice_of_an_alert_has_the_prefix_of_the_routes(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "config.yaml").write_text("{}")
+    flag = "--web.external-url=https://h.example/clocks"
+    assert '"EXPORTER" }}/clocks/-/healthy`' in printed(capsys, flag)
+    assert printed(capsys, flag, "--web.route-prefix=/") == RULES.read_text("utf-8")
+
+
 def test_the_custom_resource_has_the_same_groups(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

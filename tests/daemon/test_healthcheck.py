@@ -24,8 +24,9 @@ FOR_KNOWN_CLIENTS = {
 }
 
 
-async def healthcheck(address: str) -> tuple[int | None, str]:
-    return await run_to_end(str(COMMAND), "healthcheck", f"--web.listen-address={address}")
+async def healthcheck(address: str, *flags: str) -> tuple[int | None, str]:
+    address_flag = f"--web.listen-address={address}"
+    return await run_to_end(str(COMMAND), "healthcheck", address_flag, *flags)
 
 
 def address_of(running: DaemonProcess) -> str:
@@ -64,6 +65,26 @@ async def test_a_daemon_that_responds_is_healthy_with_any_web_config(
         assert await healthcheck(address_of(running)) == (0, "healthy\n")
     assert "Traceback" not in running.text
     assert "level=error" not in running.text
+
+
+@pytest.mark.parametrize(
+    ("of_daemon", "of_healthcheck"),
+    [
+        (["--web.route-prefix=/clocks"], ["--web.route-prefix=clocks/"]),
+        (["--web.external-url=https://h.example/clocks/"], ["--web.route-prefix=/clocks"]),
+        2 * (["--web.external-url=https://h.example/clocks"],),
+        2 * (["--web.external-url=https://h.example/clocks", "--web.route-prefix=/"],),
+    ],
+)
+async def test_a_daemon_below_a_prefix_is_asked_there_without_a_password(
+    of_daemon: list[str], of_healthcheck: list[str], tmp_path: Path
+) -> None:
+    flag = f"--web.config.file={write(tmp_path, ALICE)}"
+    async with daemon_on(NOTHING, tmp_path, flag, *of_daemon) as running:
+        found = await healthcheck(address_of(running), *of_healthcheck)
+        elsewhere = await healthcheck(address_of(running), "--web.route-prefix=/other")
+    assert found == (0, "healthy\n")
+    assert elsewhere == (1, "unhealthy: /other/-/healthy returned 401\n")
 
 
 async def test_a_daemon_that_hangs_is_unhealthy(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.simulator.server import serve
 from exporter.web.listener import WebSettings
+from exporter.web.paths import WebPaths
 from tests.daemon.series import in_flight, polls, polls_reach
 from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 
@@ -234,6 +235,10 @@ def took(found: Scrape) -> dict[str, float]:
         (
             ["--web.grafana-url=https://grafana.example/x/"],
             WebSettings((("", 10123),), grafana_url="https://grafana.example/x"),
+        ),
+        (
+            ["--web.external-url=https://h.example/x/", "--web.route-prefix=/"],
+            WebSettings((("", 10123),), paths=WebPaths("", "/x", "https://h.example")),
         ),
     ],
 )

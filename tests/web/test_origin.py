@@ -1,6 +1,7 @@
 """A page of another host can neither reload the config nor read it through a person's browser."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict
 
 from exporter.web.origin import is_loopback_only, refuse_foreign_host, refuse_foreign_origin
+from exporter.web.paths import make_paths
 
 Check = Callable[[web.Request], None]
 
@@ -76,6 +78,48 @@ def test_behind_a_proxy_that_changes_the_host_the_browsers_word_for_its_own_page
     headers += [("Sec-Fetch-Site", each) for each in site]
     assert is_refused(refuse_foreign_origin, *headers) == refused
     assert is_refused(refuse_foreign_host, ("Host", "evil.example"), *headers[2:])
+
+
+EXTERNAL: Final = {
+    # Origin: whether refused, if the external URL is https://clocks.example/a.
+    "https://clocks.example": False,
+    "https://clocks.example:8443": True,
+    "http://clocks.example": True,
+    "https://clocks.example.evil": True,
+    "https://evil.example": True,
+    "null": True,
+    "": True,
+}
+
+
+@pytest.mark.parametrize(("origin", "refused"), EXTERNAL.items())
+def test_the_origin_of_the_external_url_is_accepted_whatever_host_a_proxy_sends(
+    origin: str,
+    refused: bool,  # noqa: FBT001
+) -> None:
+    external = make_paths("https://Clocks.Example:443/a", None).origin
+    check = partial(refuse_foreign_origin, external_origin=external)
+    assert is_refused(check, ("Host", "127.0.0.1:10123"), ("Origin", origin)) == refused
+    assert is_refused(refuse_foreign_origin, ("Host", "127.0.0.1:1"), ("Origin", origin))
+
+
+@pytest.mark.parametrize(
+    ("host", "refused"),
+    [
+        ("clocks.example", False),
+        ("Clocks.Example.:443", False),
+        ("localhost:10123", False),
+        ("evil.example", True),
+        ("clocks.example.evil", True),
+        ("", True),
+    ],
+)
+def test_the_host_of_the_external_url_is_accepted_on_loopback(
+    host: str,
+    refused: bool,  # noqa: FBT001
+) -> None:
+    check = partial(refuse_foreign_host, external_origin="https://clocks.example")
+    assert is_refused(check, ("Host", host)) == refused
 
 
 HOSTS: Final = {

@@ -279,6 +279,29 @@ async def test_many_pages_of_devices_at_once_are_made_one_a_turn(
     assert (made, most) == (8, 1)
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        *[(path, 200) for path in ("/-/reload", "/%2d/reload", "/-/%72eload", "http://x/-/reload")],
+        *[(path, 404) for path in ("//-/reload", "/./-/reload", "/-/../-/reload")],
+        *[(path, 404) for path in ("/x/../-/reload", "/-%2Freload", "/%2e/-/reload", "/-//reload")],
+        *[(path, 404) for path in ("/x/..%2F-/reload", "/%2F-/reload", "/-;/reload", "/-/reload/")],
+        *[(path, 404) for path in ("/-\\reload", "/-/reload%00", "/x/%2e%2e/-/reload")],
+        ("/device/../-/reload", 405),
+    ],
+)
+async def test_no_path_is_rewritten_so_a_proxy_can_shut_it(
+    client: Client, reloader: StubReloader, target: str, status: int
+) -> None:
+    """Only an escaped letter, digit or - . _ ~ is the same as it is without (RFC 3986 §2.3)."""
+    reloader.may_end.set()
+    reader, writer = await asyncio.open_connection(client.host, client.port)
+    writer.write(f"POST {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+    head = (await reader.read()).decode()
+    writer.close()
+    assert head.startswith(f"HTTP/1.1 {status} ")
+
+
 async def test_only_some_requests_may_wait_for_a_reload(
     client: Client, reloader: StubReloader
 ) -> None:

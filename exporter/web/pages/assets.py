@@ -29,7 +29,7 @@ _CACHE_FOREVER: Final = "public, max-age=31536000, immutable"
 
 
 def asset_url(name: str) -> str:
-    """Return the URL of a static file; it changes with the contents, so browsers may cache it."""
+    """Return the path of a static file; it changes with the contents, so browsers may cache it."""
     return f"/static/{_VERSIONS[name]}/{name}"
 
 
@@ -47,7 +47,7 @@ async def serve_asset(request: web.Request) -> web.Response:
 
 
 def device_url(name: str) -> str:
-    """Return the URL of a device's page."""
+    """Return the path of a device's page."""
     if name in (".", ".."):
         # Browsers resolve these as path segments, however they are encoded.
         return f"/device?{urlencode({'name': name})}"
@@ -55,12 +55,12 @@ def device_url(name: str) -> str:
 
 
 def probe_url(name: str) -> str:
-    """Return the URL of a device's series for multi-target scraping."""
+    """Return the path of a device's series for multi-target scraping."""
     return f"/probe?{urlencode({'target': name})}"
 
 
 def poll_url(name: str) -> str:
-    """Return the URL to which the button that polls a device posts."""
+    """Return the path to which the button that polls a device posts."""
     return f"/poll?{urlencode({'device': name})}"
 
 
@@ -103,6 +103,8 @@ def html_response(page: str, status: int = 200) -> web.Response:
 
 def render(template: str, **values: object) -> str:
     """Return the page that a template makes from these values.
+
+    Templates write each path of the exporter as `url_of(path)`, which is one of these values.
 
     Control characters, which URLs and names may contain, are replaced: HTML has none.
     """

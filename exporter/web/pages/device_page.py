@@ -58,6 +58,7 @@ def render_device(
     since = since_steady(issues)
     return render(
         "device.html",
+        url_of=settings.url_of,
         target=device.target,
         labels=label_links(device.target.labels),
         state=state,

@@ -210,6 +210,7 @@ async def render_fleet(
     await asyncio.sleep(0)
     return render(
         "fleet.html",
+        url_of=settings.url_of,
         counts=selection.counts,
         total=selection.counts.total(),
         query=query.at_page(shown.page),

@@ -1,5 +1,6 @@
 """What pages point to elsewhere: runbooks, dashboards, and the command for the past. Pure."""
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 from urllib.parse import quote, urlencode
 
@@ -7,14 +8,19 @@ from exporter.config import Thresholds
 from exporter.devices.health import Issue
 from exporter.system.text import quoted_for_shell
 from exporter.web.pages.format import format_time
+from exporter.web.paths import NO_PREFIX
 
 
 class PageSettings(NamedTuple):
-    """What a page needs of the exporter's settings; `grafana_url` is empty if unknown."""
+    """What a page needs of the exporter's settings; `grafana_url` is empty if unknown.
+
+    `url_of` turns a path of the exporter into a link.
+    """
 
     telemetry_path: str
     thresholds: Thresholds
     grafana_url: str = ""
+    url_of: Callable[[str], str] = NO_PREFIX.link
 
 
 _DOCS: Final = "https://github.com/axis-ntp-exporter/axis-ntp-exporter/blob/main/docs"

@@ -8,6 +8,7 @@ from aiohttp.typedefs import Handler, Middleware
 from exporter.system.text import escaped
 from exporter.web.negotiation import prefers_html
 from exporter.web.pages.assets import html_response, render
+from exporter.web.paths import WebPaths
 
 _MAX_SHOWN_CHARACTERS: Final = 200
 
@@ -36,19 +37,24 @@ def served_paths(telemetry_path: str) -> tuple[ServedPath, ...]:
     )
 
 
-def explain_not_found(telemetry_path: str) -> Middleware:
-    """Return a middleware that answers requests for paths that do not exist."""
+def explain_not_found(telemetry_path: str, paths: WebPaths) -> Middleware:
+    """Return a middleware that answers requests for paths that do not exist.
+
+    A page shows paths as browsers find them, a text as this process serves them.
+    """
     existing = served_paths(telemetry_path)
 
     @web.middleware
     async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not isinstance(request.match_info.http_exception, web.HTTPNotFound):
             return await handler(request)
-        path = escaped(request.path[:_MAX_SHOWN_CHARACTERS])
+        path = request.path[:_MAX_SHOWN_CHARACTERS]
         if prefers_html(request.headers.getall("Accept", ())):
-            return html_response(render("not_found.html", path=path, endpoints=existing), 404)
-        lines = [f"There is no page at {path}. There are:"]
-        lines += [f"  {each.path}  {each.what}" for each in existing]
+            shown, url_of = escaped(paths.as_link(path)), paths.link
+            page = render("not_found.html", path=shown, endpoints=existing, url_of=url_of)
+            return html_response(page, 404)
+        lines = [f"There is no page at {escaped(path)}. There are:"]
+        lines += [f"  {paths.route(each.path)}  {each.what}" for each in existing]
         return web.Response(status=404, text="\n".join(lines) + "\n")
 
     return explain

@@ -15,6 +15,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
 from exporter.web.limits import has_left
+from exporter.web.paths import NO_PREFIX, WebPaths
 
 PUBLIC_PATHS: Final = frozenset({"/-/healthy", "/-/ready"})
 """Paths that need no password: health checkers and load balancers have none."""
@@ -128,8 +129,9 @@ class Users:
             del self._results[wrong[0]]
 
 
-def require_password(users: Callable[[], Users | None]) -> Middleware:
+def require_password(users: Callable[[], Users | None], paths: WebPaths = NO_PREFIX) -> Middleware:
     """Return a middleware that admits `users()` only, or everyone while that is `None`."""
+    public = {paths.route(path) for path in PUBLIC_PATHS}
 
     @web.middleware
     async def authenticate(
@@ -138,7 +140,7 @@ def require_password(users: Callable[[], Users | None]) -> Middleware:
         current = users()
         # By route, not by path: a path can be spelled in several ways.
         resource = request.match_info.route.resource
-        is_public = resource is not None and resource.canonical in PUBLIC_PATHS
+        is_public = resource is not None and resource.canonical in public
         if current is None or is_public:
             return await handler(request)
         refusal = await _refuse(request, current)

@@ -13,6 +13,7 @@ from aiohttp import hdrs, web
 from exporter.config.errors import ConfigError
 from exporter.system.files import Digests, FileWatcher, digests
 from exporter.system.threads import read_files
+from exporter.web.paths import NO_PREFIX, WebPaths
 from exporter.web.web_config.basic_auth import CheckQueue, Users, require_password
 from exporter.web.web_config.schema import WebConfig, files_named_in, load_web_config
 from exporter.web.web_config.tls import TlsServerConfig
@@ -41,9 +42,9 @@ class LiveWebConfig:
         self._hashes: Mapping[str, str] = {}
         self._apply(config)
 
-    def protect(self, app: web.Application) -> None:
+    def protect(self, app: web.Application, paths: WebPaths = NO_PREFIX) -> None:
         """Make an application ask for passwords and send the headers of the web-config."""
-        app.middlewares.insert(0, require_password(lambda: self.users))
+        app.middlewares.insert(0, require_password(lambda: self.users, paths))
         app.middlewares.insert(0, self._disconnect)
         app.on_response_prepare.append(self._prepare)
         app.on_shutdown.append(self._close_queue)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any, cast
+from typing import Any
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -17,6 +17,7 @@ from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import DeviceError, PollTimeout, Unauthorized
 from exporter.vapix.ntp_info import NtpClientReading, Reading
+from exporter.web.paths import NO_PREFIX, WebPaths
 from exporter.web.routes import WebState, make_app
 from tests.support.devices import outcome
 from tests.support.readings import ntp_client
@@ -84,9 +85,11 @@ def app_of(
     *,
     loopback_only: bool = False,
     grafana_url: str = "",
+    paths: WebPaths = NO_PREFIX,
+    reloader: Any = None,
 ) -> web.Application:
     """Return the daemon's web application over these devices."""
-    fleet, reloader = Fleet(devices), cast("Any", None)
+    fleet = Fleet(devices)
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
@@ -100,5 +103,6 @@ def app_of(
         "/metrics",
         loopback_only,
         grafana_url=grafana_url,
+        paths=paths,
     )
     return make_app(state)

@@ -6,7 +6,7 @@ import sys
 _RENDER_WITHOUT_COMPILER = """
 from exporter.web.pages import assets
 assets._TEMPLATES.__class__.compile = None
-print(assets.render("problem.html", title="Title", problem="Problem"))
+print(assets.render("problem.html", title="Title", problem="Problem", url_of=str))
 """
 
 

@@ -19,6 +19,7 @@ from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
 from exporter.web.limits import ConnectionLimit
 from exporter.web.listener import run_application
+from exporter.web.paths import NO_PREFIX, WebPaths
 from exporter.web.routes import WebState, make_app
 from exporter.web.web_config.live import LiveWebConfig
 from tests.support.programs import LOOPBACK
@@ -29,7 +30,7 @@ class StubReloader:
     has_all_devices = True
 
 
-def _empty_state() -> WebState:
+def _empty_state(paths: WebPaths) -> WebState:
     reloader: Any = StubReloader()
     poller: Any = None
     return WebState(
@@ -40,6 +41,7 @@ def _empty_state() -> WebState:
         reloader=reloader,
         poller=poller,
         telemetry_path="/metrics",
+        paths=paths,
     )
 
 
@@ -87,12 +89,13 @@ async def site(
     config: Mapping[str, Any] | str,
     *more: web.RouteDef,
     limit: ConnectionLimit | None = None,
+    paths: WebPaths = NO_PREFIX,
 ) -> AsyncIterator[Site]:
     """Serve an empty fleet and the routes `more` behind a web-config in `folder`."""
     live = LiveWebConfig(write(folder, config))
-    app = make_app(_empty_state())
+    app = make_app(_empty_state(paths))
     app.add_routes(more)
-    live.protect(app)
+    live.protect(app, paths)
     running = run_application(app, shutdown_seconds=0.1, limit=limit, tls=live.tls)
     async with running as runner:
         await web.TCPSite(runner, LOOPBACK, 0).start()

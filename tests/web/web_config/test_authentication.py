@@ -10,6 +10,7 @@ import aiohttp
 import bcrypt
 import pytest
 
+from exporter.web.paths import WebPaths
 from tests.support.programs import LOOPBACK
 from tests.support.web_config import ALICE, AS_ALICE, PASSWORD, basic, write
 from tests.web.web_config.site import Site, site
@@ -38,10 +39,13 @@ async def test_health_needs_no_password(path: str, tmp_path: Path) -> None:
             assert (await served.get(path, headers=headers))[0] == 200
 
 
-async def test_no_route_but_health_answers_without_a_password(
-    tmp_path: Path,
-) -> None:
-    async with site(tmp_path, ALICE) as served, aiohttp.ClientSession() as session:
+@pytest.mark.parametrize("prefix", ["", "/clocks"])
+async def test_no_route_but_health_answers_without_a_password(tmp_path: Path, prefix: str) -> None:
+    paths = WebPaths(prefix, prefix)
+    async with (
+        site(tmp_path, ALICE, paths=paths) as served,
+        aiohttp.ClientSession() as session,
+    ):
         answered = set()
         for route in served.app.router.routes():
             assert route.resource is not None
@@ -49,7 +53,7 @@ async def test_no_route_but_health_answers_without_a_password(
             async with session.request(route.method, url) as response:
                 if response.status != 401:
                     answered.add(route.resource.canonical)
-    assert answered == {"/-/healthy", "/-/ready"}
+    assert answered == {f"{prefix}/-/healthy", f"{prefix}/-/ready"}
 
 
 async def test_a_post_to_health_requires_a_password(tmp_path: Path) -> None:

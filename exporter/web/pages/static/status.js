@@ -4,6 +4,8 @@
 
 const REFRESH_MS = 10_000;
 const TYPING_MS = 200;
+// Pages of another program may have the same host.
+const PAUSED = "axis-ntp-exporter paused";
 
 const form = document.getElementById("filter");
 const pause = document.getElementById("pause");
@@ -77,7 +79,8 @@ function warn(text) {
 function formUrl() {
   const params = new URLSearchParams(new FormData(form));
   for (const [name, value] of [...params]) if (!value) params.delete(name);
-  return params.size ? `/?${params}` : "/";
+  const fleet = form.getAttribute("action");
+  return params.size ? `${fleet}?${params}` : fleet;
 }
 
 // Sets the form to what the URL says, after a link or the back button has changed it.
@@ -137,7 +140,7 @@ function isPaused() {
 function setPaused(paused) {
   pause.setAttribute("aria-pressed", String(paused));
   try {
-    sessionStorage.setItem("paused", paused ? "yes" : "");
+    sessionStorage.setItem(PAUSED, paused ? "yes" : "");
   } catch {
     // Storage is not allowed: the choice lasts as long as the page.
   }
@@ -146,7 +149,7 @@ function setPaused(paused) {
 if (document.getElementById("asof")) {
   document.getElementById("updates").hidden = false;
   try {
-    setPaused(sessionStorage.getItem("paused") === "yes");
+    setPaused(sessionStorage.getItem(PAUSED) === "yes");
   } catch {
     setPaused(false);
   }
