@@ -44,7 +44,7 @@ bench: $(VENV)/.dev-installed ## measure performance and print the tables of doc
 soak: $(VENV)/.dev-installed ## run among hostile devices and changing files; other time: make soak SOAK_MINUTES=60
 	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.hostile.soak
 
-dashboards: $(VENV)/.dev-installed ## generate the dashboards' JSON from grafana/generate
+dashboards: $(VENV)/.dev-installed ## generate the dashboards, and the rules and dashboards for Kubernetes
 	$(BIN)/python -m grafana.generate
 
 docs: $(VENV)/.dev-installed ## update the tables in README.md and docs/ that come from the code
