@@ -23,7 +23,7 @@ _CONFIG_MAP: Final = """\
 apiVersion: v1
 kind: ConfigMap
 metadata:
-  name: {uid}
+  name: {uid}-dashboard
   labels:
     app.kubernetes.io/name: axis-ntp-exporter
     grafana_dashboard: "1"

@@ -79,7 +79,8 @@ def test_the_folder_of_the_dashboards_lists_each() -> None:
 def test_a_config_map_has_one_dashboard_and_the_label_of_grafanas_sidecar(dashboard: Path) -> None:
     found = config_map(dashboard)
     assert found["metadata"]["labels"]["grafana_dashboard"] == "1"
-    assert found["metadata"]["name"] == dashboard.stem
+    # Without the suffix, one would have the name of the ConfigMap that is the config.
+    assert found["metadata"]["name"] == f"{dashboard.stem}-dashboard"
     assert found["data"] == {dashboard.name: dashboard.read_text("utf-8")}
 
 
