@@ -11,7 +11,7 @@ SECONDS = 60
 TARGET  =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit fuzz bench soak kubernetes-test dashboards docs alerts-table \
+.PHONY: help demo test lint format types unit fuzz bench soak dashboards docs alerts-table \
         picture format clean
 
 help: ## list the targets
@@ -44,9 +44,6 @@ bench: $(VENV)/.dev-installed ## measure performance and print the tables of doc
 soak: $(VENV)/.dev-installed ## run among hostile devices and changing files; other time: make soak SOAK_MINUTES=60
 	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.hostile.soak
 
-kubernetes-test: $(VENV)/.dev-installed ## render the manifests with two versions of kubectl, and run the pods with podman
-	$(BIN)/pytest -n0 tests/artifacts/kubernetes
-
 dashboards: $(VENV)/.dev-installed ## generate the dashboards, and the rules and dashboards for Kubernetes
 	$(BIN)/python -m grafana.generate
 
@@ -55,6 +52,10 @@ docs: $(VENV)/.dev-installed ## update the tables in README.md and docs/ that co
 
 alerts-table: $(VENV)/.dev-installed ## measure the alert scenarios again and update docs/alerting.md
 	AXIS_NTP_ALERTING_TABLE=docs/alerting.md $(BIN)/pytest tests/alerting/test_end_to_end.py
+
+.PHONY: kubernetes-test
+kubernetes-test: $(VENV)/.dev-installed ## render the manifests with two versions of kubectl, and run the pods with podman
+	$(BIN)/pytest -n0 tests/artifacts/kubernetes
 
 picture: $(VENV)/.dev-installed ## take the screenshots of the docs with Chromium (some minutes)
 	$(BIN)/python -m tests.web.pages.pictures docs/images
