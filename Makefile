@@ -54,7 +54,7 @@ alerts-table: $(VENV)/.dev-installed ## measure the alert scenarios again and up
 	AXIS_NTP_ALERTING_TABLE=docs/alerting.md $(BIN)/pytest tests/alerting/test_end_to_end.py
 
 .PHONY: kubernetes-test
-kubernetes-test: $(VENV)/.dev-installed ## render the manifests with two versions of kubectl, and run the pods with podman
+kubernetes-test: $(VENV)/.dev-installed ## render the manifests with two kubectls, run the pods with podman; needs root and Debian's podman, runc, buildah, mmdebstrap, catatonit
 	$(BIN)/pytest -n0 tests/artifacts/kubernetes
 
 picture: $(VENV)/.dev-installed ## take the screenshots of the docs with Chromium (some minutes)

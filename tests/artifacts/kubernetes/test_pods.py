@@ -37,8 +37,8 @@ engines: Any = pytest.importorskip(
     "tests.artifacts.image.engine", reason="tests/artifacts/image IS NOT THERE, pods are untested"
 )
 
-# The first test builds the image.
-pytestmark = pytest.mark.timeout(600)
+# The first test builds the image, and its base if that is not cached.
+pytestmark = pytest.mark.timeout(1800)
 
 DEVICES: Final = 12
 SHARDS: Final = 3
