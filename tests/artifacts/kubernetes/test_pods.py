@@ -83,7 +83,11 @@ def engine() -> Iterator[Any]:
         )
     with engines.engine() as made:
         made.build()
-        yield made
+        try:
+            yield made
+        finally:
+            # With their infra containers, which `podman rm --all` refuses to remove.
+            made.podman("pod", "rm", "--all", "--force", "--time=0")
 
 
 @pytest.fixture(scope="module")
