@@ -44,12 +44,13 @@ def fit_podman(pod: Object, port: int) -> Object:
         if "secret" in volume:
             # It crashes if the key is missing, and makes one volume of a ConfigMap and a Secret
             # with the same name.
-            volume["secret"].update(optional=False, secretName=secret_name(volume["secret"]))
+            name = secret_name(volume["secret"]["secretName"])
+            volume["secret"].update(optional=False, secretName=name)
     return fitted
 
 
-def secret_name(secret: Mapping[str, str]) -> str:
-    return f"{secret['secretName']}-secret"
+def secret_name(name: str) -> str:
+    return f"{name}-secret"
 
 
 def _variables(container: Object, pod: Object) -> dict[str, str]:

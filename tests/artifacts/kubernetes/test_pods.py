@@ -20,8 +20,9 @@ import yaml
 from exporter.fleet.sharding import Shard
 from tests.artifacts.kubernetes import pods
 from tests.artifacts.kubernetes.pods import NAME, fit_podman, pod
-from tests.deploy.overlays import Object, Objects, by_name, render
+from tests.deploy.overlays import Object, Objects, blocks, by_name, render
 from tests.deploy.overlays import write as write_overlay
+from tests.support.certificates import authority
 from tests.support.daemon_process import COMMAND, Scrape
 from tests.support.programs import (
     LOOPBACK,
@@ -120,13 +121,12 @@ def objects(kubectls: tuple[str, str], folder: Path) -> Iterator[Objects]:
         yield by_name(render(kubectls[-1], write_overlay(folder, files=files)))
 
 
-def give_secret(engine: Any, objects: Objects, folder: Path) -> None:
-    """Give podman the Secret, which `kube play` of 4.3 neither creates nor decodes."""
-    secret = objects["Secret", NAME]
+def give_secret(engine: Any, secret: Object, folder: Path) -> None:
+    """Give podman a Secret, which `kube play` of 4.3 neither creates nor decodes."""
     decoded = {key: b64decode(value).decode() for key, value in secret["data"].items()}
     file = folder / "secret.yaml"
     file.write_text(yaml.safe_dump({**secret, "data": decoded}))
-    engine.podman("secret", "create", pods.secret_name({"secretName": NAME}), file)
+    engine.podman("secret", "create", pods.secret_name(secret["metadata"]["name"]), file)
 
 
 def play(engine: Any, objects: Objects, made: Object, folder: Path) -> Running:
@@ -138,7 +138,7 @@ def play(engine: Any, objects: Objects, made: Object, folder: Path) -> Running:
 @pytest.fixture(scope="module")
 def shards(engine: Any, objects: Objects, folder: Path) -> list[Running]:
     """Run the three pods; each has polled its devices."""
-    give_secret(engine, objects, folder)
+    give_secret(engine, objects["Secret", NAME], folder)
     started = [play(engine, objects, pod(objects, ordinal), folder) for ordinal in range(SHARDS)]
     for each in started:
         wait_until(each.is_ready, f"{each.container} is ready", partial(log_of, engine, each))
@@ -194,6 +194,60 @@ def test_a_fourth_pod_is_refused(
     assert engine.podman("wait", refused.container) == "2"
     assert f"{SHARDS}/{SHARDS}' is not a shard" in log_of(engine, refused)
     assert all(each.is_ready() for each in shards)
+
+
+@pytest.fixture
+def with_client_certificates(
+    kubectls: tuple[str, str], objects: Objects, tmp_path: Path
+) -> Objects:
+    """Return the overlay whose web-config requires client certificates, with the same devices."""
+    issuer = authority(tmp_path)
+    certificate, key = issuer.issue("probe")
+    web_config = {
+        "tls_server_config": {
+            "cert_file": "tls.crt",
+            "key_file": "tls.key",
+            "client_auth_type": "RequireAndVerifyClientCert",
+            "client_ca_file": "client-ca.pem",
+        }
+    }
+    files = {
+        **objects["ConfigMap", NAME]["data"],
+        "web-config.yml": yaml.safe_dump(web_config),
+        "tls.crt": (tmp_path / "server.crt").read_text(),
+        "tls.key": (tmp_path / "server.key").read_text(),
+        "client-ca.pem": issuer.file.read_text(),
+        "probe.crt": certificate.read_text(),
+        "probe.key": key.read_text(),
+    }
+    overlay = write_overlay(tmp_path, *blocks("Client certificates"), files=files)
+    return by_name(render(kubectls[-1], overlay))
+
+
+def test_the_probes_work_where_client_certificates_are_required(
+    engine: Any, shards: list[Running], with_client_certificates: Objects, folder: Path
+) -> None:
+    assert shards  # podman has their ConfigMap and Secret
+    give_secret(engine, with_client_certificates["Secret", f"{NAME}-web"], folder)
+    made = pod(with_client_certificates, 0)
+    made["metadata"]["name"] = "web-0"
+    started = play(engine, with_client_certificates, made, folder)
+    [container] = made["spec"]["containers"]
+
+    def answers(probe: str) -> bool:
+        command = container[probe]["exec"]["command"]
+        address = f"--web.listen-address={LOOPBACK}:{started.port}"
+        succeeds: bool = engine.succeeds("exec", started.container, *command, address)
+        return succeeds
+
+    for probe in ("livenessProbe", "readinessProbe"):
+        wait_until(
+            partial(answers, probe), f"the {probe} succeeds", partial(log_of, engine, started)
+        )
+    without = ("axis-ntp-exporter", "healthcheck", "--ready")
+    assert not engine.succeeds(
+        "exec", started.container, *without, f"--web.listen-address={LOOPBACK}:{started.port}"
+    )
 
 
 def test_a_pod_stops_within_its_grace_period(engine: Any, shards: list[Running]) -> None:

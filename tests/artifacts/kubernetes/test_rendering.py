@@ -11,6 +11,7 @@ from typing import Any, Final
 import pytest
 import yaml
 from kubernetes_validate import validate  # type: ignore[import-untyped]
+from kubernetes_validate.utils import major_minor  # type: ignore[import-untyped]
 
 from exporter.cli import make_parser
 from exporter.commands import healthcheck, run
@@ -20,7 +21,7 @@ from grafana.generate import FOLDER as DASHBOARDS
 from tests.alerting.test_rules import promtool
 from tests.artifacts.kubernetes.kubectl import NEWEST, OLDEST
 from tests.deploy.manifests import FOLDER, OBJECTS, STATEFUL_SET, at
-from tests.deploy.overlays import OVERLAY, Object, Objects, blocks, by_name, render, write
+from tests.deploy.overlays import OVERLAY, PAGE, Object, Objects, blocks, by_name, render, write
 from tests.deploy.test_kubernetes import VERSIONS
 from tests.deploy.test_service_monitor import ServiceMonitor
 
@@ -72,17 +73,16 @@ def rendered(texts: Any, name: str) -> Objects:
     return by_name(texts[name][0])
 
 
-def test_the_versions_are_those_that_the_page_and_the_base_name(
-    kubectls: tuple[str, str],
-) -> None:
+def test_the_versions_are_those_that_the_page_names(kubectls: tuple[str, str]) -> None:
     found = []
     for kubectl in kubectls:
         told = subprocess.run(
             [kubectl, "version", "--client", "--output=json"], capture_output=True, check=True
         )
-        version = json.loads(told.stdout)["clientVersion"]
-        found.append(f"{version['major']}.{version['minor']}")
-    assert found == [OLDEST.version, NEWEST.version] == [VERSIONS[0], VERSIONS[-1]]
+        found.append(json.loads(told.stdout)["clientVersion"]["gitVersion"].removeprefix("v"))
+    assert [major_minor(each) for each in found] == [OLDEST.version, NEWEST.version]
+    assert [VERSIONS[0], VERSIONS[-1]] == [OLDEST.version, NEWEST.version]
+    assert f"kubectl {' and '.join(found)} |" in PAGE
 
 
 @pytest.mark.parametrize("name", ["base", *VARIANTS])
