@@ -44,7 +44,7 @@ bench: $(VENV)/.dev-installed ## measure performance and print the tables of doc
 soak: $(VENV)/.dev-installed ## run among hostile devices and changing files; other time: make soak SOAK_MINUTES=60
 	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.hostile.soak
 
-dashboards: $(VENV)/.dev-installed ## generate the dashboards' JSON from grafana/generate
+dashboards: $(VENV)/.dev-installed ## generate the dashboards, and the rules and dashboards for Kubernetes
 	$(BIN)/python -m grafana.generate
 
 docs: $(VENV)/.dev-installed ## update the tables in README.md and docs/ that come from the code
@@ -52,6 +52,10 @@ docs: $(VENV)/.dev-installed ## update the tables in README.md and docs/ that co
 
 alerts-table: $(VENV)/.dev-installed ## measure the alert scenarios again and update docs/alerting.md
 	AXIS_NTP_ALERTING_TABLE=docs/alerting.md $(BIN)/pytest tests/alerting/test_end_to_end.py
+
+.PHONY: kubernetes-test
+kubernetes-test: $(VENV)/.dev-installed ## render the manifests with two kubectls, run the pods with podman; needs root and Debian's podman, runc, buildah, mmdebstrap, catatonit
+	$(BIN)/pytest -n0 tests/artifacts/kubernetes
 
 picture: $(VENV)/.dev-installed ## take the screenshots of the docs with Chromium (some minutes)
 	$(BIN)/python -m tests.web.pages.pictures docs/images

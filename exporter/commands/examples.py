@@ -120,5 +120,9 @@ EXAMPLES: Final[Mapping[str, Sequence[Example]]] = {
             "axis-ntp-exporter healthcheck --web.listen-address=127.0.0.1:9000",
             "a daemon that listens on another port",
         ),
+        (
+            "axis-ntp-exporter healthcheck --ready",
+            "print `ready` once each device was polled, or exit with 1",
+        ),
     ),
 }

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from tests.daemon.series import NOTHING
-from tests.support.certificates import authority
+from tests.support.certificates import authority, encrypt
 from tests.support.command_process import run_to_end
-from tests.support.daemon_process import COMMAND, DaemonProcess, daemon_on
+from tests.support.daemon_process import COMMAND, PATIENCE_SECONDS, DaemonProcess, daemon_on
 from tests.support.web_config import ALICE, TLS, write
 
 LOOPBACK = "127.0.0.1"
+SOON = {"global": {"interval": "1s"}}
 FOR_KNOWN_CLIENTS = {
     "client_auth_type": "RequireAndVerifyClientCert",
     "client_ca_file": "ca.pem",
@@ -25,8 +26,13 @@ FOR_KNOWN_CLIENTS = {
 
 
 async def healthcheck(address: str, *flags: str) -> tuple[int | None, str]:
-    address_flag = f"--web.listen-address={address}"
-    return await run_to_end(str(COMMAND), "healthcheck", address_flag, *flags)
+    return await run_to_end(str(COMMAND), "healthcheck", f"--web.listen-address={address}", *flags)
+
+
+async def until_ready(address: str, *flags: str) -> None:
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        while await healthcheck(address, "--ready", *flags) != (0, "ready\n"):
+            await asyncio.sleep(0.05)
 
 
 def address_of(running: DaemonProcess) -> str:
@@ -96,6 +102,79 @@ async def test_a_daemon_that_hangs_is_unhealthy(tmp_path: Path) -> None:
 
 async def test_without_a_daemon_the_check_fails(nowhere: str) -> None:
     assert await healthcheck(nowhere) == (1, "unhealthy: Connection refused\n")
+    assert await healthcheck(nowhere, "--ready") == (1, "not ready: Connection refused\n")
+
+
+@pytest.mark.parametrize("web_config", [{}, ALICE | TLS], ids=["open", "TLS and a password"])
+async def test_a_daemon_is_ready_when_each_device_was_polled_once(
+    web_config: dict[str, Any], tmp_path: Path
+) -> None:
+    authority(tmp_path)
+    flag = f"--web.config.file={write(tmp_path, web_config)}"
+    # Linux accepts the connection of the poll, and nothing answers it until the socket is closed.
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        device = {"address": f"{LOOPBACK}:{silent.getsockname()[1]}"}
+        async with daemon_on(SOON | {"devices": [device]}, tmp_path, flag) as running:
+            address = address_of(running)
+            assert await healthcheck(address, "--ready") == (
+                1,
+                "not ready: /-/ready returned 503\n",
+            )
+            assert await healthcheck(address) == (0, "healthy\n")
+            silent.close()
+            await until_ready(address)
+
+
+async def test_whether_a_daemon_is_ready_needs_its_client_certificate(tmp_path: Path) -> None:
+    issuer = authority(tmp_path)
+    certificate, key = issuer.issue("client")
+    both = tmp_path / "both.pem"
+    both.write_bytes(certificate.read_bytes() + key.read_bytes())
+    other_certificate, other_key = authority(tmp_path / "other").issue("client")
+    config = {"tls_server_config": TLS["tls_server_config"] | FOR_KNOWN_CLIENTS}
+    flag = f"--web.config.file={write(tmp_path, config)}"
+    async with daemon_on(SOON | NOTHING, tmp_path, flag) as running:
+        address = address_of(running)
+
+        async def ask(*files: Path) -> tuple[int | None, str]:
+            names = ("--cert-file", "--key-file")
+            flags = [f"{name}={file}" for name, file in zip(names, files, strict=False)]
+            return await healthcheck(address, "--ready", *flags)
+
+        await until_ready(address, f"--cert-file={certificate}", f"--key-file={key}")
+        assert await ask(certificate, key) == (0, "ready\n")
+        assert await ask(both) == (0, "ready\n")
+        for files, alert in [
+            ((), "TLSV13_ALERT_CERTIFICATE_REQUIRED"),
+            ((other_certificate, other_key), "TLSV1_ALERT_UNKNOWN_CA"),
+        ]:
+            assert await ask(*files) == (
+                1,
+                f"not ready: the daemon refused the TLS connection ({alert}): add --cert-file and "
+                "--key-file with a certificate that its client_ca_file has signed\n",
+            )
+
+
+async def test_an_unusable_client_certificate_is_an_error_not_a_question(tmp_path: Path) -> None:
+    issuer = authority(tmp_path)
+    certificate, key = issuer.issue("client")
+    encrypt(key, tmp_path / "encrypted.key")
+    async with daemon_on(NOTHING, tmp_path, f"--web.config.file={write(tmp_path, TLS)}") as running:
+        for name in ("missing.key", "encrypted.key", "server.key"):
+            code, output = await healthcheck(
+                address_of(running),
+                "--ready",
+                f"--cert-file={certificate}",
+                f"--key-file={tmp_path / name}",
+            )
+            assert code == 1
+            assert output.startswith(f"not ready: {certificate}, {tmp_path / name}: ")
+            assert "Traceback" not in output
+
+
+async def test_a_key_without_its_certificate_is_a_usage_error(nowhere: str) -> None:
+    code, output = await healthcheck(nowhere, "--key-file=client.key")
+    assert (code, output) == (2, "healthcheck: --key-file needs --cert-file\n")
 
 
 @pytest.mark.parametrize(

@@ -31,9 +31,15 @@ class Relabeling(Part):
     target_label: str
 
 
+class TLSConfig(Part):
+    insecure_skip_verify: bool
+
+
 class Endpoint(Part):
     port: str
     path: str
+    scheme: Literal["http", "https"] = "http"
+    tls_config: TLSConfig | None = None
     interval: Duration
     scrape_timeout: Duration
     honor_labels: bool
@@ -52,6 +58,7 @@ class Spec(Part):
 
 class Metadata(Part):
     name: str
+    namespace: str = ""
     labels: dict[str, str]
 
 
