@@ -108,6 +108,18 @@ def test_twine_accepts_the_descriptions(packages: Packages) -> None:
     assert checked.count("PASSED") == 2
 
 
+def test_each_link_of_the_description_is_absolute_and_leads_to_a_file(packages: Packages) -> None:
+    metadata = zipfile.ZipFile(packages.wheel).read(f"{NAME}.dist-info/METADATA").decode()
+    addresses = set(re.findall(r"\]\(([^)]+)\)", metadata))
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", metadata)
+    assert len(addresses) > 20
+    assert {address for address in addresses if not address.startswith("https://")} == set()
+    own = [address for address in addresses if "/axis-ntp-exporter/axis-ntp-exporter/" in address]
+    files = {address: re.split("/main/|#", address)[1] for address in own}
+    assert {name for name in files.values() if not (ROOT / name).exists()} == set()
+    assert all(address.startswith("https://raw.githubusercontent.com/") for address in pictures)
+
+
 def test_the_sdist_contains_exactly_the_project(packages: Packages) -> None:
     contents = packages.in_sdist() - GENERATED_FILES
     assert git_files() - contents == set()
