@@ -9,9 +9,11 @@ SOAK_MINUTES ?= 20
 # How long `make fuzz` tries each target, and the only one to try.
 SECONDS = 60
 TARGET  =
+# What `make test-lowest` and `make test-newest` test: what depends on other packages. Not the pages: Chromium is slow.
+RANGE_TESTS = tests/vapix tests/daemon tests/web tests/config tests/check tests/discovery --ignore=tests/web/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit fuzz bench soak dashboards docs alerts-table \
+.PHONY: help demo test test-lowest test-newest lint format types unit fuzz bench soak dashboards docs alerts-table \
         picture format clean
 
 help: ## list the targets
@@ -34,6 +36,19 @@ types: $(VENV)/.dev-installed ## check types with mypy, strict
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: $(VENV)/.dev-installed ## run all tests
 	$(BIN)/pytest
+
+test-lowest: $(VENV)/.dev-installed ## test with the oldest versions that pyproject.toml allows, on PYTHON=python3.11
+	$(call test_with,lowest-direct,$(VENV)-lowest)
+
+test-newest: $(VENV)/.dev-installed ## test with the newest versions of everything, without constraints.txt
+	$(call test_with,highest,$(VENV)-newest)
+
+# In an environment of its own. uv takes the index from UV_DEFAULT_INDEX, not from pip's settings.
+define test_with
+$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(2)
+$(BIN)/uv pip install --quiet --python $(2) --resolution $(1) --only-binary :all: --editable '.[simulator,dev]'
+PYTHONDONTWRITEBYTECODE= $(2)/bin/python -m pytest $(RANGE_TESTS)
+endef
 
 fuzz: $(VENV)/.fuzz-installed ## try new inputs, guided by coverage; make fuzz SECONDS=600 TARGET=config
 	$(BIN)/python -m tests.fuzz --seconds=$(SECONDS) $(if $(TARGET),--target=$(TARGET))
@@ -61,7 +76,7 @@ format: $(VENV)/.dev-installed ## fix and format the code with ruff
 	$(BIN)/ruff format .
 
 clean: ## remove everything the other targets created
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
 # A failed `venv` leaves an interpreter without pip: it must not satisfy the next run.
 $(BIN)/pip:

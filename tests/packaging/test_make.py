@@ -65,3 +65,20 @@ def test_a_missing_python_is_said(tmp_path: Path) -> None:
     failed = make(f"{tmp_path}/venv/bin/pip", f"VENV={tmp_path}/venv", "PYTHON=python3.999")
     assert "python3.999: not found; make PYTHON=python3.12 names another" in failed.stderr
     assert not (tmp_path / "venv").exists()
+
+
+@pytest.mark.parametrize(
+    ("target", "resolution"), [("test-lowest", "lowest-direct"), ("test-newest", "highest")]
+)
+def test_the_ends_of_the_versions_are_tested_in_an_environment_of_their_own(
+    target: str, resolution: str
+) -> None:
+    planned = make("--dry-run", target).stdout.splitlines()[-3:]
+    folder = f".venv-{target.removeprefix('test-')}"
+    assert [line.split()[-1] for line in planned[:2]] == [folder, "'.[simulator,dev]'"]
+    assert f"--python {folder} --resolution {resolution}" in planned[1]
+    # The constraints would hide that a newer version breaks us.
+    assert "constraint" not in "".join(planned)
+    tests = [ROOT / word for word in planned[2].split() if word.startswith("tests/")]
+    assert len(tests) == 6
+    assert all(folder.is_dir() for folder in tests)
