@@ -9,10 +9,6 @@ from typing import Any, Final
 
 from hatchling.metadata.plugin.interface import MetadataHookInterface
 
-REPOSITORY: Final = "axis-ntp-exporter/axis-ntp-exporter"
-PAGES: Final = f"https://github.com/{REPOSITORY}/blob/main/"
-PICTURES: Final = f"https://raw.githubusercontent.com/{REPOSITORY}/main/"
-
 _RELATIVE: Final = r"\]\((?!https?:|#)"
 
 
@@ -21,7 +17,9 @@ class AbsoluteLinks(MetadataHookInterface):
 
     def update(self, metadata: dict[str, Any]) -> None:
         """Set the dynamic field `readme`."""
+        source = metadata["urls"]["Source"]
+        pictures = source.replace("//github.com/", "//raw.githubusercontent.com/") + "/main/"
         text = (Path(self.root) / "README.md").read_text("utf-8")
-        text = re.sub(rf"(!\[[^\]]*){_RELATIVE}", rf"\1]({PICTURES}", text)
-        text = re.sub(_RELATIVE, f"]({PAGES}", text)
+        text = re.sub(rf"(!\[[^\]]*){_RELATIVE}", rf"\1]({pictures}", text)
+        text = re.sub(_RELATIVE, f"]({source}/blob/main/", text)
         metadata["readme"] = {"content-type": "text/markdown", "text": text}

@@ -72,6 +72,12 @@ def test_an_action_has_the_same_hash_everywhere() -> None:
     assert {action for action, versions in hashes.items() if len(versions) > 1} == set()
 
 
+def test_the_image_is_published_under_the_name_of_the_repository() -> None:
+    repository = PROJECT["urls"]["Source"].removeprefix("https://github.com/")
+    text = (GITHUB / "workflows/release.yml").read_text("utf-8")
+    assert set(re.findall(r"ghcr\.io/([\w-]+/[\w-]+)", text)) == {repository}
+
+
 def test_classifiers_requires_python_and_the_matrix_name_the_same_versions() -> None:
     classifiers = re.findall(r"Python :: (3\.\d+)'", str(PROJECT["classifiers"]))
     matrix = workflow("test")["jobs"]["test"]["strategy"]["matrix"]
