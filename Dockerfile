@@ -5,7 +5,7 @@
 
 FROM python:3.13-slim AS build
 WORKDIR /src
-COPY pyproject.toml constraints.txt README.md LICENSE ./
+COPY pyproject.toml constraints.txt README.md LICENSE axis_ntp_exporter.py hatch_build.py ./
 COPY exporter exporter
 # Install the build backend first, so that it has the pinned version too. Only wheels are downloaded:
 # nothing else is built here. The pip of this stage then installs offline into an environment that has

@@ -9,9 +9,11 @@ SOAK_MINUTES ?= 20
 # How long `make fuzz` tries each target, and the only one to try.
 SECONDS = 60
 TARGET  =
+# What `make test-lowest` and `make test-newest` test: what depends on other packages. Not the pages: Chromium is slow.
+RANGE_TESTS = tests/vapix tests/daemon tests/web tests/config tests/check tests/discovery --ignore=tests/web/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit fuzz bench soak dashboards docs alerts-table \
+.PHONY: help demo test test-lowest test-newest lint format types unit fuzz bench soak dashboards docs alerts-table \
         picture format clean
 
 help: ## list the targets
@@ -34,6 +36,19 @@ types: $(VENV)/.dev-installed ## check types with mypy, strict
 unit: export PYTHONDONTWRITEBYTECODE =
 unit: $(VENV)/.dev-installed ## run all tests
 	$(BIN)/pytest
+
+test-lowest: $(VENV)/.dev-installed ## test with the oldest versions that pyproject.toml allows, on PYTHON=python3.11
+	$(call test_with,lowest-direct,$(VENV)-lowest)
+
+test-newest: $(VENV)/.dev-installed ## test with the newest versions of everything, without constraints.txt
+	$(call test_with,highest,$(VENV)-newest)
+
+# In an environment of its own. uv takes the index from UV_DEFAULT_INDEX, not from pip's settings.
+define test_with
+$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(2)
+$(BIN)/uv pip install --quiet --python $(2) --resolution $(1) --only-binary :all: --no-binary axis-ntp-exporter --editable '.[simulator,dev]'
+PYTHONDONTWRITEBYTECODE= $(2)/bin/python -m pytest $(RANGE_TESTS)
+endef
 
 fuzz: $(VENV)/.fuzz-installed ## try new inputs, guided by coverage; make fuzz SECONDS=600 TARGET=config
 	$(BIN)/python -m tests.fuzz --seconds=$(SECONDS) $(if $(TARGET),--target=$(TARGET))
@@ -65,16 +80,18 @@ format: $(VENV)/.dev-installed ## fix and format the code with ruff
 	$(BIN)/ruff format .
 
 clean: ## remove everything the other targets created
-	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
-$(BIN)/python:
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "axis-ntp-exporter needs Python 3.11 or newer; try: make PYTHON=python3.12")'
-	$(PYTHON) -m venv $(VENV)
+# A failed `venv` leaves an interpreter without pip: it must not satisfy the next run.
+$(BIN)/pip:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON): not found; make PYTHON=python3.12 names another" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "axis-ntp-exporter needs Python 3.11 or newer; try: make PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "$(PYTHON) cannot make a virtual environment; on Debian and Ubuntu that needs the package python3-venv" >&2; exit 1; }
 
 # Install the build backend first, so that it has the pinned version too.
 INSTALL := $(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-$(VENV)/.demo-installed: pyproject.toml constraints.txt | $(BIN)/python
+$(VENV)/.demo-installed: pyproject.toml constraints.txt | $(BIN)/pip
 	$(INSTALL) hatchling editables
 	$(INSTALL) --no-build-isolation --editable '.[simulator]'
 	@touch $@

@@ -1,6 +1,6 @@
 """`python -m exporter` is the command `axis-ntp-exporter`."""
 
-from exporter.cli import main
+from axis_ntp_exporter import main
 
 if __name__ == "__main__":
     main()

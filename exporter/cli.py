@@ -10,15 +10,13 @@ from contextlib import suppress
 from types import FrameType, ModuleType
 from typing import Any, Final, NoReturn
 
-from exporter import __version__
+from exporter import PROGRAM, __version__
 from exporter.system.process import (
     OutputFailed,
     check_output,
     discard_output,
     open_closed_streams,
 )
-
-PROGRAM: Final = "axis-ntp-exporter"
 
 COMMANDS: Final = {
     "run": "poll the configured devices and serve their metrics (the default)",

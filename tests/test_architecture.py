@@ -89,7 +89,7 @@ def imports_of(file: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
             names.add(node.module)
     parts = [name.split(".") for name in names if name.startswith("exporter.")]
-    return {part[1] for part in parts} - {"__version__"}
+    return {part[1] for part in parts} - {"__version__", "PROGRAM"}
 
 
 def test_the_top_level_has_two_modules_and_the_packages_of_the_table() -> None:

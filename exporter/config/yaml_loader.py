@@ -34,6 +34,10 @@ MAX_SCALAR_CHARACTERS: Final = 1_000_000
 _MERGE: Final = "\0<<"
 """The merge key. A quoted `"<<"` is an ordinary key; no key of ours contains a NUL."""
 
+_TOO_DEEP: Final = f"nests deeper than {MAX_NESTING} levels"
+_TOO_DEEP_FOR_LIBYAML: Final = "exceeded maximum nesting depth"
+"""What libyaml says at 1,000 levels since PyYAML 6.0.4: it reads ahead of what we have counted."""
+
 _NO_LIST: Final = "is empty: an empty list is []"
 
 _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
@@ -115,6 +119,8 @@ def _yaml_error(error: yaml.YAMLError, document: str) -> YamlError:
 def _explained(error: yaml.MarkedYAMLError, document: str) -> str:
     """Return the parser's problem, in our words if it is one of the usual mistakes."""
     problem, mark = error.problem or error.context or "not YAML", error.problem_mark
+    if problem == _TOO_DEEP_FOR_LIBYAML:
+        return _TOO_DEEP
     # Not a list of all lines: a document of 60 MB may have as many.
     end = len(document) if mark is None else mark.index + 1
     line = document[document.rfind("\n", 0, end - 1) + 1 : end]
@@ -283,7 +289,7 @@ class _Composer:
 
     def _descend(self, event: _Event, level: int) -> None:
         if level > MAX_NESTING:
-            raise YamlError(f"nests deeper than {MAX_NESTING} levels", event.start_mark)
+            raise YamlError(_TOO_DEEP, event.start_mark)
         self._deepest_level = max(self._deepest_level, level)
 
     def _remember(self, event: _Event, level: int, to_text: _ToText) -> Tree:

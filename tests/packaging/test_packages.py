@@ -51,6 +51,12 @@ def python(*words: str | Path, folder: Path, of: Path = Path(sys.executable)) ->
     return done.stdout
 
 
+def pip(command: str, *words: str | Path, of: Path) -> None:
+    """Run pip for the environment of an interpreter, without a registry."""
+    offline = {"install": ("--no-index", "--no-deps"), "uninstall": ("--yes",)}[command]
+    python("-m", "pip", "--python", of, command, "--quiet", *offline, *words, folder=of.parent)
+
+
 NO_PYTHONPATH: Final = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"}
 
 
@@ -75,12 +81,14 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
 
 @pytest.fixture(scope="session")
 def installed(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(packages.wheel, tmp_path_factory.mktemp("installed"))
+
+
+def install(wheel: Path, folder: Path) -> Path:
     """Install the wheel in a new environment with its dependencies; return its command."""
-    folder = tmp_path_factory.mktemp("installed")
     python("-m", "venv", "--without-pip", folder, folder=folder)
     interpreter = folder / "bin/python"
-    install = ("install", "--quiet", "--no-index", "--no-deps", packages.wheel)
-    python("-m", "pip", "--python", interpreter, *install, folder=folder)
+    pip("install", wheel, of=interpreter)
     dependencies = sysconfig.get_path("purelib")
     place = python(
         "-c",
@@ -100,6 +108,18 @@ def test_twine_accepts_the_descriptions(packages: Packages) -> None:
     assert checked.count("PASSED") == 2
 
 
+def test_each_link_of_the_description_is_absolute_and_leads_to_a_file(packages: Packages) -> None:
+    metadata = zipfile.ZipFile(packages.wheel).read(f"{NAME}.dist-info/METADATA").decode()
+    addresses = set(re.findall(r"\]\(([^)]+)\)", metadata))
+    pictures = re.findall(r"!\[[^\]]*\]\(([^)]+)\)", metadata)
+    assert len(addresses) > 20
+    assert {address for address in addresses if not address.startswith("https://")} == set()
+    own = [address for address in addresses if "/axis-ntp-exporter/axis-ntp-exporter/" in address]
+    files = {address: re.split("/main/|#", address)[1] for address in own}
+    assert {name for name in files.values() if not (ROOT / name).exists()} == set()
+    assert all(address.startswith("https://raw.githubusercontent.com/") for address in pictures)
+
+
 def test_the_sdist_contains_exactly_the_project(packages: Packages) -> None:
     contents = packages.in_sdist() - GENERATED_FILES
     assert git_files() - contents == set()
@@ -109,7 +129,8 @@ def test_the_sdist_contains_exactly_the_project(packages: Packages) -> None:
 
 def test_the_wheel_contains_exactly_the_package(packages: Packages) -> None:
     contents = {name for name in packages.in_wheel() if ".dist-info/" not in name}
-    assert contents == {name for name in packages.in_sdist() if name.startswith("exporter/")}
+    of_the_package = {name for name in packages.in_sdist() if name.startswith("exporter/")}
+    assert contents == {*of_the_package, "axis_ntp_exporter.py"}
     assert {"exporter/py.typed", "exporter/web/routes.py"} <= contents
     assert {Path(name).suffix for name in contents} >= {".py", ".html"}
 
@@ -161,3 +182,70 @@ async def test_the_installed_daemon_serves_its_pages(
         assert (status, "</html>" in page) == (200, True)
         for file in re.findall(r'(?:src|href)="(/[^"]+\.\w+)"', page):
             assert (await running.get(file))[0] == 200
+
+
+def other_package(folder: Path, contents: str) -> Path:
+    """Make the wheel of another distribution whose package is called `exporter`."""
+    wheel = folder / "exporter-9.9-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("exporter/__init__.py", contents)
+        for name, text in {
+            "METADATA": "Metadata-Version: 2.1\nName: exporter\nVersion: 9.9\n",
+            "WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+            "RECORD": "exporter/__init__.py,,\n",
+        }.items():
+            archive.writestr(f"exporter-9.9.dist-info/{name}", text)
+    return wheel
+
+
+def refusal(*words: str | Path, folder: Path, path: str = "") -> str:
+    """Run a command line that must fail with one sentence; return that."""
+    environment = NO_PYTHONPATH | ({"PYTHONPATH": path} if path else {})
+    done = subprocess.run(
+        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.count("\n") == 1
+    assert "Install axis-ntp-exporter again, into an environment of its own" in done.stderr
+    return done.stderr
+
+
+@pytest.mark.parametrize(
+    "contents", ["__version__ = '9.9'", "import a_missing_module", "print 'for Python 2'"]
+)
+def test_another_package_called_exporter_over_ours_is_said(
+    packages: Packages, tmp_path: Path, contents: str
+) -> None:
+    command = install(packages.wheel, tmp_path)
+    interpreter = command.with_name("python")
+    pip("install", other_package(tmp_path, contents), of=interpreter)
+    [replaced] = tmp_path.glob("lib/python*/site-packages/exporter/__init__.py")
+    for words in ((command, "--version"), (command,), (interpreter, "-m", "axis_ntp_exporter")):
+        assert str(replaced) in refusal(*words, folder=tmp_path)
+    # Without the other package, ours lacks what that has replaced.
+    pip("uninstall", "exporter", of=interpreter)
+    assert "(Python finds nothing)" in refusal(command, "--version", folder=tmp_path)
+    pip("install", "--force-reinstall", packages.wheel, of=interpreter)
+    assert __version__ in python("-m", "exporter", "--version", folder=tmp_path, of=interpreter)
+
+
+def test_a_package_called_exporter_that_hides_ours_is_said(installed: Path, tmp_path: Path) -> None:
+    (tmp_path / "exporter").mkdir()
+    other = tmp_path / "exporter/__init__.py"
+    other.write_text("")
+    module = (installed.with_name("python"), "-m", "axis_ntp_exporter", "--version")
+    assert str(other) in refusal(*module, folder=tmp_path)
+    assert str(other) in refusal(installed, "--version", folder=tmp_path.parent, path=str(tmp_path))
+    # The command itself does not look for packages in the current folder.
+    assert __version__ in python(installed, "--version", folder=tmp_path)
+
+
+def test_a_module_that_another_package_has_replaced_is_said(
+    packages: Packages, tmp_path: Path
+) -> None:
+    command = install(packages.wheel, tmp_path)
+    [package] = tmp_path.glob("lib/python*/site-packages/exporter")
+    (package / "commands/run.py").unlink()
+    assert str(package) in refusal(command, "--config.check", folder=tmp_path)
+    (package / "cli.py").write_text("")
+    assert str(package) in refusal(command, "--version", folder=tmp_path)
