@@ -11,7 +11,7 @@ SECONDS = 60
 TARGET  =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit fuzz bench soak dashboards docs alerts-table \
+.PHONY: help demo test lint format types unit fuzz bench soak image-test sbom dashboards docs alerts-table \
         picture format clean
 
 help: ## list the targets
@@ -43,6 +43,12 @@ bench: $(VENV)/.dev-installed ## measure performance and print the tables of doc
 
 soak: $(VENV)/.dev-installed ## run among hostile devices and changing files; other time: make soak SOAK_MINUTES=60
 	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.hostile.soak
+
+image-test: $(VENV)/.sbom-installed ## build the image and run it; needs root and Debian's podman, buildah, mmdebstrap, runc
+	$(BIN)/pytest -n0 tests/artifacts/image
+
+sbom: $(VENV)/.sbom-installed ## build the image and list what it contains in dist/image.cdx.json (CycloneDX)
+	$(BIN)/python -m tests.artifacts.image.sbom dist/image.cdx.json
 
 dashboards: $(VENV)/.dev-installed ## generate the dashboards' JSON from grafana/generate
 	$(BIN)/python -m grafana.generate
@@ -77,6 +83,10 @@ $(VENV)/.demo-installed: pyproject.toml constraints.txt | $(BIN)/python
 
 $(VENV)/.dev-installed: pyproject.toml constraints.txt $(VENV)/.demo-installed
 	$(INSTALL) --no-build-isolation --editable '.[simulator,dev]'
+	@touch $@
+
+$(VENV)/.sbom-installed: $(VENV)/.dev-installed
+	$(INSTALL) --no-build-isolation --editable '.[sbom]'
 	@touch $@
 
 # Without atheris, which has no package for every platform, fuzzing is not guided by coverage.
