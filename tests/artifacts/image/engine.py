@@ -58,7 +58,6 @@ tmp_dir = "{{0}}/tmp"
 """
 _STORAGE: Final = """\
 [storage]
-driver = "vfs"
 graphroot = "{0}/store"
 runroot = "{0}/run"
 """
@@ -173,7 +172,11 @@ def engine() -> Iterator[Engine]:
         _remove(made)  # what a killed run left
         made.folder.mkdir()
         (made.folder / "containers.conf").write_text(_CONTAINERS.format(made.folder))
-        (made.folder / "storage.conf").write_text(_STORAGE.format(made.folder))
+        storage = made.folder / "storage.conf"
+        storage.write_text(_STORAGE.format(made.folder))
+        # overlay, or vfs where the kernel allows no overlay here, as inside of another container.
+        driver = made.podman("info", "--format={{.Store.GraphDriverName}}")
+        storage.write_text(f'{storage.read_text()}driver = "{driver}"\n')
         try:
             made.podman("import", _base(cache), base_image())
             yield made
@@ -206,6 +209,9 @@ def _remove(engine: Engine) -> None:
     if engine.folder.exists():
         with suppress(CommandFailed):
             engine.podman("rm", "--all", "--force", "--time=0")
+        for line in Path("/proc/self/mounts").read_text().splitlines():
+            if (place := Path(line.split()[1])).is_relative_to(engine.folder):
+                run("umount", place)  # the overlay driver leaves its folder mounted on itself
         shutil.rmtree(engine.folder)
 
 

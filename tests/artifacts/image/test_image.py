@@ -163,9 +163,13 @@ def test_a_web_config_with_tls_and_a_password(
         *(IMAGE, f"--config.file={place}/config.yaml", f"--web.config.file={place}/web.yml"),
     )
     built.wait_for("secured", "healthcheck", "run", "secured")
-    ask = ("exec", "secured", "python", "-c", GET, "https://127.0.0.1:10123/metrics")
-    assert not built.succeeds(*ask, "{}", f"{place}/ca.pem")
-    assert "axis_ntp_up{" in built.podman(*ask, json.dumps(AS_ALICE), f"{place}/ca.pem")
+    ask = ("exec", "secured", "python", "-c", GET)
+    metrics = "https://127.0.0.1:10123/metrics"
+    login = json.dumps(AS_ALICE)
+    ca = f"{place}/ca.pem"
+    built.wait_for("secured", *ask, "https://127.0.0.1:10123/-/ready", login, ca)
+    assert up(built.podman(*ask, metrics, login, ca)) == ["1", "1", "1"]
+    assert not built.succeeds(*ask, metrics, "{}", ca)
     assert stopped(built, "secured") == 0
 
 
