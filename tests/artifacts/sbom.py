@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import venv
+from importlib import metadata
 from pathlib import Path
 from typing import Final
 
@@ -30,7 +31,8 @@ def write_sbom(environment: Path, file: Path) -> None:
         )
     file.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
-        _run_cyclonedx(_with_our_python(Path(name), found[0].resolve()), file)
+        packages, folder = found[0].resolve(), Path(name)
+        _run_cyclonedx(_with_our_python(folder, packages), _project(folder, packages), file)
 
 
 def _with_our_python(folder: Path, packages: Path) -> Path:
@@ -42,9 +44,19 @@ def _with_our_python(folder: Path, packages: Path) -> Path:
     return folder / "bin/python"
 
 
-def _run_cyclonedx(python: Path, file: Path) -> None:
+def _project(folder: Path, packages: Path) -> Path:
+    """Return a pyproject.toml with the installed version, which ours leaves to the build."""
+    installed = metadata.distributions(name="axis-ntp-exporter", path=[str(packages)])
+    version = f'version = "{next(iter(installed)).version}"'
+    file = folder / "pyproject.toml"
+    ours = (ROOT / "pyproject.toml").read_text("utf-8")
+    file.write_text(ours.replace('dynamic = ["version"]', version), "utf-8")
+    return file
+
+
+def _run_cyclonedx(python: Path, project: Path, file: Path) -> None:
     program = Path(sys.executable).with_name("cyclonedx-py")
-    options = ("--output-reproducible", "--pyproject", ROOT / "pyproject.toml", "-o", file)
+    options = ("--output-reproducible", "--pyproject", project, "-o", file)
     subprocess.run([program, "environment", *options, python], check=True)
 
 

@@ -1,4 +1,4 @@
-"""The compose file is consistent: paths, ports, names, images. Docker itself is not available."""
+"""The compose file is consistent: paths, ports, names, images. None of its other images is here."""
 
 from __future__ import annotations
 

@@ -65,15 +65,13 @@ runroot = "{0}/run"
 
 def missing() -> str:
     """Return in one sentence what is missing on this machine; "" if nothing is."""
-    if packages := [each for name, each in PACKAGES.items() if _find(name) is None]:
+    if packages := [
+        each for name, each in PACKAGES.items() if not shutil.which(name, path=_path())
+    ]:
         return f"images are built and run with Debian's {' '.join(packages)}: apt-get install them"
     if os.geteuid() != 0:
         return "images are built and run as root: use sudo, or a root shell"
     return ""
-
-
-def _find(name: str) -> str | None:
-    return shutil.which(name, path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"]))
 
 
 class CommandFailed(Exception):
@@ -201,8 +199,12 @@ def _engine(folder: Path) -> Engine:
         # Health checks run when a test asks, not by timers of systemd.
         "DISABLE_HC_SYSTEMD": "true",
     }
-    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
-    return Engine(folder, {**os.environ, **settings, "PATH": path})
+    return Engine(folder, {**os.environ, **settings, "PATH": _path()})
+
+
+def _path() -> str:
+    """Return PATH with /usr/sbin, where Debian has runc, and which ordinary users lack."""
+    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
 
 
 def _remove(engine: Engine) -> None:

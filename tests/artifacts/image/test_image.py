@@ -190,4 +190,5 @@ def test_the_sbom_lists_what_is_installed(built: Engine, tmp_path: Path) -> None
     assert installed.pop("axis_ntp_exporter") == __version__
     assert listed == {canonicalize_name(name): version for name, version in installed.items()}
     assert listed.items() <= pins().items()
-    assert document["metadata"]["component"]["name"] == "axis-ntp-exporter"
+    ours = document["metadata"]["component"]
+    assert (ours["name"], ours["version"]) == ("axis-ntp-exporter", __version__)
