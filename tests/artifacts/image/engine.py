@@ -114,9 +114,18 @@ class Engine:
         return done.returncode == 0
 
     def wait_for(self, container: str, *command: str) -> None:
-        """Block until a command of podman succeeds. Raises `TimeoutError` with the logs."""
+        """Block until a command of podman succeeds.
+
+        Raises `CommandFailed` if the container ends before, `TimeoutError` if it never does; both
+        with its logs.
+        """
         what = f"podman {' '.join(command)} succeeds"
-        wait_until(lambda: self.succeeds(*command), what, lambda: self.logs(container), 120)
+        wait_until(lambda: self._done(container, command), what, lambda: self.logs(container), 120)
+
+    def _done(self, container: str, command: tuple[str, ...]) -> bool:
+        if self.podman("inspect", "--format={{.State.Running}}", container) != "true":
+            raise CommandFailed(f"{container} ended:\n{self.logs(container)}")
+        return self.succeeds(*command)
 
     def logs(self, container: str) -> str:
         done = subprocess.run(
