@@ -13,7 +13,8 @@ TARGET  =
 RANGE_TESTS = tests/vapix tests/daemon tests/web tests/config tests/check tests/discovery --ignore=tests/web/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-newest lint format types unit fuzz bench soak dashboards docs alerts-table \
+.PHONY: help demo test test-lowest test-newest lint format types unit fuzz bench soak image-test sbom \
+        kubernetes-test dashboards docs alerts-table \
         picture format clean
 
 help: ## list the targets
@@ -59,6 +60,12 @@ bench: $(VENV)/.dev-installed ## measure performance and print the tables of doc
 soak: $(VENV)/.dev-installed ## run among hostile devices and changing files; other time: make soak SOAK_MINUTES=60
 	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.hostile.soak
 
+image-test: $(VENV)/.sbom-installed ## build the image and run it; needs root and Debian's podman, buildah, mmdebstrap, runc
+	$(BIN)/pytest -n0 tests/artifacts/image
+
+sbom: $(VENV)/.sbom-installed ## build the image and list what it contains in dist/image.cdx.json (CycloneDX)
+	$(BIN)/python -m tests.artifacts.image.sbom dist/image.cdx.json
+
 dashboards: $(VENV)/.dev-installed ## generate the dashboards, and the rules and dashboards for Kubernetes
 	$(BIN)/python -m grafana.generate
 
@@ -68,7 +75,6 @@ docs: $(VENV)/.dev-installed ## update the tables in README.md and docs/ that co
 alerts-table: $(VENV)/.dev-installed ## measure the alert scenarios again and update docs/alerting.md
 	AXIS_NTP_ALERTING_TABLE=docs/alerting.md $(BIN)/pytest tests/alerting/test_end_to_end.py
 
-.PHONY: kubernetes-test
 kubernetes-test: $(VENV)/.dev-installed ## render the manifests with two kubectls, run the pods with podman; needs root and Debian's podman, runc, buildah, mmdebstrap, catatonit
 	$(BIN)/pytest -n0 tests/artifacts/kubernetes
 
@@ -98,6 +104,10 @@ $(VENV)/.demo-installed: pyproject.toml constraints.txt | $(BIN)/pip
 
 $(VENV)/.dev-installed: pyproject.toml constraints.txt $(VENV)/.demo-installed
 	$(INSTALL) --no-build-isolation --editable '.[simulator,dev]'
+	@touch $@
+
+$(VENV)/.sbom-installed: $(VENV)/.dev-installed
+	$(INSTALL) --no-build-isolation --editable '.[sbom]'
 	@touch $@
 
 # Without atheris, which has no package for every platform, fuzzing is not guided by coverage.

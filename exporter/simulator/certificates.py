@@ -6,7 +6,6 @@
 import contextlib
 import os
 import ssl
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -89,11 +88,12 @@ def _self_signed(mac: str, key: "EllipticCurvePrivateKey") -> "Certificate":
 
 @contextlib.contextmanager
 def _as_file(content: bytes) -> Iterator[str]:
-    """Write a temporary file that only we can read: the ssl module loads keys only from files."""
-    handle, path = tempfile.mkstemp(suffix=".pem")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        yield path
-    finally:
-        os.unlink(path)  # noqa: PTH108 - mkstemp returns the path as text
+    """Yield the path of a file with `content`: the ssl module loads keys only from files.
+
+    It lies in memory, and only this process has it: nothing is written to the file system, which is
+    read-only in a container.
+    """
+    with open(os.memfd_create("identity.pem"), "wb") as file:  # noqa: PTH123 - it has no path yet
+        file.write(content)
+        file.flush()
+        yield f"/proc/self/fd/{file.fileno()}"

@@ -1,4 +1,4 @@
-"""The compose file is consistent: paths, ports, names, images. Docker itself is not available."""
+"""The compose file is consistent: paths, ports, names, images. None of its other images is here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from exporter.commands import demo
+from exporter.cli import make_parser
+from exporter.commands import demo, run
 from exporter.system.addresses import listen_address
 from tests.support.programs import find_program
 
@@ -69,9 +70,10 @@ def test_ports_are_published_only_on_loopback(service: str) -> None:
 
 
 @pytest.mark.parametrize("service", sorted(SERVICES))
-def test_an_image_is_ours_or_has_a_version_tag(service: str) -> None:
+def test_an_image_is_ours_or_has_a_registry_and_a_version_tag(service: str) -> None:
     image = SERVICES[service]["image"]
-    assert image == OURS or re.fullmatch(r"[\w/-]+:v?\d+\.\d+\.\d+", image)
+    # podman does not guess the registry.
+    assert image == OURS or re.fullmatch(r"docker\.io/[\w/-]+:v?\d+\.\d+\.\d+", image)
 
 
 def test_our_image_is_built_from_the_top_level() -> None:
@@ -88,6 +90,24 @@ def test_the_exporter_runs_the_demo_on_every_interface() -> None:
     )
     [published] = SERVICES["grafana"]["ports"]
     assert options["--web.grafana-url"] == f"http://{published.rpartition(':')[0]}"
+
+
+def service_of_own_devices() -> Any:
+    """Return the service `exporter` with the lines that are commented out for own devices."""
+    text = (DEPLOY / "compose.yaml").read_text("utf-8")
+    [lines] = re.findall(r"(?:^    # +\S*: ?\[(?:.*\n)+?.*\]\n)+", text, re.MULTILINE)
+    return yaml.safe_load(re.sub(r"^    # ", "", lines, flags=re.MULTILINE))
+
+
+def test_own_devices_have_a_place_for_the_config_and_the_password() -> None:
+    service = service_of_own_devices()
+    name, *flags = service["command"]
+    arguments = make_parser(name, run).parse_args(flags)
+    mounted = dict(volume.split(":", 1) for volume in service["volumes"])
+    assert mounted == {
+        "./config.yaml": f"{arguments.config_file}:ro",
+        "./axis-password": "/run/secrets/axis-password:ro",
+    }
 
 
 def test_services_depend_on_existing_services() -> None:

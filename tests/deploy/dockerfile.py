@@ -40,10 +40,19 @@ def all_of(instruction: str, stage: list[Instruction]) -> list[str]:
     return [rest for word, rest in stage if word == instruction]
 
 
+def run_lines(stage: list[Instruction]) -> list[str]:
+    """Return what the RUN instructions give to the shell: without their mounts."""
+    return [re.sub(r"--mount=\S+\s+", "", line) for line in all_of("RUN", stage)]
+
+
+def mounts(stage: list[Instruction]) -> list[str]:
+    return [each for line in all_of("RUN", stage) for each in re.findall(r"--mount=(\S+)", line)]
+
+
 def commands(stage: list[Instruction]) -> list[list[str]]:
     """Return the commands of a stage as words. Fails for any shell syntax except `&&`."""
     found = []
-    for line in all_of("RUN", stage):
+    for line in run_lines(stage):
         lexer = shlex.shlex(line, posix=True, punctuation_chars="&|<>")
         lexer.whitespace_split = True
         words = list(lexer)

@@ -20,6 +20,8 @@ from tests.deploy.dockerfile import (
     all_of,
     commands,
     copy_as_the_build_stage_does,
+    mounts,
+    run_lines,
 )
 
 ENVIRONMENT: Final = "/opt/axis-ntp-exporter"
@@ -39,7 +41,7 @@ def context(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def environment(context: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the virtual environment with the commands of the build stage."""
     place = tmp_path_factory.mktemp("image")
-    for line in all_of("RUN", BUILD_STAGE):
+    for line in run_lines(BUILD_STAGE):
         done = subprocess.run(
             re.sub(f"({ENVIRONMENT}|{WHEELS})", rf"{place}\1", line),
             shell=True,
@@ -94,6 +96,22 @@ def test_the_build_needs_only_the_package_registry() -> None:
     # A syntax line would make the engine download a parser.
     assert not re.search(r"^#\s*syntax\s*=", DOCKERFILE.read_text("utf-8"), re.MULTILINE)
     assert {word for word, _ in BUILD_STAGE} == {"FROM", "WORKDIR", "COPY", "RUN"}
+
+
+def test_the_secrets_of_the_build_are_optional() -> None:
+    secrets = [dict(each.split("=") for each in mount.split(",")) for mount in mounts(BUILD_STAGE)]
+    assert secrets == [
+        {"type": "secret", "id": "pip.conf", "target": "/etc/pip.conf"},
+        {"type": "secret", "id": "ca.pem"},
+    ]
+    assert not mounts(LAST_STAGE)
+
+
+def test_the_last_stage_keeps_no_bytecode_of_its_commands() -> None:
+    words = [word for word, _ in LAST_STAGE]
+    [variables] = all_of("ENV", LAST_STAGE)
+    assert "PYTHONDONTWRITEBYTECODE=1" in variables.split()
+    assert words.index("ENV") < words.index("RUN")
 
 
 def test_every_downloaded_version_is_pinned() -> None:

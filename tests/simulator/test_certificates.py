@@ -1,8 +1,11 @@
 import asyncio
 import builtins
+import errno
+import os
 import ssl
+import tempfile
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from cryptography import x509
@@ -56,6 +59,15 @@ async def test_a_certificate_verifies_as_its_own_ca_except_for_the_name() -> Non
         trusting.check_hostname = False
         async with await connect(served.address, trusting):
             pass
+
+
+def test_an_identity_needs_no_writable_file_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> NoReturn:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    for name in ("mkstemp", "mkdtemp", "gettempdir"):
+        monkeypatch.setattr(tempfile, name, refuse)
+    make_identity(MAC).server_context()
 
 
 async def connect_checking_name(address: str, tls: ssl.SSLContext) -> None:

@@ -12,12 +12,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
 import yaml
 
 from exporter.fleet.sharding import Shard
+from tests.artifacts.image.engine import Engine, missing
+from tests.artifacts.image.engine import engine as running_engine
 from tests.artifacts.kubernetes import pods
 from tests.artifacts.kubernetes.pods import NAME, fit_podman, pod
 from tests.deploy.overlays import Object, Objects, blocks, by_name, render
@@ -31,11 +33,6 @@ from tests.support.programs import (
     http_get,
     running,
     wait_until,
-)
-
-# Another folder's, which builds the image: see there what it needs.
-engines: Any = pytest.importorskip(
-    "tests.artifacts.image.engine", reason="tests/artifacts/image IS NOT THERE, pods are untested"
 )
 
 # The first test builds the image, and its base if that is not cached.
@@ -73,16 +70,16 @@ def simulated(folder: Path) -> Iterator[int]:
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[Any]:
+def engine() -> Iterator[Engine]:
     """Return podman with the image; without what it needs the whole run ends with one sentence."""
-    if reason := engines.missing():
+    if reason := missing():
         pytest.exit(f"make kubernetes-test: {reason}", returncode=1)
     if shutil.which("catatonit") is None:
         pytest.exit(
             "make kubernetes-test: podman runs pods with Debian's catatonit: apt-get install it",
             returncode=1,
         )
-    with engines.engine() as made:
+    with running_engine() as made:
         made.build()
         try:
             yield made
@@ -121,7 +118,7 @@ def objects(kubectls: tuple[str, str], folder: Path) -> Iterator[Objects]:
         yield by_name(render(kubectls[-1], write_overlay(folder, files=files)))
 
 
-def give_secret(engine: Any, secret: Object, folder: Path) -> None:
+def give_secret(engine: Engine, secret: Object, folder: Path) -> None:
     """Give podman a Secret, which `kube play` of 4.3 neither creates nor decodes."""
     decoded = {key: b64decode(value).decode() for key, value in secret["data"].items()}
     file = folder / "secret.yaml"
@@ -129,14 +126,14 @@ def give_secret(engine: Any, secret: Object, folder: Path) -> None:
     engine.podman("secret", "create", pods.secret_name(secret["metadata"]["name"]), file)
 
 
-def play(engine: Any, objects: Objects, made: Object, folder: Path) -> Running:
+def play(engine: Engine, objects: Objects, made: Object, folder: Path) -> Running:
     port = free_port()
     engine.podman("kube", "play", pods.write(folder, objects, fit_podman(made, port)))
     return Running(f"{made['metadata']['name']}-exporter", port)
 
 
 @pytest.fixture(scope="module")
-def shards(engine: Any, objects: Objects, folder: Path) -> list[Running]:
+def shards(engine: Engine, objects: Objects, folder: Path) -> list[Running]:
     """Run the three pods; each has polled its devices."""
     give_secret(engine, objects["Secret", NAME], folder)
     started = [play(engine, objects, pod(objects, ordinal), folder) for ordinal in range(SHARDS)]
@@ -145,7 +142,7 @@ def shards(engine: Any, objects: Objects, folder: Path) -> list[Running]:
     return started
 
 
-def log_of(engine: Any, each: Running) -> str:
+def log_of(engine: Engine, each: Running) -> str:
     text: str = engine.logs(each.container)
     return text
 
@@ -167,14 +164,14 @@ def test_a_pod_polls_the_devices_of_its_ordinal(shards: list[Running]) -> None:
         assert sorted(each.scrape().by_device("axis_ntp_up")) == sorted(own)
 
 
-def test_a_pod_can_ask_itself_whether_it_is_ready(engine: Any, shards: list[Running]) -> None:
+def test_a_pod_can_ask_itself_whether_it_is_ready(engine: Engine, shards: list[Running]) -> None:
     for each in shards:
         address = f"--web.listen-address={LOOPBACK}:{each.port}"
         command = ("exec", each.container, "axis-ntp-exporter", "healthcheck", "--ready", address)
         assert engine.podman(*command) == "ready"
 
 
-def test_a_pod_has_no_privileges_and_writes_nothing(engine: Any, shards: list[Running]) -> None:
+def test_a_pod_has_no_privileges_and_writes_nothing(engine: Engine, shards: list[Running]) -> None:
     for each in shards:
         [found] = json.loads(engine.podman("inspect", each.container))
         assert found["EffectiveCaps"] is None
@@ -185,7 +182,7 @@ def test_a_pod_has_no_privileges_and_writes_nothing(engine: Any, shards: list[Ru
 
 
 def test_a_fourth_pod_is_refused(
-    engine: Any, objects: Objects, shards: list[Running], folder: Path
+    engine: Engine, objects: Objects, shards: list[Running], folder: Path
 ) -> None:
     fourth = pod(objects, SHARDS)
     # Kubernetes would start it again and again; this test needs its exit code.
@@ -225,7 +222,7 @@ def with_client_certificates(
 
 
 def test_the_probes_work_where_client_certificates_are_required(
-    engine: Any, shards: list[Running], with_client_certificates: Objects, folder: Path
+    engine: Engine, shards: list[Running], with_client_certificates: Objects, folder: Path
 ) -> None:
     assert shards  # podman has their ConfigMap and Secret
     give_secret(engine, with_client_certificates["Secret", f"{NAME}-web"], folder)
@@ -250,7 +247,7 @@ def test_the_probes_work_where_client_certificates_are_required(
     )
 
 
-def test_a_pod_stops_within_its_grace_period(engine: Any, shards: list[Running]) -> None:
+def test_a_pod_stops_within_its_grace_period(engine: Engine, shards: list[Running]) -> None:
     # SIGKILL after 10 s would give 137.
     for each in shards:
         engine.podman("stop", "--time=10", each.container)
