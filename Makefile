@@ -11,7 +11,7 @@ SECONDS = 60
 TARGET  =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit fuzz bench soak dashboards docs alerts-table \
+.PHONY: help demo test lint format types unit fuzz unit-test bench soak dashboards docs alerts-table \
         picture format clean
 
 help: ## list the targets
@@ -37,6 +37,9 @@ unit: $(VENV)/.dev-installed ## run all tests
 
 fuzz: $(VENV)/.fuzz-installed ## try new inputs, guided by coverage; make fuzz SECONDS=600 TARGET=config
 	$(BIN)/python -m tests.fuzz --seconds=$(SECONDS) $(if $(TARGET),--target=$(TARGET))
+
+unit-test: $(VENV)/.dev-installed ## run the systemd unit in containers of Debian 12 and 13, as root
+	$(BIN)/pytest -n0 --timeout=900 tests/artifacts/unit
 
 bench: $(VENV)/.dev-installed ## measure performance and print the tables of docs/performance.md
 	$(BIN)/python -m bench
