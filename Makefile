@@ -11,7 +11,7 @@ SECONDS = 60
 TARGET  =
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format types unit fuzz unit-test bench soak dashboards docs alerts-table \
+.PHONY: help demo test lint format types unit fuzz unit-test deb deb-test bench soak dashboards docs alerts-table \
         picture format clean
 
 help: ## list the targets
@@ -40,6 +40,12 @@ fuzz: $(VENV)/.fuzz-installed ## try new inputs, guided by coverage; make fuzz S
 
 unit-test: $(VENV)/.dev-installed ## run the systemd unit in containers of Debian 12 and 13, as root
 	$(BIN)/pytest -n0 --timeout=900 tests/artifacts/unit
+
+deb: $(VENV)/.dev-installed ## build a package for this release of Debian into dist/
+	$(BIN)/python deploy/debian/build.py
+
+deb-test: $(VENV)/.dev-installed ## build, install, upgrade and remove the package in a container of Debian 12, as root
+	$(BIN)/pytest -n0 --timeout=900 tests/artifacts/package
 
 bench: $(VENV)/.dev-installed ## measure performance and print the tables of docs/performance.md
 	$(BIN)/python -m bench
