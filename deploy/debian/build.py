@@ -175,7 +175,8 @@ def version() -> str:
 def pack(root: Path, folder: Path) -> Path:
     """Build the package file; all its files belong to root."""
     folder.mkdir(exist_ok=True)
-    run("dpkg-deb", "--root-owner-group", "--build", root, folder)
+    # xz takes ten times as long for a quarter less.
+    run("dpkg-deb", "--root-owner-group", "-Zgzip", "--build", root, folder)
     [architecture] = re.findall(r"Architecture: (.+)", (root / "DEBIAN/control").read_text())
     return folder / f"{NAME}_{version()}_{architecture}.deb"
 

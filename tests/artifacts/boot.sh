@@ -7,12 +7,13 @@
 set -eu
 cgroup=$1 root=$2
 shift 2
-mount -t tmpfs tmpfs /mnt
-mkdir /mnt/cgroup
-mount -t cgroup2 cgroup2 /mnt/cgroup
-mkdir /mnt/cgroup/"$cgroup"
-echo $$ >/mnt/cgroup/"$cgroup"/cgroup.procs
-umount /mnt/cgroup /mnt
+# systemd-nspawn leaves files in /run.
+mount -t tmpfs tmpfs /run
+mkdir /run/cgroup
+mount -t cgroup2 cgroup2 /run/cgroup
+mkdir /run/cgroup/"$cgroup"
+echo $$ >/run/cgroup/"$cgroup"/cgroup.procs
+umount /run/cgroup
 export ROOT="$root"
 exec unshare --cgroup sh -euc '
     umount --recursive --lazy /sys/fs/cgroup

@@ -69,14 +69,15 @@ def _make_root(suite: Suite, folder: Path) -> None:
 
 def wheels_for(suite: Suite) -> Path:
     """Return a folder with the pinned wheels of the package's dependencies and build backend."""
-    pins = (CHECKOUT / "constraints.txt").read_bytes() + (CHECKOUT / "pyproject.toml").read_bytes()
-    name = f"wheels-{suite.name}-{hashlib.sha256(pins).hexdigest()[:12]}"
-    return _made_once(name, lambda folder: _download_wheels(suite, folder))
-
-
-def _download_wheels(suite: Suite, folder: Path) -> None:
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
     needed = project["project"]["dependencies"] + project["build-system"]["requires"]
+    pins = (CHECKOUT / "constraints.txt").read_text("utf-8")
+    digest = hashlib.sha256("\n".join([*needed, pins]).encode()).hexdigest()
+    name = f"wheels-{suite.name}-{digest[:12]}"
+    return _made_once(name, lambda folder: _download_wheels(suite, needed, folder))
+
+
+def _download_wheels(suite: Suite, needed: list[str], folder: Path) -> None:
     machine = platform.machine()
     glibcs = [f"--platform=manylinux_2_{minor}_{machine}" for minor in range(5, suite.glibc + 1)]
     options = ["--quiet", "--only-binary=:all:", f"--python-version={suite.python}"]
