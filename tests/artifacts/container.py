@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from tests.artifacts.debian import Suite, require, require_root, root_of
+from tests.artifacts.debian import Suite, require_containers, root_of
 from tests.support.programs import wait_until
 
 _BOOT: Final = Path(__file__).with_name("boot.sh")
@@ -69,9 +69,7 @@ class Container:
 @contextmanager
 def booted(suite: Suite, binds: Mapping[Path, str]) -> Iterator[Container]:
     """Boot a container with these folders of this machine, read-only; end it with the block."""
-    require_root()
-    for program in ("systemd-nspawn", "nsenter", "unshare", "setpriv"):
-        require(program, "systemd-container" if program == "systemd-nspawn" else "util-linux")
+    require_containers()
     cgroup = f"axis-ntp-exporter-{os.getpid()}"
     mounts = [f"--bind-ro={source}:{target}" for source, target in binds.items()]
     # The kernel ends all of it with this process: also after SIGKILL.

@@ -22,6 +22,13 @@ CHECKOUT: Final = Path(__file__).parents[2]
 _CACHE: Final = (
     Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "axis-ntp-exporter"
 )
+_PROGRAMS: Final = {
+    "mmdebstrap": "mmdebstrap",
+    "systemd-nspawn": "systemd-container",
+    "nsenter": "util-linux",
+    "unshare": "util-linux",
+    "setpriv": "util-linux",
+}
 _PACKAGES: Final = "systemd,systemd-sysv,dbus,python3,python3-venv"
 # No pages, translations and lists of packages: a third of the size.
 _LEFT_OUT: Final = ("man", "info", "locale", "doc/*")
@@ -50,10 +57,12 @@ def require(program: str, package: str) -> str:
     return found
 
 
-def require_root() -> None:
-    """End the run unless it is root's: only root can start a container with systemd."""
+def require_containers() -> None:
+    """End the run unless containers with systemd can be made and started here, by root."""
     if os.geteuid() != 0:
         pytest.exit("only root can start a container with systemd: run make as root", returncode=1)
+    for program, package in _PROGRAMS.items():
+        require(program, package)
 
 
 def root_of(suite: Suite) -> Path:

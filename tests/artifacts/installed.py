@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from tests.artifacts.container import Container, booted
-from tests.artifacts.debian import CHECKOUT, Suite, wheels_for
+from tests.artifacts.debian import CHECKOUT, Suite, require_containers, wheels_for
 from tests.support.programs import wait_until
 
 UNIT: Final = "axis-ntp-exporter"
@@ -42,6 +42,7 @@ def config(devices: int = 3) -> str:
 @contextmanager
 def container(suite: Suite) -> Iterator[Container]:
     """Boot a container with the checkout, wheels instead of a network, and an editor."""
+    require_containers()
     with booted(suite, {CHECKOUT: "/checkout", wheels_for(suite): "/wheels"}) as running:
         running.write("/usr/local/bin/editor", _EDITOR, "755")
         running.write(f"{_TEXTS}/axis-password", f"{PASSWORD}\n")

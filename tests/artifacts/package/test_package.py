@@ -15,7 +15,14 @@ from typing import Final
 import pytest
 
 from tests.artifacts.container import Container, booted
-from tests.artifacts.debian import BOOKWORM, CHECKOUT, require, wheels_for
+from tests.artifacts.debian import (
+    BOOKWORM,
+    CHECKOUT,
+    TRIXIE,
+    require,
+    require_containers,
+    wheels_for,
+)
 from tests.artifacts.installed import (
     CONFIG,
     PASSWORD,
@@ -63,7 +70,7 @@ def built_in(folder: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
-    require("dpkg-deb", "dpkg")
+    require_containers()
     if platform.freedesktop_os_release().get("VERSION_CODENAME") != BOOKWORM.name:
         pytest.exit(
             "make deb-test needs Debian 12: the package is for the Debian that builds it", 1
@@ -118,6 +125,13 @@ def test_it_names_no_folder_of_the_build(packages: Packages, tmp_path: Path) -> 
     assert [f for f in texts if any(word in f.read_bytes() for word in strange)] == []
 
 
+def test_dpkg_refuses_it_on_another_release_of_debian(packages: Packages) -> None:
+    with booted(TRIXIE, {packages.folder: "/packages"}) as running:
+        said = running.sh(f"dpkg --install {FILE}", ok=False)
+        assert "depends on python3 (<< 3.12)" in said
+        assert "install ok installed" not in running.sh("dpkg --status axis-ntp-exporter", ok=False)
+
+
 def active(running: Container) -> str:
     return running.properties(UNIT, "ActiveState")["ActiveState"]
 
@@ -126,7 +140,7 @@ def active(running: Container) -> str:
 
 
 def test_a_first_installation_starts_nothing_and_says_what_to_do(debian: Container) -> None:
-    said = debian.sh(f"dpkg --install {FILE}", umask="077")
+    said = debian.sh(f"apt-get install {FILE}", umask="077")
     assert "systemctl enable --now axis-ntp-exporter" in said
     assert active(debian) == "inactive"
     assert debian.sh(f"ls {ETC}").split() == ["config.example.yaml"]
