@@ -14,7 +14,7 @@ RANGE_TESTS = tests/vapix tests/daemon tests/web tests/config tests/check tests/
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test test-lowest test-newest lint format types unit fuzz bench soak image-test sbom \
-        kubernetes-test dashboards docs alerts-table \
+        kubernetes-test unit-test deb deb-test dashboards docs alerts-table \
         picture format clean
 
 help: ## list the targets
@@ -54,6 +54,16 @@ endef
 fuzz: $(VENV)/.fuzz-installed ## try new inputs, guided by coverage; make fuzz SECONDS=600 TARGET=config
 	$(BIN)/python -m tests.fuzz --seconds=$(SECONDS) $(if $(TARGET),--target=$(TARGET))
 
+unit-test: $(VENV)/.dev-installed ## run the systemd unit in containers of Debian 12 and 13, as root
+	$(BIN)/pytest -n0 --timeout=900 tests/artifacts/unit
+
+deb: $(VENV)/.dev-installed ## build a package for this release of Debian into dist/
+	rm -f dist/*.deb
+	$(BIN)/python deploy/debian/build.py
+
+deb-test: $(VENV)/.dev-installed ## build, install, upgrade and remove the package in a container of Debian 12, as root
+	$(BIN)/pytest -n0 --timeout=900 tests/artifacts/package
+
 bench: $(VENV)/.dev-installed ## measure performance and print the tables of docs/performance.md
 	$(BIN)/python -m bench
 
@@ -63,8 +73,9 @@ soak: $(VENV)/.dev-installed ## run among hostile devices and changing files; ot
 image-test: $(VENV)/.sbom-installed ## build the image and run it; needs root and Debian's podman, buildah, mmdebstrap, runc
 	$(BIN)/pytest -n0 tests/artifacts/image
 
-sbom: $(VENV)/.sbom-installed ## build the image and list what it contains in dist/image.cdx.json (CycloneDX)
+sbom: $(VENV)/.sbom-installed deb ## build image and Debian package, list their contents in dist/*.cdx.json (CycloneDX)
 	$(BIN)/python -m tests.artifacts.image.sbom dist/image.cdx.json
+	$(BIN)/python -m tests.artifacts.package.sbom dist/*.deb dist/deb.cdx.json
 
 dashboards: $(VENV)/.dev-installed ## generate the dashboards, and the rules and dashboards for Kubernetes
 	$(BIN)/python -m grafana.generate

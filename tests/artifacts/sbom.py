@@ -7,6 +7,7 @@ as an image or a .deb: its Python is not run.
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
 import subprocess
 import sys
@@ -45,12 +46,12 @@ def _with_our_python(folder: Path, packages: Path) -> Path:
 
 
 def _project(folder: Path, packages: Path) -> Path:
-    """Return a pyproject.toml with the installed version, which ours leaves to the build."""
+    """Return a pyproject.toml with the installed version; ours leaves it to the build."""
     installed = metadata.distributions(name="axis-ntp-exporter", path=[str(packages)])
     version = f'version = "{next(iter(installed)).version}"'
     file = folder / "pyproject.toml"
     ours = (ROOT / "pyproject.toml").read_text("utf-8")
-    file.write_text(ours.replace('dynamic = ["version"]', version), "utf-8")
+    file.write_text(re.sub(r"(?m)^dynamic = .*$", version, ours), "utf-8")
     return file
 
 

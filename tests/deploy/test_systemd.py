@@ -132,8 +132,10 @@ def test_only_ip_and_unix_sockets_are_allowed() -> None:
 
 def test_a_reload_sends_sighup() -> None:
     [command] = SETTINGS["ExecReload"]
-    program, number, process = shlex.split(command)
-    assert (program, process) == ("/bin/kill", "$MAINPID")
+    shell, option, script = shlex.split(command)
+    kill, number, process = shlex.split(script)
+    # systemd makes `$` of `$$`.
+    assert (shell, option, kill, process) == ("/bin/sh", "-c", "kill", "$$MAINPID")
     assert signal.Signals[f"SIG{number.removeprefix('-')}"] is signal.SIGHUP
 
 
@@ -171,7 +173,7 @@ def test_the_credential_has_the_name_in_the_documented_config() -> None:
 
 
 def drop_in_for_the_web_config() -> str:
-    [block] = re.findall(r"\n    \[Service\]\n((?:    .*\n)+)", DEPLOYMENT)
+    [block] = re.findall(r"\n    \[Service\]\n((?:    .*web-config.*\n)(?:    .*\n)+)", DEPLOYMENT)
     return str(block)
 
 
