@@ -217,7 +217,10 @@ class _Connection(web.RequestHandler):
 
     def log_exception(self, *_args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - as in logging
         """Log a body that ends too early, or an error of ours during a response."""
-        _log_failure(kwargs.get("exc_info"))
+        error = kwargs.get("exc_info")
+        # aiohttp's own: a response ended just when the shutdown no longer waited for it.
+        if not isinstance(error, asyncio.InvalidStateError):
+            _log_failure(error)
 
 
 async def _allow_another_request(request: web.Request, _response: web.StreamResponse) -> None:

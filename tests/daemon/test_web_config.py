@@ -93,16 +93,16 @@ async def test_clients_without_a_tls_handshake_do_not_delay_the_end(
         assert b"HTTP" not in await connections[0][0].read()
         before = time.monotonic()
         assert await running.stop() == 0
-        assert time.monotonic() - before < 1
+        assert time.monotonic() - before < 10
         for _, writer in connections:
             writer.close()
     assert "Traceback" not in running.text
     assert "level=error" not in running.text
 
 
-async def test_it_ends_within_a_second_during_a_flood_of_wrong_passwords(tmp_path: Path) -> None:
-    # Such a slow hash that the waiting requests, four per address, would need more than a second.
-    hashed = bcrypt.hashpw(b"x", bcrypt.gensalt(12)).decode()
+async def test_it_does_not_end_later_because_of_a_flood_of_wrong_passwords(tmp_path: Path) -> None:
+    # Such a slow hash that the waiting requests, four per address, would need half a minute.
+    hashed = bcrypt.hashpw(b"x", bcrypt.gensalt(14)).decode()
     file = write(tmp_path, {"basic_auth_users": {"alice": hashed}})
     async with daemon_on(NOTHING, tmp_path, flag(file)) as running:
         visits = (guess(running, f"127.0.0.{last}") for last in range(1, 17) for _ in range(4))
@@ -110,7 +110,7 @@ async def test_it_ends_within_a_second_during_a_flood_of_wrong_passwords(tmp_pat
         await asyncio.sleep(0.3)
         before = time.monotonic()
         assert await running.stop() == 0
-        assert time.monotonic() - before < 1
+        assert time.monotonic() - before < 10
         await asyncio.gather(*flood, return_exceptions=True)
     assert "Traceback" not in running.text
 
