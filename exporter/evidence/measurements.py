@@ -13,7 +13,8 @@ was made, the clock was at least (at most) so far ahead". Between polls the expo
 outward, by 100 ppm. So an end that is further inward than that is from a new response, which came
 after the scrape before. These ends are the limits; the others repeat an older one and are not used.
 If an end is further outward than even a slew allows, the exporter began a new interval, and both
-ends are new.
+ends are new. That is seen from the values of two scrapes. It takes for granted that each was
+answered within 10 s, and that the host's clock was not set by a few milliseconds in between.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +29,7 @@ from exporter.clock.offset import (
     SLEW_ALLOWANCE_PPM,
     Offset,
 )
-from exporter.evidence.records import Bounds, Scrape
+from exporter.evidence.records import Bounds, Scrape, was_restarted
 
 HOST_DRIFT_PPM: Final = 50
 """How fast the clock of an exporter's host may drift. Its NTP client keeps most within 1 ppm."""
@@ -39,13 +40,19 @@ _SAME_POLL_SECONDS: Final = 0.01
 _TIME_ROUNDING_NS: Final = 500_000
 """The times of polls are exported in milliseconds."""
 
-_LATEST_SCRAPE_SECONDS: Final = 3.0
-"""How much later than its time a scrape may be answered. Ten thousand devices take 0.2 s."""
+_LATEST_SCRAPE_SECONDS: Final = 10.0
+"""How much later than its time a scrape may be answered: the default timeout of Prometheus."""
 
 _DRIFT: Final = DRIFT_ALLOWANCE_PPM * 1e-6
 _SLEW: Final = SLEW_ALLOWANCE_PPM * 1e-6
 _LATE_SECONDS: Final = _LATEST_SCRAPE_SECONDS * _DRIFT
 """How far an end may seem to have moved because one scrape was answered later than the other."""
+
+_LATE_SLEWED_SECONDS: Final = _LATEST_SCRAPE_SECONDS * _SLEW
+"""The same, while the exporter knows that the clock is slewed."""
+
+
+Side = Literal["low", "high"]
 
 
 class Measurement(NamedTuple):
@@ -65,7 +72,7 @@ class Measurement(NamedTuple):
 class Limit(NamedTuple):
     """The offset was at least (`low`) or at most (`high`) this, at one moment within `time`."""
 
-    side: Literal["low", "high"]
+    side: Side
     offset_ns: int
     time: Bounds
     measurement: Measurement
@@ -139,12 +146,17 @@ def _new_ends(before: Scrape, after: Scrape) -> tuple[bool, bool]:
     if before.offset is None or after.offset is None:
         return False, False
     elapsed = after.scraped_seconds - before.scraped_seconds
-    inward = -_DRIFT * elapsed + _LATE_SECONDS
-    outward = _SLEW * elapsed + _LATE_SECONDS * _SLEW / _DRIFT
-    low = _low(after.offset) - _low(before.offset)
+    # How far outward each end has moved.
+    low = _low(before.offset) - _low(after.offset)
     high = _high(after.offset) - _high(before.offset)
-    is_begun = was_restarted(before, after) or -low > outward or high > outward
-    return is_begun or low > inward, is_begun or -high > inward
+    slewed = _SLEW * elapsed + _LATE_SLEWED_SECONDS
+    if was_restarted(before, after) or max(low, high) > slewed:
+        return True, True
+    drifted = _DRIFT * elapsed
+    # If the host's clock was set, one end seems to have moved inward and the other outward.
+    if max(low, high) > drifted + _LATE_SECONDS:
+        return False, False
+    return low < drifted - _LATE_SECONDS, high < drifted - _LATE_SECONDS
 
 
 def _low(offset: Offset) -> float:
@@ -155,17 +167,12 @@ def _high(offset: Offset) -> float:
     return offset.seconds + offset.uncertainty_seconds
 
 
-def was_restarted(before: Scrape, after: Scrape) -> bool:
-    """Return whether the exporter was certainly restarted: it counts fewer polls."""
-    return before.polls is not None and after.polls is not None and after.polls < before.polls
-
-
 def _is_host_stepped(before: Scrape, after: Scrape) -> bool:
     """Return whether the host's clock was certainly set, so that two offsets do not compare."""
     one, other = before.host, after.host
     if one is None or other is None:
         return False
-    drift = _SLEW * (after.scraped_seconds - before.scraped_seconds)
+    drift = HOST_DRIFT_PPM * 1e-6 * (after.scraped_seconds - before.scraped_seconds)
     doubt = one.uncertainty_seconds + other.uncertainty_seconds + drift
     return abs(other.seconds - one.seconds) > doubt
 

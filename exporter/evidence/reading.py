@@ -13,8 +13,13 @@ from exporter.evidence.prometheus_api import (
     RawSeries,
     selector_of,
 )
-from exporter.evidence.records import Asked, Bounds, Scrape, Witness
-from exporter.evidence.statement import Statement, find_nearest_offset, make_statement
+from exporter.evidence.records import Asked, Scrape, Witness
+from exporter.evidence.statement import (
+    Finding,
+    Statement,
+    find_nearest_offset,
+    make_statement,
+)
 from exporter.evidence.times import format_utc
 from exporter.system.text import escaped, format_duration
 from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
@@ -62,8 +67,15 @@ _CLOSE_SECONDS: Final = 1.0
 
 _MEDIAN_STEP_SECONDS: Final = 60.0
 
-_DAY_SECONDS: Final = 86_400.0
+AGAIN_SECONDS: Final = 3 * 86_400.0
+"""How far to both sides it is looked for another moment at which a picture showed the same."""
+
 _AGAIN_STEP_SECONDS: Final = 60.0
+_NOTICED_SECONDS: Final = 900.0
+"""So much later than it happened a step is noticed and scraped, at most, in ordinary cases."""
+
+_NEAR_SECONDS: Final = 5.0
+_MOST_MOMENTS: Final = 4
 _LOOKBACK_SECONDS: Final = 600.0
 """Between samples further apart than this, nobody knows what the clock did."""
 
@@ -128,9 +140,7 @@ async def answer(
     witnesses = [await _read_witness(api, wanted, each, around_ns) for each in groups]
     statement = make_statement(asked, witnesses, around_ns, wanted.window_seconds)
     if asked.kind == "shown" and statement.finding is not None:
-        moments = await _find_other_moments(api, wanted, statement.finding.true_time)
-        if moments:
-            return _shown_again(statement, moments), witnesses
+        statement = await _refuse_if_shown_again(api, wanted, statement)
     if not any(each.columns.get(_OFFSET) for each in groups):
         absence = await _describe_absence(api, wanted, around_ns, now_ns)
         return statement._replace(reason=absence), witnesses
@@ -151,34 +161,64 @@ async def _read_around(api: PrometheusApi, wanted: Wanted) -> tuple[int, list[_G
     return around_ns, groups
 
 
-async def _find_other_moments(api: PrometheusApi, wanted: Wanted, found: Bounds) -> list[int]:
-    """Return other moments within a day at which the device showed the same time, if any; ns."""
-    around = found.low_ns / SECOND_NS
-    offsets = f"{_OFFSET}{selector_of(wanted.matchers)}"
-    series = await api.query_range(
-        offsets, around - _DAY_SECONDS, around + _DAY_SECONDS, _AGAIN_STEP_SECONDS
-    )
-    shown = wanted.asked.time_ns / SECOND_NS
-    moments = [when for each in series for when in _moments_of(each.samples, shown)]
-    far = [when for when in moments if abs(when - around) > wanted.window_seconds]
-    return sorted({round(when) * SECOND_NS for when in far})
+async def _refuse_if_shown_again(
+    api: PrometheusApi, wanted: Wanted, statement: Statement
+) -> Statement:
+    """Return the statement, or none if the device may have shown the same time at another moment.
 
-
-def _moments_of(samples: Sequence[tuple[float, float]], shown: float) -> Iterator[float]:
-    """Yield the moments between neighbouring samples at which a clock showed a time."""
-    for (before, offset), (after, next_offset) in pairwise(samples):
-        elapsed = after - before
-        steady = abs(next_offset - offset) < elapsed < _LOOKBACK_SECONDS
-        if steady and before + offset <= shown < after + next_offset:
-            yield shown - offset
-
-
-def _shown_again(statement: Statement, moments: Sequence[int]) -> Statement:
+    Of the exporters, those count that the statement is from.
+    """
     finding = statement.finding
     assert finding is not None  # noqa: S101 - only then others are sought
-    times = [format_utc(each) for each in sorted([finding.true_time.low_ns, *moments])]
-    reason = f"the picture showed this time more than once: about {' and about '.join(times)}"
-    return statement._replace(finding=None, reason=f"{reason}, as the clock was set back")
+    around = finding.true_time.low_ns / SECOND_NS
+    counted = [each.witness.labels for each in statement.each if isinstance(each, Finding)]
+    try:
+        series = [await _read_days(api, labels, around) for labels in counted]
+    except PrometheusFailed as failure:
+        reason = f"whether the picture showed this time again cannot be asked: {failure}"
+        return statement._replace(finding=None, reason=reason)
+    shown = wanted.asked.time_ns / SECOND_NS
+    near = finding.true_time.width_ns / SECOND_NS + _NEAR_SECONDS
+    moments = [when for samples in series for when in find_moments(samples, shown)]
+    others = {round(when) for when in moments if abs(when - around) > near}
+    if not others:
+        return statement
+    times = [format_utc(when * SECOND_NS) for when in sorted([round(around), *others])]
+    reason = (
+        "a device of this name may have shown this time more than once: about "
+        f"{' and about '.join(times[:_MOST_MOMENTS])}"
+    )
+    return statement._replace(finding=None, reason=reason)
+
+
+async def _read_days(
+    api: PrometheusApi, labels: Mapping[str, str], around: float
+) -> list[tuple[float, float]]:
+    """Return what an exporter measured in the days around a moment: Unix seconds, offset."""
+    host = {name: labels[name] for name in ("job", "instance") if name in labels}
+    start, end, step = around - AGAIN_SECONDS, around + AGAIN_SECONDS, _AGAIN_STEP_SECONDS
+    offsets = await api.query_range(f"{_OFFSET}{selector_of(labels)}", start, end, step)
+    hosts = await api.query_range(f"{HOST_SERIES[0]}{selector_of(host)}", start, end, step)
+    corrections = dict(hosts[0].samples) if hosts else {}
+    samples = offsets[0].samples if offsets else ()
+    return [(when, offset + corrections.get(when, 0.0)) for when, offset in samples]
+
+
+def find_moments(samples: Sequence[tuple[float, float]], shown: float) -> Iterator[float]:
+    """Yield the moments at which a clock may have shown a time, by samples of its offset. Pure.
+
+    Where the clock was set, or was not measured, it may have shown what it would have shown with
+    the offset before, or, as a step is noticed some polls later, with the offset after.
+    """
+    for (before, offset), (after, next_offset) in pairwise(samples):
+        if abs(next_offset - offset) < after - before < _LOOKBACK_SECONDS:
+            if before + offset <= shown < after + next_offset:
+                yield shown - offset
+            continue
+        if before <= shown - offset <= after:
+            yield shown - offset
+        if before - _NOTICED_SECONDS <= shown - next_offset <= after:
+            yield shown - next_offset
 
 
 async def _read_groups(api: PrometheusApi, wanted: Wanted, around_ns: int) -> list[_Group]:

@@ -27,10 +27,6 @@ class Bounds(NamedTuple):
         low, high = max(self.low_ns, other.low_ns), min(self.high_ns, other.high_ns)
         return None if low > high else Bounds(low, high)
 
-    def hull(self, other: "Bounds") -> "Bounds":
-        """Return the smallest interval that holds both."""
-        return Bounds(min(self.low_ns, other.low_ns), max(self.high_ns, other.high_ns))
-
 
 class Asked(NamedTuple):
     """A question: what the device showed `at` a true time, or when it had `shown` a time."""
@@ -84,10 +80,15 @@ def counted_steps(scrapes: Sequence[Scrape]) -> list[tuple[Scrape, Scrape]]:
     ]
 
 
+def was_restarted(before: Scrape, after: Scrape) -> bool:
+    """Return whether the exporter was certainly restarted: it counts fewer polls."""
+    return before.polls is not None and after.polls is not None and after.polls < before.polls
+
+
 def _may_be_restarted(before: Scrape, after: Scrape) -> bool:
     if before.polls is None or after.polls is None:
         return before.steps is None or after.steps is None or after.steps < before.steps
-    return after.polls < before.polls
+    return was_restarted(before, after)
 
 
 def name_witness(witness: Witness) -> str:

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from exporter.clock.offset import SECOND_NS
 from exporter.evidence.measurements import Measurement, measurements
 from exporter.evidence.prometheus_api import QueryAnswer
+from exporter.evidence.reading import AGAIN_SECONDS
 from exporter.evidence.records import Bounds, Witness, counted_steps, name_witness
 from exporter.evidence.statement import Finding, Statement
 from exporter.evidence.times import (
@@ -15,7 +16,7 @@ from exporter.evidence.times import (
     format_rfc3339,
     format_utc_offset,
 )
-from exporter.system.text import escaped, format_roughly, plural
+from exporter.system.text import escaped, format_duration, format_roughly, plural
 
 _US: Final = 1_000
 _MS: Final = 1_000_000
@@ -125,6 +126,9 @@ def _how_measured(evidence: Evidence, finding: Finding) -> str:
         _host_clock(finding),
         _steps_counted(evidence, finding),
     ]
+    if evidence.statement.asked.kind == "shown":
+        days = format_duration(AGAIN_SECONDS)
+        parts.append(f"no other moment within {days} was found at which it showed this time")
     synced = {each.scrape.synced for each in (before, after)}
     if synced == {True}:
         parts.append("the device reported that it was synchronized")

@@ -33,6 +33,7 @@ from exporter.evidence.measurements import (
     HOST_DRIFT_PPM,
     Limit,
     Measurement,
+    Side,
     limits,
     measurements,
 )
@@ -47,6 +48,8 @@ from exporter.evidence.times import format_utc
 from exporter.system.text import format_duration, format_offset
 
 Reference = Literal["exporter host", "time servers"]
+
+_SIDES: Final[tuple[Side, Side]] = ("low", "high")
 
 _ITERATIONS: Final = 8
 
@@ -111,8 +114,8 @@ def make_statement(
 ) -> Statement:
     """Return what exporters have measured of a device at the moment asked about.
 
-    Only scrapes within the window to each side of `around_ns` count. That is the moment itself if
-    it is a true time, else about the true time at which the device showed it.
+    `around_ns` is the moment itself if it is a true time, else about the true time at which the
+    device showed it. The scrapes of the witnesses are from the window to each side of it.
     """
     each = tuple(_find(asked, witness, around_ns, window_seconds) for witness in witnesses)
     findings = [found for found in each if isinstance(found, Finding)]
@@ -190,7 +193,11 @@ def _prove(asked: Asked, witness: Witness, window: Bounds, *, is_corrected: bool
     allowance_ppm = DRIFT_ALLOWANCE_PPM + (HOST_DRIFT_PPM if is_corrected else 0)
     stretches = [*_stretches(proven, allowance_ppm)]
     solve = _solve_at if asked.kind == "at" else _solve_shown
-    true_time, shown_time, used = solve(asked.time_ns, measured, stretches)
+    solution = solve(asked.time_ns, stretches)
+    if solution is None:
+        middle_ns = sum(measured[-1].bounds) // 2 if asked.kind == "shown" else 0
+        raise _gap(asked.time_ns - middle_ns, measured, proven)
+    true_time, shown_time, used = solution
     reference: Reference = "time servers" if is_corrected else "exporter host"
     return Finding(witness, reference, true_time, shown_time, _used(used))
 
@@ -212,7 +219,7 @@ class _Stretch(NamedTuple):
         low_ns = min(self._ends("low", time_ns))
         return Bounds(low_ns, max(low_ns, *self._ends("high", time_ns)))
 
-    def _ends(self, side: str, time_ns: int) -> Iterator[int]:
+    def _ends(self, side: Side, time_ns: int) -> Iterator[int]:
         return (each.at(time_ns, self.allowance_ppm) for each in self.limits if each.side == side)
 
     def solve_shown(self, shown_ns: int) -> Bounds:
@@ -229,12 +236,9 @@ def _stretches(proven: Sequence[Limit], allowance_ppm: int) -> Iterator[_Stretch
     edges = sorted({edge for limit in proven for edge in limit.time})
     by_side = [_Neighbours([each for each in proven if each.side == side]) for side in _SIDES]
     for start, end in pairwise(edges):
-        around = [each for side in by_side for each in side.around(start, end)]
-        if None not in around:
-            yield _Stretch(Bounds(start, end), [each for each in around if each], allowance_ppm)
-
-
-_SIDES: Final = ("low", "high")
+        around = [each for side in by_side for each in side.around(start, end) if each is not None]
+        if len(around) == 2 * len(_SIDES):
+            yield _Stretch(Bounds(start, end), around, allowance_ppm)
 
 
 class _Neighbours:
@@ -259,44 +263,41 @@ _Solution = tuple[Bounds, Bounds, Sequence[_Stretch]]
 """The true time, the shown time, and the stretches that they lie in."""
 
 
-def _solve_at(
-    time_ns: int, measured: Sequence[Measurement], stretches: Sequence[_Stretch]
-) -> _Solution:
+def _solve_at(time_ns: int, stretches: Sequence[_Stretch]) -> _Solution | None:
     for stretch in stretches:
         if stretch.time.low_ns <= time_ns <= stretch.time.high_ns:
             low, high = stretch.bounds_at(time_ns)
             shown = Bounds(time_ns + low, time_ns + high)
             return Bounds(time_ns, time_ns), shown, [stretch]
-    raise _gap(time_ns, measured)
+    return None
 
 
-def _solve_shown(
-    shown_ns: int, measured: Sequence[Measurement], stretches: Sequence[_Stretch]
-) -> _Solution:
+def _solve_shown(shown_ns: int, stretches: Sequence[_Stretch]) -> _Solution | None:
     """Join the solutions of all stretches: the bounds may reach over a poll."""
     found: list[tuple[Bounds, _Stretch]] = []
     for stretch in stretches:
         solution = stretch.solve_shown(shown_ns).meet(stretch.time)
         if solution is not None:
             found.append((solution, stretch))
-    middle_ns = shown_ns - sum(measured[-1].bounds) // 2
     if not found:
-        raise _gap(middle_ns, measured)
+        return None
     true_time = Bounds(found[0][0].low_ns, found[-1][0].high_ns)
     first, last = stretches[0].time.low_ns, stretches[-1].time.high_ns
     if true_time.low_ns <= first or true_time.high_ns >= last:
-        # Beyond the first or the last stretch it may also be true.
-        raise _gap(middle_ns, measured)
+        return None  # Beyond the first or the last stretch it may also be true.
     return true_time, Bounds(shown_ns, shown_ns), [stretch for _, stretch in found]
 
 
-def _gap(time_ns: int, measured: Sequence[Measurement]) -> Unproven:
-    """Return that there are not enough measurements on one side of a moment."""
-    is_before = (measured[0].at_ns + measured[-1].at_ns) // 2 < time_ns
-    nearest = measured[-1 if is_before else 0].at_ns
-    side, last = ("after", "last one") if is_before else ("before", "first one")
+def _gap(time_ns: int, measured: Sequence[Measurement], proven: Sequence[Limit]) -> Unproven:
+    """Return what is missing around a moment that lies in no stretch."""
+    before = {each.side for each in proven if each.time.high_ns <= time_ns}
+    is_before = len(before) < len(_SIDES)
+    where = "before" if is_before else "after"
+    nearest = measured[0 if is_before else -1].at_ns
+    reason = f"not enough measurements {where} {format_utc(time_ns)} within the window"
+    if (nearest > time_ns) == is_before:
+        there = "first" if is_before else "last"
+        return Unproven(f"{reason}: the {there} one is from {format_utc(nearest)}", is_gap=True)
     return Unproven(
-        f"not enough measurements {side} {format_utc(time_ns)} within the window: the {last} is "
-        f"from {format_utc(nearest)}",
-        is_gap=True,
+        f"{reason}: they must prove how far the clock was ahead at most and at least", is_gap=True
     )

@@ -59,7 +59,8 @@ def test_the_statement_for_people() -> None:
         "14:03:23.778 and 14:03:23.804 UTC (the camera was 1.791 s ± 0.013 s behind).",
         "Measured 30 s before and 28 s after; the exporter's clock agreed with its time servers "
         "within 4 ms, which is taken into account; no step was counted between 14:01:58 and "
-        "14:03:58; the device reported that it was synchronized.",
+        "14:03:58; no other moment within 3d was found at which it showed this time; the device "
+        "reported that it was synchronized.",
         "That is when 14:03:22 began. A picture that shows whole seconds was made between "
         "14:03:23.778 and 14:03:24.804 UTC.",
         "Prometheus warned: half is missing",

@@ -252,6 +252,73 @@ def test_each_end_is_taken_from_the_poll_that_proved_it() -> None:
     assert high == pytest.approx(0.016 + 0.002, abs=1e-6)
 
 
+def test_ends_that_moved_because_the_hosts_clock_was_set_prove_nothing() -> None:
+    """With time servers a step of the host of 20 ms is seen; of 6 ms, by the other end."""
+    for step, doubt in ((0.02, 0.004), (0.006, 0.02)):
+        told = [(-140, 0.0, 0.02), (-80, 0.0, 0.01), (-20, -step, 0.016), (40, -step, 0.022)]
+        witness = hand_made(Offset(0.0, doubt), *told, (100, -step, 0.005))
+        set_by = [0.0, 0.0, step, step, step]
+        scrapes = [
+            each._replace(host=Offset(by, doubt), polled_seconds=(each.polled_seconds or 0) + by)
+            for each, by in zip(witness.scrapes, set_by, strict=True)
+        ]
+        asked = Asked("at", HAND_MADE * SECOND_NS)
+        statement = make_statement(asked, [witness._replace(scrapes=scrapes)], asked.time_ns, 900)
+        assert statement.finding is not None
+        # Those 80 s before and 100 s after.
+        assert {round(each.at_ns / SECOND_NS - HAND_MADE) for each in statement.finding.used} == {
+            -80,
+            100,
+        }
+
+
+def test_of_several_polls_between_two_scrapes_any_may_have_proved_an_end() -> None:
+    """The moment lies between the second and the third poll of four that one scrape shows."""
+    told = [(-500, 0.0, 0.02), (-260, 0.0, 0.01), (40, 0.0, 0.01), (280, 0.0, 0.01)]
+    witness = hand_made(None, *told)
+    rare = [each._replace(polls=4 * number) for number, each in enumerate(witness.scrapes)]
+    statement = make_statement(
+        Asked("at", HAND_MADE * SECOND_NS),
+        [witness._replace(scrapes=rare)],
+        HAND_MADE * SECOND_NS,
+        900,
+    )
+    assert statement.finding is not None
+    # Not the scrape 40 s after: its polls may have been before the moment.
+    assert [round(each.at_ns / SECOND_NS - HAND_MADE) for each in statement.finding.used] == [
+        -260,
+        280,
+    ]
+
+
+def test_a_shown_time_that_may_lie_beyond_the_last_stretch_has_no_statement() -> None:
+    told = [(-140, 0.0, 0.02), (-80, 0.0, 0.01), (-20, 0.0, 0.01), (40, 0.0, 0.01)]
+    witness = hand_made(None, *told)
+    for since, is_stated in ((39.0, True), (39.995, False), (-79.0, True), (-79.995, False)):
+        asked = Asked("shown", round((HAND_MADE + since) * SECOND_NS))
+        statement = make_statement(asked, [witness], HAND_MADE * SECOND_NS, 900)
+        assert (statement.finding is not None) == is_stated, since
+
+
+def test_what_is_missing_is_said() -> None:
+    told = [(-140, 0.0, 0.02), (-80, 0.0, 0.01), (-20, 0.0, 0.016), (40, 0.0, 0.022)]
+    asked = Asked("at", HAND_MADE * SECOND_NS)
+    statement = make_statement(asked, [hand_made(None, *told)], asked.time_ns, 900)
+    assert str(statement.reason).endswith(
+        "not enough measurements after 2033-05-18 03:33:20 UTC within the window: they must prove "
+        "how far the clock was ahead at most and at least"
+    )
+
+
+def test_a_host_clock_that_is_certainly_off_by_less_than_the_limit_is_not_suspect() -> None:
+    told = [(-80, 0.0, 0.02), (-20, 0.0, 0.01), (40, 0.0, 0.01)]
+    for off, is_stated in ((0.45, True), (0.65, False)):
+        asked = Asked("at", HAND_MADE * SECOND_NS)
+        witness = hand_made(Offset(off, 0.1), *told)
+        statement = make_statement(asked, [witness], asked.time_ns, 900)
+        assert (statement.finding is not None) == is_stated
+
+
 def test_a_new_interval_proves_both_of_its_ends() -> None:
     """The exporter has noticed a slew and begun anew: 1 s wide, as from one `Date`."""
     told = [(-140, 0.0, 0.02), (-80, 0.0, 0.01), (-20, 0.1, 0.5), (40, 0.0, 0.02)]

@@ -15,6 +15,7 @@ import yaml
 
 from tests.support.programs import (
     LOOPBACK,
+    START_SECONDS,
     Program,
     find_program,
     free_port,
@@ -63,9 +64,10 @@ class Prometheus:
         )
         return values
 
-    def wait_for(self, expression: str) -> list[Series]:
+    def wait_for(self, expression: str, within_seconds: float = START_SECONDS) -> list[Series]:
         """Block until a query has a result, and return it."""
-        wait_until(lambda: bool(self.query(expression)), f"{expression} is there", self._explain)
+        what = f"{expression} is there"
+        wait_until(lambda: bool(self.query(expression)), what, self._explain, within_seconds)
         return self.query(expression)
 
     def alerts(self, state: str) -> list[dict[str, str]]:
