@@ -23,7 +23,7 @@ help: ## list the targets
 demo: $(VENV)/.demo-installed ## run the exporter on simulated devices; other port: make demo PORT=10124
 	$(BIN)/axis-ntp-exporter demo --web.listen-address=127.0.0.1:$(PORT)
 
-test: lint types unit ## run everything that CI runs: lint, types, unit
+test: lint types unit ## run lint, types and all tests that need no root; CI runs the *-test targets too
 
 lint: $(VENV)/.dev-installed ## check rules and format with ruff
 	$(BIN)/ruff check .
@@ -44,7 +44,9 @@ test-lowest: $(VENV)/.dev-installed ## test with the oldest versions that pyproj
 test-newest: $(VENV)/.dev-installed ## test with the newest versions of everything, without constraints.txt
 	$(call test_with,highest,$(VENV)-newest)
 
-# In an environment of its own. uv takes the index from UV_DEFAULT_INDEX, not from pip's settings.
+# uv takes the index from UV_DEFAULT_INDEX, not from pip's settings; trust the same CAs as other programs do.
+export UV_SYSTEM_CERTS ?= 1
+# In an environment of its own.
 define test_with
 $(BIN)/uv venv --quiet --clear --python $(BIN)/python $(2)
 $(BIN)/uv pip install --quiet --python $(2) --resolution $(1) --only-binary :all: --no-binary axis-ntp-exporter --editable '.[simulator,dev]'

@@ -27,7 +27,7 @@ NAME: Final = "axis-ntp-exporter"
 MAINTAINER: Final = f"{NAME} maintainers <{NAME}@users.noreply.github.com>"
 PYTHON: Final = "/usr/bin/python3"
 HOME: Final = f"opt/{NAME}"
-SCRIPTS: Final = ("postinst", "prerm", "postrm")
+SCRIPTS: Final = ("preinst", "postinst", "prerm", "postrm")
 COMMAND: Final = f"""#!/{HOME}/bin/python3
 import sys
 
@@ -74,7 +74,7 @@ def install_environment(home: Path, temporary: Path) -> None:
     [wheel] = temporary.glob("*.whl")
     constraint = f"--constraint={CHECKOUT / 'constraints.txt'}"
     target = ("--python", home / "bin/python3", "install", "--no-compile")
-    run(*pip, *target, "--only-binary=:all:", constraint, wheel)
+    run(*pip, *target, "--only-binary=:all:", constraint, f"{wheel}[simulator]")
     forget_the_build(home)
 
 

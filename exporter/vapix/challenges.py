@@ -20,9 +20,10 @@ MAX_CHALLENGES: Final = 32
 # Possessive quantifiers (`++`) keep the time linear: they never try a shorter match.
 _TOKEN: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]++"  # noqa: S105 - a grammar rule, not a secret
 _WORD: Final = r'[^\s",]++'
-_WORDS: Final = rf"{_WORD}(?:[ \t]++(?!{_TOKEN}[ \t]*+=){_WORD})*+"
+# Groups are not possessive: Debian 12's Python 3.11.2 matches such groups wrongly.
+_WORDS: Final = rf"{_WORD}(?:[ \t]++(?!{_TOKEN}[ \t]*+=){_WORD})*"
 _PART: Final = re.compile(
-    rf'(?P<name>{_TOKEN})[ \t]*+=[ \t]*+(?:"(?P<quoted>(?:[^"\\]|\\.)*+)"|(?P<plain>{_WORDS})?)'
+    rf'(?P<name>{_TOKEN})[ \t]*+=[ \t]*+(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<plain>{_WORDS})?)'
     rf"|(?P<scheme>{_TOKEN})(?![ \t]*+=)"
 )
 _BETWEEN_PARTS: Final = re.compile(r"[\s,]*+")

@@ -145,8 +145,12 @@ def _routes(telemetry_path: str, at: Callable[[str], str]) -> list[web.RouteDef]
 
 
 async def _redirect(request: web.Request) -> web.Response:
-    """Lead to the fleet's page from `/`, and from the prefix without a slash at its end."""
-    location = request.app[STATE].paths.route("/")
+    """Lead to the fleet's page from `/`, and from the prefix without a slash at its end.
+
+    Only the prefix can be what a proxy has made of the external URL's path.
+    """
+    paths = request.app[STATE].paths
+    location = paths.link("/") if request.path == paths.routes else paths.route("/")
     return web.Response(status=302, headers={hdrs.LOCATION: location})
 
 

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,10 +18,9 @@ from typing import Final
 
 import pytest
 
+from tests.artifacts.machine import cache_folder, debian_mirror
+
 CHECKOUT: Final = Path(__file__).parents[2]
-_CACHE: Final = (
-    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "axis-ntp-exporter"
-)
 _PROGRAMS: Final = {
     "mmdebstrap": "mmdebstrap",
     "systemd-nspawn": "systemd-container",
@@ -67,23 +66,32 @@ def require_containers() -> None:
 
 def root_of(suite: Suite) -> Path:
     """Return a root of that Debian with systemd and Python; nothing may write to it."""
-    return _made_once(f"root-{suite.name}", lambda folder: _make_root(suite, folder))
+    recipe = _digest([_PACKAGES, *_LEFT_OUT])
+    return _made_once(f"root-{suite.name}-{recipe}", lambda folder: _make_root(suite, folder))
 
 
 def _make_root(suite: Suite, folder: Path) -> None:
     left_out = [f"--dpkgopt=path-exclude=/usr/share/{each}/*" for each in _LEFT_OUT]
     options = ["--quiet", "--variant=minbase", "--mode=root", f"--include={_PACKAGES}", *left_out]
-    _run(require("mmdebstrap", "mmdebstrap"), *options, suite.name, str(folder))
+    _run(require("mmdebstrap", "mmdebstrap"), *options, suite.name, str(folder), *debian_mirror())
 
 
 def wheels_for(suite: Suite) -> Path:
     """Return a folder with the pinned wheels of the package's dependencies and build backend."""
     project = tomllib.loads((CHECKOUT / "pyproject.toml").read_text("utf-8"))
-    needed = project["project"]["dependencies"] + project["build-system"]["requires"]
+    simulator = project["project"]["optional-dependencies"]["simulator"]
+    needed = [
+        *project["project"]["dependencies"],
+        *simulator,
+        *project["build-system"]["requires"],
+    ]
     pins = (CHECKOUT / "constraints.txt").read_text("utf-8")
-    digest = hashlib.sha256("\n".join([*needed, pins]).encode()).hexdigest()
-    name = f"wheels-{suite.name}-{digest[:12]}"
+    name = f"wheels-{suite.name}-{_digest([*needed, pins])}"
     return _made_once(name, lambda folder: _download_wheels(suite, needed, folder))
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
 
 
 def _download_wheels(suite: Suite, needed: list[str], folder: Path) -> None:
@@ -103,7 +111,7 @@ def _run(*command: str) -> None:
 
 def _made_once(name: str, make: Callable[[Path], None]) -> Path:
     """Return a folder of the cache; `make` fills it unless it is there and complete."""
-    folder = _CACHE / name
+    folder = cache_folder() / name
     with _locked(name):
         if not folder.exists():
             new = folder.with_name(f"{name}.new")
@@ -117,7 +125,8 @@ def _made_once(name: str, make: Callable[[Path], None]) -> Path:
 @contextmanager
 def _locked(name: str) -> Iterator[None]:
     """Let two runs on one machine not make the same folder at once."""
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with (_CACHE / f"{name}.lock").open("w") as lock:
+    cache = cache_folder()
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"{name}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

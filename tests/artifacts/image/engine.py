@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from tests.artifacts.image.pip_settings import pip_secrets
+from tests.artifacts.machine import cache_folder, debian_mirror
 from tests.deploy.dockerfile import BUILD_STAGE, ROOT, all_of
 from tests.support.programs import wait_until
 
@@ -171,7 +172,7 @@ class Engine:
 @contextmanager
 def engine() -> Iterator[Engine]:
     """Yield an engine that has nothing but the base image. One at a time on this machine."""
-    cache = cache_folder()
+    cache = cache_folder() / "image"
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -189,11 +190,6 @@ def engine() -> Iterator[Engine]:
             yield made
         finally:
             _remove(made)
-
-
-def cache_folder() -> Path:
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return caches / "axis-ntp-exporter/image"
 
 
 def base_image() -> str:
@@ -232,14 +228,6 @@ def _base(cache: Path) -> Path:
     file = cache / f"base-{recipe}.tar"
     if not file.exists():
         part = file.with_suffix(".part")
-        run("mmdebstrap", *_BASE, _RELEASE, part, *_mirror())
+        run("mmdebstrap", *_BASE, _RELEASE, part, *debian_mirror())
         part.replace(file)
     return file
-
-
-def _mirror() -> list[str]:
-    """Return the Debian mirror of this machine's apt; nothing if it has none."""
-    with suppress(OSError, CommandFailed):
-        options = ("--format=$(REPO_URI)", "Label: Debian", "Created-By: Packages")
-        return run("apt-get", "indextargets", *options).splitlines()[:1]
-    return []

@@ -14,6 +14,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from tests.artifacts.machine import cache_folder
+
 
 @dataclass(frozen=True)
 class Release:
@@ -45,8 +47,7 @@ def find_kubectl(release: Release) -> str:
 
     Raises `NotAvailable`.
     """
-    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    file = caches / f"axis-ntp-exporter/kubernetes/kubectl-{release.sha256[:12]}"
+    file = cache_folder() / f"kubernetes/kubectl-{release.sha256[:12]}"
     if not file.exists():
         program = _download(release)
         if hashlib.sha256(program).hexdigest() != release.sha256:

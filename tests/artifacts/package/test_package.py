@@ -139,6 +139,14 @@ def active(running: Container) -> str:
 # The following tests are the life of one installation, in this order.
 
 
+def test_it_does_not_mix_with_an_environment_that_was_made_by_hand(debian: Container) -> None:
+    debian.sh("mkdir /opt/axis-ntp-exporter && touch /opt/axis-ntp-exporter/pyvenv.cfg")
+    said = debian.sh(f"dpkg --install {FILE}", ok=False)
+    assert "/opt/axis-ntp-exporter is an environment made by hand" in said
+    assert debian.sh("ls /opt/axis-ntp-exporter") == "pyvenv.cfg\n"
+    debian.sh("rm -r /opt/axis-ntp-exporter; dpkg --purge axis-ntp-exporter")
+
+
 def test_a_first_installation_starts_nothing_and_says_what_to_do(debian: Container) -> None:
     said = debian.sh(f"apt-get install {FILE}", umask="077")
     assert "systemctl enable --now axis-ntp-exporter" in said
@@ -174,11 +182,27 @@ def test_an_upgrade_restarts_it_and_keeps_the_config(debian: Container) -> None:
     wait_for_metric(debian, "axis_ntp_up{…} 1.0", 3)
 
 
-def test_an_upgrade_does_not_start_what_was_stopped_and_disabled(debian: Container) -> None:
-    debian.sh(f"systemctl disable --now {UNIT}")
+def test_an_upgrade_does_not_start_what_was_stopped(debian: Container) -> None:
+    debian.sh(f"systemctl stop {UNIT}")
     debian.sh(f"dpkg --install {NEWER}")
     assert active(debian) == "inactive"
-    debian.sh(f"systemctl enable --now {UNIT}")
+    debian.sh(f"systemctl start {UNIT}")
+
+
+def test_an_upgrade_that_does_not_start_says_where_to_look(debian: Container) -> None:
+    debian.write(CONFIG, "devices: 7")
+    said = debian.sh(f"dpkg --install {NEWER}")
+    assert "axis-ntp-exporter does not start: journalctl -u axis-ntp-exporter says why" in said
+    debian.write(CONFIG, config())
+    debian.sh(f"systemctl restart {UNIT}")
+
+
+def test_an_environment_that_somebody_has_removed_does_not_prevent_a_removal(
+    debian: Container,
+) -> None:
+    debian.sh("rm -r /opt/axis-ntp-exporter; dpkg --remove axis-ntp-exporter")
+    debian.sh(f"dpkg --install {NEWER}; systemctl start {UNIT}")
+    assert active(debian) == "active"
 
 
 def test_removal_stops_it_and_keeps_the_files_of_the_user(debian: Container) -> None:

@@ -145,6 +145,16 @@ async def test_without_the_prefix_there_is_only_a_redirect_to_it() -> None:
         assert "<code>/elsewhere</code>" in await reply.text()
 
 
+async def test_the_prefix_leads_to_where_a_proxy_has_its_path() -> None:
+    """The proxy has made `/clocks` of `/ui`."""
+    app = app_of(devices(), paths=make_paths("https://h.example/ui", "/clocks"))
+    async with TestClient(TestServer(app)) as client:
+        reply = await client.get("/clocks", allow_redirects=False)
+        assert (reply.status, reply.headers["Location"]) == (302, "/ui/")
+        reply = await client.get("/", allow_redirects=False)
+        assert (reply.status, reply.headers["Location"]) == (302, "/clocks/")
+
+
 def test_no_template_writes_a_path_without_url_of() -> None:
     for folder in exporter.web.pages.__path__:
         for file in Path(folder, "templates").iterdir():
