@@ -1,6 +1,11 @@
 # Two commands that need only Python 3.11+ and make: `make demo` and `make test`.
 PYTHON ?= python3
+# Another Python gets an environment of its own: make test PYTHON=python3.13
+ifeq ($(origin PYTHON),command line)
+VENV   ?= .venv-$(notdir $(PYTHON))
+else
 VENV   ?= .venv
+endif
 BIN    := $(VENV)/bin
 # The port of `make demo`. Not taken from the environment, where PORT often means something else.
 PORT    = 10123
@@ -13,9 +18,8 @@ TARGET  =
 RANGE_TESTS = tests/vapix tests/daemon tests/web tests/config tests/check tests/discovery --ignore=tests/web/pages
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-lowest test-newest lint format types unit fuzz bench soak image-test sbom \
-        kubernetes-test unit-test deb deb-test dashboards docs alerts-table \
-        picture format clean
+.PHONY: help demo test lint format types unit test-lowest test-newest fuzz bench soak image-test kubernetes-test \
+        unit-test deb deb-test sbom dashboards docs alerts-table picture clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:[^#]*##/\t/' | expand -t 16
@@ -38,7 +42,7 @@ unit: export PYTHONDONTWRITEBYTECODE =
 unit: $(VENV)/.dev-installed ## run all tests
 	$(BIN)/pytest
 
-test-lowest: $(VENV)/.dev-installed ## test with the oldest versions that pyproject.toml allows, on PYTHON=python3.11
+test-lowest: $(VENV)/.dev-installed ## test with the oldest versions that pyproject.toml allows
 	$(call test_with,lowest-direct,$(VENV)-lowest)
 
 test-newest: $(VENV)/.dev-installed ## test with the newest versions of everything, without constraints.txt
@@ -72,10 +76,10 @@ bench: $(VENV)/.dev-installed ## measure performance and print the tables of doc
 soak: $(VENV)/.dev-installed ## run among hostile devices and changing files; other time: make soak SOAK_MINUTES=60
 	SOAK_MINUTES=$(SOAK_MINUTES) $(BIN)/python -m tests.hostile.soak
 
-image-test: $(VENV)/.sbom-installed ## build the image and run it; needs root and Debian's podman, buildah, mmdebstrap, runc
+image-test: $(VENV)/.sbom-installed ## build the image and run it with podman, as root
 	$(BIN)/pytest -n0 tests/artifacts/image
 
-sbom: $(VENV)/.sbom-installed deb ## build image and Debian package, list their contents in dist/*.cdx.json (CycloneDX)
+sbom: $(VENV)/.sbom-installed deb ## build image and Debian package, list their contents in dist/*.cdx.json, as root
 	$(BIN)/python -m tests.artifacts.image.sbom dist/image.cdx.json
 	$(BIN)/python -m tests.artifacts.package.sbom dist/*.deb dist/deb.cdx.json
 
@@ -88,7 +92,7 @@ docs: $(VENV)/.dev-installed ## update the tables in README.md and docs/ that co
 alerts-table: $(VENV)/.dev-installed ## measure the alert scenarios again and update docs/alerting.md
 	AXIS_NTP_ALERTING_TABLE=docs/alerting.md $(BIN)/pytest tests/alerting/test_end_to_end.py
 
-kubernetes-test: $(VENV)/.dev-installed ## render the manifests with two kubectls, run the pods with podman; needs root and Debian's podman, runc, buildah, mmdebstrap, catatonit
+kubernetes-test: $(VENV)/.dev-installed ## render the manifests with two kubectls and run the pods with podman, as root
 	$(BIN)/pytest -n0 tests/artifacts/kubernetes
 
 picture: $(VENV)/.dev-installed ## take the screenshots of the docs with Chromium (some minutes)
@@ -99,7 +103,7 @@ format: $(VENV)/.dev-installed ## fix and format the code with ruff
 	$(BIN)/ruff format .
 
 clean: ## remove everything the other targets created
-	rm -rf $(VENV) $(VENV)-lowest $(VENV)-newest .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-* .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 
 # A failed `venv` leaves an interpreter without pip: it must not satisfy the next run.
 $(BIN)/pip:

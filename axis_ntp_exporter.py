@@ -23,6 +23,8 @@ def main() -> NoReturn:
         from exporter.cli import main as run_command_line  # noqa: PLC0415 - ours is known now
 
         run_command_line()
+    except SyntaxError:
+        sys.exit(_problem())
     except ImportError as error:
         # Another package may have replaced or removed single modules.
         if (error.name or "").partition(".")[0] != "exporter":

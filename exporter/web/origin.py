@@ -28,8 +28,10 @@ def refuse_foreign_origin(request: web.Request, external_origin: str = "") -> No
     own = _host_name(f"//{request.headers.get(hdrs.HOST, '')}")
     for origin in request.headers.getall(hdrs.ORIGIN, ()):
         is_external = bool(external_origin) and origin == external_origin
+        # Of the external URL's host, other schemes and ports are other sites.
+        is_beside = bool(external_origin) and _host_name(origin) == _host_name(external_origin)
         # A page without an origin, as in a sandboxed frame, sends `null`.
-        if not is_external and (not own or _host_name(origin) != own):
+        if not is_external and (is_beside or not own or _host_name(origin) != own):
             raise web.HTTPForbidden(
                 text="Refused: a page of another host asks for this (`Origin`). "
                 "Use the exporter's own page, or curl; for a reload, SIGHUP works too. "

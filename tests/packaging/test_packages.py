@@ -247,5 +247,6 @@ def test_a_module_that_another_package_has_replaced_is_said(
     [package] = tmp_path.glob("lib/python*/site-packages/exporter")
     (package / "commands/run.py").unlink()
     assert str(package) in refusal(command, "--config.check", folder=tmp_path)
-    (package / "cli.py").write_text("")
-    assert str(package) in refusal(command, "--version", folder=tmp_path)
+    for contents in ("", "def main(:"):
+        (package / "cli.py").write_text(contents)
+        assert str(package) in refusal(command, "--version", folder=tmp_path)
