@@ -112,12 +112,12 @@ async def test_a_read_that_hangs_fails_the_refresh_and_the_patterns_are_the_sour
 
 async def test_relabelling_that_takes_long_is_no_fault_of_the_disk(tmp_path: Path) -> None:
     (tmp_path / "a.json").write_text('[{"targets": ["a"]}]')
-    files = FileSD(FileSdConfig(files=(tmp_path / "a.json",)), timeout_seconds=0.01)
+    files = FileSD(FileSdConfig(files=(tmp_path / "a.json",)), timeout_seconds=1)
     with target_groups._one_at_a_time:
         refresh = asyncio.create_task(files.refresh())
         while not files._reader.is_busy:
             await asyncio.sleep(0)
-        done, _ = await asyncio.wait([refresh], timeout=0.05)
+        done, _ = await asyncio.wait([refresh], timeout=1.5)
         assert not done
     assert addresses_of(await refresh) == [["a"]]
 
