@@ -1,6 +1,7 @@
 """`tls_server_config` of the web-config: our certificate, TLS versions, client verification."""
 
 import re
+import platform
 import ssl
 from functools import partial
 from pathlib import Path
@@ -231,7 +232,14 @@ def _set_ciphers(context: BoundedSSLContext, tls: TlsServerConfig) -> None:
     if not tls.prefer_server_cipher_suites:
         context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
     for curve in tls.curve_preferences:
-        context.set_ecdh_curve(_CURVES[curve])
+        try:
+            context.set_ecdh_curve(_CURVES[curve])
+        except ssl.SSLError:
+            version = platform.python_version()
+            raise ValueError(
+                f"curve_preferences: Python {version} cannot set {curve}; leave the key out, or "
+                "use a newer Python"
+            ) from None
 
 
 def _load_certificate(context: BoundedSSLContext, tls: TlsServerConfig) -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 HASH = "$2y$10$mDwo.lAisC94iLAyP81MCesa29IzH37oigHC/42V2pdJlUprsJPze"
 
 
 TLS = "cert_file: server.crt, key_file: server.key"
+
+# Debian 12's Python 3.11.2 cannot set the last one.
+CURVES = ("CurveP256", "CurveP384", "CurveP521", "X25519")[
+    : 4 if sys.version_info > (3, 11, 3) else 3
+]
 
 
 @dataclass(frozen=True)
@@ -54,10 +60,7 @@ VALID = [
     ),
     Case(tls("prefer_server_cipher_suites: false")),
     Case(tls("prefer_server_cipher_suites: Off")),
-    *(
-        Case(tls(f"curve_preferences: [{curve}]"))
-        for curve in ("CurveP256", "CurveP384", "CurveP521", "X25519")
-    ),
+    *(Case(tls(f"curve_preferences: [{curve}]")) for curve in CURVES),
     Case(
         tls(
             "client_auth_type: RequireAndVerifyClientCert, client_ca_file: ca.pem, "

@@ -15,7 +15,7 @@ from exporter.web.web_config.schema import WebConfig, load_web_config
 from tests.support.certificates import authority, encrypt
 from tests.support.config_keys import keys_of
 from tests.support.programs import find_program
-from tests.web.web_config.cases import HASH, INVALID, TLS, VALID, Case
+from tests.web.web_config.cases import HASH, INVALID, TLS, VALID, Case, tls
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,19 @@ def test_prometheus_accepts_what_we_accept(case: Case, folder: Path) -> None:
     file = write(folder, case)
     assert isinstance(load_web_config(file), WebConfig)
     assert case.newer or promtool_accepts(file)
+
+
+def test_a_curve_that_python_does_not_know_is_an_error_of_the_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As on Debian 12."""
+
+    def fail(_context: ssl.SSLContext, _name: str) -> None:
+        raise ssl.SSLError(129, "unknown group")
+
+    monkeypatch.setattr(ssl.SSLContext, "set_ecdh_curve", fail)
+    with pytest.raises(ConfigError, match=r"curve_preferences: Python .* cannot set X25519"):
+        load_web_config(write(folder, Case(tls("curve_preferences: [X25519]"))))
 
 
 @pytest.mark.parametrize("case", INVALID, ids=name)
