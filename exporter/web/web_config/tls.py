@@ -1,7 +1,7 @@
 """`tls_server_config` of the web-config: our certificate, TLS versions, client verification."""
 
-import re
 import platform
+import re
 import ssl
 from functools import partial
 from pathlib import Path
