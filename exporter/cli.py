@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType, ModuleType
-from typing import Any, Final, NoReturn
+from typing import IO, Any, Final, NoReturn
 
 from exporter import PROGRAM, __version__
 from exporter.system.process import (
@@ -134,6 +134,11 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(**settings)
         self._positionals.title = "arguments"
         self._optionals.title = "flags"
+
+    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+        # Debian 12's Python lets an error on a full disk replace the exit code of a usage error.
+        with suppress(OSError):
+            super()._print_message(message, file)
 
     def complete_values(self, kinds: Mapping[str, object]) -> None:
         """Tell `shtab` how to complete the values for which the help has these words."""

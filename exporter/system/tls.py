@@ -32,9 +32,13 @@ def refuse_dhe(context: ssl.SSLContext) -> None:
     """Offer no key exchange with a Diffie-Hellman group that the server chooses.
 
     OpenSSL accepts one of 10,000 bits, which takes a client a second of CPU. The groups of ECDHE
-    are fixed and fast.
+    are fixed and fast. An exchange by RSA has no forward secrecy, so only versions before TLS 1.2
+    have it, whatever the defaults of this host's Python are.
     """
-    offered = [each["name"] for each in context.get_ciphers() if each["kea"] != "kx-dhe"]
+    unwanted = {"kx-dhe"}
+    if context.minimum_version >= ssl.TLSVersion.TLSv1_2:
+        unwanted.add("kx-rsa")
+    offered = [each["name"] for each in context.get_ciphers() if each["kea"] not in unwanted]
     context.set_ciphers(":".join(offered))
 
 
