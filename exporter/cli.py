@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from types import FrameType, ModuleType
-from typing import IO, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from exporter import PROGRAM, __version__
 from exporter.system.process import (
@@ -17,6 +17,9 @@ from exporter.system.process import (
     discard_output,
     open_closed_streams,
 )
+
+if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
 
 COMMANDS: Final = {
     "run": "poll the configured devices and serve their metrics (the default)",
@@ -135,7 +138,7 @@ class _Parser(argparse.ArgumentParser):
         self._positionals.title = "arguments"
         self._optionals.title = "flags"
 
-    def _print_message(self, message: str, file: IO[str] | None = None) -> None:
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
         # Debian 12's Python lets an error on a full disk replace the exit code of a usage error.
         with suppress(OSError):
             super()._print_message(message, file)
