@@ -2,8 +2,8 @@
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import combinations, pairwise
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 from typing import Final, NamedTuple
 
 from exporter.clock.offset import SECOND_NS, Offset
@@ -13,45 +13,21 @@ from exporter.evidence.prometheus_api import (
     RawSeries,
     selector_of,
 )
-from exporter.evidence.records import Asked, Scrape, Witness
-from exporter.evidence.statement import (
-    Finding,
-    Statement,
-    find_nearest_offset,
-    make_statement,
+from exporter.evidence.records import Asked, Scrape, Witness, exporter_labels
+from exporter.evidence.series import (
+    DEVICE_SERIES,
+    DURATION,
+    HOST_SERIES,
+    INFO,
+    KERNEL,
+    OFFSET,
+    SERVER_SERIES,
 )
+from exporter.evidence.shown_again import refuse_if_shown_again
+from exporter.evidence.statement import Statement, find_nearest_offset, make_statement
 from exporter.evidence.times import format_utc
 from exporter.system.text import escaped, format_duration
 from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
-
-_OFFSET: Final = "axis_ntp_clock_offset_seconds"
-
-DEVICE_SERIES: Final = (
-    _OFFSET,
-    "axis_ntp_clock_offset_uncertainty_seconds",
-    "axis_ntp_clock_steps_total",
-    "axis_ntp_last_poll_timestamp_seconds",
-    "axis_ntp_polls_total",
-    "axis_ntp_synced",
-)
-"""Of a device; without any of the first four there is no statement."""
-
-HOST_SERIES: Final = (
-    "axis_ntp_exporter_host_clock_offset_seconds",
-    "axis_ntp_exporter_host_clock_offset_uncertainty_seconds",
-)
-"""Of an exporter that asks time servers."""
-
-SERVER_SERIES: Final = (
-    "axis_ntp_time_server_offset_seconds",
-    "axis_ntp_time_server_offset_uncertainty_seconds",
-    "axis_ntp_time_server_selectable",
-)
-"""Of each time server; they tell how many agree."""
-
-_DURATION: Final = "axis_ntp_poll_duration_seconds"
-_INFO: Final = "axis_ntp_device_info"
-_KERNEL: Final = "axis_ntp_exporter_host_clock_synchronized"
 
 _REPLICA_LABELS: Final = frozenset(
     {"instance", "pod", "node", "replica", "prometheus", "prometheus_replica"}
@@ -66,18 +42,6 @@ _TRIES: Final = 6
 _CLOSE_SECONDS: Final = 1.0
 
 _MEDIAN_STEP_SECONDS: Final = 60.0
-
-AGAIN_SECONDS: Final = 3 * 86_400.0
-"""How far to both sides it is looked for another moment at which a picture showed the same."""
-
-_AGAIN_STEP_SECONDS: Final = 60.0
-_NOTICED_SECONDS: Final = 900.0
-"""So much later than it happened a step is noticed and scraped, at most, in ordinary cases."""
-
-_NEAR_SECONDS: Final = 5.0
-_MOST_MOMENTS: Final = 4
-_LOOKBACK_SECONDS: Final = 600.0
-"""Between samples further apart than this, nobody knows what the clock did."""
 
 _OLDEST_YEARS: Final = 15
 _RANGE_STEPS: Final = 1000
@@ -140,8 +104,8 @@ async def answer(
     witnesses = [await _read_witness(api, wanted, each, around_ns) for each in groups]
     statement = make_statement(asked, witnesses, around_ns, wanted.window_seconds)
     if asked.kind == "shown" and statement.finding is not None:
-        statement = await _refuse_if_shown_again(api, wanted, statement)
-    if not any(each.columns.get(_OFFSET) for each in groups):
+        statement = await refuse_if_shown_again(api, statement)
+    if not any(each.columns.get(OFFSET) for each in groups):
         absence = await _describe_absence(api, wanted, around_ns, now_ns)
         return statement._replace(reason=absence), witnesses
     return statement, witnesses
@@ -161,75 +125,15 @@ async def _read_around(api: PrometheusApi, wanted: Wanted) -> tuple[int, list[_G
     return around_ns, groups
 
 
-async def _refuse_if_shown_again(
-    api: PrometheusApi, wanted: Wanted, statement: Statement
-) -> Statement:
-    """Return the statement, or none if the device may have shown the same time at another moment.
-
-    Of the exporters, those count that the statement is from.
-    """
-    finding = statement.finding
-    assert finding is not None  # noqa: S101 - only then others are sought
-    around = finding.true_time.low_ns / SECOND_NS
-    counted = [each.witness.labels for each in statement.each if isinstance(each, Finding)]
-    try:
-        series = [await _read_days(api, labels, around) for labels in counted]
-    except PrometheusFailed as failure:
-        reason = f"whether the picture showed this time again cannot be asked: {failure}"
-        return statement._replace(finding=None, reason=reason)
-    shown = wanted.asked.time_ns / SECOND_NS
-    near = finding.true_time.width_ns / SECOND_NS + _NEAR_SECONDS
-    moments = [when for samples in series for when in find_moments(samples, shown)]
-    others = {round(when) for when in moments if abs(when - around) > near}
-    if not others:
-        return statement
-    times = [format_utc(when * SECOND_NS) for when in sorted([round(around), *others])]
-    reason = (
-        "a device of this name may have shown this time more than once: about "
-        f"{' and about '.join(times[:_MOST_MOMENTS])}"
-    )
-    return statement._replace(finding=None, reason=reason)
-
-
-async def _read_days(
-    api: PrometheusApi, labels: Mapping[str, str], around: float
-) -> list[tuple[float, float]]:
-    """Return what an exporter measured in the days around a moment: Unix seconds, offset."""
-    host = {name: labels[name] for name in ("job", "instance") if name in labels}
-    start, end, step = around - AGAIN_SECONDS, around + AGAIN_SECONDS, _AGAIN_STEP_SECONDS
-    offsets = await api.query_range(f"{_OFFSET}{selector_of(labels)}", start, end, step)
-    hosts = await api.query_range(f"{HOST_SERIES[0]}{selector_of(host)}", start, end, step)
-    corrections = dict(hosts[0].samples) if hosts else {}
-    samples = offsets[0].samples if offsets else ()
-    return [(when, offset + corrections.get(when, 0.0)) for when, offset in samples]
-
-
-def find_moments(samples: Sequence[tuple[float, float]], shown: float) -> Iterator[float]:
-    """Yield the moments at which a clock may have shown a time, by samples of its offset. Pure.
-
-    Where the clock was set, or was not measured, it may have shown what it would have shown with
-    the offset before, or, as a step is noticed some polls later, with the offset after.
-    """
-    for (before, offset), (after, next_offset) in pairwise(samples):
-        if abs(next_offset - offset) < after - before < _LOOKBACK_SECONDS:
-            if before + offset <= shown < after + next_offset:
-                yield shown - offset
-            continue
-        if before <= shown - offset <= after:
-            yield shown - offset
-        if before - _NOTICED_SECONDS <= shown - next_offset <= after:
-            yield shown - next_offset
-
-
 async def _read_groups(api: PrometheusApi, wanted: Wanted, around_ns: int) -> list[_Group]:
-    names = (*DEVICE_SERIES, _DURATION, _INFO)
+    names = (*DEVICE_SERIES, DURATION, INFO)
     selector = selector_of(wanted.matchers, names)
     series = await api.query(*_in_window(selector, wanted, around_ns))
     columns, identities = defaultdict[_Labels, _Columns](dict), dict[_Labels, Mapping[str, str]]()
     unlike = (*_IDENTITY_LABELS, "scheme")
     for each in series:
         name = each.labels.get("__name__", "")
-        if name == _INFO:
+        if name == INFO:
             key = _key(each.labels, *unlike)
             _refuse_replaced(identities.get(key, {}), each.labels)
             identities[key] = each.labels
@@ -291,12 +195,12 @@ async def _read_witness(
     api: PrometheusApi, wanted: Wanted, group: _Group, around_ns: int
 ) -> Witness:
     """Read what is known of the clock of an exporter's host too."""
-    labels = {name: group.labels[name] for name in ("job", "instance") if name in group.labels}
-    selector = selector_of(labels, (*HOST_SERIES, *SERVER_SERIES, _KERNEL))
+    labels = exporter_labels(group.labels)
+    selector = selector_of(labels, (*HOST_SERIES, *SERVER_SERIES, KERNEL))
     series = await api.query(*_in_window(selector, wanted, around_ns))
     by_server = _columns_by_server(series, group.labels)
     host = by_server.pop("", {})
-    flags = host.pop(_KERNEL, {}).values()
+    flags = host.pop(KERNEL, {}).values()
     kernel = all(flags) if flags else None
     scrapes = _scrapes(group.columns, host, [*by_server.values()])
     medians = [] if host else await _read_medians(api, wanted, labels, around_ns)
@@ -322,7 +226,7 @@ async def _read_medians(
     api: PrometheusApi, wanted: Wanted, labels: Mapping[str, str], around_ns: int
 ) -> list[float]:
     """Return the middle offset of all of an exporter's devices, where it has enough of them."""
-    offsets = f"{_OFFSET}{selector_of(labels)}"
+    offsets = f"{OFFSET}{selector_of(labels)}"
     middle = (
         f"quantile by (job, instance) (0.5, {offsets}) and on (job, instance) "
         f"count by (job, instance) ({offsets}) >= {DEVICES_TO_SUSPECT}"
@@ -351,7 +255,7 @@ def _scrape(when: float, columns: _Columns, servers: Sequence[_Columns]) -> Scra
         servers=None if host is None else _count_agreeing(when, host, servers),
         steps=steps,
         polls=polls,
-        poll_seconds=_positive(columns.get(_DURATION, {}).get(when)),
+        poll_seconds=_positive(columns.get(DURATION, {}).get(when)),
         synced=None if synced is None else bool(synced),
     )
 
@@ -412,7 +316,7 @@ async def _find_oldest(api: PrometheusApi, wanted: Wanted, now_ns: int) -> int |
     start, step = end - _OLDEST_YEARS * 366 * 86_400, float("inf")
     while step > 1:
         step = max(1, -(-(end - start) // _RANGE_STEPS))
-        selector = f"{_OFFSET}{selector_of(wanted.matchers)}"
+        selector = f"{OFFSET}{selector_of(wanted.matchers)}"
         found = await api.query_range(f"count_over_time({selector}[{step}s])", start, end, step)
         times = [each.samples[0][0] for each in found if each.samples]
         if not times:

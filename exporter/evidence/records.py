@@ -91,6 +91,11 @@ def _may_be_restarted(before: Scrape, after: Scrape) -> bool:
     return was_restarted(before, after)
 
 
+def exporter_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return, of the labels of a device's series, those of its exporter's own series."""
+    return {name: labels[name] for name in ("job", "instance") if name in labels}
+
+
 def name_witness(witness: Witness) -> str:
     """Return the name of an exporter for people: its instance."""
     return witness.labels.get("instance") or "the exporter"

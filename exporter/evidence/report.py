@@ -7,8 +7,8 @@ from zoneinfo import ZoneInfo
 from exporter.clock.offset import SECOND_NS
 from exporter.evidence.measurements import Measurement, measurements
 from exporter.evidence.prometheus_api import QueryAnswer
-from exporter.evidence.reading import AGAIN_SECONDS
 from exporter.evidence.records import Bounds, Witness, counted_steps, name_witness
+from exporter.evidence.shown_again import AGAIN_SECONDS
 from exporter.evidence.statement import Finding, Statement
 from exporter.evidence.times import (
     format_clock_time,

@@ -10,7 +10,7 @@ from typing import Final
 import pytest
 import yaml
 
-from exporter.evidence.reading import DEVICE_SERIES, HOST_SERIES, SERVER_SERIES
+from exporter.evidence.series import DEVICE_SERIES, HOST_SERIES, SERVER_SERIES
 from exporter.metrics.catalogue import DEVICE_METRICS
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.time_servers import TIME_SERVER_METRICS

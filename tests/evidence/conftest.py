@@ -11,8 +11,9 @@ import pytest
 
 from exporter.config.http_client import HttpClientConfig
 from exporter.evidence.prometheus_api import PrometheusApi
-from exporter.evidence.reading import DEVICE_SERIES, HOST_SERIES, Wanted, answer
+from exporter.evidence.reading import Wanted, answer
 from exporter.evidence.records import Asked
+from exporter.evidence.series import DEVICE_SERIES, HOST_SERIES
 from exporter.evidence.statement import Statement
 from tests.evidence.simulated_day import DAY, HOUR, SimulatedCamera, SimulatedDay, simulate
 from tests.support.programs import LOOPBACK, enter_on_free_ports

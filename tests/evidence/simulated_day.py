@@ -28,7 +28,7 @@ from exporter.clock.http_time import CallTimes, ResponseTimes
 from exporter.clock.offset import SECOND_NS, Estimate, Offset
 from exporter.clock.phase import hold_ns
 from exporter.devices.device import Device
-from exporter.evidence.reading import DEVICE_SERIES, HOST_SERIES
+from exporter.evidence.series import DEVICE_SERIES, HOST_SERIES
 from exporter.metrics.exporter import ExporterMetrics
 from exporter.metrics.exposition import Exposition
 from exporter.polling.poller import Poller

@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
-from exporter.evidence.reading import DEVICE_SERIES, HOST_SERIES
+from exporter.evidence.series import DEVICE_SERIES, HOST_SERIES
 from tests.evidence.simulated_day import SimulatedDay, simulate
 
 CAMERAS: Final = 60
