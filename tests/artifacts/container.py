@@ -108,14 +108,15 @@ def _when_up(process: subprocess.Popen[bytes], log: int) -> Container:
 
 def _grandchild(process: int) -> int | None:
     """Return the systemd that nspawn, the child of `process`, has started."""
-    for _ in range(2):
-        with suppress(OSError):
+    with suppress(OSError):  # nspawn has other children, which end, before it starts systemd
+        for _ in range(2):
             children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-            if len(children) == 1:
-                process = int(children[0])
-                continue
-        return None
-    return process if Path(f"/proc/{process}/comm").read_text().strip() == "systemd" else None
+            if len(children) != 1:
+                return None
+            process = int(children[0])
+        if Path(f"/proc/{process}/comm").read_text().strip() == "systemd":
+            return process
+    return None
 
 
 def _remove_cgroup(name: str) -> None:
