@@ -171,6 +171,9 @@ class DeviceState:
     they are shown, so that a step of the wall clock makes none of them wrong. `last_client` is
     that of the last reading, however many polls have failed since. `problem` is what the last
     reading showed to be wrong first, empty if nothing, and `problem_since_steady` since when.
+    `reported_offset_changed_steady` is when the reported offset was first seen to be what it is;
+    `None` while it is absent or 0, because a device may report 0 while it knows nothing. It is a
+    field, not a property, because every scrape reads it.
     """
 
     expect: Expect = field(default_factory=Expect)
@@ -185,8 +188,9 @@ class DeviceState:
     last_success_steady: float | None = None
     next_poll_steady: float | None = None
     clock: DeviceClock = field(default_factory=DeviceClock)
+    reported_offset_changed_steady: float | None = None
     _reported_offset_seconds: float | None = None
-    _reported_offset_changed_steady: float | None = None
+    _reported_offset_since_steady: float | None = None
     history: History = field(default_factory=History)
     identity: DeviceIdentity = UNKNOWN_IDENTITY
     problem: str = ""
@@ -206,15 +210,6 @@ class DeviceState:
         """The clock's drift; `None` if unknown or if the last poll got no response."""
         return self.clock.drift if self.last.answered else None
 
-    @property
-    def reported_offset_changed_steady(self) -> float | None:
-        """When the reported offset was first seen to be what it is; `None` if it is absent or 0.
-
-        A device may report 0 while it knows nothing.
-        """
-        reported = self.last.client.status.reported_offset_seconds
-        return self._reported_offset_changed_steady if reported else None
-
     def as_unanswered(self) -> Self:
         """Return a copy for a device that has not answered yet: no reading, the same counters."""
         error = PollTimeout("no response yet")
@@ -222,6 +217,7 @@ class DeviceState:
         return replace(
             self,
             last=Failure(error, ErrorKind.of(error), answered=False, consecutive_failures=count),
+            reported_offset_changed_steady=None,
         )
 
     def set_expect(self, expect: Expect) -> None:
@@ -273,11 +269,14 @@ class DeviceState:
         reported = self.last.client.status.reported_offset_seconds
         if reported != self._reported_offset_seconds:
             self._reported_offset_seconds = reported
-            self._reported_offset_changed_steady = self.last_poll_steady
+            self._reported_offset_since_steady = self.last_poll_steady
+        since_steady = self._reported_offset_since_steady
+        self.reported_offset_changed_steady = since_steady if reported else None
         return None if down_since is None else outcome.began_steady_seconds - down_since
 
     def _record_failure(self, outcome: PollOutcome, error: DeviceError) -> None:
         self.failures += 1
+        self.reported_offset_changed_steady = None
         if self.down_since_steady is None:
             self.down_since_steady = outcome.began_steady_seconds
         kind = ErrorKind.of(error)

@@ -187,6 +187,8 @@ class NtpClient:
         except Exception:  # noqa: BLE001 - the last resort: no device may stop the others
             _log.exception("poll.internal_error", url=str(self._endpoint.url))
             error = errors.Internal("internal error, see the exporter's log")
+        finally:
+            call.deadline = None  # it keeps the task of this poll alive
         error.times = call.times
         # Drop traceback and causes: the error is stored and would keep their frames alive.
         error.__cause__ = error.__context__ = None
@@ -305,7 +307,7 @@ class NtpClient:
         authorization = self._authenticator.authorization("POST", ntp.PATH)
         headers = None if authorization is None else {"Authorization": authorization}
         self._exchange = Exchange(self._call, endpoint.pin)
-        before_send.set(self._exchange.begin)
+        before_send.set(self._begin_exchange)
         self._is_calling = True
         try:
             async with self._session.request(
@@ -324,6 +326,11 @@ class NtpClient:
             self._is_calling = False
             if self._closed:
                 self._exchange.close_connection()
+
+    async def _begin_exchange(self, connection: object) -> None:
+        # A kept connection keeps the context that it was made in, and with it what is to await:
+        # a method of the first exchange would keep that, too.
+        await self._exchange.begin(connection)
 
     async def _read(self, response: aiohttp.ClientResponse) -> HttpResponse:
         exchange, headers = self._exchange, response.headers
