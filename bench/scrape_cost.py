@@ -35,6 +35,7 @@ from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import FleetQuery
 from exporter.web.pages.links import PageSettings
 from exporter.web.routes import WebState, make_app
+from exporter.web.settings import WebSettings
 from tests.support.oracle import DeviceCollector
 from tests.support.readings import ntp_client
 
@@ -177,8 +178,9 @@ async def _hold_up(devices: list[Device], exposition: Exposition, path: str, mar
     """Fetch over HTTP, gzip included, and measure how late a timer fires meanwhile."""
     registry, host = ExporterMetrics().registry, HostClock()
     nothing: Any = None
-    reloader: Any = SimpleNamespace(config=_config(devices))
-    state = WebState(Fleet(devices), exposition, registry, host, reloader, nothing, "/metrics")
+    reloader: Any = SimpleNamespace(config=_config(devices), discovered=[])
+    settings = WebSettings((("", 0),))
+    state = WebState(Fleet(devices), exposition, registry, host, reloader, nothing, settings)
     runner = web.AppRunner(make_app(state), access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)

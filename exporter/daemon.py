@@ -35,9 +35,9 @@ from exporter.time_servers.client import TimeServerClient
 from exporter.time_servers.monitor import TimeServerMonitor
 from exporter.vapix.connection import Session, open_session
 from exporter.vapix.dns import AresDns, CachingResolver
-from exporter.web.listener import CannotServe, WebSettings, serve
-from exporter.web.origin import is_loopback_only
+from exporter.web.listener import CannotServe, serve
 from exporter.web.routes import WebState, make_app
+from exporter.web.settings import WebSettings
 
 SHORTEST_POLITE_INTERVAL_SECONDS: Final = 5.0
 
@@ -129,34 +129,19 @@ async def _polling(
         host,
         lambda: reloader.config.thresholds,
     )
-    metrics.polls_in_flight.set_function(lambda: poller.in_flight)
-    metrics.devices.set_function(lambda: len(fleet))
-    metrics.add_time_servers(TimeServerCollector(time_servers, host), time_servers.host_offset)
     instance = InstanceSettings(settings.load, settings.shard, settings.web.max_connections)
     reconciler = Reconciler(fleet, session, poller, exposition)
     reloader = ConfigReloader(instance, reconciler, time_servers, metrics, settings.manager)
-    path, loopback_only = settings.web.telemetry_path, is_loopback_only(settings.web.listen)
+    metrics.polls_in_flight.set_function(lambda: poller.in_flight)
+    metrics.devices.set_function(lambda: len(fleet))
+    metrics.add_time_servers(TimeServerCollector(time_servers, host), time_servers.host_offset)
     async with AsyncExitStack() as stack:
-        stack.push_async_callback(poller.stop)
-        stack.push_async_callback(time_servers.stop)
-        stack.push_async_callback(reloader.stop)
+        for part in (poller, time_servers, reloader):
+            stack.push_async_callback(part.stop)
         with _as_start_failed(CONFIG_ERRORS):
             await reloader.start(config)
-        yield WebState(
-            fleet,
-            exposition,
-            metrics.registry,
-            host,
-            reloader,
-            poller,
-            path,
-            loopback_only,
-            time_servers.vote,
-            lambda: reloader.config.thresholds,
-            lambda: reloader.discovered,
-            grafana_url=settings.web.grafana_url,
-            paths=settings.web.paths,
-        )
+        series, vote = metrics.registry, time_servers.vote
+        yield WebState(fleet, exposition, series, host, reloader, poller, settings.web, vote)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from exporter.commands.path_flags import add_paths, paths_of
 from exporter.system.addresses import DEFAULT_PORT, LARGEST_PORT, listen_address
 from exporter.system.text import parse_digits, parse_duration
 from exporter.web.limits import MAX_CONNECTIONS
-from exporter.web.listener import WebSettings
+from exporter.web.settings import WebSettings
 
 LARGEST_COUNT: Final = 10_000
 DEFAULT_CONFIG_FILE: Final = Path("config.yaml")

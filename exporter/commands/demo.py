@@ -14,7 +14,7 @@ from exporter.daemon import Settings, StartFailed, running
 from exporter.simulator.fleet import FleetError, build_fleet, serve_fleet
 from exporter.system.logs import logging_in_background
 from exporter.system.signals import stop_signals
-from exporter.web.listener import WebSettings
+from exporter.web.settings import WebSettings
 
 LOOPBACK = "127.0.0.1"
 POLL_INTERVAL = "10s"

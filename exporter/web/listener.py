@@ -8,10 +8,8 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Final, cast
 
@@ -25,8 +23,8 @@ from exporter.config import ConfigError
 from exporter.system.addresses import format_address
 from exporter.system.background import in_background
 from exporter.web.handshake import Handshake
-from exporter.web.limits import MAX_CONNECTIONS, ConnectionLimit, UnreadWatch
-from exporter.web.paths import NO_PREFIX, WebPaths
+from exporter.web.limits import ConnectionLimit, UnreadWatch
+from exporter.web.settings import WebSettings
 from exporter.web.web_config.live import LiveWebConfig
 
 KEEPALIVE_SECONDS: Final = 120.0
@@ -42,21 +40,6 @@ _log = structlog.get_logger()
 
 class CannotServe(Exception):
     """An address or the web-config cannot be used; `str()` says why."""
-
-
-@dataclass(frozen=True, slots=True)
-class WebSettings:
-    """Addresses to listen on as (host, port), where an empty host means every interface.
-
-    `config_file` is a web-config: TLS, users and headers. `grafana_url` has no slash at its end.
-    """
-
-    listen: tuple[tuple[str, int], ...]
-    telemetry_path: str = "/metrics"
-    config_file: Path | None = None
-    max_connections: int = MAX_CONNECTIONS
-    grafana_url: str = ""
-    paths: WebPaths = NO_PREFIX
 
 
 @asynccontextmanager

@@ -4,17 +4,11 @@ The browser sends the page's host in `Origin` (RFC 6454). With DNS rebinding, a 
 to loopback: the browser then takes the page for ours, but the foreign name is in `Host`.
 """
 
-from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
 from exporter.system.addresses import is_loopback
-
-
-def is_loopback_only(addresses: Iterable[tuple[str, int]]) -> bool:
-    """Return whether every address to listen on is loopback; an empty host is every interface."""
-    return all(is_loopback(host) for host, _ in addresses)
 
 
 def refuse_foreign_origin(request: web.Request, external_origin: str = "") -> None:

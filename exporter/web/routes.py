@@ -10,9 +10,9 @@ from aiohttp import hdrs, web
 from prometheus_client.registry import Collector
 
 from exporter.clock.host import HostClock, kernel_says_synchronized
-from exporter.config import Thresholds, dump_redacted
+from exporter.config import dump_redacted
 from exporter.devices.device import DeviceTarget
-from exporter.discovery.listing import Listing, dump_discovered
+from exporter.discovery.listing import dump_discovered
 from exporter.fleet.registry import Fleet
 from exporter.fleet.reloader import ConfigReloader, ReloadFailed
 from exporter.metrics.exposition import Exposition
@@ -27,10 +27,11 @@ from exporter.web.pages.fleet_page import render_fleet
 from exporter.web.pages.fleet_query import BadQuery, FleetQuery, refuse_repeated
 from exporter.web.pages.links import PageSettings
 from exporter.web.pages.not_found import explain_not_found
-from exporter.web.paths import NO_PREFIX, WebPaths
+from exporter.web.paths import WebPaths
 from exporter.web.probe import poll_early, probe_device, render_target_groups
 from exporter.web.rendered_text import RenderedText
 from exporter.web.response_slots import MAX_WAITING, ResponseSlots, WaitingRoom, limit_responses
+from exporter.web.settings import WebSettings
 
 _HEADERS: Final = {
     "Server": "axis-ntp-exporter",
@@ -49,10 +50,9 @@ MAX_WAITING_RELOADS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class WebState:
-    """What the request handlers read; `own_series` are the exporter's own metrics.
+    """What the request handlers read.
 
-    `loopback_only` is whether no other host can connect, `vote` what the time servers say,
-    `thresholds` and `discovered` return those in force, `grafana_url` is where the dashboards are.
+    `own_series` are the exporter's own metrics, `vote` is what the time servers say.
     """
 
     fleet: Fleet
@@ -61,19 +61,19 @@ class WebState:
     host: HostClock
     reloader: ConfigReloader
     poller: Poller
-    telemetry_path: str
-    loopback_only: bool = False
+    settings: WebSettings
     vote: VoteSource = lambda _now: Vote()
-    thresholds: Callable[[], Thresholds] = Thresholds
-    discovered: Callable[[], Listing] = list
-    grafana_url: str = ""
-    paths: WebPaths = NO_PREFIX
+
+    @property
+    def paths(self) -> WebPaths:
+        """Where the pages are."""
+        return self.settings.paths
 
     @property
     def page_settings(self) -> PageSettings:
         """What the pages need of the settings in force."""
-        thresholds, url_of = self.thresholds(), self.paths.link
-        return PageSettings(self.telemetry_path, thresholds, self.grafana_url, url_of)
+        web, thresholds = self.settings, self.reloader.config.thresholds
+        return PageSettings(web.telemetry_path, thresholds, web.grafana_url, web.paths.link)
 
     @property
     def is_ready(self) -> bool:
@@ -104,14 +104,14 @@ def make_app(state: WebState) -> web.Application:
     """Return the daemon's web application."""
     slots = ResponseSlots()
     limit = limit_responses(slots, [state.paths.route(path) for path in _WITHOUT_A_SLOT])
-    not_found = explain_not_found(state.telemetry_path, state.paths)
+    not_found = explain_not_found(state.settings.telemetry_path, state.paths)
     app = web.Application(middlewares=[limit, not_found])
     app[STATE] = state
     app[_SLOTS] = slots
     app[_RELOADS] = WaitingRoom(MAX_WAITING_RELOADS, "a reload")
     app[_PROBES] = WaitingRoom(MAX_WAITING, "a poll")
     app[_CONFIG] = RenderedText[Any](
-        lambda: [state.reloader.config, *state.discovered()],
+        lambda: [state.reloader.config, *state.reloader.discovered],
         lambda of: dump_redacted(of[0]) + dump_discovered(of[1:]),
     )
     app[_TARGETS] = RenderedText(lambda: state.fleet.targets, render_target_groups)
@@ -119,7 +119,7 @@ def make_app(state: WebState) -> web.Application:
     app[_DEVICE_PAGE] = asyncio.Lock()
     app[_PIECES] = asyncio.Lock()
     app.on_response_prepare.append(_add_headers)
-    app.add_routes(_routes(state.telemetry_path, state.paths.route))
+    app.add_routes(_routes(state.settings.telemetry_path, state.paths.route))
     if state.paths.routes:
         app.add_routes([web.get("/", _redirect), web.get(state.paths.routes, _redirect)])
     return app
@@ -184,7 +184,7 @@ def _refuse_foreign_page(request: web.Request) -> None:
     """Raise `HTTPForbidden` if a page of another host asks through somebody's browser."""
     state = request.app[STATE]
     refuse_foreign_origin(request, state.paths.origin)
-    if state.loopback_only:
+    if state.settings.loopback_only:
         refuse_foreign_host(request, state.paths.origin)
 
 
@@ -226,7 +226,7 @@ async def _discover(request: web.Request) -> web.Response:
 
 async def _config(request: web.Request) -> web.Response:
     state = request.app[STATE]
-    if state.loopback_only:
+    if state.settings.loopback_only:
         refuse_foreign_host(request, state.paths.origin)
     body = await request.app[_CONFIG].body()
     return web.Response(body=body, content_type="text/plain", charset="utf-8")
@@ -245,7 +245,7 @@ async def _status_page(request: web.Request) -> web.Response:
             state.vote(now),
             now,
             kernel=kernel_says_synchronized(),
-            suspect_seconds=state.thresholds().skew.host_clock,
+            suspect_seconds=state.reloader.config.thresholds.skew.host_clock,
         )
         page = await render_fleet(state.fleet, query, now, state.page_settings, describe)
     return html_response(page)

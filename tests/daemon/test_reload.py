@@ -14,7 +14,7 @@ import yaml
 from exporter.config import Config
 from exporter.daemon import Settings, running
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from exporter.web.listener import WebSettings
+from exporter.web.settings import WebSettings
 from tests.daemon.reloaded_site import (
     LOADED_AT,
     SUCCESSFUL,

@@ -20,8 +20,8 @@ from exporter.simulator.certificates import make_identity
 from exporter.simulator.device import SimulatedDevice
 from exporter.simulator.fleet import build_fleet, serve_fleet
 from exporter.simulator.server import serve
-from exporter.web.listener import WebSettings
 from exporter.web.paths import WebPaths
+from exporter.web.settings import WebSettings
 from tests.daemon.series import in_flight, polls, polls_reach
 from tests.support.daemon_process import DaemonProcess, Scrape, daemon_on
 

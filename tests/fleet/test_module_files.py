@@ -9,7 +9,7 @@ from exporter.config import Config
 from exporter.daemon import Settings, running
 from exporter.fleet import client_factory, reloader
 from exporter.fleet.client_factory import ClientSettings
-from exporter.web.listener import WebSettings
+from exporter.web.settings import WebSettings
 
 LOOK_SECONDS = 0.0123
 PATIENCE_SECONDS = 30.0

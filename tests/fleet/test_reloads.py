@@ -14,7 +14,7 @@ from exporter.daemon import Settings, running
 from exporter.fleet import loads
 from exporter.fleet.loads import SLOW_SECONDS, SharedLoads
 from exporter.fleet.reconciler import Changes, DeviceSpec, Reconciler
-from exporter.web.listener import WebSettings
+from exporter.web.settings import WebSettings
 from tests.support.fake_time import FakeTimeLoop, run_in_fake_time
 
 OLD, NEW = (Config.model_validate({"devices": [{"address": name}]}) for name in ("old", "new"))

@@ -18,6 +18,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.web.listener import run_application
 from exporter.web.negotiation import accepts_gzip, negotiate_format
 from exporter.web.routes import WebState, make_app
+from exporter.web.settings import WebSettings
 from exporter.web.web_config.basic_auth import parse_basic
 from tests.fuzz.seeds import ACCEPTS, MARKUP, QUERIES, REQUESTS
 from tests.fuzz.target import FuzzTarget
@@ -69,10 +70,20 @@ def _app() -> web.Application:
     devices, exposition = Fleet(fleet(good=3)), Exposition()
     for device in devices:
         exposition.refresh(device)
-    reloader: Any = SimpleNamespace(config=Config(), reload=_do_nothing, has_all_devices=True)
+    reloader: Any = SimpleNamespace(
+        config=Config(), discovered=(), reload=_do_nothing, has_all_devices=True
+    )
     poller: Any = SimpleNamespace(poll_now=_do_nothing)
     return make_app(
-        WebState(devices, exposition, CollectorRegistry(), HOST, reloader, poller, "/metrics")
+        WebState(
+            devices,
+            exposition,
+            CollectorRegistry(),
+            HOST,
+            reloader,
+            poller,
+            WebSettings((("", 0),)),
+        )
     )
 
 

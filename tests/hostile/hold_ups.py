@@ -28,7 +28,7 @@ from exporter.daemon import Settings
 from exporter.fleet import reloader
 from exporter.fleet.registry import Fleet
 from exporter.system.process import collect_rarely, freeze_existing_objects
-from exporter.web.listener import WebSettings
+from exporter.web.settings import WebSettings
 
 DEVICES: Final = 100_000
 LIMIT_MS: Final = 100.0

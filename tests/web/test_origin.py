@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict
 
-from exporter.web.origin import is_loopback_only, refuse_foreign_host, refuse_foreign_origin
+from exporter.web.origin import refuse_foreign_host, refuse_foreign_origin
 from exporter.web.paths import make_paths
+from exporter.web.settings import WebSettings
 
 Check = Callable[[web.Request], None]
 
@@ -164,7 +165,8 @@ def test_loopback_only_is_known_from_the_addresses_to_listen_on(
     hosts: list[str],
     expected: bool,  # noqa: FBT001
 ) -> None:
-    assert is_loopback_only([(host, 10123) for host in hosts]) == expected
+    settings = WebSettings(tuple((host, 10123) for host in hosts))
+    assert settings.loopback_only == expected
 
 
 @given(st.text(max_size=40), st.text(max_size=40))

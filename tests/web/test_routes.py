@@ -23,6 +23,7 @@ from exporter.metrics.exposition import Exposition
 from exporter.vapix.errors import Unauthorized
 from exporter.vapix.ntp_info import Reading
 from exporter.web.routes import WebState, make_app
+from exporter.web.settings import WebSettings
 from tests.support.devices import outcome
 from tests.support.readings import ntp_client
 
@@ -44,6 +45,7 @@ def lobby() -> Device:
 class StubReloader:
     has_all_devices = True
     config = Config()
+    discovered = ()
 
     def __init__(self) -> None:
         self.may_end = asyncio.Event()
@@ -80,7 +82,9 @@ async def client(lobby: Device, poller: Any, reloader: Any) -> AsyncIterator[Cli
     for each in fleet:
         exposition.refresh(each)
     app = make_app(
-        WebState(fleet, exposition, CollectorRegistry(), host, reloader, poller, "/metrics")
+        WebState(
+            fleet, exposition, CollectorRegistry(), host, reloader, poller, WebSettings((("", 0),))
+        )
     )
     # auto_decompress off: the tests need the bytes that were sent.
     async with TestClient(TestServer(app), auto_decompress=False) as client:

@@ -12,7 +12,7 @@ import pytest
 from exporter.devices.device import Device
 from exporter.vapix.errors import PollTimeout
 from exporter.web import listener
-from exporter.web.listener import WebSettings
+from exporter.web.settings import WebSettings
 from tests.support.background import event_loop, in_background
 from tests.support.programs import LOOPBACK
 from tests.web.pages.browser import Browser, open_browser

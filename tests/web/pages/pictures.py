@@ -19,7 +19,7 @@ from exporter.config.yaml_loader import parse_yaml
 from exporter.daemon import Settings, running
 from exporter.evidence.times import format_rfc3339
 from exporter.simulator.fleet import build_fleet, serve_fleet
-from exporter.web.listener import WebSettings
+from exporter.web.settings import WebSettings
 from tests.evidence.simulated_day import HOUR, simulate
 from tests.support.programs import LOOPBACK, enter_on_free_ports
 from tests.support.prometheus import prometheus_on

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
@@ -11,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from exporter.clock.host import HostClock, HostTime
 from exporter.clock.http_time import ResponseTimes
 from exporter.clock.offset import SECOND_NS, Offset
+from exporter.config import Config
 from exporter.devices.device import Device, DeviceTarget
 from exporter.devices.history import KEPT, PollRecord
 from exporter.fleet.registry import Fleet
@@ -19,6 +21,7 @@ from exporter.vapix.errors import DeviceError, PollTimeout, Unauthorized
 from exporter.vapix.ntp_info import NtpClientReading, Reading
 from exporter.web.paths import NO_PREFIX, WebPaths
 from exporter.web.routes import WebState, make_app
+from exporter.web.settings import WebSettings
 from tests.support.devices import outcome
 from tests.support.readings import ntp_client
 
@@ -59,6 +62,9 @@ def polled(
     return subject
 
 
+RELOADER: Final = SimpleNamespace(has_all_devices=True, config=Config(), discovered=())
+
+
 def with_history(name: str) -> Device:
     """Return a device with failures, a step, thresholds passed, and reported offsets."""
     subject = polled(device(name))
@@ -86,13 +92,14 @@ def app_of(
     loopback_only: bool = False,
     grafana_url: str = "",
     paths: WebPaths = NO_PREFIX,
-    reloader: Any = None,
+    reloader: Any = RELOADER,
 ) -> web.Application:
     """Return the daemon's web application over these devices."""
     fleet = Fleet(devices)
     exposition = Exposition()
     for each in fleet:
         exposition.refresh(each)
+    listen = (("127.0.0.1" if loopback_only else "", 0),)
     state = WebState(
         fleet,
         exposition,
@@ -100,9 +107,6 @@ def app_of(
         HOST,
         reloader,
         poller,
-        "/metrics",
-        loopback_only,
-        grafana_url=grafana_url,
-        paths=paths,
+        WebSettings(listen, grafana_url=grafana_url, paths=paths),
     )
     return make_app(state)

@@ -7,7 +7,6 @@ import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,13 +16,12 @@ from selenium.webdriver.common.keys import Keys
 from yarl import URL
 
 import exporter.web.pages
-from exporter.config import Config
 from exporter.devices.device import Device
 from exporter.vapix.errors import PollTimeout
 from exporter.web import listener
-from exporter.web.listener import WebSettings
 from exporter.web.pages.assets import device_url
 from exporter.web.paths import make_paths
+from exporter.web.settings import WebSettings
 from tests.support.background import in_background
 from tests.support.programs import LOOPBACK
 from tests.web.pages.browser import Browser
@@ -32,7 +30,6 @@ from tests.web.pages.page_queries import find, until_heading, until_shown
 from tests.web.pages.site import app_of, device, fleet, polled
 
 NAMES = ["lobby", "hall/1", "50 %", "a b", "a?b", "a#b", "a+b", "a%2Fb", "日本", "..", '"><q>']
-RELOADER = SimpleNamespace(has_all_devices=True, config=Config())
 WRITTEN_AS_IT_IS = re.compile(r'(?:href|src|action)="/')
 
 
@@ -70,7 +67,7 @@ def case(request: pytest.FixtureRequest) -> Case:
 async def asking(case: Case, devices: list[Device]) -> AsyncIterator[Any]:
     """Serve devices; yields what asks as through a proxy that changes `links` to `routes`."""
     paths = make_paths(case.external_url, case.route_prefix)
-    app = app_of(devices, StubPoller(), paths=paths, reloader=RELOADER)
+    app = app_of(devices, StubPoller(), paths=paths)
     async with TestClient(TestServer(app)) as client:
 
         async def ask(method: str, path: str, accept: str = "text/html") -> Reply:

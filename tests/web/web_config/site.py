@@ -15,12 +15,14 @@ from aiohttp import web
 from prometheus_client import CollectorRegistry
 
 from exporter.clock.host import HostClock
+from exporter.config import Config
 from exporter.fleet.registry import Fleet
 from exporter.metrics.exposition import Exposition
 from exporter.web.limits import ConnectionLimit
 from exporter.web.listener import run_application
 from exporter.web.paths import NO_PREFIX, WebPaths
 from exporter.web.routes import WebState, make_app
+from exporter.web.settings import WebSettings
 from exporter.web.web_config.live import LiveWebConfig
 from tests.support.programs import LOOPBACK
 from tests.support.web_config import write
@@ -28,6 +30,8 @@ from tests.support.web_config import write
 
 class StubReloader:
     has_all_devices = True
+    config = Config()
+    discovered = ()
 
 
 def _empty_state(paths: WebPaths) -> WebState:
@@ -40,8 +44,7 @@ def _empty_state(paths: WebPaths) -> WebState:
         host=HostClock(),
         reloader=reloader,
         poller=poller,
-        telemetry_path="/metrics",
-        paths=paths,
+        settings=WebSettings((("", 0),), paths=paths),
     )
 
 
