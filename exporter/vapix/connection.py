@@ -23,8 +23,8 @@ from exporter.clock.phase import hold_ns
 from exporter.vapix import ntp
 from exporter.vapix.aiohttp_internals import (
     HookedRequest,
+    LeanConnector,
     LeanResponseHandler,
-    set_connection_class,
 )
 from exporter.vapix.dns import AresDns, CachingResolver
 from exporter.vapix.errors import CertificateNotTrusted
@@ -293,10 +293,9 @@ async def open_session(resolver: CachingResolver | None = None) -> AsyncIterator
     one) and no timeouts (a call has one deadline over everything).
     """
     resolver = resolver or CachingResolver(AresDns())
-    connector = aiohttp.TCPConnector(
-        limit=0, keepalive_timeout=KEEPALIVE_SECONDS, resolver=resolver, use_dns_cache=False
+    connector = LeanConnector(
+        GuardedConnection, KEEPALIVE_SECONDS, limit=0, resolver=resolver, use_dns_cache=False
     )
-    set_connection_class(connector, GuardedConnection)
     session = Session(
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),

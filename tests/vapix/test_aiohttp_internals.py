@@ -2,6 +2,7 @@
 
 import asyncio
 import inspect
+from typing import Any
 
 import aiohttp
 import pytest
@@ -48,6 +49,17 @@ async def test_the_connector_makes_its_connections_with_our_factory() -> None:
     finally:
         GuardedConnection.__init__ = init  # type: ignore[method-assign]
     assert len(made) == 1, f"the connector does not call its _factory. {ADVICE}"
+
+
+async def test_the_connector_keeps_idle_connections_where_we_count_them() -> None:
+    async with client_of(at_once) as client:
+        await servers_max(client)
+        idle: Any = client._session.connector
+        [[(connection, _)]] = idle._conns.values()
+        await servers_max(client)
+        [[(used_again, _)]] = idle._conns.values()
+        assert used_again is connection, f"BaseConnector._conns changed. {ADVICE}"
+        assert idle._cleanup_handle is not None, f"_cleanup is not called any more. {ADVICE}"
 
 
 @pytest.mark.parametrize(
