@@ -126,10 +126,9 @@ class DeviceClock:
 
     def offset(self, now: HostTime) -> Offset | None:
         """Return the device's clock minus the host's, or `None` while unknown."""
-        offset = None if self.estimate is None else offset_at(self.estimate, now)
-        if offset is None or self._last_point_ns is not None:
-            return offset
-        return offset._replace(is_date_only=True)
+        if self._motion is None:
+            return None
+        return offset_at(self._motion.estimate, now, is_date_only=self._last_point_ns is None)
 
     def shift_seconds(self, send_ns: int) -> float:
         """Return how much later than `send_ns` to send for the best sample: 0 to under 1 s."""

@@ -123,10 +123,10 @@ def true_offset(measured: Offset | None, host: Offset | None) -> Offset | None:
     return Offset(seconds, uncertainty_seconds, measured.is_date_only)
 
 
-def offset_at(estimate: Estimate, now: HostTime) -> Offset | None:
+def offset_at(estimate: Estimate, now: HostTime, *, is_date_only: bool = False) -> Offset | None:
     """Return the offset now; `None` if the estimate is too old."""
     [offset] = offsets_at([estimate], now)
-    return None if offset is None else Offset(*offset)
+    return None if offset is None else Offset(*offset, is_date_only)
 
 
 def offsets_at(

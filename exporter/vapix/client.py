@@ -6,6 +6,7 @@ import re
 import ssl
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -224,9 +225,9 @@ class NtpClient:
         self, method: str, api_version: str | None, params: dict[str, Any] | None = None
     ) -> ntp.NtpAnswer:
         if params is None:
-            request = ntp.encode_bare_request(method, api_version)
+            request = _bare_request(method, api_version)
         else:
-            request = ntp.encode_request(method, api_version, params)
+            request = aiohttp.BytesPayload(ntp.encode_request(method, api_version, params))
         response = await self._send_authenticated(request)
         self._raise_for_status(response)
         if response.body is None:
@@ -270,7 +271,7 @@ class NtpClient:
             return errors.RedirectToHttps(message, status)
         return errors.UnexpectedStatus(f"HTTP {status}: redirect to {target} not followed", status)
 
-    async def _send_authenticated(self, request: bytes) -> HttpResponse:
+    async def _send_authenticated(self, request: aiohttp.BytesPayload) -> HttpResponse:
         """Send a request until the device accepts the credentials, or finally refuses them."""
         refusals = 0
         while (response := await self._send_connected(request)).status == _UNAUTHORIZED:
@@ -286,7 +287,7 @@ class NtpClient:
         self._authenticator.handle_success(response.headers.get("Authentication-Info"))
         return response
 
-    async def _send_connected(self, request: bytes | None) -> HttpResponse:
+    async def _send_connected(self, request: aiohttp.BytesPayload | None) -> HttpResponse:
         """Send a request; send it again if a kept connection turns out to be closed.
 
         All three methods may be sent twice: they read, or set the whole state. The loop ends
@@ -301,13 +302,13 @@ class NtpClient:
                 if not self._exchange.reused:
                     raise
 
-    async def _send(self, request: bytes | None) -> HttpResponse:
+    async def _send(self, request: aiohttp.BytesPayload | None) -> HttpResponse:
         """Send one HTTP request and read its response; `None` for a HEAD without credentials."""
         endpoint = self._endpoint
         authorization = self._authenticator.authorization("POST", ntp.PATH)
         headers = None if authorization is None else {"Authorization": authorization}
-        self._exchange = Exchange(self._call, endpoint.pin)
-        before_send.set(self._begin_exchange)
+        self._exchange.prepare()
+        before_send.set(self._exchange.begin)
         self._is_calling = True
         try:
             async with self._session.request(
@@ -327,11 +328,6 @@ class NtpClient:
             if self._closed:
                 self._exchange.close_connection()
 
-    async def _begin_exchange(self, connection: object) -> None:
-        # A kept connection keeps the context that it was made in, and with it what is to await:
-        # a method of the first exchange would keep that, too.
-        await self._exchange.begin(connection)
-
     async def _read(self, response: aiohttp.ClientResponse) -> HttpResponse:
         exchange, headers = self._exchange, response.headers
         exchange.note_head()
@@ -346,6 +342,12 @@ class NtpClient:
         body = await _read_body(response)
         exchange.end()
         return HttpResponse(response.status, headers, body)
+
+
+@lru_cache(maxsize=64)
+def _bare_request(method: str, api_version: str | None) -> aiohttp.BytesPayload:
+    """Return the request of a method without parameters: one object for all devices."""
+    return aiohttp.BytesPayload(ntp.encode_request(method, api_version))
 
 
 async def _read_body(response: aiohttp.ClientResponse) -> bytes | None:

@@ -195,9 +195,10 @@ class NtpCall:
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """One HTTP request of a call and its response. Times are steady nanoseconds, 0 until known.
+    """An HTTP request of a call and its response. Times are steady nanoseconds, 0 until known.
 
-    With a pin, nothing is sent on a connection without the pinned certificate.
+    A client has one for all its requests: an idle connection keeps it alive. With a pin, nothing is
+    sent on a connection without the pinned certificate.
 
     `sent_ns`: just before the first byte was written. `received_ns`: the head of the response was
     complete. `reused`: the connection had served a request before.
@@ -210,6 +211,11 @@ class Exchange:
     reused: bool = False
     sent_ns: int = 0
     received_ns: int = 0
+
+    def prepare(self) -> None:
+        """Forget the last request and its response: another one follows."""
+        self._connection, self._number, self.reused = None, 0, False
+        self.sent_ns = self.received_ns = 0
 
     async def begin(self, connection: object) -> None:
         """Wait until it is time to send, then open the connection's budget.

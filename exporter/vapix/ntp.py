@@ -7,7 +7,6 @@ import json
 import re
 from codecs import BOM_UTF8
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 from pydantic_core import from_json
@@ -57,10 +56,6 @@ def encode_request(
     """
     request = {"method": method, "apiVersion": api_version, "params": params}
     return json.dumps({key: value for key, value in request.items() if value is not None}).encode()
-
-
-encode_bare_request: Final = lru_cache(maxsize=64)(encode_request)
-"""Return the cached request of a method without parameters."""
 
 
 def decode_answer(body: bytes, redact: Redact | None = None) -> NtpAnswer:
