@@ -1,5 +1,6 @@
 """Settings of all tests."""
 
+import gc
 import signal
 from collections.abc import Iterator
 
@@ -31,3 +32,10 @@ def signal_handlers_end_with_a_test() -> Iterator[None]:
     for number, handler in before.items():
         if handler is not signal.getsignal(number):
             signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def frozen_objects_end_with_a_test() -> Iterator[None]:
+    """Undo what a daemon in this process did: hypothesis must find what refers to its objects."""
+    yield
+    gc.unfreeze()
