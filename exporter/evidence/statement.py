@@ -12,7 +12,7 @@ before (the lower limit before still holds), and at most where it was afterwards
 after holds already). If it was moved back, the other two hold. So the truth lies between the lowest
 of the lower and the highest of the upper limits, whichever it was: the statement spans all four.
 It does not hold if the clock was moved forward and back again between them, and no poll in between
-showed it.
+showed it. A device that restarts does that, so there is no statement over a gap of the polls.
 
 **What the picture shows.** The device showed `D` at a true time `t` with `D - t` within the
 bounds at `t`. Between two polls the bounds change by 150 ppm, so `t + bound(t)` grows with `t`, and
@@ -41,6 +41,7 @@ from exporter.evidence.records import Asked, Bounds, Scrape, Witness, describe_w
 from exporter.evidence.refusals import (
     Unproven,
     refuse_contradictions,
+    refuse_gaps,
     refuse_steps,
     refuse_suspect_host,
 )
@@ -197,9 +198,11 @@ def _prove(asked: Asked, witness: Witness, window: Bounds, *, is_corrected: bool
     if solution is None:
         middle_ns = sum(measured[-1].bounds) // 2 if asked.kind == "shown" else 0
         raise _gap(asked.time_ns - middle_ns, measured, proven)
-    true_time, shown_time, used = solution
+    true_time, shown_time, found = solution
+    used = _used(found)
+    refuse_gaps(witness.scrapes, used)
     reference: Reference = "time servers" if is_corrected else "exporter host"
-    return Finding(witness, reference, true_time, shown_time, _used(used))
+    return Finding(witness, reference, true_time, shown_time, used)
 
 
 def _used(stretches: Iterable["_Stretch"]) -> tuple[Measurement, ...]:

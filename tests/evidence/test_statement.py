@@ -138,16 +138,48 @@ def test_any_moves_in_one_direction_are_covered(
 
 
 @pytest.mark.parametrize("kind", ["at", "shown"])
-def test_the_clock_of_a_device_that_restarted_may_have_stepped_before_or_after(kind: str) -> None:
-    """Its clock lost 0.2 s in ten minutes: as little as a slew, but all at once."""
-    for when in (-60, 0, 60):
-        away = (ASKED_AT - 300, ASKED_AT + 300)
-        step = {ASKED_AT + when: -0.2}
-        world = World(outages=(away,), steps=step, drift_ppm=0)
-        for m in (ASKED_AT - 250, ASKED_AT, ASKED_AT + 250):
+@pytest.mark.parametrize("nonce_every", [0, 1, 5])
+def test_a_device_that_did_not_answer_may_have_been_restarted(kind: str, nonce_every: int) -> None:
+    """After a restart its clock is 0.7 s wrong for 20 s, until it is synchronized again."""
+    away = (ASKED_AT - 90, ASKED_AT + 10)
+    steps = {ASKED_AT: -0.7, ASKED_AT + 20: 0.7}
+    for seed in range(5):
+        world = World(seed, outages=(away,), steps=steps, nonce_every=nonce_every)
+        for m in (ASKED_AT - 80, ASKED_AT + 5, ASKED_AT + 15):
             statement = world.ask(kind, m)
-            assert statement.finding is not None
-            assert world.holds(statement, m)
+            assert statement.finding is None
+
+
+@pytest.mark.parametrize("kind", ["at", "shown"])
+def test_where_nobody_looked_for_long_there_is_no_statement(kind: str) -> None:
+    """The exporter and the device may have been restarted together, as power failed."""
+    witness = World().witness()
+    for away, is_stated in ((90, True), (200, False)):
+        kept = [
+            each
+            for each in witness.scrapes
+            if abs(each.scraped_seconds - EPOCH - ASKED_AT) > away / 2
+        ]
+        asked = Asked("at" if kind == "at" else "shown", (EPOCH + round(ASKED_AT)) * SECOND_NS)
+        statement = make_statement(asked, [witness._replace(scrapes=kept)], asked.time_ns, 900)
+        assert (statement.finding is not None) == is_stated
+        if not is_stated:
+            assert str(statement.reason).startswith("nothing was measured between 2027-01-15 08:2")
+
+
+def test_another_exporter_that_looked_covers_the_gap_of_one() -> None:
+    """The device answered it all the time."""
+    away, b = World(outages=((ASKED_AT - 90, ASKED_AT + 10),)), World(instance="b:10123")
+    assert away.ask("at", ASKED_AT).finding is None
+    assert b.holds(away.ask("at", ASKED_AT, b), ASKED_AT)
+
+
+def test_polls_that_are_rare_are_no_gaps() -> None:
+    """A clock that lost 0.1 s in five minutes: as little as a slew, but all at once."""
+    for when in (-60, 0, 60):
+        world = World(interval=5 * MINUTE, scrape_interval=30.0, steps={ASKED_AT + when: -0.1})
+        for m in (ASKED_AT - 250, ASKED_AT, ASKED_AT + 250):
+            assert world.holds(world.ask("at", m), m)
 
 
 @given(worlds(asks_servers=True, outages=()), st.floats(0.6, 1e6), KINDS)
