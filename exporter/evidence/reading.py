@@ -13,7 +13,13 @@ from exporter.evidence.prometheus_api import (
     RawSeries,
     selector_of,
 )
-from exporter.evidence.records import Asked, Scrape, Witness, exporter_labels
+from exporter.evidence.records import (
+    PROMETHEUS_LABELS,
+    Asked,
+    Scrape,
+    Witness,
+    exporter_labels,
+)
 from exporter.evidence.series import (
     DEVICE_SERIES,
     DURATION,
@@ -29,9 +35,7 @@ from exporter.evidence.times import format_utc
 from exporter.system.text import escaped, format_duration
 from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
 
-_REPLICA_LABELS: Final = frozenset(
-    {"instance", "pod", "node", "replica", "prometheus", "prometheus_replica"}
-)
+_REPLICA_LABELS: Final = PROMETHEUS_LABELS | {"instance", "pod", "node"}
 """Labels in which the exporters, or Prometheus servers, of an HA pair differ."""
 
 _IDENTITY_LABELS: Final = ("address", "serial")

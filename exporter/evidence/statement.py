@@ -23,7 +23,8 @@ it, counts as off by as much, and one that steps for it has stepped.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from typing import Final, Literal, NamedTuple
@@ -37,7 +38,14 @@ from exporter.evidence.measurements import (
     limits,
     measurements,
 )
-from exporter.evidence.records import Asked, Bounds, Scrape, Witness, describe_witness
+from exporter.evidence.records import (
+    Asked,
+    Bounds,
+    Scrape,
+    Witness,
+    clock_labels,
+    describe_witness,
+)
 from exporter.evidence.refusals import (
     Unproven,
     refuse_contradictions,
@@ -143,10 +151,28 @@ def find_nearest_offset(scraped: Iterable[Iterable[Scrape]], around_ns: int) -> 
 
 
 def _combine(findings: Sequence[Finding]) -> Finding | None:
+    """Return what findings prove together; `None` if they contradict each other.
+
+    The clocks of two hosts may differ. Where no time servers were asked, the bounds therefore hold
+    by the clock of each.
+    """
+    by_clock = defaultdict[object, list[Finding]](list)
+    for found in findings:
+        is_true_time = found.reference == "time servers"
+        by_clock[None if is_true_time else clock_labels(found.witness.labels)].append(found)
+    met = _joined(findings, Bounds.meet)
+    each = [_joined(group, Bounds.meet) for group in by_clock.values()]
+    known = [found for found in each if found is not None]
+    return None if met is None else _joined(known, Bounds.hull)
+
+
+def _joined(
+    findings: Sequence[Finding], join: Callable[[Bounds, Bounds], Bounds | None]
+) -> Finding | None:
     best = min(findings, key=lambda found: found.true_time.width_ns + found.shown_time.width_ns)
     for other in findings:
-        true_time = best.true_time.meet(other.true_time)
-        shown_time = best.shown_time.meet(other.shown_time)
+        true_time = join(best.true_time, other.true_time)
+        shown_time = join(best.shown_time, other.shown_time)
         if true_time is None or shown_time is None:
             return None
         best = best._replace(true_time=true_time, shown_time=shown_time)

@@ -400,6 +400,34 @@ def test_two_exporters_prove_at_least_as_much_as_one(
     assert both.offset.width_ns <= alone.offset.width_ns
 
 
+@pytest.mark.parametrize("kind", ["at", "shown"])
+@pytest.mark.parametrize("ahead", [-0.03, 0.0, 0.02])
+def test_without_time_servers_a_statement_holds_by_the_clock_of_each_exporters_host(
+    kind: str, ahead: float
+) -> None:
+    """Two hosts whose clocks differ: what both allow together may hold by neither."""
+    for seed in range(20):
+        a = World(seed, asks_servers=False, nonce_every=0)
+        b = a.but(seed=seed + 100, host_offset=ahead, offset=a.offset, instance="b:10123")
+        statement = a.ask(kind, ASKED_AT, b)
+        assert statement.finding is not None
+        assert a.holds(statement, ASKED_AT)
+        # Its clock told the time of an `at` at another moment.
+        assert b.holds(statement, ASKED_AT - (ahead if kind == "at" else 0))
+
+
+def test_two_prometheus_servers_that_scrape_one_exporter_compare_with_one_clock() -> None:
+    world = World(asks_servers=False, nonce_every=0)
+    witness = world.witness()
+    asked = Asked("at", (EPOCH + round(ASKED_AT)) * SECOND_NS)
+    twin = world.but(seed=7).witness()._replace(labels={**witness.labels, "replica": "b"})
+    both = make_statement(asked, [witness, twin], asked.time_ns, 900)
+    alone = [make_statement(asked, [each], asked.time_ns, 900) for each in (witness, twin)]
+    assert both.offset is not None
+    widths = [each.offset.width_ns for each in alone if each.offset is not None]
+    assert both.offset.width_ns <= min(widths)
+
+
 def test_exporters_that_contradict_each_other_prove_nothing_and_both_are_shown() -> None:
     a, b = World(offset=0.0), World(offset=0.3, instance="b:10123")
     statement = a.ask("at", ASKED_AT, b)
