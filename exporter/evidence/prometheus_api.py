@@ -31,8 +31,13 @@ _LARGEST: Final = 1e15
 _MAX_TEXT: Final = 300
 """The longest text of the server that is repeated."""
 
-_FOR_THANOS: Final = {"dedup": "false", "max_source_resolution": "0s"}
-"""Thanos joins the replicas of Prometheus per series, and answers from averages, if it may.
+_FOR_THANOS: Final = {
+    "dedup": "false",
+    "max_source_resolution": "0s",
+    "partial_response": "false",
+}
+"""Thanos joins the replicas of Prometheus per series, answers from averages, and leaves out what a
+store that is away has, if it may.
 
 Prometheus and Mimir ignore the parameters.
 """

@@ -14,7 +14,7 @@ from exporter.evidence.prometheus_api import (
     selector_of,
 )
 from exporter.evidence.records import (
-    PROMETHEUS_LABELS,
+    REPLICA_LABELS,
     Asked,
     Scrape,
     Witness,
@@ -34,9 +34,6 @@ from exporter.evidence.statement import Statement, find_nearest_offset, make_sta
 from exporter.evidence.times import format_utc
 from exporter.system.text import escaped, format_duration
 from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
-
-_REPLICA_LABELS: Final = PROMETHEUS_LABELS | {"instance", "pod", "node"}
-"""Labels in which the exporters, or Prometheus servers, of an HA pair differ."""
 
 _IDENTITY_LABELS: Final = ("address", "serial")
 
@@ -100,7 +97,7 @@ async def answer(
     if asked.kind == "at" and asked.time_ns > now_ns:
         raise NotYet(f"{format_utc(asked.time_ns)} is in the future")
     try:
-        around_ns, groups = await _read_around(api, wanted)
+        around_ns, groups = await _read_around(api, wanted, now_ns)
     except _Ambiguous as problem:
         return Statement(asked, None, str(problem)), ()
     if around_ns > now_ns:
@@ -115,9 +112,10 @@ async def answer(
     return statement, witnesses
 
 
-async def _read_around(api: PrometheusApi, wanted: Wanted) -> tuple[int, list[_Group]]:
+async def _read_around(api: PrometheusApi, wanted: Wanted, now_ns: int) -> tuple[int, list[_Group]]:
     """Return the true time of the question, roughly, and what Prometheus has around it."""
-    asked, around_ns = wanted.asked, wanted.asked.time_ns
+    # A clock that is ahead has shown times that are still to come.
+    asked, around_ns = wanted.asked, min(wanted.asked.time_ns, now_ns)
     groups = await _read_groups(api, wanted, around_ns)
     for _ in range(_TRIES if asked.kind == "shown" else 0):
         offset_ns = find_nearest_offset([_scrapes(each.columns, {}) for each in groups], around_ns)
@@ -133,22 +131,17 @@ async def _read_groups(api: PrometheusApi, wanted: Wanted, around_ns: int) -> li
     names = (*DEVICE_SERIES, DURATION, INFO)
     selector = selector_of(wanted.matchers, names)
     series = await api.query(*_in_window(selector, wanted, around_ns))
-    columns, identities = defaultdict[_Labels, _Columns](dict), dict[_Labels, Mapping[str, str]]()
+    columns = defaultdict[_Labels, _Columns](dict)
+    infos = defaultdict[_Labels, list[Mapping[str, str]]](list)
     unlike = (*_IDENTITY_LABELS, "scheme")
     for each in series:
         name = each.labels.get("__name__", "")
         if name == INFO:
-            key = _key(each.labels, *unlike)
-            _refuse_replaced(identities.get(key, {}), each.labels)
-            identities[key] = each.labels
+            infos[_key(each.labels, *unlike)].append(each.labels)
         elif name in names:
             columns[_key(each.labels)][name] = dict(each.samples)
     groups = [
-        _Group(
-            dict(labels),
-            found,
-            identities.get(_key(dict(labels), *unlike), {}),
-        )
+        _Group(dict(labels), found, _identity(infos[_key(dict(labels), *unlike)]))
         for labels, found in columns.items()
     ]
     groups.sort(key=lambda each: sorted(each.labels.items()))
@@ -156,15 +149,33 @@ async def _read_groups(api: PrometheusApi, wanted: Wanted, around_ns: int) -> li
     return groups
 
 
-def _refuse_replaced(before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    """Raise `_Ambiguous` if another device had the name for a part of the window."""
-    one, other = before.get("serial"), after.get("serial")
-    if one and other and one != other:
-        serials = " and ".join(sorted(map(escaped, (one, other))))
-        raise _Ambiguous(
-            f"two devices had this name within the window, with the serial numbers {serials}: a "
-            "smaller --window may hold one of them"
-        )
+def _identity(infos: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """Return what tells a device from others of its name.
+
+    Raises `_Ambiguous` if another device may have had the name for a part of the window.
+    """
+    serials, addresses = _known(infos, "serial"), _known(infos, "address")
+    if len(serials) > 1:
+        raise _replaced(f"with the serial numbers {_listed(serials)}")
+    if len(addresses) > 1 and not all(each.get("serial") for each in infos):
+        raise _replaced(f"at the addresses {_listed(addresses)} (the serial number is not known)")
+    found = {"serial": serials, "address": addresses}
+    return {name: values[0] for name, values in found.items() if len(values) == 1}
+
+
+def _known(infos: Sequence[Mapping[str, str]], label: str) -> list[str]:
+    return sorted({each[label] for each in infos if each.get(label)})
+
+
+def _replaced(how: str) -> _Ambiguous:
+    return _Ambiguous(
+        f"two devices had this name within the window, {how}: a smaller --window may hold one of "
+        "them"
+    )
+
+
+def _listed(values: Sequence[str]) -> str:
+    return " and ".join(map(escaped, values))
 
 
 def _in_window(selector: str, wanted: Wanted, around_ns: int) -> tuple[str, float]:
@@ -181,7 +192,7 @@ def _refuse_different_devices(groups: Sequence[_Group]) -> None:
     """Raise `_Ambiguous` unless all groups can be one device, polled by several exporters."""
     for one, other in combinations(groups, 2):
         names = sorted({name for name, _ in one.labels.items() ^ other.labels.items()})
-        differing = [name for name in names if name not in _REPLICA_LABELS]
+        differing = [name for name in names if name not in REPLICA_LABELS]
         apart = [
             name
             for name in _IDENTITY_LABELS

@@ -9,6 +9,9 @@ from exporter.clock.offset import Offset
 PROMETHEUS_LABELS: Final = frozenset({"replica", "prometheus", "prometheus_replica"})
 """Labels in which Prometheus servers differ that scrape the same exporter."""
 
+REPLICA_LABELS: Final = PROMETHEUS_LABELS | {"instance", "pod", "node"}
+"""Labels in which the exporters, or Prometheus servers, of an HA pair differ."""
+
 
 class Bounds(NamedTuple):
     """An interval of times or offsets, in nanoseconds, ends included."""

@@ -16,7 +16,7 @@ BEHIND = 1.792
 WINDOW = 900.0
 QUERY = QueryAnswer(
     f"https://prometheus.example:9090/api/v1/query?query=%7B__name__%3D~{'axis_ntp_series%7C' * 20}"
-    "%22%7D%5B1800000ms%5D&time=1795785497.902&dedup=false&max_source_resolution=0s",
+    "%22%7D%5B1800000ms%5D&time=1795785497.902&dedup=false&max_source_resolution=0s&partial_response=false",
     "d9e37a38921dd68b0fcbf4d65b61c4f35d86d334d8cd506754f9c885bb43fe70",
 )
 

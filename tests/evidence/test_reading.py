@@ -37,20 +37,23 @@ class FakeApi:
         match = re.search(r'__name__=~"([^"]+)".*\[(\d+)ms\]$', expression)
         assert match is not None
         start = at_seconds - int(match[2]) / 1000
-        return [
+        found = [
             each._replace(samples=[one for one in each.samples if start < one[0] <= at_seconds])
             for each in self.series
             if each.labels["__name__"] in match[1].split("|")
         ]
+        return [each for each in found if each.samples]
 
     async def query_range(
         self, expression: str, start: float, end: float, step: float
     ) -> list[RawSeries]:
         times = [start + number * step for number in range(int((end - start) / step) + 1)]
+        name, _, matchers = expression.partition("{")
+        wanted = dict(re.findall(r'(\w+)="([^"]*)"', matchers))
         offsets = [
             each
             for each in self.series
-            if each.labels["__name__"] == expression.split("{", maxsplit=1)[0]
+            if each.labels["__name__"] == name and wanted.items() <= each.labels.items()
         ]
         return [each._replace(samples=_resampled(each.samples, times)) for each in offsets]
 
@@ -143,6 +146,41 @@ async def test_a_host_that_booted_with_a_wrong_clock_is_no_other_moment() -> Non
         assert (await ask(api, since=since)).finding is not None
 
 
+async def test_a_picture_that_seems_to_be_from_the_future_is_found() -> None:
+    """The clock is two hours ahead, and the picture is from 20 minutes ago."""
+    api, now = fake(set_by={-5 * HOUR: 2 * HOUR}, until=0), TRUE * SECOND_NS
+    asked = Asked("shown", now + (2 * HOUR - 20 * MINUTE) * SECOND_NS)
+    wanted = Wanted("lobby", {}, asked, 900)
+    statement, _ = await answer(cast("PrometheusApi", api), wanted, now)
+    assert statement.finding is not None
+    assert abs(statement.finding.true_time.low_ns / SECOND_NS - TRUE + 20 * MINUTE) < 1
+
+
+async def test_another_moment_is_found_though_the_exporter_has_another_name_since() -> None:
+    """The clock was set back by two hours, after `instance` was changed."""
+    api = fake(set_by={90 * MINUTE: -2 * HOUR})
+    old, renamed_at = api.series, TRUE + HOUR
+    api.series = [
+        each._replace(
+            labels={**each.labels, "instance": instance},
+            samples=[one for one in each.samples if (one[0] < renamed_at) == is_old],
+        )
+        for each in old
+        for instance, is_old in (("exporter:10123", True), ("renamed:10123", False))
+    ]
+    assert "may have shown this time more than once" in str((await ask(api)).reason)
+
+
+async def test_another_device_with_other_labels_is_no_other_moment() -> None:
+    """It has the same name at another site, and its clock was two hours ahead."""
+    api = fake()
+    told = [(TRUE + since + 1.0, 2.0 * HOUR) for since in range(-6 * HOUR, -HOUR, MINUTE)]
+    for each in api.series:
+        each.labels["site"] = "hq"  # type: ignore[index]
+    api.add("axis_ntp_clock_offset_seconds", told, site="port", instance="b:10123")
+    assert (await ask(api)).finding is not None
+
+
 async def test_a_clock_that_was_set_forward_has_shown_the_time_once() -> None:
     statement = await ask(fake(set_by={30 * MINUTE: 2 * HOUR}))
     assert statement.finding is not None
@@ -161,6 +199,36 @@ async def test_a_device_that_was_replaced_within_the_window_has_none() -> None:
     statement = await ask(api)
     assert statement.finding is None
     assert "with the serial numbers ACCC8E000001 and ACCC8E000002" in str(statement.reason)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2)])
+async def test_a_serial_number_that_was_not_known_in_between_hides_no_replaced_device(
+    order: tuple[int, int, int],
+) -> None:
+    """Without a serial number: the exporter has started, and the device has not sent it yet."""
+    api = fake()
+    told = [("ACCC8E000001", -900, -300), ("", -300, 0), ("ACCC8E000002", 0, 900)]
+    for serial, first, last in (told[place] for place in order):
+        labels = {"address": "192.0.2.1"} | ({"serial": serial} if serial else {})
+        samples = [(TRUE + since + 1.0, 1.0) for since in range(first, last, MINUTE)]
+        api.add("axis_ntp_device_info", samples, **labels)
+    statement = await ask(api, "at")
+    assert "with the serial numbers ACCC8E000001 and ACCC8E000002" in str(statement.reason)
+
+
+@pytest.mark.parametrize("serials", [("", ""), ("ACCC8E000001", ""), ("ACCC8E000001",) * 2])
+async def test_another_address_is_another_device_unless_the_serial_number_is_the_same(
+    serials: tuple[str, str],
+) -> None:
+    api = fake()
+    for number, (serial, first) in enumerate(zip(serials, (-900, 0), strict=True)):
+        samples = [(TRUE + since + 1.0, 1.0) for since in range(first, first + 900, MINUTE)]
+        api.add("axis_ntp_device_info", samples, serial=serial, address=f"192.0.2.{number}")
+    statement = await ask(api, "at")
+    if all(serials):
+        assert statement.finding is not None
+    else:
+        assert "at the addresses 192.0.2.0 and 192.0.2.1" in str(statement.reason)
 
 
 async def test_a_counter_of_steps_that_ended_within_the_window_gives_none() -> None:
