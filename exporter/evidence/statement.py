@@ -209,12 +209,13 @@ def _find(
 
 def _prove(asked: Asked, witness: Witness, window: Bounds, *, is_corrected: bool) -> Finding:
     """Return what the measurements against one reference prove. Raises `Unproven`."""
+    # First: by a wrong clock, polls are at wrong times.
+    refuse_suspect_host(witness)
     measured = measurements(witness.scrapes, is_corrected=is_corrected)
     if not any(window.low_ns <= each.at_ns <= window.high_ns for each in measured):
         side = format_duration(window.width_ns / 2 / SECOND_NS)
         middle = format_utc((window.low_ns + window.high_ns) // 2)
         raise Unproven(f"no measurement within {side} of {middle}", is_gap=True)
-    refuse_suspect_host(witness)
     proven = [*limits(measured)]
     refuse_contradictions(asked, proven)
     allowance_ppm = DRIFT_ALLOWANCE_PPM + (HOST_DRIFT_PPM if is_corrected else 0)

@@ -119,6 +119,25 @@ async def test_what_was_shown_just_before_the_clock_was_set_back_was_shown_again
     assert (await ask(api, since=set_at + since)).finding is None
 
 
+async def test_what_was_shown_after_the_clock_was_set_back_and_before_that_was_noticed() -> None:
+    """The picture may be from five minutes before the exporter noticed it."""
+    set_at = 20 * MINUTE
+    statement = await ask(fake(set_by={set_at: -2 * HOUR}), since=set_at - 300 - 2 * HOUR)
+    assert "more than once: about 2033-05-18 01:48:20 UTC and about 2033-05-18 03:48:20" in str(
+        statement.reason
+    )
+
+
+async def test_what_may_have_been_shown_while_nobody_measured_counts() -> None:
+    """In three hours without a measurement the clock was set back by two."""
+    api, away = fake(set_by={3 * HOUR: -2 * HOUR}), range(TRUE + HOUR, TRUE + 4 * HOUR)
+    api.series = [
+        each._replace(samples=[one for one in each.samples if round(one[0]) not in away])
+        for each in api.series
+    ]
+    assert "may have shown this time more than once" in str((await ask(api)).reason)
+
+
 async def test_a_time_that_was_shown_before_the_clock_was_set_back_is_told_too() -> None:
     """Asked is the second time; the first was before the step."""
     api = fake(set_by={-3 * HOUR: -2 * HOUR})
@@ -179,6 +198,22 @@ async def test_another_device_with_other_labels_is_no_other_moment() -> None:
         each.labels["site"] = "hq"  # type: ignore[index]
     api.add("axis_ntp_clock_offset_seconds", told, site="port", instance="b:10123")
     assert (await ask(api)).finding is not None
+
+
+async def test_an_exporter_whose_host_is_suspect_finds_no_other_moment() -> None:
+    """Its clock is two hours ahead: it is not used beside one that asks time servers."""
+    api, names = fake(), ("clock_offset", "last_poll_timestamp")
+    for each in [*api.series]:
+        name = each.labels["__name__"].removeprefix("axis_ntp_").removesuffix("_seconds")
+        wrong = dict(zip(names, (-2.0 * HOUR, 2.0 * HOUR), strict=True)).get(name, 0.0)
+        samples = [(when, value + wrong) for when, value in each.samples]
+        api.add(each.labels["__name__"], samples, instance="b:10123")
+    for name in ("", "_uncertainty"):
+        host = [(when, 0.001) for when, _ in api.series[0].samples]
+        api.add(f"axis_ntp_exporter_host_clock_offset{name}_seconds", host)
+    statement = await ask(api)
+    assert statement.finding is not None
+    assert "suspect" in str([getattr(each, "reason", "") for each in statement.each])
 
 
 async def test_a_clock_that_was_set_forward_has_shown_the_time_once() -> None:
@@ -254,14 +289,19 @@ async def test_a_host_clock_that_was_measured_before_is_not_taken_as_right_later
     assert "not enough measurements after" in str(statement.reason)
 
 
-async def test_a_host_clock_ahead_of_prometheus_is_suspect() -> None:
+@pytest.mark.parametrize(("seconds", "is_suspect"), [(0.9, False), (1.1, True), (200, True)])
+async def test_a_host_clock_ahead_of_prometheus_is_suspect(
+    seconds: float,
+    is_suspect: bool,  # noqa: FBT001
+) -> None:
     api = fake()
     [polls] = [each for each in api.series if "last_poll" in each.labels["__name__"]]
     api.series.remove(polls)
-    ahead = [(when, value + 200) for when, value in polls.samples]
+    ahead = [(when, when + seconds) for when, _ in polls.samples]
     api.add("axis_ntp_last_poll_timestamp_seconds", ahead)
     statement = await ask(api, "at")
-    assert "was suspect: it was ahead of Prometheus's clock" in str(statement.reason)
+    said = "was suspect: it was ahead of Prometheus's clock" in str(statement.reason)
+    assert said == is_suspect
 
 
 @pytest.mark.parametrize("name", ["clock_offset_uncertainty", "poll_duration"])
