@@ -30,7 +30,12 @@ from exporter.evidence.series import (
     SERVER_SERIES,
 )
 from exporter.evidence.shown_again import refuse_if_shown_again
-from exporter.evidence.statement import Statement, find_nearest_offset, make_statement
+from exporter.evidence.statement import (
+    NoFinding,
+    Statement,
+    find_nearest_offset,
+    make_statement,
+)
 from exporter.evidence.times import format_utc
 from exporter.system.text import escaped, format_duration
 from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
@@ -97,7 +102,7 @@ async def answer(
     if asked.kind == "at" and asked.time_ns > now_ns:
         raise NotYet(f"{format_utc(asked.time_ns)} is in the future")
     try:
-        around_ns, groups = await _read_around(api, wanted, now_ns)
+        around_ns, groups, is_found = await _read_around(api, wanted, now_ns)
     except _Ambiguous as problem:
         return Statement(asked, None, str(problem)), ()
     if around_ns > now_ns:
@@ -105,15 +110,27 @@ async def answer(
     witnesses = [await _read_witness(api, wanted, each, around_ns) for each in groups]
     statement = make_statement(asked, witnesses, around_ns, wanted.window_seconds)
     if asked.kind == "shown" and statement.finding is not None:
-        statement = await refuse_if_shown_again(api, statement)
+        return await refuse_if_shown_again(api, statement), witnesses
     if not any(each.columns.get(OFFSET) for each in groups):
-        absence = await _describe_absence(api, wanted, around_ns, now_ns)
-        return statement._replace(reason=absence), witnesses
-    return statement, witnesses
+        reason = await _describe_absence(api, wanted, around_ns, now_ns)
+    elif not is_found and _are_gaps(statement):
+        reason = _describe_search(asked, witnesses, around_ns)
+    else:
+        return statement, witnesses
+    return statement._replace(reason=reason), witnesses
 
 
-async def _read_around(api: PrometheusApi, wanted: Wanted, now_ns: int) -> tuple[int, list[_Group]]:
-    """Return the true time of the question, roughly, and what Prometheus has around it."""
+def _are_gaps(statement: Statement) -> bool:
+    return all(isinstance(each, NoFinding) and each.is_gap for each in statement.each)
+
+
+async def _read_around(
+    api: PrometheusApi, wanted: Wanted, now_ns: int
+) -> tuple[int, list[_Group], bool]:
+    """Return the true time of the question, roughly, and what Prometheus has around it.
+
+    It is not found, the third says, if the clock has skipped it, or was not measured there.
+    """
     # A clock that is ahead has shown times that are still to come.
     asked, around_ns = wanted.asked, min(wanted.asked.time_ns, now_ns)
     groups = await _read_groups(api, wanted, around_ns)
@@ -121,10 +138,20 @@ async def _read_around(api: PrometheusApi, wanted: Wanted, now_ns: int) -> tuple
         offset_ns = find_nearest_offset([_scrapes(each.columns, {}) for each in groups], around_ns)
         nearer_ns = asked.time_ns - (offset_ns or 0)
         if abs(nearer_ns - around_ns) < _CLOSE_SECONDS * SECOND_NS:
-            break
+            return around_ns, groups, True
         around_ns = nearer_ns
         groups = await _read_groups(api, wanted, around_ns)
-    return around_ns, groups
+    return around_ns, groups, asked.kind == "at"
+
+
+def _describe_search(asked: Asked, witnesses: Sequence[Witness], around_ns: int) -> str:
+    scraped = [each.scrapes for each in witnesses]
+    there_ns = asked.time_ns - (find_nearest_offset(scraped, around_ns) or 0)
+    return (
+        "no moment was found at which the device showed this time: by its offset around "
+        f"{format_utc(around_ns)} it was around {format_utc(there_ns)}, but there the offset was "
+        "another, or was not measured; the clock may have been set forward past this time"
+    )
 
 
 async def _read_groups(api: PrometheusApi, wanted: Wanted, around_ns: int) -> list[_Group]:

@@ -221,6 +221,21 @@ async def test_a_clock_that_was_set_forward_has_shown_the_time_once() -> None:
     assert statement.finding is not None
 
 
+@pytest.mark.parametrize("away", [range(0), range(TRUE - 3 * HOUR, TRUE - HOUR)])
+async def test_a_time_that_a_clock_has_skipped_is_not_found(away: range) -> None:
+    """Half an hour before it was set forward by two hours; or there was no measurement then."""
+    api = fake(set_by={-30 * MINUTE if not away else -5 * HOUR: 2 * HOUR})
+    api.series = [
+        each._replace(samples=[one for one in each.samples if round(one[0]) not in away])
+        for each in api.series
+    ]
+    assert str((await ask(api)).reason) == (
+        "no moment was found at which the device showed this time: by its offset around "
+        "2033-05-18 03:33:30 UTC it was around 2033-05-18 01:33:30 UTC, but there the offset was "
+        "another, or was not measured; the clock may have been set forward past this time"
+    )
+
+
 async def test_a_true_time_is_not_affected_by_what_was_shown_again() -> None:
     statement = await ask(fake(set_by={30 * MINUTE: -2 * HOUR}), "at")
     assert statement.finding is not None
