@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
+from statistics import median
 from typing import Final, Literal, NamedTuple
 
 from exporter.clock.offset import (
@@ -99,6 +100,11 @@ def measurements(scrapes: Iterable[Scrape], *, is_corrected: bool = False) -> li
         elif measured.bounds.width_ns < kept[-1].bounds.width_ns:
             kept[-1] = measured
     return sorted(kept, key=lambda each: each.at_ns)
+
+
+def usual_distance_ns(measured: Sequence[Measurement]) -> float:
+    """Return the middle distance of neighbouring measurements, of two or more."""
+    return median(after.at_ns - before.at_ns for before, after in pairwise(measured))
 
 
 def is_same_poll(one: Scrape, other: Scrape) -> bool:

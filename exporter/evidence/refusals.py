@@ -2,12 +2,17 @@
 
 from collections.abc import Iterable, Sequence
 from itertools import groupby, pairwise
-from statistics import median
 from typing import Final
 
 from exporter.clock.offset import SECOND_NS, SLEW_ALLOWANCE_PPM
 from exporter.config.schema import SUSPECT_SECONDS
-from exporter.evidence.measurements import HOST_DRIFT_PPM, Limit, Measurement, measurements
+from exporter.evidence.measurements import (
+    HOST_DRIFT_PPM,
+    Limit,
+    Measurement,
+    measurements,
+    usual_distance_ns,
+)
 from exporter.evidence.records import Asked, Scrape, Witness, counted_steps, name_witness
 from exporter.evidence.times import format_utc
 from exporter.system.text import format_offset
@@ -101,11 +106,11 @@ def refuse_gaps(scrapes: Sequence[Scrape], used: Sequence[Measurement]) -> None:
     synchronizes some seconds later. So its clock moves in two directions, and no poll sees it.
     """
     measured = measurements(scrapes)
-    usual_ns = median(after.at_ns - before.at_ns for before, after in pairwise(measured))
+    longest_ns = _LONGEST_GAP * usual_distance_ns(measured)
     first, last = (used[end].scrape.scraped_seconds for end in (0, -1))
     for before, after in pairwise(measured):
         start, end = before.scrape.scraped_seconds, after.scrape.scraped_seconds
-        is_long = after.at_ns - before.at_ns > _LONGEST_GAP * usual_ns
+        is_long = after.at_ns - before.at_ns > longest_ns
         if start < last and end > first and (is_long or _is_unanswered(scrapes, start, end)):
             raise Unproven(
                 f"nothing was measured between {format_utc(before.at_ns)} and "

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter.clock.offset import SECOND_NS
-from exporter.evidence.measurements import Measurement, measurements
+from exporter.evidence.measurements import Measurement, measurements, usual_distance_ns
 from exporter.evidence.prometheus_api import QueryAnswer
 from exporter.evidence.records import Bounds, Witness, counted_steps, name_witness
 from exporter.evidence.shown_again import AGAIN_SECONDS
@@ -20,6 +20,9 @@ from exporter.system.text import escaped, format_duration, format_roughly, plura
 
 _US: Final = 1_000
 _MS: Final = 1_000_000
+
+_OFTEN_SECONDS: Final = 90.0
+"""A camera that restarts takes longer, so that a poll is not answered."""
 
 
 class Evidence(NamedTuple):
@@ -178,9 +181,10 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     if statement.finding is not None:
         if statement.asked.kind == "shown" and statement.asked.time_ns % SECOND_NS == 0:
             yield _whole_second(evidence, statement.finding.true_time)
-        missing = [each for each in statement.each if not isinstance(each, Finding)]
-        for each in missing:
-            yield f"Not used: {escaped(f'{name_witness(each.witness)}: {each.reason}')}."
+        yield from _rarely_measured(statement)
+        for each in statement.each:
+            if not isinstance(each, Finding):
+                yield f"Not used: {escaped(f'{name_witness(each.witness)}: {each.reason}')}."
         end_ns = statement.finding.true_time.high_ns + round(evidence.window_seconds * SECOND_NS)
         if end_ns > evidence.made_ns:
             yield (
@@ -189,6 +193,17 @@ def _notes(evidence: Evidence) -> Iterator[str]:
             )
     for warning in evidence.warnings:
         yield f"Prometheus warned: {warning}"
+
+
+def _rarely_measured(statement: Statement) -> Iterator[str]:
+    found = [each.witness.scrapes for each in statement.each if isinstance(each, Finding)]
+    seconds = min(usual_distance_ns(measurements(scrapes)) for scrapes in found) / SECOND_NS
+    if seconds > _OFTEN_SECONDS:
+        yield (
+            f"The camera was measured every {format_roughly(seconds)} only: if it was restarted "
+            "between two measurements, this was not noticed, and its clock may have been wrong "
+            "for some time."
+        )
 
 
 def _whole_second(evidence: Evidence, true_time: Bounds) -> str:

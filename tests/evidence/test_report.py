@@ -112,6 +112,20 @@ def test_no_statement_says_why() -> None:
     ]
 
 
+@pytest.mark.parametrize(("seconds", "is_said"), [(60, False), (300, True)])
+def test_rare_measurements_are_said_as_a_restart_may_be_missed(
+    seconds: int,
+    is_said: bool,  # noqa: FBT001
+) -> None:
+    scrapes = [scrape(number * seconds - 40, polls=9 + number) for number in range(-2, 3)]
+    text = " ".join(as_lines(evidence(scrapes=scrapes)))
+    said = (
+        "The camera was measured every 5 min only: if it was restarted between two measurements, "
+        "this was not noticed, and its clock may have been wrong for some time."
+    )
+    assert (said in text) == is_said
+
+
 def test_of_a_moment_just_past_a_step_may_still_be_noticed() -> None:
     made_ns = SHOWN + 60 * SECOND_NS
     text = " ".join(as_lines(evidence(made_ns=made_ns)))
