@@ -45,6 +45,9 @@ _IDENTITY_LABELS: Final = ("address", "serial")
 _TRIES: Final = 6
 """How often a true time is sought: each try is 1,600 times nearer while the clock does not step."""
 
+_MOST_EXPORTERS: Final = 50
+"""Each is asked about on its own."""
+
 _CLOSE_SECONDS: Final = 1.0
 
 _MEDIAN_STEP_SECONDS: Final = 60.0
@@ -217,6 +220,8 @@ def _key(labels: Mapping[str, str], *without: str) -> _Labels:
 
 def _refuse_different_devices(groups: Sequence[_Group]) -> None:
     """Raise `_Ambiguous` unless all groups can be one device, polled by several exporters."""
+    if len(groups) > _MOST_EXPORTERS:
+        raise _Ambiguous(f"{len(groups)} exporters have this device: choose one with --selector")
     for one, other in combinations(groups, 2):
         names = sorted({name for name, _ in one.labels.items() ^ other.labels.items()})
         differing = [name for name in names if name not in REPLICA_LABELS]

@@ -13,7 +13,14 @@ from exporter.evidence.measurements import (
     measurements,
     usual_distance_ns,
 )
-from exporter.evidence.records import Asked, Scrape, Witness, counted_steps, name_witness
+from exporter.evidence.records import (
+    Asked,
+    Scrape,
+    Witness,
+    counted_steps,
+    name_witness,
+    was_restarted,
+)
 from exporter.evidence.times import format_utc
 from exporter.system.text import format_offset
 from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
@@ -25,6 +32,9 @@ _SCRAPED_BEFORE_SECONDS: Final = 1.0
 
 _LONGEST_GAP: Final = 2.5
 """So many times longer than usual two measurements may be apart: one poll is not seen, or fails."""
+
+_LONGEST_RESTART: Final = 1.5
+"""The same over a restart of the exporter: if power failed, the device was restarted with it."""
 
 
 class Unproven(Exception):
@@ -106,11 +116,11 @@ def refuse_gaps(scrapes: Sequence[Scrape], used: Sequence[Measurement]) -> None:
     synchronizes some seconds later. So its clock moves in two directions, and no poll sees it.
     """
     measured = measurements(scrapes)
-    longest_ns = _LONGEST_GAP * usual_distance_ns(measured)
+    usual_ns = usual_distance_ns(measured)
     first, last = (used[end].scrape.scraped_seconds for end in (0, -1))
     for before, after in pairwise(measured):
         start, end = before.scrape.scraped_seconds, after.scrape.scraped_seconds
-        is_long = after.at_ns - before.at_ns > longest_ns
+        is_long = _is_long(before, after, usual_ns)
         if start < last and end > first and (is_long or _is_unanswered(scrapes, start, end)):
             raise Unproven(
                 f"nothing was measured between {format_utc(before.at_ns)} and "
@@ -118,6 +128,12 @@ def refuse_gaps(scrapes: Sequence[Scrape], used: Sequence[Measurement]) -> None:
                 "be wrong until it is synchronized again",
                 is_gap=True,
             )
+
+
+def _is_long(before: Measurement, after: Measurement, usual_ns: float) -> bool:
+    is_restart = was_restarted(before.scrape, after.scrape)
+    longest = _LONGEST_RESTART if is_restart else _LONGEST_GAP
+    return after.at_ns - before.at_ns > longest * usual_ns
 
 
 def _is_unanswered(scrapes: Iterable[Scrape], start: float, end: float) -> bool:

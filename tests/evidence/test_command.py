@@ -394,6 +394,21 @@ async def test_thanos_is_asked_for_all_raw_samples_or_none(evidence: Evidence) -
     assert all(asked.items() <= dict(query).items() for query in queries)
 
 
+async def test_an_answer_with_thousands_of_exporters_is_refused(evidence: Evidence) -> None:
+    name = {"__name__": "axis_ntp_clock_offset_seconds", "device": "cam-0"}
+    result = [
+        {"metric": name | {"instance": str(number)}, "values": [[1761445790, "1"]]}
+        for number in range(20_000)
+    ]
+    warnings = ["odd"] * 20 + [str(number) for number in range(200_000)]
+    data = {"result": result}
+    async with serving(reply({"status": "success", "data": data, "warnings": warnings})) as url:
+        run = await evidence(url, "cam-0", "--at=2025-10-26T02:30:00Z")
+    assert run.code == 1
+    assert "20000 exporters have this device: choose one with --selector" in run.out
+    assert run.out.count("Prometheus warned: ") == 10
+
+
 async def test_warnings_of_a_partial_answer_are_shown(evidence: Evidence) -> None:
     empty = {"status": "success", "data": {"result": []}, "warnings": ["store is away"]}
 

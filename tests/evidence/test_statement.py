@@ -170,6 +170,20 @@ def test_where_nobody_looked_for_long_there_is_no_statement(kind: str) -> None:
             assert str(statement.reason).startswith("nothing was measured between 2027-01-15 08:2")
 
 
+def test_an_exporter_that_was_restarted_may_have_been_without_power_as_the_device_was() -> None:
+    for seconds, is_stated in ((80, True), (100, False)):
+        told = [(since, 0.0, 0.01) for since in (-140, -80, -20, seconds - 20, seconds + 40)]
+        witness = hand_made(None, *told)
+        restarted = [
+            each._replace(polls=number - 2) if number > 2 else each
+            for number, each in enumerate(witness.scrapes)
+        ]
+        asked = Asked("at", HAND_MADE * SECOND_NS)
+        witness = witness._replace(scrapes=restarted)
+        statement = make_statement(asked, [witness], asked.time_ns, 900)
+        assert (statement.finding is not None) == is_stated, statement.reason
+
+
 def test_another_exporter_that_looked_covers_the_gap_of_one() -> None:
     """The device answered it all the time."""
     away, b = World(outages=((ASKED_AT - 90, ASKED_AT + 10),)), World(instance="b:10123")
