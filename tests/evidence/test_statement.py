@@ -137,6 +137,35 @@ def test_any_moves_in_one_direction_are_covered(
     assert statement.finding is None or moved.holds(statement, m)
 
 
+@settings(max_examples=100 * EXAMPLES)
+@given(
+    worlds(interval=MINUTE, slewed=(0, 0, 0), outages=()),
+    st.sampled_from([15.0, 30.0, MINUTE]),
+    st.floats(-1, 1),
+    st.tuples(st.floats(70, 300), st.floats(5, 90)),
+    st.floats(0, 1),
+    KINDS,
+)
+def test_a_restart_gives_no_wrong_statement(
+    world: World,
+    scrape_interval: float,
+    size: float,
+    lasts: tuple[float, float],
+    place: float,
+    kind: str,
+) -> None:
+    """From its restart until it is synchronized, the device's clock is wrong by up to a second."""
+    away, wrong = lasts
+    restarted = world.but(
+        scrape_interval=scrape_interval,
+        outages=((ASKED_AT - away, ASKED_AT),),
+        steps={ASKED_AT - 5: size, ASKED_AT - 5 + wrong: -size},
+    )
+    m = ASKED_AT - 5 + place * wrong
+    statement = restarted.ask(kind, m)
+    assert statement.finding is None or restarted.holds(statement, m)
+
+
 @pytest.mark.parametrize("kind", ["at", "shown"])
 @pytest.mark.parametrize("nonce_every", [0, 1, 5])
 @pytest.mark.parametrize("seconds", [60, 100])
