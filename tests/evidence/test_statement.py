@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.clock.offset import SECOND_NS, Offset
+from exporter.evidence.measurements import limits, measurements
 from exporter.evidence.records import Asked, Scrape, Witness
 from exporter.evidence.statement import Finding, make_statement
 from tests.evidence.world import ASKED_AT, EPOCH, MINUTE, World
@@ -277,7 +278,7 @@ def hand_made(host: Offset | None, *offsets: tuple[float, float, float]) -> Witn
             Offset(seconds, uncertainty),
             host,
             steps=0,
-            polls=7 + number,
+            polls=107 + number,
             poll_seconds=0,
         )
         for number, (since, seconds, uncertainty) in enumerate(offsets)
@@ -388,7 +389,7 @@ def test_of_several_polls_between_two_scrapes_any_may_have_proved_an_end() -> No
     """The moment lies between the second and the third poll of four that one scrape shows."""
     told = [(-500, 0.0, 0.02), (-260, 0.0, 0.01), (40, 0.0, 0.01), (280, 0.0, 0.01)]
     witness = hand_made(None, *told)
-    rare = [each._replace(polls=4 * number) for number, each in enumerate(witness.scrapes)]
+    rare = [each._replace(polls=100 + 4 * number) for number, each in enumerate(witness.scrapes)]
     statement = make_statement(
         Asked("at", HAND_MADE * SECOND_NS),
         [witness._replace(scrapes=rare)],
@@ -401,6 +402,18 @@ def test_of_several_polls_between_two_scrapes_any_may_have_proved_an_end() -> No
         -260,
         280,
     ]
+
+
+def test_a_count_of_polls_that_may_have_begun_anew_does_not_tell_which_poll_proved_an_end() -> None:
+    """The exporter was restarted after its third poll, and has polled four times since."""
+    for polls, is_single in ((3, False), (300, True)):
+        witness = hand_made(None, (-140, 0.0, 0.02), (-80, 0.0, 0.01), (-20, 0.0, 0.01))
+        counted = [
+            each._replace(polls=polls + number) for number, each in enumerate(witness.scrapes)
+        ]
+        *_, last = limits(measurements(counted))
+        since = last.time.low_ns / SECOND_NS - HAND_MADE
+        assert since == pytest.approx(-20 if is_single else -80, abs=0.01)
 
 
 def test_a_shown_time_that_may_lie_beyond_the_last_stretch_has_no_statement() -> None:
