@@ -175,17 +175,23 @@ async def test_a_picture_that_seems_to_be_from_the_future_is_found() -> None:
     assert abs(statement.finding.true_time.low_ns / SECOND_NS - TRUE + 20 * MINUTE) < 1
 
 
-async def test_another_moment_is_found_though_the_exporter_has_another_name_since() -> None:
-    """The clock was set back by two hours, after `instance` was changed."""
+@pytest.mark.parametrize("away", [0, 2 * HOUR + 30 * MINUTE])
+async def test_another_moment_is_found_though_the_exporter_has_another_name_since(
+    away: int,
+) -> None:
+    """The clock was set back by two hours after `instance` was changed, or meanwhile."""
     api = fake(set_by={90 * MINUTE: -2 * HOUR})
-    old, renamed_at = api.series, TRUE + HOUR
+    old, ended, began = api.series, TRUE + HOUR, TRUE + HOUR + away
     api.series = [
         each._replace(
             labels={**each.labels, "instance": instance},
-            samples=[one for one in each.samples if (one[0] < renamed_at) == is_old],
+            samples=[one for one in each.samples if first <= one[0] < last],
         )
         for each in old
-        for instance, is_old in (("exporter:10123", True), ("renamed:10123", False))
+        for instance, first, last in (
+            ("exporter:10123", 0, ended),
+            ("renamed:10123", began, 2 * TRUE),
+        )
     ]
     assert "may have shown this time more than once" in str((await ask(api)).reason)
 
