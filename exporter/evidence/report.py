@@ -21,6 +21,9 @@ from exporter.system.text import escaped, format_duration, format_roughly, plura
 _US: Final = 1_000
 _MS: Final = 1_000_000
 
+_GRID_SECONDS: Final = 600
+"""Measurements that begin so soon have no part missing: samples are sought a minute apart."""
+
 _OFTEN_SECONDS: Final = 90.0
 """A camera that restarts takes longer, so that a poll is not answered."""
 
@@ -181,6 +184,7 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     if statement.finding is not None:
         if statement.asked.kind == "shown" and statement.asked.time_ns % SECOND_NS == 0:
             yield _whole_second(evidence, statement.finding.true_time)
+        yield from _not_measured_before(evidence)
         yield from _rarely_measured(statement)
         for each in statement.each:
             if not isinstance(each, Finding):
@@ -193,6 +197,20 @@ def _notes(evidence: Evidence) -> Iterator[str]:
             )
     for warning in evidence.warnings:
         yield f"Prometheus warned: {warning}"
+
+
+def _not_measured_before(evidence: Evidence) -> Iterator[str]:
+    """Yield since when other moments of a picture were sought, if that is too short a time."""
+    statement = evidence.statement
+    since_ns, searched_ns = statement.measured_since_ns, round(AGAIN_SECONDS * SECOND_NS)
+    if since_ns is None or statement.finding is None:
+        return
+    if since_ns > statement.finding.true_time.low_ns - searched_ns + _GRID_SECONDS * SECOND_NS:
+        when = f"{_second(evidence, since_ns)} {evidence.zone_name}"
+        yield (
+            f"The camera was not measured before {when}: whether it showed this time before is "
+            "not known."
+        )
 
 
 def _rarely_measured(statement: Statement) -> Iterator[str]:

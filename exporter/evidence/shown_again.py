@@ -48,7 +48,8 @@ async def refuse_if_shown_again(api: PrometheusApi, statement: Statement) -> Sta
     moments = [when for samples in series for when in find_moments(samples, shown)]
     others = {round(when) for when in moments if abs(when - around) > near}
     if not others:
-        return statement
+        since = min((samples[0][0] for samples in series), default=around)
+        return statement._replace(measured_since_ns=round(since) * SECOND_NS)
     times = [format_utc(when * SECOND_NS) for when in sorted([round(around), *others])]
     reason = (
         "a device of this name may have shown this time more than once: about "

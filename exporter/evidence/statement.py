@@ -102,12 +102,14 @@ class Statement(NamedTuple):
     """What all exporters prove together, and what each of them does. `reason`: why nothing.
 
     `finding` has the bounds of all together, and the measurements of the most precise exporter.
+    `measured_since_ns`: where other moments of a picture were sought, the first measurement.
     """
 
     asked: Asked
     finding: Finding | None
     reason: str | None
     each: tuple[Finding | NoFinding, ...] = ()
+    measured_since_ns: int | None = None
 
     @property
     def offset(self) -> Bounds | None:

@@ -44,9 +44,10 @@ def make_evidence(
         for number, name in enumerate(instances)
     ]
     shown_ns = TRUE + round(ahead * SECOND_NS)
+    statement = make_statement(Asked("shown", shown_ns), witnesses, TRUE, WINDOW)
     return Evidence(
         device=device,
-        statement=make_statement(Asked("shown", shown_ns), witnesses, TRUE, WINDOW),
+        statement=statement._replace(measured_since_ns=TRUE - 86_400 * SECOND_NS),
         witnesses=witnesses,
         window_seconds=WINDOW,
         zone=None if zone is None else parse_zone(zone),

@@ -96,6 +96,9 @@ async def ask(api: FakeApi, kind: str = "shown", since: float = 10) -> Statement
 async def test_a_steady_clock_has_a_statement() -> None:
     statement = await ask(fake())
     assert statement.finding is not None
+    # The search is for each minute.
+    assert statement.measured_since_ns is not None
+    assert abs(statement.measured_since_ns / SECOND_NS - (TRUE - 6 * HOUR)) <= MINUTE
 
 
 async def test_a_time_that_was_shown_again_hours_later_has_none() -> None:
