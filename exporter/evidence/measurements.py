@@ -21,6 +21,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from itertools import pairwise
 from math import ceil, floor
+from statistics import median
 from typing import Final, Literal, NamedTuple
 
 from exporter.clock.offset import (
@@ -39,6 +40,9 @@ _SAME_POLL_SECONDS: Final = 0.01
 
 _TIME_ROUNDING_NS: Final = 500_000
 """The times of polls are exported in milliseconds."""
+
+_POLLS_SINCE_START: Final = 20
+"""From so many polls on, a restart of the exporter between two scrapes is seen by their number."""
 
 _LATEST_SCRAPE_SECONDS: Final = 10.0
 """How much later than its time a scrape may be answered: the default timeout of Prometheus."""
@@ -99,6 +103,11 @@ def measurements(scrapes: Iterable[Scrape], *, is_corrected: bool = False) -> li
         elif measured.bounds.width_ns < kept[-1].bounds.width_ns:
             kept[-1] = measured
     return sorted(kept, key=lambda each: each.at_ns)
+
+
+def usual_distance_ns(measured: Sequence[Measurement]) -> float:
+    """Return the middle distance of neighbouring measurements, of two or more."""
+    return median(after.at_ns - before.at_ns for before, after in pairwise(measured))
 
 
 def is_same_poll(one: Scrape, other: Scrape) -> bool:
@@ -182,7 +191,9 @@ def _poll_time(before: Measurement, after: Measurement) -> Bounds:
     one, other = before.scrape, after.scrape
     latest = after.at_ns + after.time_slack_ns
     earliest = before.at_ns - before.time_slack_ns
-    is_single = one.polls is not None and other.polls == one.polls + 1
+    is_single = (
+        one.polls is not None and one.polls >= _POLLS_SINCE_START and other.polls == one.polls + 1
+    )
     if is_single and other.poll_seconds is not None:
         began = after.at_ns - ceil(other.poll_seconds * SECOND_NS) - after.time_slack_ns
         earliest = max(earliest, began)

@@ -31,8 +31,16 @@ _LARGEST: Final = 1e15
 _MAX_TEXT: Final = 300
 """The longest text of the server that is repeated."""
 
-_FOR_THANOS: Final = {"dedup": "false", "max_source_resolution": "0s"}
-"""Thanos joins the replicas of Prometheus per series, and answers from averages, if it may.
+_MAX_WARNINGS: Final = 10
+"""The most warnings that are repeated."""
+
+_FOR_THANOS: Final = {
+    "dedup": "false",
+    "max_source_resolution": "0s",
+    "partial_response": "false",
+}
+"""Thanos joins the replicas of Prometheus per series, answers from averages, and leaves out what a
+store that is away has, if it may.
 
 Prometheus and Mimir ignore the parameters.
 """
@@ -91,8 +99,9 @@ class PrometheusApi:
         self.answers.append(QueryAnswer(str(url), hashlib.sha256(reply.body).hexdigest()))
         document = await asyncio.to_thread(_parse, reply)
         warnings = document.get("warnings")
-        texts = [_quoted(each) for each in warnings] if isinstance(warnings, list) else []
-        self.warnings += [each for each in texts if each and each not in self.warnings]
+        texts = map(_quoted, warnings) if isinstance(warnings, list) else ()
+        known = dict.fromkeys([*self.warnings, *filter(None, texts)])
+        self.warnings = [*known][:_MAX_WARNINGS]
         return document.get("data")
 
     async def _fetch(self, url: URL) -> JsonReply:

@@ -13,7 +13,13 @@ from exporter.evidence.prometheus_api import (
     RawSeries,
     selector_of,
 )
-from exporter.evidence.records import Asked, Scrape, Witness, exporter_labels
+from exporter.evidence.records import (
+    REPLICA_LABELS,
+    Asked,
+    Scrape,
+    Witness,
+    exporter_labels,
+)
 from exporter.evidence.series import (
     DEVICE_SERIES,
     DURATION,
@@ -24,20 +30,23 @@ from exporter.evidence.series import (
     SERVER_SERIES,
 )
 from exporter.evidence.shown_again import refuse_if_shown_again
-from exporter.evidence.statement import Statement, find_nearest_offset, make_statement
+from exporter.evidence.statement import (
+    NoFinding,
+    Statement,
+    find_nearest_offset,
+    make_statement,
+)
 from exporter.evidence.times import format_utc
 from exporter.system.text import escaped, format_duration
 from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
-
-_REPLICA_LABELS: Final = frozenset(
-    {"instance", "pod", "node", "replica", "prometheus", "prometheus_replica"}
-)
-"""Labels in which the exporters, or Prometheus servers, of an HA pair differ."""
 
 _IDENTITY_LABELS: Final = ("address", "serial")
 
 _TRIES: Final = 6
 """How often a true time is sought: each try is 1,600 times nearer while the clock does not step."""
+
+_MOST_EXPORTERS: Final = 50
+"""Each is asked about on its own."""
 
 _CLOSE_SECONDS: Final = 1.0
 
@@ -96,7 +105,7 @@ async def answer(
     if asked.kind == "at" and asked.time_ns > now_ns:
         raise NotYet(f"{format_utc(asked.time_ns)} is in the future")
     try:
-        around_ns, groups = await _read_around(api, wanted)
+        around_ns, groups, is_found = await _read_around(api, wanted, now_ns)
     except _Ambiguous as problem:
         return Statement(asked, None, str(problem)), ()
     if around_ns > now_ns:
@@ -104,47 +113,65 @@ async def answer(
     witnesses = [await _read_witness(api, wanted, each, around_ns) for each in groups]
     statement = make_statement(asked, witnesses, around_ns, wanted.window_seconds)
     if asked.kind == "shown" and statement.finding is not None:
-        statement = await refuse_if_shown_again(api, statement)
+        return await refuse_if_shown_again(api, statement), witnesses
     if not any(each.columns.get(OFFSET) for each in groups):
-        absence = await _describe_absence(api, wanted, around_ns, now_ns)
-        return statement._replace(reason=absence), witnesses
-    return statement, witnesses
+        reason = await _describe_absence(api, wanted, around_ns, now_ns)
+    elif not is_found and _are_gaps(statement):
+        reason = _describe_search(asked, witnesses, around_ns)
+    else:
+        return statement, witnesses
+    return statement._replace(reason=reason), witnesses
 
 
-async def _read_around(api: PrometheusApi, wanted: Wanted) -> tuple[int, list[_Group]]:
-    """Return the true time of the question, roughly, and what Prometheus has around it."""
-    asked, around_ns = wanted.asked, wanted.asked.time_ns
+def _are_gaps(statement: Statement) -> bool:
+    return all(isinstance(each, NoFinding) and each.is_gap for each in statement.each)
+
+
+async def _read_around(
+    api: PrometheusApi, wanted: Wanted, now_ns: int
+) -> tuple[int, list[_Group], bool]:
+    """Return the true time of the question, roughly, and what Prometheus has around it.
+
+    It is not found, the third says, if the clock has skipped it, or was not measured there.
+    """
+    # A clock that is ahead has shown times that are still to come.
+    asked, around_ns = wanted.asked, min(wanted.asked.time_ns, now_ns)
     groups = await _read_groups(api, wanted, around_ns)
     for _ in range(_TRIES if asked.kind == "shown" else 0):
         offset_ns = find_nearest_offset([_scrapes(each.columns, {}) for each in groups], around_ns)
         nearer_ns = asked.time_ns - (offset_ns or 0)
         if abs(nearer_ns - around_ns) < _CLOSE_SECONDS * SECOND_NS:
-            break
+            return around_ns, groups, True
         around_ns = nearer_ns
         groups = await _read_groups(api, wanted, around_ns)
-    return around_ns, groups
+    return around_ns, groups, asked.kind == "at"
+
+
+def _describe_search(asked: Asked, witnesses: Sequence[Witness], around_ns: int) -> str:
+    scraped = [each.scrapes for each in witnesses]
+    there_ns = asked.time_ns - (find_nearest_offset(scraped, around_ns) or 0)
+    return (
+        "no moment was found at which the device showed this time: by its offset around "
+        f"{format_utc(around_ns)} it was around {format_utc(there_ns)}, but there the offset was "
+        "another, or was not measured; the clock may have been set forward past this time"
+    )
 
 
 async def _read_groups(api: PrometheusApi, wanted: Wanted, around_ns: int) -> list[_Group]:
     names = (*DEVICE_SERIES, DURATION, INFO)
     selector = selector_of(wanted.matchers, names)
     series = await api.query(*_in_window(selector, wanted, around_ns))
-    columns, identities = defaultdict[_Labels, _Columns](dict), dict[_Labels, Mapping[str, str]]()
+    columns = defaultdict[_Labels, _Columns](dict)
+    infos = defaultdict[_Labels, list[Mapping[str, str]]](list)
     unlike = (*_IDENTITY_LABELS, "scheme")
     for each in series:
         name = each.labels.get("__name__", "")
         if name == INFO:
-            key = _key(each.labels, *unlike)
-            _refuse_replaced(identities.get(key, {}), each.labels)
-            identities[key] = each.labels
+            infos[_key(each.labels, *unlike)].append(each.labels)
         elif name in names:
             columns[_key(each.labels)][name] = dict(each.samples)
     groups = [
-        _Group(
-            dict(labels),
-            found,
-            identities.get(_key(dict(labels), *unlike), {}),
-        )
+        _Group(dict(labels), found, _identity(infos[_key(dict(labels), *unlike)]))
         for labels, found in columns.items()
     ]
     groups.sort(key=lambda each: sorted(each.labels.items()))
@@ -152,15 +179,33 @@ async def _read_groups(api: PrometheusApi, wanted: Wanted, around_ns: int) -> li
     return groups
 
 
-def _refuse_replaced(before: Mapping[str, str], after: Mapping[str, str]) -> None:
-    """Raise `_Ambiguous` if another device had the name for a part of the window."""
-    one, other = before.get("serial"), after.get("serial")
-    if one and other and one != other:
-        serials = " and ".join(sorted(map(escaped, (one, other))))
-        raise _Ambiguous(
-            f"two devices had this name within the window, with the serial numbers {serials}: a "
-            "smaller --window may hold one of them"
-        )
+def _identity(infos: Sequence[Mapping[str, str]]) -> Mapping[str, str]:
+    """Return what tells a device from others of its name.
+
+    Raises `_Ambiguous` if another device may have had the name for a part of the window.
+    """
+    serials, addresses = _known(infos, "serial"), _known(infos, "address")
+    if len(serials) > 1:
+        raise _replaced(f"with the serial numbers {_listed(serials)}")
+    if len(addresses) > 1 and not all(each.get("serial") for each in infos):
+        raise _replaced(f"at the addresses {_listed(addresses)} (the serial number is not known)")
+    found = {"serial": serials, "address": addresses}
+    return {name: values[0] for name, values in found.items() if len(values) == 1}
+
+
+def _known(infos: Sequence[Mapping[str, str]], label: str) -> list[str]:
+    return sorted({each[label] for each in infos if each.get(label)})
+
+
+def _replaced(how: str) -> _Ambiguous:
+    return _Ambiguous(
+        f"two devices had this name within the window, {how}: a smaller --window may hold one of "
+        "them"
+    )
+
+
+def _listed(values: Sequence[str]) -> str:
+    return " and ".join(map(escaped, values))
 
 
 def _in_window(selector: str, wanted: Wanted, around_ns: int) -> tuple[str, float]:
@@ -175,9 +220,11 @@ def _key(labels: Mapping[str, str], *without: str) -> _Labels:
 
 def _refuse_different_devices(groups: Sequence[_Group]) -> None:
     """Raise `_Ambiguous` unless all groups can be one device, polled by several exporters."""
+    if len(groups) > _MOST_EXPORTERS:
+        raise _Ambiguous(f"{len(groups)} exporters have this device: choose one with --selector")
     for one, other in combinations(groups, 2):
         names = sorted({name for name, _ in one.labels.items() ^ other.labels.items()})
-        differing = [name for name in names if name not in _REPLICA_LABELS]
+        differing = [name for name in names if name not in REPLICA_LABELS]
         apart = [
             name
             for name in _IDENTITY_LABELS

@@ -2,9 +2,15 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from exporter.clock.offset import Offset
+
+PROMETHEUS_LABELS: Final = frozenset({"replica", "prometheus", "prometheus_replica"})
+"""Labels in which Prometheus servers differ that scrape the same exporter."""
+
+REPLICA_LABELS: Final = PROMETHEUS_LABELS | {"instance", "pod", "node"}
+"""Labels in which the exporters, or Prometheus servers, of an HA pair differ."""
 
 
 class Bounds(NamedTuple):
@@ -21,6 +27,10 @@ class Bounds(NamedTuple):
     def widened(self, by_ns: int) -> "Bounds":
         """Return the interval with `by_ns` more at each end."""
         return Bounds(self.low_ns - by_ns, self.high_ns + by_ns)
+
+    def hull(self, other: "Bounds") -> "Bounds":
+        """Return the smallest interval that holds both."""
+        return Bounds(min(self.low_ns, other.low_ns), max(self.high_ns, other.high_ns))
 
     def meet(self, other: "Bounds") -> "Bounds | None":
         """Return the intersection; `None` if it is empty."""
@@ -94,6 +104,11 @@ def _may_be_restarted(before: Scrape, after: Scrape) -> bool:
 def exporter_labels(labels: Mapping[str, str]) -> dict[str, str]:
     """Return, of the labels of a device's series, those of its exporter's own series."""
     return {name: labels[name] for name in ("job", "instance") if name in labels}
+
+
+def clock_labels(labels: Mapping[str, str]) -> frozenset[tuple[str, str]]:
+    """Return the labels that tell an exporter, and so its host's clock, from others."""
+    return frozenset(pair for pair in labels.items() if pair[0] not in PROMETHEUS_LABELS)
 
 
 def name_witness(witness: Witness) -> str:

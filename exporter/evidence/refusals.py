@@ -1,13 +1,26 @@
 """Why an exporter's measurements around a moment prove nothing. Pure."""
 
 from collections.abc import Iterable, Sequence
-from itertools import groupby
+from itertools import groupby, pairwise
 from typing import Final
 
 from exporter.clock.offset import SECOND_NS, SLEW_ALLOWANCE_PPM
 from exporter.config.schema import SUSPECT_SECONDS
-from exporter.evidence.measurements import HOST_DRIFT_PPM, Limit, Measurement, measurements
-from exporter.evidence.records import Asked, Scrape, Witness, counted_steps, name_witness
+from exporter.evidence.measurements import (
+    HOST_DRIFT_PPM,
+    Limit,
+    Measurement,
+    measurements,
+    usual_distance_ns,
+)
+from exporter.evidence.records import (
+    Asked,
+    Scrape,
+    Witness,
+    counted_steps,
+    name_witness,
+    was_restarted,
+)
 from exporter.evidence.times import format_utc
 from exporter.system.text import format_offset
 from exporter.time_servers.host_clock import DEVICES_TO_SUSPECT
@@ -16,6 +29,12 @@ _FASTEST_PPM: Final = SLEW_ALLOWANCE_PPM + HOST_DRIFT_PPM
 
 _SCRAPED_BEFORE_SECONDS: Final = 1.0
 """No poll ends so much after its own scrape, unless one of the two clocks is wrong."""
+
+_LONGEST_GAP: Final = 2.5
+"""So many times longer than usual two measurements may be apart: one poll is not seen, or fails."""
+
+_LONGEST_RESTART: Final = 1.5
+"""The same over a restart of the exporter: if power failed, the device was restarted with it."""
 
 
 class Unproven(Exception):
@@ -88,6 +107,43 @@ def _describe_step(asked: Asked, before: Measurement, after: Measurement) -> str
 
 def _utc(scrape: Scrape) -> str:
     return format_utc(round(scrape.scraped_seconds * SECOND_NS))
+
+
+def refuse_gaps(scrapes: Sequence[Scrape], used: Sequence[Measurement]) -> None:
+    """Raise `Unproven` if nobody measured for a while between the measurements of a statement.
+
+    A device that restarts begins with the time of its battery-backed clock, in whole seconds, and
+    synchronizes some seconds later. So its clock moves in two directions, and no poll sees it.
+    """
+    measured = measurements(scrapes)
+    usual_ns = usual_distance_ns(measured)
+    first, last = (used[end].scrape.scraped_seconds for end in (0, -1))
+    for before, after in pairwise(measured):
+        start, end = before.scrape.scraped_seconds, after.scrape.scraped_seconds
+        is_long = _is_long(before, after, usual_ns)
+        if start < last and end > first and (is_long or _is_unanswered(scrapes, start, end)):
+            raise Unproven(
+                f"nothing was measured between {format_utc(before.at_ns)} and "
+                f"{format_utc(after.at_ns)}: the device may have been restarted, and a clock may "
+                "be wrong until it is synchronized again",
+                is_gap=True,
+            )
+
+
+def _is_long(before: Measurement, after: Measurement, usual_ns: float) -> bool:
+    is_restart = was_restarted(before.scrape, after.scrape)
+    longest = _LONGEST_RESTART if is_restart else _LONGEST_GAP
+    return after.at_ns - before.at_ns > longest * usual_ns
+
+
+def _is_unanswered(scrapes: Iterable[Scrape], start: float, end: float) -> bool:
+    """Return whether a scrape between two shows a poll that the device did not answer."""
+    return any(
+        start < each.scraped_seconds < end
+        and each.offset is None
+        and each.polled_seconds is not None
+        for each in scrapes
+    )
 
 
 def refuse_suspect_host(witness: Witness) -> None:

@@ -5,7 +5,7 @@ from typing import Any, Final, NamedTuple
 from zoneinfo import ZoneInfo
 
 from exporter.clock.offset import SECOND_NS
-from exporter.evidence.measurements import Measurement, measurements
+from exporter.evidence.measurements import Measurement, measurements, usual_distance_ns
 from exporter.evidence.prometheus_api import QueryAnswer
 from exporter.evidence.records import Bounds, Witness, counted_steps, name_witness
 from exporter.evidence.shown_again import AGAIN_SECONDS
@@ -20,6 +20,12 @@ from exporter.system.text import escaped, format_duration, format_roughly, plura
 
 _US: Final = 1_000
 _MS: Final = 1_000_000
+
+_GRID_SECONDS: Final = 600
+"""Measurements that begin so soon have no part missing: samples are sought a minute apart."""
+
+_OFTEN_SECONDS: Final = 90.0
+"""A camera that restarts takes longer, so that a poll is not answered."""
 
 
 class Evidence(NamedTuple):
@@ -178,9 +184,11 @@ def _notes(evidence: Evidence) -> Iterator[str]:
     if statement.finding is not None:
         if statement.asked.kind == "shown" and statement.asked.time_ns % SECOND_NS == 0:
             yield _whole_second(evidence, statement.finding.true_time)
-        missing = [each for each in statement.each if not isinstance(each, Finding)]
-        for each in missing:
-            yield f"Not used: {escaped(f'{name_witness(each.witness)}: {each.reason}')}."
+        yield from _not_measured_before(evidence)
+        yield from _rarely_measured(statement)
+        for each in statement.each:
+            if not isinstance(each, Finding):
+                yield f"Not used: {escaped(f'{name_witness(each.witness)}: {each.reason}')}."
         end_ns = statement.finding.true_time.high_ns + round(evidence.window_seconds * SECOND_NS)
         if end_ns > evidence.made_ns:
             yield (
@@ -189,6 +197,31 @@ def _notes(evidence: Evidence) -> Iterator[str]:
             )
     for warning in evidence.warnings:
         yield f"Prometheus warned: {warning}"
+
+
+def _not_measured_before(evidence: Evidence) -> Iterator[str]:
+    """Yield since when other moments of a picture were sought, if that is too short a time."""
+    statement = evidence.statement
+    since_ns, searched_ns = statement.measured_since_ns, round(AGAIN_SECONDS * SECOND_NS)
+    if since_ns is None or statement.finding is None:
+        return
+    if since_ns > statement.finding.true_time.low_ns - searched_ns + _GRID_SECONDS * SECOND_NS:
+        when = f"{_second(evidence, since_ns)} {evidence.zone_name}"
+        yield (
+            f"The camera was not measured before {when}: whether it showed this time before is "
+            "not known."
+        )
+
+
+def _rarely_measured(statement: Statement) -> Iterator[str]:
+    found = [each.witness.scrapes for each in statement.each if isinstance(each, Finding)]
+    seconds = min(usual_distance_ns(measurements(scrapes)) for scrapes in found) / SECOND_NS
+    if seconds > _OFTEN_SECONDS:
+        yield (
+            f"The camera was measured every {format_roughly(seconds)} only: if it was restarted "
+            "between two measurements, this was not noticed, and its clock may have been wrong "
+            "for some time."
+        )
 
 
 def _whole_second(evidence: Evidence, true_time: Bounds) -> str:

@@ -1,14 +1,19 @@
 """Refuse a statement about a picture whose time the device may have shown at another moment too."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Final
 
 from exporter.clock.offset import SECOND_NS
-from exporter.evidence.prometheus_api import PrometheusApi, PrometheusFailed, selector_of
-from exporter.evidence.records import exporter_labels
+from exporter.evidence.prometheus_api import (
+    PrometheusApi,
+    PrometheusFailed,
+    RawSeries,
+    selector_of,
+)
+from exporter.evidence.records import REPLICA_LABELS, exporter_labels
 from exporter.evidence.series import HOST_SERIES, OFFSET
-from exporter.evidence.statement import Finding, Statement
+from exporter.evidence.statement import NoFinding, Statement
 from exporter.evidence.times import format_utc
 
 AGAIN_SECONDS: Final = 3 * 86_400.0
@@ -27,14 +32,14 @@ _LOOKBACK_SECONDS: Final = 600.0
 async def refuse_if_shown_again(api: PrometheusApi, statement: Statement) -> Statement:
     """Return the statement, or none if the device may have shown the same time at another moment.
 
-    Of the exporters, those count that the statement is from.
+    All exporters count that have ever polled the device, also under another `instance`, except
+    those whose host's clock is suspect.
     """
     finding = statement.finding
     assert finding is not None  # noqa: S101 - only then others are sought
     around = finding.true_time.low_ns / SECOND_NS
-    counted = [each.witness.labels for each in statement.each if isinstance(each, Finding)]
     try:
-        series = [await _read_days(api, labels, around) for labels in counted]
+        series = await _read_days(api, statement, around)
     except PrometheusFailed as failure:
         reason = f"whether the picture showed this time again cannot be asked: {failure}"
         return statement._replace(finding=None, reason=reason)
@@ -43,7 +48,8 @@ async def refuse_if_shown_again(api: PrometheusApi, statement: Statement) -> Sta
     moments = [when for samples in series for when in find_moments(samples, shown)]
     others = {round(when) for when in moments if abs(when - around) > near}
     if not others:
-        return statement
+        since = min((samples[0][0] for samples in series), default=around)
+        return statement._replace(measured_since_ns=round(since) * SECOND_NS)
     times = [format_utc(when * SECOND_NS) for when in sorted([round(around), *others])]
     reason = (
         "a device of this name may have shown this time more than once: about "
@@ -53,17 +59,51 @@ async def refuse_if_shown_again(api: PrometheusApi, statement: Statement) -> Sta
 
 
 async def _read_days(
-    api: PrometheusApi, labels: Mapping[str, str], around: float
+    api: PrometheusApi, statement: Statement, around: float
+) -> list[list[tuple[float, float]]]:
+    """Return what was measured in the days around a moment: Unix seconds and offset.
+
+    There is one list for each exporter, and for those that came after it.
+    """
+    times = (around - AGAIN_SECONDS, around + AGAIN_SECONDS, _AGAIN_STEP_SECONDS)
+    suspect = [
+        each.witness.labels
+        for each in statement.each
+        if isinstance(each, NoFinding) and each.is_suspect
+    ]
+    found = []
+    for selector in sorted({_selector(each.witness.labels) for each in statement.each}):
+        for each in await api.query_range(f"{OFFSET}{selector}", *times):
+            labels = {name: each.labels[name] for name in each.labels if name != "__name__"}
+            if labels not in suspect:
+                found.append(await _corrected(api, each, times))
+    return _chained(found)
+
+
+def _selector(labels: Mapping[str, str]) -> str:
+    return selector_of({name: labels[name] for name in labels if name not in REPLICA_LABELS})
+
+
+async def _corrected(
+    api: PrometheusApi, series: RawSeries, times: tuple[float, float, float]
 ) -> list[tuple[float, float]]:
-    """Return what an exporter measured in the days around a moment: Unix seconds, offset."""
-    start, end, step = around - AGAIN_SECONDS, around + AGAIN_SECONDS, _AGAIN_STEP_SECONDS
-    offsets = await api.query_range(f"{OFFSET}{selector_of(labels)}", start, end, step)
-    hosts = await api.query_range(
-        f"{HOST_SERIES[0]}{selector_of(exporter_labels(labels))}", start, end, step
-    )
+    """Return the offsets from the true time, where the exporter's host was compared with it."""
+    selector = selector_of(exporter_labels(series.labels))
+    hosts = await api.query_range(f"{HOST_SERIES[0]}{selector}", *times)
     corrections = dict(hosts[0].samples) if hosts else {}
-    samples = offsets[0].samples if offsets else ()
-    return [(when, offset + corrections.get(when, 0.0)) for when, offset in samples]
+    return [(when, offset + corrections.get(when, 0.0)) for when, offset in series.samples]
+
+
+def _chained(series: Iterable[list[tuple[float, float]]]) -> list[list[tuple[float, float]]]:
+    """Return the series, each joined with one that began after it had ended."""
+    chains: list[list[tuple[float, float]]] = []
+    for samples in sorted(each for each in series if each):
+        earlier = [chain for chain in chains if chain[-1][0] < samples[0][0]]
+        if earlier:
+            earlier[0].extend(samples)
+        else:
+            chains.append(samples)
+    return chains
 
 
 def find_moments(samples: Sequence[tuple[float, float]], shown: float) -> Iterator[float]:

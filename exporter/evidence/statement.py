@@ -12,7 +12,7 @@ before (the lower limit before still holds), and at most where it was afterwards
 after holds already). If it was moved back, the other two hold. So the truth lies between the lowest
 of the lower and the highest of the upper limits, whichever it was: the statement spans all four.
 It does not hold if the clock was moved forward and back again between them, and no poll in between
-showed it.
+showed it. A device that restarts does that, so there is no statement over a gap of the polls.
 
 **What the picture shows.** The device showed `D` at a true time `t` with `D - t` within the
 bounds at `t`. Between two polls the bounds change by 150 ppm, so `t + bound(t)` grows with `t`, and
@@ -23,7 +23,8 @@ it, counts as off by as much, and one that steps for it has stepped.
 """
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from operator import attrgetter
 from typing import Final, Literal, NamedTuple
@@ -37,10 +38,18 @@ from exporter.evidence.measurements import (
     limits,
     measurements,
 )
-from exporter.evidence.records import Asked, Bounds, Scrape, Witness, describe_witness
+from exporter.evidence.records import (
+    Asked,
+    Bounds,
+    Scrape,
+    Witness,
+    clock_labels,
+    describe_witness,
+)
 from exporter.evidence.refusals import (
     Unproven,
     refuse_contradictions,
+    refuse_gaps,
     refuse_steps,
     refuse_suspect_host,
 )
@@ -93,12 +102,14 @@ class Statement(NamedTuple):
     """What all exporters prove together, and what each of them does. `reason`: why nothing.
 
     `finding` has the bounds of all together, and the measurements of the most precise exporter.
+    `measured_since_ns`: where other moments of a picture were sought, the first measurement.
     """
 
     asked: Asked
     finding: Finding | None
     reason: str | None
     each: tuple[Finding | NoFinding, ...] = ()
+    measured_since_ns: int | None = None
 
     @property
     def offset(self) -> Bounds | None:
@@ -142,10 +153,28 @@ def find_nearest_offset(scraped: Iterable[Iterable[Scrape]], around_ns: int) -> 
 
 
 def _combine(findings: Sequence[Finding]) -> Finding | None:
+    """Return what findings prove together; `None` if they contradict each other.
+
+    The clocks of two hosts may differ. Where no time servers were asked, the bounds therefore hold
+    by the clock of each.
+    """
+    by_clock = defaultdict[object, list[Finding]](list)
+    for found in findings:
+        is_true_time = found.reference == "time servers"
+        by_clock[None if is_true_time else clock_labels(found.witness.labels)].append(found)
+    met = _joined(findings, Bounds.meet)
+    each = [_joined(group, Bounds.meet) for group in by_clock.values()]
+    known = [found for found in each if found is not None]
+    return None if met is None else _joined(known, Bounds.hull)
+
+
+def _joined(
+    findings: Sequence[Finding], join: Callable[[Bounds, Bounds], Bounds | None]
+) -> Finding | None:
     best = min(findings, key=lambda found: found.true_time.width_ns + found.shown_time.width_ns)
     for other in findings:
-        true_time = best.true_time.meet(other.true_time)
-        shown_time = best.shown_time.meet(other.shown_time)
+        true_time = join(best.true_time, other.true_time)
+        shown_time = join(best.shown_time, other.shown_time)
         if true_time is None or shown_time is None:
             return None
         best = best._replace(true_time=true_time, shown_time=shown_time)
@@ -182,12 +211,13 @@ def _find(
 
 def _prove(asked: Asked, witness: Witness, window: Bounds, *, is_corrected: bool) -> Finding:
     """Return what the measurements against one reference prove. Raises `Unproven`."""
+    # First: by a wrong clock, polls are at wrong times.
+    refuse_suspect_host(witness)
     measured = measurements(witness.scrapes, is_corrected=is_corrected)
     if not any(window.low_ns <= each.at_ns <= window.high_ns for each in measured):
         side = format_duration(window.width_ns / 2 / SECOND_NS)
         middle = format_utc((window.low_ns + window.high_ns) // 2)
         raise Unproven(f"no measurement within {side} of {middle}", is_gap=True)
-    refuse_suspect_host(witness)
     proven = [*limits(measured)]
     refuse_contradictions(asked, proven)
     allowance_ppm = DRIFT_ALLOWANCE_PPM + (HOST_DRIFT_PPM if is_corrected else 0)
@@ -197,9 +227,11 @@ def _prove(asked: Asked, witness: Witness, window: Bounds, *, is_corrected: bool
     if solution is None:
         middle_ns = sum(measured[-1].bounds) // 2 if asked.kind == "shown" else 0
         raise _gap(asked.time_ns - middle_ns, measured, proven)
-    true_time, shown_time, used = solution
+    true_time, shown_time, found = solution
+    used = _used(found)
+    refuse_gaps(witness.scrapes, used)
     reference: Reference = "time servers" if is_corrected else "exporter host"
-    return Finding(witness, reference, true_time, shown_time, _used(used))
+    return Finding(witness, reference, true_time, shown_time, used)
 
 
 def _used(stretches: Iterable["_Stretch"]) -> tuple[Measurement, ...]:

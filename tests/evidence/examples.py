@@ -15,9 +15,17 @@ TRUE = parse_time("2026-11-20T14:03:23.792Z", None)
 BEHIND = 1.792
 WINDOW = 900.0
 QUERY = QueryAnswer(
-    f"https://prometheus.example:9090/api/v1/query?query=%7B__name__%3D~{'axis_ntp_series%7C' * 20}"
-    "%22%7D%5B1800000ms%5D&time=1795785497.902&dedup=false&max_source_resolution=0s",
+    f"https://prometheus.example:9090/api/v1/query?query=%7B__name__%3D~{'axis_ntp_series%7C' * 17}"
+    "%22%7D%5B1800000ms%5D&time=1795785497.902&dedup=false&max_source_resolution=0s&partial_response=false",
     "d9e37a38921dd68b0fcbf4d65b61c4f35d86d334d8cd506754f9c885bb43fe70",
+)
+
+
+DAYS = QueryAnswer(
+    f"https://prometheus.example:9090/api/v1/query_range?query={'axis_ntp_series' * 6}&start="
+    "1795526297.902&end=1796044697.902&step=60.000&dedup=false&max_source_resolution=0s"
+    "&partial_response=false",
+    QUERY.sha256,
 )
 
 
@@ -36,13 +44,14 @@ def make_evidence(
         for number, name in enumerate(instances)
     ]
     shown_ns = TRUE + round(ahead * SECOND_NS)
+    statement = make_statement(Asked("shown", shown_ns), witnesses, TRUE, WINDOW)
     return Evidence(
         device=device,
-        statement=make_statement(Asked("shown", shown_ns), witnesses, TRUE, WINDOW),
+        statement=statement._replace(measured_since_ns=TRUE - 86_400 * SECOND_NS),
         witnesses=witnesses,
         window_seconds=WINDOW,
         zone=None if zone is None else parse_zone(zone),
-        answers=[QUERY] * (2 + len(instances)),
+        answers=[*[QUERY, DAYS] * (1 + len(instances))],
         warnings=[],
         made_ns=TRUE + 86_400 * SECOND_NS,
         version="9.9.9",

@@ -6,7 +6,7 @@ import asyncio
 import html
 import json
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -377,6 +377,36 @@ async def test_an_endless_answer_is_cut_off(evidence: Evidence) -> None:
         run = await evidence(url, "cam-0", "--at=2025-10-26T02:30:00Z")
     assert run.code == 1
     assert "the response is larger than 33554432 bytes" in run.out
+
+
+async def test_thanos_is_asked_for_all_raw_samples_or_none(evidence: Evidence) -> None:
+    """Each replica on its own, no averages, and an error where a part of the answer is missing."""
+    queries: list[Mapping[str, str]] = []
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        queries.append(request.query)
+        return web.json_response({"status": "success", "data": {"result": []}})
+
+    async with serving(answer) as url:
+        await evidence(url, "cam-0", "--at=2025-10-26T02:30:00Z")
+    asked = {"dedup": "false", "max_source_resolution": "0s", "partial_response": "false"}
+    assert queries
+    assert all(asked.items() <= dict(query).items() for query in queries)
+
+
+async def test_an_answer_with_thousands_of_exporters_is_refused(evidence: Evidence) -> None:
+    name = {"__name__": "axis_ntp_clock_offset_seconds", "device": "cam-0"}
+    result = [
+        {"metric": name | {"instance": str(number)}, "values": [[1761445790, "1"]]}
+        for number in range(20_000)
+    ]
+    warnings = ["odd"] * 20 + [str(number) for number in range(200_000)]
+    data = {"result": result}
+    async with serving(reply({"status": "success", "data": data, "warnings": warnings})) as url:
+        run = await evidence(url, "cam-0", "--at=2025-10-26T02:30:00Z")
+    assert run.code == 1
+    assert "20000 exporters have this device: choose one with --selector" in run.out
+    assert run.out.count("Prometheus warned: ") == 10
 
 
 async def test_warnings_of_a_partial_answer_are_shown(evidence: Evidence) -> None:

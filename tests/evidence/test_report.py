@@ -112,6 +112,34 @@ def test_no_statement_says_why() -> None:
     ]
 
 
+@pytest.mark.parametrize(("hours", "is_said"), [(1, True), (71, True), (73, False)])
+def test_where_the_measurements_begin_is_said_if_others_moments_may_be_before(
+    hours: int,
+    is_said: bool,  # noqa: FBT001
+) -> None:
+    made = evidence()
+    since_ns = SHOWN - hours * 3600 * SECOND_NS
+    statement = made.statement._replace(measured_since_ns=since_ns)
+    text = " ".join(as_lines(made._replace(statement=statement)))
+    assert ("whether it showed this time before is not known." in text) == is_said
+    if hours == 1:
+        assert "The camera was not measured before 13:03:22 UTC: whether it" in text
+
+
+@pytest.mark.parametrize(("seconds", "is_said"), [(60, False), (300, True)])
+def test_rare_measurements_are_said_as_a_restart_may_be_missed(
+    seconds: int,
+    is_said: bool,  # noqa: FBT001
+) -> None:
+    scrapes = [scrape(number * seconds - 40, polls=9 + number) for number in range(-2, 3)]
+    text = " ".join(as_lines(evidence(scrapes=scrapes)))
+    said = (
+        "The camera was measured every 5 min only: if it was restarted between two measurements, "
+        "this was not noticed, and its clock may have been wrong for some time."
+    )
+    assert (said in text) == is_said
+
+
 def test_of_a_moment_just_past_a_step_may_still_be_noticed() -> None:
     made_ns = SHOWN + 60 * SECOND_NS
     text = " ".join(as_lines(evidence(made_ns=made_ns)))

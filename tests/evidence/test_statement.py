@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from exporter.clock.offset import SECOND_NS, Offset
+from exporter.evidence.measurements import limits, measurements
 from exporter.evidence.records import Asked, Scrape, Witness
 from exporter.evidence.statement import Finding, make_statement
 from tests.evidence.world import ASKED_AT, EPOCH, MINUTE, World
@@ -137,17 +138,95 @@ def test_any_moves_in_one_direction_are_covered(
     assert statement.finding is None or moved.holds(statement, m)
 
 
+@settings(max_examples=100 * EXAMPLES)
+@given(
+    worlds(interval=MINUTE, slewed=(0, 0, 0), outages=()),
+    st.sampled_from([15.0, 30.0, MINUTE]),
+    st.floats(-1, 1),
+    st.tuples(st.floats(70, 300), st.floats(5, 90)),
+    st.floats(0, 1),
+    KINDS,
+)
+def test_a_restart_gives_no_wrong_statement(
+    world: World,
+    scrape_interval: float,
+    size: float,
+    lasts: tuple[float, float],
+    place: float,
+    kind: str,
+) -> None:
+    """From its restart until it is synchronized, the device's clock is wrong by up to a second."""
+    away, wrong = lasts
+    restarted = world.but(
+        scrape_interval=scrape_interval,
+        outages=((ASKED_AT - away, ASKED_AT),),
+        steps={ASKED_AT - 5: size, ASKED_AT - 5 + wrong: -size},
+    )
+    m = ASKED_AT - 5 + place * wrong
+    statement = restarted.ask(kind, m)
+    assert statement.finding is None or restarted.holds(statement, m)
+
+
 @pytest.mark.parametrize("kind", ["at", "shown"])
-def test_the_clock_of_a_device_that_restarted_may_have_stepped_before_or_after(kind: str) -> None:
-    """Its clock lost 0.2 s in ten minutes: as little as a slew, but all at once."""
-    for when in (-60, 0, 60):
-        away = (ASKED_AT - 300, ASKED_AT + 300)
-        step = {ASKED_AT + when: -0.2}
-        world = World(outages=(away,), steps=step, drift_ppm=0)
-        for m in (ASKED_AT - 250, ASKED_AT, ASKED_AT + 250):
+@pytest.mark.parametrize("nonce_every", [0, 1, 5])
+@pytest.mark.parametrize("seconds", [60, 100])
+def test_a_device_that_did_not_answer_may_have_been_restarted(
+    kind: str, nonce_every: int, seconds: int
+) -> None:
+    """One or two polls failed. Its clock is 0.7 s wrong for 20 s, until it is synchronized."""
+    away = (ASKED_AT + 10 - seconds, ASKED_AT + 10)
+    steps = {ASKED_AT: -0.7, ASKED_AT + 20: 0.7}
+    for seed in range(5):
+        world = World(seed, outages=(away,), steps=steps, nonce_every=nonce_every)
+        for m in (ASKED_AT - 20, ASKED_AT + 5, ASKED_AT + 9):
             statement = world.ask(kind, m)
-            assert statement.finding is not None
-            assert world.holds(statement, m)
+            assert statement.finding is None
+
+
+@pytest.mark.parametrize("kind", ["at", "shown"])
+def test_where_nobody_looked_for_long_there_is_no_statement(kind: str) -> None:
+    """The exporter and the device may have been restarted together, as power failed."""
+    witness = World().witness()
+    for away, is_stated in ((90, True), (200, False)):
+        kept = [
+            each
+            for each in witness.scrapes
+            if abs(each.scraped_seconds - EPOCH - ASKED_AT) > away / 2
+        ]
+        asked = Asked("at" if kind == "at" else "shown", (EPOCH + round(ASKED_AT)) * SECOND_NS)
+        statement = make_statement(asked, [witness._replace(scrapes=kept)], asked.time_ns, 900)
+        assert (statement.finding is not None) == is_stated
+        if not is_stated:
+            assert str(statement.reason).startswith("nothing was measured between 2027-01-15 08:2")
+
+
+def test_an_exporter_that_was_restarted_may_have_been_without_power_as_the_device_was() -> None:
+    for seconds, is_stated in ((80, True), (100, False)):
+        told = [(since, 0.0, 0.01) for since in (-140, -80, -20, seconds - 20, seconds + 40)]
+        witness = hand_made(None, *told)
+        restarted = [
+            each._replace(polls=number - 2) if number > 2 else each
+            for number, each in enumerate(witness.scrapes)
+        ]
+        asked = Asked("at", HAND_MADE * SECOND_NS)
+        witness = witness._replace(scrapes=restarted)
+        statement = make_statement(asked, [witness], asked.time_ns, 900)
+        assert (statement.finding is not None) == is_stated, statement.reason
+
+
+def test_another_exporter_that_looked_covers_the_gap_of_one() -> None:
+    """The device answered it all the time."""
+    away, b = World(outages=((ASKED_AT - 90, ASKED_AT + 10),)), World(instance="b:10123")
+    assert away.ask("at", ASKED_AT).finding is None
+    assert b.holds(away.ask("at", ASKED_AT, b), ASKED_AT)
+
+
+def test_polls_that_are_rare_are_no_gaps() -> None:
+    """A clock that lost 0.1 s in five minutes: as little as a slew, but all at once."""
+    for when in (-60, 0, 60):
+        world = World(interval=5 * MINUTE, scrape_interval=30.0, steps={ASKED_AT + when: -0.1})
+        for m in (ASKED_AT - 250, ASKED_AT, ASKED_AT + 250):
+            assert world.holds(world.ask("at", m), m)
 
 
 @given(worlds(asks_servers=True, outages=()), st.floats(0.6, 1e6), KINDS)
@@ -199,7 +278,7 @@ def hand_made(host: Offset | None, *offsets: tuple[float, float, float]) -> Witn
             Offset(seconds, uncertainty),
             host,
             steps=0,
-            polls=7 + number,
+            polls=107 + number,
             poll_seconds=0,
         )
         for number, (since, seconds, uncertainty) in enumerate(offsets)
@@ -272,11 +351,45 @@ def test_ends_that_moved_because_the_hosts_clock_was_set_prove_nothing() -> None
         }
 
 
+def seconds_used(witness: Witness) -> list[int]:
+    """Return the polls that a statement about `HAND_MADE` is made from."""
+    asked = Asked("at", HAND_MADE * SECOND_NS)
+    statement = make_statement(asked, [witness], asked.time_ns, 900)
+    assert statement.finding is not None, statement.reason
+    return [round(each.at_ns / SECOND_NS - HAND_MADE) for each in statement.finding.used]
+
+
+def test_an_end_that_was_moved_outward_for_a_shorter_time_than_it_seems_proves_nothing() -> None:
+    """The scrape 79 s before was answered 9 s late, so only 51 s went by until the next one."""
+    told = [(-140, 0.0, 0.02), (-80, 0.0, 0.01), (-20, 0.0, 0.0151), (40, 0.0, 0.01)]
+    assert seconds_used(hand_made(None, *told)) == [-80, 40]
+
+
+def test_the_step_of_a_hosts_clock_is_seen_by_the_time_servers_alone() -> None:
+    """It was set 20 ms forward, while a poll proved a lower end 30 ms further inward."""
+    doubt = Offset(0.0, 0.004)
+    told = [(-140, 0.0, 0.03), (-80, 0.0, 0.02), (-20, -0.002, 0.008), (40, -0.002, 0.014)]
+    witness = hand_made(doubt, *told, (100, -0.002, 0.005))
+    scrapes = [
+        each._replace(host=doubt._replace(seconds=0.02 if number > 1 else 0.0))
+        for number, each in enumerate(witness.scrapes)
+    ]
+    assert seconds_used(witness._replace(scrapes=scrapes)) == [-80, 100]
+
+
+def test_a_clock_that_moved_faster_than_a_slew_stepped_though_no_step_was_counted() -> None:
+    asked = Asked("at", HAND_MADE * SECOND_NS)
+    for size, is_stated in ((0.03, True), (0.1, False)):
+        told = [(-80, 0.0, 0.001), (-20, 0.0, 0.001), (40, size, 0.001), (100, size, 0.001)]
+        statement = make_statement(asked, [hand_made(None, *told)], asked.time_ns, 900)
+        assert (statement.finding is not None) == is_stated
+
+
 def test_of_several_polls_between_two_scrapes_any_may_have_proved_an_end() -> None:
     """The moment lies between the second and the third poll of four that one scrape shows."""
     told = [(-500, 0.0, 0.02), (-260, 0.0, 0.01), (40, 0.0, 0.01), (280, 0.0, 0.01)]
     witness = hand_made(None, *told)
-    rare = [each._replace(polls=4 * number) for number, each in enumerate(witness.scrapes)]
+    rare = [each._replace(polls=100 + 4 * number) for number, each in enumerate(witness.scrapes)]
     statement = make_statement(
         Asked("at", HAND_MADE * SECOND_NS),
         [witness._replace(scrapes=rare)],
@@ -289,6 +402,18 @@ def test_of_several_polls_between_two_scrapes_any_may_have_proved_an_end() -> No
         -260,
         280,
     ]
+
+
+def test_a_count_of_polls_that_may_have_begun_anew_does_not_tell_which_poll_proved_an_end() -> None:
+    """The exporter was restarted after its third poll, and has polled four times since."""
+    for polls, is_single in ((3, False), (300, True)):
+        witness = hand_made(None, (-140, 0.0, 0.02), (-80, 0.0, 0.01), (-20, 0.0, 0.01))
+        counted = [
+            each._replace(polls=polls + number) for number, each in enumerate(witness.scrapes)
+        ]
+        *_, last = limits(measurements(counted))
+        since = last.time.low_ns / SECOND_NS - HAND_MADE
+        assert since == pytest.approx(-20 if is_single else -80, abs=0.01)
 
 
 def test_a_shown_time_that_may_lie_beyond_the_last_stretch_has_no_statement() -> None:
@@ -366,6 +491,34 @@ def test_two_exporters_prove_at_least_as_much_as_one(
     assert both.offset is not None
     assert alone.offset is not None
     assert both.offset.width_ns <= alone.offset.width_ns
+
+
+@pytest.mark.parametrize("kind", ["at", "shown"])
+@pytest.mark.parametrize("ahead", [-0.03, 0.0, 0.02])
+def test_without_time_servers_a_statement_holds_by_the_clock_of_each_exporters_host(
+    kind: str, ahead: float
+) -> None:
+    """Two hosts whose clocks differ: what both allow together may hold by neither."""
+    for seed in range(20):
+        a = World(seed, asks_servers=False, nonce_every=0)
+        b = a.but(seed=seed + 100, host_offset=ahead, offset=a.offset, instance="b:10123")
+        statement = a.ask(kind, ASKED_AT, b)
+        assert statement.finding is not None
+        assert a.holds(statement, ASKED_AT)
+        # Its clock told the time of an `at` at another moment.
+        assert b.holds(statement, ASKED_AT - (ahead if kind == "at" else 0))
+
+
+def test_two_prometheus_servers_that_scrape_one_exporter_compare_with_one_clock() -> None:
+    world = World(asks_servers=False, nonce_every=0)
+    witness = world.witness()
+    asked = Asked("at", (EPOCH + round(ASKED_AT)) * SECOND_NS)
+    twin = world.but(seed=7).witness()._replace(labels={**witness.labels, "replica": "b"})
+    both = make_statement(asked, [witness, twin], asked.time_ns, 900)
+    alone = [make_statement(asked, [each], asked.time_ns, 900) for each in (witness, twin)]
+    assert both.offset is not None
+    widths = [each.offset.width_ns for each in alone if each.offset is not None]
+    assert both.offset.width_ns <= min(widths)
 
 
 def test_exporters_that_contradict_each_other_prove_nothing_and_both_are_shown() -> None:

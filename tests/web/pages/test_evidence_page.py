@@ -168,7 +168,7 @@ def test_it_has_the_answer_the_samples_the_method_and_the_queries(
     assert "as shown by lobby, the true time was between 15:03:23." in text
     assert "In UTC: On 20 November 2026 at 14:03:22, as shown by lobby" in text
     assert "the delay until a picture has its time." in text
-    assert text.count(QUERY.url) == text.count(QUERY.sha256) == 4
+    assert (text.count(QUERY.url), text.count(QUERY.sha256)) == (3, 6)
     assert "by axis-ntp-exporter 9.9.9" in text
     assert browser.script("return document.querySelectorAll('tbody tr').length") == 60
     assert browser.script("return document.querySelectorAll('tr.used').length") == 4
