@@ -158,9 +158,10 @@ def _host_clock(finding: Finding) -> str:
     hosts = [each.scrape.host for each in (finding.before, finding.after)]
     off = [abs(host.seconds) + host.uncertainty_seconds for host in hosts if host is not None]
     if finding.reference == "time servers":
-        agreed = _agreed_servers(finding)
-        within = f"{_ms_up(max(off))} ms, which is taken into account"
-        return f"the exporter's clock agreed with {agreed} within {within}"
+        servers, within = _agreed_servers(finding), _ms_up(max(off))
+        return (
+            f"the exporter's clock was within {within} ms of {servers}, which is taken into account"
+        )
     kernel = {True: "synchronized", False: "not synchronized", None: None}[finding.witness.kernel]
     said = f" (its kernel said: {kernel})" if kernel else ""
     return f"the exporter's clock was not compared with time servers{said}"

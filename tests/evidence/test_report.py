@@ -57,8 +57,8 @@ def test_the_statement_for_people() -> None:
     assert as_lines(evidence()) == [
         "On 20 November 2026 at 14:03:22, as shown by lobby, the true time was between "
         "14:03:23.778 and 14:03:23.804 UTC (the camera was 1.791 s ± 0.013 s behind).",
-        "Measured 30 s before and 28 s after; the exporter's clock agreed with its time servers "
-        "within 4 ms, which is taken into account; no step was counted between 14:01:58 and "
+        "Measured 30 s before and 28 s after; the exporter's clock was within 4 ms of its time "
+        "servers, which is taken into account; no step was counted between 14:01:58 and "
         "14:03:58; no other moment within 3d was found at which it showed this time; the device "
         "reported that it was synchronized.",
         "That is when 14:03:22 began. A picture that shows whole seconds was made between "
@@ -81,7 +81,7 @@ def test_the_time_servers_are_counted_where_that_is_known(
 ) -> None:
     scrapes = [scrape(-91), scrape(-31, servers=before), scrape(29, servers=after)]
     assert (
-        f"the exporter's clock agreed with {who} within 4 ms"
+        f"the exporter's clock was within 4 ms of {who}, which"
         in as_lines(evidence(scrapes=scrapes))[1]
     )
 
