@@ -68,13 +68,15 @@ def test_a_device_without_a_name_is_named_by_its_address() -> None:
 
 
 def test_rows_that_cannot_be_used_are_named_by_their_lines() -> None:
-    text = 'name,address\na,10.0.0.1\nb,\n"c\nd",no host\na,10.0.0.2\n\ne,10.0.0.3\n'
+    text = 'name,address\na,10.0.0.1\nb,\n"c\nd",no host\na,10.0.0.2\n\ne,10.0.0.3\nf,10.0.0.256\n'
     targets, problems = read_csv_devices(text.encode(), Columns())
     assert [each.address for each in targets] == ["10.0.0.1", "10.0.0.3"]
     assert problems == [
         "line 3: has no address",
         "line 5: address: 'no host' is not host, host:port or [v6]:port",
         "line 6: the name 'a' is already used in line 2",
+        "line 9: address: '10.0.0.256' is not an IPv4 address: four numbers from 0 to 255 without "
+        "leading zeros",
     ]
 
 
