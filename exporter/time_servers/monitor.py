@@ -67,10 +67,10 @@ class TimeServer:
     """A time server and its queries so far. Only the monitor changes it.
 
     `up` is whether the last query got a valid answer, `None` if that is not known; a request to ask
-    less often changes nothing. `answer` is the last valid one, which counts until the steady time
-    `answer_ends_ns`. `devices` is how many devices use the server, `spellings` how they name it.
-    `is_known`: a query has ended. `slowdown` multiplies its interval; `good_answers` are those in
-    a row since it changed. After `has_ended` it is not asked again.
+    less often changes nothing while the last answer counts. `answer` is the last valid one, which
+    counts until the steady time `answer_ends_ns`. `devices` is how many devices use the server,
+    `spellings` how they name it. `is_known`: a query has ended. `slowdown` multiplies its interval;
+    `good_answers` are those in a row since it changed. After `has_ended` it is not asked again.
     """
 
     target: TimeServerTarget
@@ -330,8 +330,9 @@ class TimeServerMonitor:
         server.failures[error.reason] += 1
         server.good_answers = 0
         if isinstance(error, KissOfDeath) and error.code == "RATE":
-            self._slow_down(server)  # it lives
-            return
+            self._slow_down(server)
+            if server.current_answer(self._host.now().steady_ns) is not None:
+                return  # it lives, and its time is known
         if server.up is not False:
             _news(server, _log.warning)(
                 "time_server.failed",
@@ -340,7 +341,7 @@ class TimeServerMonitor:
                 error=str(error),
             )
         server.up, server.error = False, str(error)
-        if isinstance(error, KissOfDeath):
+        if isinstance(error, KissOfDeath) and error.code != "RATE":
             self._end(server, error)
 
     def _slow_down(self, server: TimeServer) -> None:

@@ -197,6 +197,31 @@ def test_a_server_that_asks_for_fewer_queries_is_not_down() -> None:
     play(scenario)
 
 
+@pytest.mark.parametrize("answers_first", [True, False])
+def test_a_server_that_only_asks_for_fewer_queries_is_down_once_no_answer_counts(
+    *, answers_first: bool
+) -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        if not answers_first:
+            servers.results["a"] = KissOfDeath("RATE")
+        monitor.apply(config("a"))
+        await asyncio.sleep(1)
+        assert only(monitor).up is answers_first
+        servers.results["a"] = KissOfDeath("RATE")
+        await asyncio.sleep(511)
+        assert only(monitor).up is answers_first
+        with capture_logs() as logs:
+            await asyncio.sleep(512)
+            assert (only(monitor).up, only(monitor).error) == (False, "the server answered RATE")
+            del servers.results["a"]
+            await asyncio.sleep(1024)
+        assert only(monitor).up is True
+        failed = ["time_server.failed"] * answers_first
+        assert [log["event"] for log in logs] == [*failed, "time_server.recovered"]
+
+    play(scenario)
+
+
 def test_after_good_answers_an_interval_is_halved_again_down_to_the_configured_one() -> None:
     async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
         servers.results["a"] = KissOfDeath("RATE")
