@@ -5,7 +5,7 @@ Places are percentages of the chart's width or height: it is as wide as the page
 
 import math
 import time
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 _DAY: Final = 86_400
 _MOST_TICKS: Final = 7
@@ -38,11 +38,22 @@ _UNITS: Final = (
 """Up to which distance from zero an axis has which unit."""
 
 
+_NEAR_AN_END: Final = 10.0
+"""A label that is nearer to an end of the axis, in percent, would reach beyond it on a phone."""
+
+
 class Tick(NamedTuple):
     """A label of an axis, and where it stands, in percent."""
 
     place: float
     label: str
+
+    @property
+    def side(self) -> Literal["start", "end", ""]:
+        """Near which end of the axis the label stands; `""` if it has room on both sides."""
+        if self.place < _NEAR_AN_END:
+            return "start"
+        return "end" if self.place > 100 - _NEAR_AN_END else ""
 
 
 class Scale(NamedTuple):
