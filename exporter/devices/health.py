@@ -289,7 +289,10 @@ def _clock_issues(offset: Offset | None, limits: ThresholdPair) -> Iterator[Issu
     if offset is None:
         return
     if (size := abs(offset.seconds) - offset.uncertainty_seconds) > limits.warning:
-        advice = "Compare its NTP servers with this host's: one of the two clocks is wrong."
+        advice = (
+            "Check that its NTP client is enabled and its servers answer; if many devices are off, "
+            "check this host's clock."
+        )
         direction = "ahead" if offset.seconds > 0 else "behind"
         detail = f"its clock is {format_magnitude(offset.seconds)} {direction}"
         critical = size > limits.critical
