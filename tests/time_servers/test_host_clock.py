@@ -169,3 +169,19 @@ def test_the_true_offset_needs_both_and_has_the_uncertainty_of_both(
         assert found.seconds == offset.seconds
         assert found.uncertainty_seconds == pytest.approx(offset.uncertainty_seconds, rel=1e-12)
         assert found.uncertainty_seconds >= offset.uncertainty_seconds
+
+
+@pytest.mark.parametrize(
+    ("problems", "end"),
+    [
+        ((), "(2 of 3 time servers)"),
+        (("time server c: silent",), "(2 of 3 time servers); time server c: silent"),
+        (tuple("abcde"), "(2 of 3 time servers); a; b; c; 2 more with problems"),
+    ],
+)
+def test_the_sentence_ends_with_the_problems_of_single_servers(
+    problems: tuple[str, ...], end: str
+) -> None:
+    vote = count_votes([answer(), answer(), None], NOW)._replace(problems=problems)
+    note = describe_host_clock(vote, NOW, [], kernel=True, suspect_seconds=0.5)
+    assert note.text == f"this host's clock: +3.000 ms ± 5.000 ms {end}"

@@ -237,6 +237,38 @@ def test_after_good_answers_an_interval_is_halved_again_down_to_the_configured_o
     play(scenario)
 
 
+def test_however_often_a_server_asked_for_fewer_queries_its_interval_gets_short_again() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.results["a"] = KissOfDeath("RATE")
+        monitor.apply(config("a"))
+        await asyncio.sleep(20 * 1024)
+        del servers.results["a"]
+        asked = len(servers.times("a"))
+        await asyncio.sleep(8 * (1024 + 512 + 256 + 128) + 10 * 64)
+        times = servers.times("a")[asked:]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert gaps[:32] == [1024] * 7 + [512] * 8 + [256] * 8 + [128] * 8 + [64]
+
+    play(scenario)
+
+
+def test_only_answers_in_a_row_make_an_interval_shorter() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.results["a"] = KissOfDeath("RATE")
+        monitor.apply(config("a"))
+        await asyncio.sleep(1)
+        del servers.results["a"]
+        await asyncio.sleep(6 * 128)
+        servers.results["a"] = NoAnswer("silent")
+        await asyncio.sleep(128)
+        del servers.results["a"]
+        await asyncio.sleep(9 * 128)
+        gaps = [later - earlier for earlier, later in itertools.pairwise(servers.times("a"))]
+        assert gaps[:16] == [128] * 15 + [64]
+
+    play(scenario)
+
+
 @pytest.mark.parametrize("fault", [NoAnswer("silent"), NotSent("no files left")], ids=repr)
 def test_a_failed_query_is_repeated_after_64_seconds_however_long_the_interval_is(
     fault: Exception,
@@ -432,6 +464,21 @@ def test_a_server_that_is_left_alone_does_not_decide() -> None:
     play(scenario)
 
 
+def test_the_vote_names_each_server_with_a_problem() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        far = servers.right(off_ns=100 * SECOND_NS)
+        servers.results |= {"c": NoAnswer("silent"), "d": far, "e": servers.right(leap=3)}
+        monitor.apply(config(*"abcdefg"))
+        await asyncio.sleep(10)
+        assert monitor.vote(host_time(servers)).problems == (
+            "time server c: silent",
+            "time server d: contradicts the others",
+            "time server e: not usable: stratum 2, leap 3, ± 1.000 ms",
+        )
+
+    play(scenario)
+
+
 def test_that_servers_disagree_is_logged_when_it_changes() -> None:
     async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
         def wrong(off_ns: int = 300_000_000) -> TimeAnswer:
@@ -478,7 +525,7 @@ def test_unsynchronized_servers_have_no_vote() -> None:
     async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
         for host in ("d", "e"):
             servers.results[host] = servers.right(off_ns=SECOND_NS, leap=3, stratum=16)
-        monitor.apply(config("a", "b", "c", "d", "e"))
+        monitor.apply(config(*"abcdefg"))
         await asyncio.sleep(1)
         offset = monitor.host_offset(host_time(servers))
         assert offset is not None
