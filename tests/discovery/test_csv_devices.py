@@ -63,6 +63,12 @@ def test_columns_can_be_named() -> None:
     assert target == FoundTarget("10.0.0.7", {"device": "lobby", "rack": "10.0.0.1"})
 
 
+def test_a_column_that_is_named_for_the_serial_number_counts_more_than_the_usual_one() -> None:
+    text = "address,mac,inventory\n10.0.0.7,00:40:8c:12:34:56,A-17\n"
+    [target], _ = read_csv_devices(text.encode(), Columns(labels={"serial": "inventory"}))
+    assert target.labels == {"serial": "A-17"}
+
+
 def test_a_device_without_a_name_is_named_by_its_address() -> None:
     assert read("name,address\n,10.0.0.7\n") == [FoundTarget("10.0.0.7", {})]
 

@@ -25,7 +25,7 @@ def answer(ahead_ms: float = 3, error_ms: float = 5, leap: int = 0) -> TimeAnswe
     middle_ns = NOW.unix_minus_steady_ns - round(ahead_ms * MS_NS)
     error_ns = round(error_ms * MS_NS)
     estimate = Estimate(middle_ns - error_ns, middle_ns + error_ns, NOW.steady_ns)
-    return TimeAnswer(estimate, MS_NS, 2, leap, 0, 0, b"GPS\0")
+    return TimeAnswer(estimate, MS_NS, 2, leap, 0, 0)
 
 
 def describe(

@@ -62,7 +62,7 @@ class Servers:
     def right(self, error_ns: int = 1_000_000, off_ns: int = 0, **changes: Any) -> TimeAnswer:
         theta_ns = WALL_NS - OFF_NS + off_ns
         estimate = Estimate(theta_ns - error_ns, theta_ns + error_ns, self.now_ns())
-        return TimeAnswer(estimate, 2_000_000, 2, 0, 0, 0, b"GPS\0")._replace(**changes)
+        return TimeAnswer(estimate, 2_000_000, 2, 0, 0, 0)._replace(**changes)
 
     def times(self, host: str) -> list[float]:
         return [at for name, at in self.asked if name == host]
