@@ -56,6 +56,17 @@ def test_samples_older_than_an_hour_do_not_count() -> None:
     assert window.drift is None
 
 
+def test_of_a_slot_no_end_older_than_an_hour_counts() -> None:
+    window = DriftWindow()
+    window.add(sample(0, 0, 2 * MS))
+    later = ClockSample(
+        0, 100 * MS, 800 * SECOND_NS, MS, is_point=True
+    )  # only its lower end counts
+    window.add(later)
+    window.add(sample(0, WINDOW_NS + 100 * SECOND_NS, 2 * MS))
+    assert window.drift is None
+
+
 def test_the_samples_that_contradict_a_new_one_are_forgotten_the_oldest_first() -> None:
     window = DriftWindow()
     add_line(window, 90, 0, 30)
