@@ -58,8 +58,8 @@ def test_samples_older_than_an_hour_do_not_count() -> None:
 
 def test_of_a_slot_no_end_older_than_an_hour_counts() -> None:
     window = DriftWindow()
-    for at_seconds, low in ((0, -MS), (800, -MS), (890, 0)):  # the last one only narrows below
-        window.add(ClockSample(low, MS, at_seconds * SECOND_NS, MS, is_point=True))
+    for seconds, low, high in ((0, -1, 1), (800, -1, 1), (890, 0, 3)):  # the last narrows below
+        window.add(ClockSample(low * MS, high * MS, seconds * SECOND_NS, MS, is_point=True))
     assert window.drift is not None
     window.add(sample(0, WINDOW_NS + 50 * SECOND_NS, 2 * MS))
     assert window.drift is None
