@@ -12,6 +12,7 @@ from exporter.clock.offset import SECOND_NS, Offset
 from exporter.system.text import format_clock, format_offset, plural
 from exporter.time_servers.selection import Agreement, find_agreement, host_offset
 from exporter.time_servers.sntp import TimeAnswer
+from exporter.time_servers.targets import TimeServerTarget
 
 DEVICES_TO_SUSPECT: Final = 5
 """So many devices are needed to suspect this host's clock because of them."""
@@ -26,17 +27,24 @@ _KERNEL: Final = {
 }
 
 
+class ServerProblem(NamedTuple):
+    """What is wrong with one configured server."""
+
+    target: TimeServerTarget
+    text: str
+
+
 class Vote(NamedTuple):
     """What the configured time servers say of this host's clock.
 
     `servers` are configured, and `usable` of them have an answer that an NTP client would use.
-    `problems` are sentences on single servers.
+    `problems` are those of single servers.
     """
 
     agreement: Agreement | None = None
     usable: int = 0
     servers: int = 0
-    problems: tuple[str, ...] = ()
+    problems: tuple[ServerProblem, ...] = ()
 
     @property
     def is_quorate(self) -> bool:
@@ -98,10 +106,11 @@ def describe_host_clock(
     return note._replace(text="; ".join((note.text, *_first_of(vote.problems))))
 
 
-def _first_of(problems: Sequence[str]) -> list[str]:
+def _first_of(problems: Sequence[ServerProblem]) -> list[str]:
     """Return the first problems, and how many others there are."""
+    first = [f"time server {each.target.label}: {each.text}" for each in problems[:_MOST_PROBLEMS]]
     more = len(problems) - _MOST_PROBLEMS
-    return [*problems[:_MOST_PROBLEMS], *([f"{more} more with problems"] if more > 0 else [])]
+    return [*first, f"{more} more with problems"] if more > 0 else first
 
 
 def _describe_measured(vote: Vote, offset: Offset, suspect_seconds: float) -> HostClockNote:

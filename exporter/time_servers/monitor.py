@@ -16,7 +16,7 @@ from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import TimeServersConfig
 from exporter.system.addresses import is_loopback
 from exporter.time_servers.client import NameLookupFailed, NoAnswer, NotSent, Unreachable
-from exporter.time_servers.host_clock import Vote, count_votes, describe_problem
+from exporter.time_servers.host_clock import ServerProblem, Vote, count_votes, describe_problem
 from exporter.time_servers.slots import Slots
 from exporter.time_servers.sntp import InvalidAnswer, KissOfDeath, QueryFailed, TimeAnswer
 from exporter.time_servers.targets import Key, TargetRules, TimeServerTarget, Usage
@@ -189,13 +189,13 @@ class TimeServerMonitor:
         vote = count_votes([each.current_answer(now.steady_ns) for each in configured], now)
         return vote._replace(problems=tuple(self._problems(configured, now.steady_ns)))
 
-    def _problems(self, servers: Iterable[TimeServer], steady_ns: int) -> Iterator[str]:
+    def _problems(self, servers: Iterable[TimeServer], steady_ns: int) -> Iterator[ServerProblem]:
         for server in servers:
             problem = describe_problem(server.current_answer(steady_ns), server.error)
             if not problem and server.target.label in self._disagreeing:
                 problem = "contradicts the others"
             if problem:
-                yield f"time server {server.target.label}: {problem}"
+                yield ServerProblem(server.target, problem)
 
     def host_offset(self, now: HostTime) -> Offset | None:
         """Return this host's clock minus the time on which the configured servers agree.
