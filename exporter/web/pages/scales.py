@@ -5,7 +5,7 @@ Places are percentages of the chart's width or height: it is as wide as the page
 
 import math
 import time
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 _DAY: Final = 86_400
 _MOST_TICKS: Final = 7
@@ -38,8 +38,10 @@ _UNITS: Final = (
 """Up to which distance from zero an axis has which unit."""
 
 
+_AT_AN_END: Final = 3.0
 _NEAR_AN_END: Final = 10.0
-"""A label that is nearer to an end of the axis, in percent, would reach beyond it on a phone."""
+"""A label that is nearer to an end of the axis, in percent, would reach beyond it: on any screen,
+and on a phone."""
 
 
 class Tick(NamedTuple):
@@ -49,11 +51,12 @@ class Tick(NamedTuple):
     label: str
 
     @property
-    def side(self) -> Literal["start", "end", ""]:
-        """Near which end of the axis the label stands; `""` if it has room on both sides."""
-        if self.place < _NEAR_AN_END:
-            return "start"
-        return "end" if self.place > 100 - _NEAR_AN_END else ""
+    def side(self) -> str:
+        """At or near which end of the axis the label stands; `""` if it has room on both sides."""
+        end, distance = ("start", self.place) if self.place < 50 else ("end", 100 - self.place)  # noqa: PLR2004
+        if distance < _AT_AN_END:
+            return end
+        return f"near-{end}" if distance < _NEAR_AN_END else ""
 
 
 class Scale(NamedTuple):

@@ -345,7 +345,9 @@ def problems_on_page(subject: Device, text: str) -> list[tuple[str, str]]:
     target = TimeServerTarget("192.0.2.1:123", "192.0.2.1", 123, is_configured=True)
     vote = Vote(servers=1, problems=(ServerProblem(target, text),))
     page = render_device(subject, NOW, vote, PageSettings("/metrics", Thresholds()))
-    return re.findall(r"<th scope=\"row\">([^<]*)<br><small>([^<]*)</small>", page)
+    return re.findall(
+        r"<th scope=\"row\">([^<]*)</th>.*\s*<tr><td colspan=\"3\"><small>(.*)</small>", page
+    )
 
 
 def test_a_devices_page_says_which_of_its_time_servers_does_not_answer_the_exporter() -> None:
