@@ -103,16 +103,19 @@ def diagnose(
     """
     if state.last_poll_steady is None:
         return []
+    client = state.client
     found: list[Issue] = []
     if (error := state.last.kind) is not None:
-        found += [_failure(state, error), *_clock_issues(offset, thresholds.skew)]
+        found.append(_failure(state, error))
     else:
-        found += _reading_issues(state, now)
-        found += _clock_issues(offset, thresholds.skew)
+        found += _reading_issues(state, client, now)
+    found += _clock_issues(offset, thresholds.skew)
+    if client is not None:
         # After the clock: a clock that is off may report it too, and the alert on it is inhibited.
-        found += _reported_offset_issues(state.client, thresholds.offset)
+        found += _reported_offset_issues(client, thresholds.offset)
     found += _certificate_issues(state.identity.certificate_not_after, now)
-    found.sort(key=lambda issue: (issue.level != "bad", not issue.is_critical))
+    if len(found) > 1:
+        found.sort(key=lambda issue: (issue.level != "bad", not issue.is_critical))
     return [_with_since(issue, state) for issue in found]
 
 
@@ -212,13 +215,15 @@ def _failure(state: DeviceState, error: ErrorKind) -> Issue:
     return Issue("bad", what, advice, since_steady=since_steady, cause=kind.cause)
 
 
-def _reading_issues(state: DeviceState, now: HostTime) -> Iterator[Issue]:
+def _reading_issues(
+    state: DeviceState, client: NtpClientReading | None, now: HostTime
+) -> Iterator[Issue]:
     if state.last.client_present is False:
         what, advice = "no NTP client", "Update the device's firmware: it reports no NTP client."
         yield Issue("warning", what, advice)
-    elif state.client is not None:
-        yield from _client_issues(state.client)
-        yield from _stalled_issues(state, state.client.settings, now)
+    elif client is not None:
+        yield from _client_issues(client)
+        yield from _stalled_issues(state, client.settings, now)
     settings = state.last.client.settings
     if differing := [each for each in state.last.mismatches or () if not _follows(each, settings)]:
         what = f"not as expected: {', '.join(differing)}"
@@ -249,10 +254,8 @@ def _client_issues(client: NtpClientReading) -> Iterator[Issue]:
         yield Issue("warning", what if status.synced is None else "not synchronized", advice)
 
 
-def _reported_offset_issues(
-    client: NtpClientReading | None, limits: ThresholdPair
-) -> Iterator[Issue]:
-    offset_seconds = None if client is None else client.status.reported_offset_seconds
+def _reported_offset_issues(client: NtpClientReading, limits: ThresholdPair) -> Iterator[Issue]:
+    offset_seconds = client.status.reported_offset_seconds
     if offset_seconds is not None and (size := abs(offset_seconds)) > limits.warning:
         advice = "Check whether its NTP servers agree, and whether the network delays responses."
         critical = size > limits.critical
