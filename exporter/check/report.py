@@ -8,7 +8,6 @@ from typing import Any, Final, TypeVar
 from exporter.check.examine import DeviceCheck
 from exporter.check.servers import ServerCheck
 from exporter.check.table import in_order
-from exporter.clock.offset import SECOND_NS
 from exporter.devices.health import Issue
 from exporter.system.terminal import Line, Span, Table
 from exporter.system.text import (
@@ -22,7 +21,7 @@ from exporter.system.text import (
     format_offset,
     plural,
 )
-from exporter.time_servers.host_clock import HostClockNote
+from exporter.time_servers.host_clock import HostClockNote, describe_problem
 from exporter.vapix.errors import DeviceError, printable
 from exporter.vapix.ntp_info import CLOCK_ONLY, NtpClientReading
 from exporter.vapix.tls import Certificate
@@ -151,17 +150,9 @@ def host_clock_lines(
     style = _STYLES.get(note.level, "")
     yield from ((Span(line, style),) for line in folded(note.text, width, "  "))
     for server in servers:
-        if problem := _problem(server):
+        if problem := describe_problem(server.answer, server.error):
             text = escaped(f"  time server {server.target.label}: {problem}")
             yield from ((Span(line, "yellow"),) for line in folded(text, width, "    "))
-
-
-def _problem(server: ServerCheck) -> str:
-    answer = server.answer
-    if answer is None or answer.is_selectable:
-        return server.error
-    error = format_offset(answer.estimate.width_ns / 2 / SECOND_NS)[1:]
-    return f"not usable: stratum {answer.stratum}, leap {answer.leap}, ± {error}"
 
 
 def summary(checks: Sequence[DeviceCheck], width: int) -> Iterator[Line]:

@@ -131,7 +131,7 @@ class DriftWindow:
     def _keep(self, at: int, low: int, high: int) -> None:
         """Add the sample as a slot, or to the last slot where it is tighter than what that has."""
         slots = self._slots
-        if not slots or at // SLOT_NS > min(slots[-4], slots[-2]) // SLOT_NS:
+        if not slots or at // SLOT_NS > slots[-4] // SLOT_NS:
             slots.extend((at, low, at, high))
             return
         slope = (self._least + self._greatest) / 2

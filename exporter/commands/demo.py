@@ -64,5 +64,6 @@ Polling {count} simulated devices every {POLL_INTERVAL}, some of them with probl
   {web}{telemetry_path}  metrics for Prometheus
   {web}/-/ready  200 once every device was polled
 
+Its three time servers run on this host too, so the log warns `time_server.is_this_host`.
 Press Ctrl-C to stop.
 """

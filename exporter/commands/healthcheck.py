@@ -13,11 +13,15 @@ from pathlib import Path
 from typing import Final
 
 from exporter.commands.path_flags import add_paths, paths_of
-from exporter.system.addresses import DEFAULT_PORT, listen_address
+from exporter.system.addresses import DEFAULT_PORT, format_address, listen_address
 
 TIMEOUT_SECONDS: Final = 5.0
 
 _LOOPBACK: Final = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104
+
+
+class _Unusable(Exception):
+    """A file of the client certificate cannot be used; `str()` says which, and why."""
 
 
 class _Refused(Exception):
@@ -72,14 +76,16 @@ def _find_problem(arguments: argparse.Namespace) -> str | None:
             "with a certificate that its client_ca_file has signed"
         )
     except (OSError, http.client.HTTPException) as failure:
-        return getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
+        problem = getattr(failure, "strerror", None) or str(failure) or type(failure).__name__
+        return f"{format_address(*_address(arguments))}: {problem}"
+    except _Unusable as problem:
+        return str(problem)
     return None if status == http.client.OK else f"{path} returned {status}"
 
 
 def _get_status(arguments: argparse.Namespace, path: str) -> int:
     """Send a request over HTTP or, if the daemon uses TLS, over HTTPS."""
-    host, port = arguments.listen
-    host = _LOOPBACK.get(host, host)
+    host, port = _address(arguments)
     with suppress(ConnectionResetError, http.client.BadStatusLine):
         return _get(http.client.HTTPConnection(host, port, timeout=TIMEOUT_SECONDS), path)
     tls = _tls(arguments.cert_file, arguments.key_file)
@@ -93,6 +99,12 @@ def _get_status(arguments: argparse.Namespace, path: str) -> int:
         raise
 
 
+def _address(arguments: argparse.Namespace) -> tuple[str, int]:
+    """Return where the daemon is asked: of all addresses the one of loopback."""
+    host, port = arguments.listen
+    return _LOOPBACK.get(host, host), port
+
+
 def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext:
     # It is our own daemon, its certificate may not contain this address, and we send no secret.
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -104,7 +116,7 @@ def _tls(certificate: Path | None, key: Path | None) -> ssl.SSLContext:
             tls.load_cert_chain(certificate, key, password=str)
         except OSError as problem:
             files = f"{certificate}, {key}" if key else certificate
-            raise OSError(f"{files}: {problem.strerror or problem}") from None
+            raise _Unusable(f"{files}: {problem.strerror or problem}") from None
     return tls
 
 

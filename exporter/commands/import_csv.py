@@ -1,7 +1,6 @@
 """`axis-ntp-exporter import`: turn a CSV of devices into a file for `file_sd_configs`."""
 
 import argparse
-import sys
 from pathlib import Path
 from typing import Final
 
@@ -48,5 +47,6 @@ def execute(arguments: argparse.Namespace) -> int:
         return 1
     for problem in problems:
         warn(f"{_NAME}: {arguments.file}: {escaped(problem)}")
-    print(f"{len(targets):,} {plural(len(targets), 'device')}", file=sys.stderr)
+    wrote = f" in {arguments.output}" if arguments.output and targets else ""
+    warn(f"{_NAME}: {len(targets):,} {plural(len(targets), 'device')}{wrote}")
     return 1 if problems or not targets else 0

@@ -218,10 +218,10 @@ def _check_allowed_server(text: str) -> str:
 
 
 def _allowed_host(text: str) -> str:
-    host, port = split_address(text)
+    host, port = split_address(text.removesuffix("."))
     if port is not None:
         raise ValueError("must not have a port: devices use 123 only")
-    host = canonical_host(host.removesuffix("."))
+    host = canonical_host(host)
     if ":" in host or _NUMERIC_NAME.search(host):
         return _allowed_network(host, text)
     if not _DNS_NAME.fullmatch(host.encode("idna").decode("ascii")):

@@ -5,7 +5,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, Literal, NamedTuple
 
 from exporter.clock.host import HostTime
@@ -103,16 +103,19 @@ def diagnose(
     """
     if state.last_poll_steady is None:
         return []
-    error = state.last.kind
-    if error is not None:
-        issues: Iterable[Issue] = [_failure(state, error)]
+    client = state.client
+    found: list[Issue] = []
+    if (error := state.last.kind) is not None:
+        found.append(_failure(state, error))
     else:
-        issues = _reading_issues(state, now, thresholds.offset)
-    found = [
-        *issues,
-        *_clock_issues(offset, thresholds.skew),
-        *_certificate_issues(state.identity.certificate_not_after, now),
-    ]
+        found += _reading_issues(state, client, now)
+    found += _clock_issues(offset, thresholds.skew)
+    if client is not None:
+        # After the clock: a clock that is off may report it too, and the alert on it is inhibited.
+        found += _reported_offset_issues(client, thresholds.offset)
+    found += _certificate_issues(state.identity.certificate_not_after, now)
+    if len(found) > 1:
+        found.sort(key=lambda issue: (issue.level != "bad", not issue.is_critical))
     return [_with_since(issue, state) for issue in found]
 
 
@@ -212,13 +215,15 @@ def _failure(state: DeviceState, error: ErrorKind) -> Issue:
     return Issue("bad", what, advice, since_steady=since_steady, cause=kind.cause)
 
 
-def _reading_issues(state: DeviceState, now: HostTime, limits: ThresholdPair) -> Iterator[Issue]:
+def _reading_issues(
+    state: DeviceState, client: NtpClientReading | None, now: HostTime
+) -> Iterator[Issue]:
     if state.last.client_present is False:
         what, advice = "no NTP client", "Update the device's firmware: it reports no NTP client."
         yield Issue("warning", what, advice)
-    elif state.client is not None:
-        yield from _client_issues(state.client, limits)
-        yield from _stalled_issues(state, state.client.settings, now)
+    elif client is not None:
+        yield from _client_issues(client)
+        yield from _stalled_issues(state, client.settings, now)
     settings = state.last.client.settings
     if differing := [each for each in state.last.mismatches or () if not _follows(each, settings)]:
         what = f"not as expected: {', '.join(differing)}"
@@ -234,7 +239,7 @@ def _follows(parameter: str, settings: NtpSettings) -> bool:
     return is_empty and bool(settings.enabled) and settings.active_server_count == 0
 
 
-def _client_issues(client: NtpClientReading, limits: ThresholdPair) -> Iterator[Issue]:
+def _client_issues(client: NtpClientReading) -> Iterator[Issue]:
     settings, status = client
     if not settings.enabled:
         what = "disabled" if settings.enabled is False else "does not report whether it is enabled"
@@ -247,7 +252,10 @@ def _client_issues(client: NtpClientReading, limits: ThresholdPair) -> Iterator[
         what = "does not report whether it is synchronized"
         advice = "Check that the device can reach its NTP servers, and that they respond."
         yield Issue("warning", what if status.synced is None else "not synchronized", advice)
-    offset_seconds = status.reported_offset_seconds
+
+
+def _reported_offset_issues(client: NtpClientReading, limits: ThresholdPair) -> Iterator[Issue]:
+    offset_seconds = client.status.reported_offset_seconds
     if offset_seconds is not None and (size := abs(offset_seconds)) > limits.warning:
         advice = "Check whether its NTP servers agree, and whether the network delays responses."
         critical = size > limits.critical
@@ -284,7 +292,10 @@ def _clock_issues(offset: Offset | None, limits: ThresholdPair) -> Iterator[Issu
     if offset is None:
         return
     if (size := abs(offset.seconds) - offset.uncertainty_seconds) > limits.warning:
-        advice = "Compare its NTP servers with this host's: one of the two clocks is wrong."
+        advice = (
+            "Check that its NTP client is enabled and its servers answer; if many devices are off, "
+            "check this host's clock."
+        )
         direction = "ahead" if offset.seconds > 0 else "behind"
         detail = f"its clock is {format_magnitude(offset.seconds)} {direction}"
         critical = size > limits.critical

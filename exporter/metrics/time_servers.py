@@ -52,7 +52,7 @@ def _offset(path: str) -> Callable[[ServerView], float | None]:
 TIME_SERVER_METRICS: Final = (
     TimeServerMetric(
         f"{_PREFIX}up",
-        "1 if the last query got a valid answer, else 0; RATE (ask less often) changes nothing.",
+        "1 if the last query got a valid answer, or RATE while the last answer counts; else 0.",
         lambda view: view.server.up,
     ),
     TimeServerMetric(

@@ -43,11 +43,23 @@ def _host_name(name: str) -> str:
     from yarl import URL  # noqa: PLC0415 - would take half of the time of `healthcheck`
 
     try:
-        URL.build(scheme="http", host=name)
+        in_url = URL.build(scheme="http", host=name).raw_host or ""
         name.encode("idna")
     except (ValueError, UnicodeError):
         raise ValueError(f"{name!r} is not a host name") from None
+    if in_url.replace(".", "").isdigit():
+        _check_v4(in_url, name)
     return name
+
+
+def _check_v4(address: str, text: str) -> None:
+    """Raise `ValueError` for digits and dots that are no address, which aiohttp refuses."""
+    try:
+        ipaddress.IPv4Address(address)
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is not an IPv4 address: four numbers from 0 to 255 without leading zeros"
+        ) from None
 
 
 def _bare_v6(text: str) -> str:

@@ -32,7 +32,9 @@ _UNIT_SIZES: Final = {"ms": 0.001, "s": 1, "h": _HOUR, "days": _DAY}
 COARSE_SECONDS: Final = 0.25
 """An offset that is less certain than this is not told in milliseconds."""
 
-_DIGITS: Final = re.compile(r"\d+")
+_DIGITS: Final = re.compile(r"\b(?=\d*[a-f])[\da-f]{12}\b|\d+")
+"""Numbers in a name, and MAC addresses: their hexadecimal digits are no numbers."""
+
 _DIGITS_COMPARED: Final = 12
 _MOST_DIGITS: Final = 20
 """Enough for 64 bits; `int` refuses very long texts with an error of its own."""
@@ -84,7 +86,10 @@ def display_name(name: str, address: str) -> str:
 
 
 def natural_key(name: str) -> str:
-    """Return a key that sorts `dock-2` before `dock-10`, and `Gate` next to `gate`."""
+    """Return a key that sorts `dock-2` before `dock-10`, and `Gate` next to `gate`.
+
+    Names with a MAC address, as `find` makes them, are sorted by its letters and digits.
+    """
     return _DIGITS.sub(lambda digits: digits[0].zfill(_DIGITS_COMPARED), name.casefold())
 
 

@@ -8,13 +8,17 @@ from statistics import median
 from typing import Final, Literal, NamedTuple
 
 from exporter.clock.host import HostTime
-from exporter.clock.offset import Offset
+from exporter.clock.offset import SECOND_NS, Offset
 from exporter.system.text import format_clock, format_offset, plural
 from exporter.time_servers.selection import Agreement, find_agreement, host_offset
 from exporter.time_servers.sntp import TimeAnswer
+from exporter.time_servers.targets import TimeServerTarget
 
 DEVICES_TO_SUSPECT: Final = 5
 """So many devices are needed to suspect this host's clock because of them."""
+
+_MOST_PROBLEMS: Final = 3
+"""So many time servers with problems are named."""
 
 _KERNEL: Final = {
     True: ": kernel says synchronized",
@@ -23,15 +27,24 @@ _KERNEL: Final = {
 }
 
 
+class ServerProblem(NamedTuple):
+    """What is wrong with one configured server."""
+
+    target: TimeServerTarget
+    text: str
+
+
 class Vote(NamedTuple):
     """What the configured time servers say of this host's clock.
 
     `servers` are configured, and `usable` of them have an answer that an NTP client would use.
+    `problems` are those of single servers.
     """
 
     agreement: Agreement | None = None
     usable: int = 0
     servers: int = 0
+    problems: tuple[ServerProblem, ...] = ()
 
     @property
     def is_quorate(self) -> bool:
@@ -52,6 +65,14 @@ def count_votes(answers: Sequence[TimeAnswer | None], now: HostTime) -> Vote:
     usable = [each.estimate for each in answers if each is not None and each.is_selectable]
     agreement = find_agreement(usable, now.steady_ns, len(answers))
     return Vote(agreement, len(usable), len(answers))
+
+
+def describe_problem(answer: TimeAnswer | None, error: str | None) -> str:
+    """Return why a server has no vote, or why its last query failed; `""` if neither."""
+    if error or answer is None or answer.is_selectable:
+        return error or ""
+    uncertainty = format_offset(answer.estimate.width_ns / 2 / SECOND_NS)[1:]
+    return f"not usable: stratum {answer.stratum}, leap {answer.leap}, ± {uncertainty}"
 
 
 class HostClockNote(NamedTuple):
@@ -79,7 +100,20 @@ def describe_host_clock(
     """
     offset = vote.offset_at(now)
     if offset is None:
-        return _describe_unmeasured(vote, device_offsets, suspect_seconds, kernel=kernel)
+        note = _describe_unmeasured(vote, device_offsets, suspect_seconds, kernel=kernel)
+    else:
+        note = _describe_measured(vote, offset, suspect_seconds)
+    return note._replace(text="; ".join((note.text, *_first_of(vote.problems))))
+
+
+def _first_of(problems: Sequence[ServerProblem]) -> list[str]:
+    """Return the first problems, and how many others there are."""
+    first = [f"time server {each.target.label}: {each.text}" for each in problems[:_MOST_PROBLEMS]]
+    more = len(problems) - _MOST_PROBLEMS
+    return [*first, f"{more} more with problems"] if more > 0 else first
+
+
+def _describe_measured(vote: Vote, offset: Offset, suspect_seconds: float) -> HostClockNote:
     agreeing = vote.usable - (len(vote.agreement.falsetickers) if vote.agreement else 0)
     text = f"this host's clock: {format_clock(offset)} ({_of_servers(agreeing, vote)})"
     if abs(offset.seconds) - offset.uncertainty_seconds > suspect_seconds:

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -12,11 +12,11 @@ from typing import Final, NamedTuple, Protocol
 import structlog
 
 from exporter.clock.host import HostClock, HostTime
-from exporter.clock.offset import MAX_AGE_NS, SECOND_NS, Offset
+from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import TimeServersConfig
 from exporter.system.addresses import is_loopback
 from exporter.time_servers.client import NameLookupFailed, NoAnswer, NotSent, Unreachable
-from exporter.time_servers.host_clock import Vote, count_votes
+from exporter.time_servers.host_clock import ServerProblem, Vote, count_votes, describe_problem
 from exporter.time_servers.slots import Slots
 from exporter.time_servers.sntp import InvalidAnswer, KissOfDeath, QueryFailed, TimeAnswer
 from exporter.time_servers.targets import Key, TargetRules, TimeServerTarget, Usage
@@ -67,10 +67,10 @@ class TimeServer:
     """A time server and its queries so far. Only the monitor changes it.
 
     `up` is whether the last query got a valid answer, `None` if that is not known; a request to ask
-    less often changes nothing. `answer` is the last valid one, which counts until the steady time
-    `answer_ends_ns`. `devices` is how many devices use the server, `spellings` how they name it.
-    `is_known`: a query has ended. `slowdown` multiplies its interval; `good_answers` are those in
-    a row since it changed. After `has_ended` it is not asked again.
+    less often changes nothing while the last answer counts. `answer` is the last valid one, which
+    counts until the steady time `answer_ends_ns`. `devices` is how many devices use the server,
+    `spellings` how they name it. `is_known`: a query has ended. `slowdown` multiplies its interval;
+    `good_answers` are those in a row since it changed. After `has_ended` it is not asked again.
     """
 
     target: TimeServerTarget
@@ -186,7 +186,16 @@ class TimeServerMonitor:
         configured = self._configured()
         if not all(server.is_known for server in configured):
             return Vote(servers=len(configured))
-        return count_votes([each.current_answer(now.steady_ns) for each in configured], now)
+        vote = count_votes([each.current_answer(now.steady_ns) for each in configured], now)
+        return vote._replace(problems=tuple(self._problems(configured, now.steady_ns)))
+
+    def _problems(self, servers: Iterable[TimeServer], steady_ns: int) -> Iterator[ServerProblem]:
+        for server in servers:
+            problem = describe_problem(server.current_answer(steady_ns), server.error)
+            if not problem and server.target.label in self._disagreeing:
+                problem = "contradicts the others"
+            if problem:
+                yield ServerProblem(server.target, problem)
 
     def host_offset(self, now: HostTime) -> Offset | None:
         """Return this host's clock minus the time on which the configured servers agree.
@@ -319,7 +328,7 @@ class TimeServerMonitor:
         server.queries += 1
         server.up, server.error, server.answer = True, None, answer
         kept_ns = ANSWER_INTERVALS * round(self._interval(server) * SECOND_NS)
-        server.answer_ends_ns = answer.estimate.at_ns + min(kept_ns, MAX_AGE_NS)
+        server.answer_ends_ns = answer.estimate.at_ns + kept_ns
         server.good_answers += 1
         if server.slowdown > 1 and server.good_answers >= GOOD_ANSWERS:
             server.slowdown //= 2
@@ -330,8 +339,9 @@ class TimeServerMonitor:
         server.failures[error.reason] += 1
         server.good_answers = 0
         if isinstance(error, KissOfDeath) and error.code == "RATE":
-            self._slow_down(server)  # it lives
-            return
+            self._slow_down(server)
+            if server.current_answer(self._host.now().steady_ns) is not None:
+                return  # it lives, and its time is known
         if server.up is not False:
             _news(server, _log.warning)(
                 "time_server.failed",
@@ -340,7 +350,7 @@ class TimeServerMonitor:
                 error=str(error),
             )
         server.up, server.error = False, str(error)
-        if isinstance(error, KissOfDeath):
+        if isinstance(error, KissOfDeath) and error.code != "RATE":
             self._end(server, error)
 
     def _slow_down(self, server: TimeServer) -> None:

@@ -84,7 +84,7 @@ class TimeAnswer(NamedTuple):
 
     `estimate` is the interval of the true time minus the host's steady clock, as far as the
     server knows the true time: half the round trip, half the root delay, the root dispersion and
-    the server's precision to both sides of the middle. `reference_id` is what the server follows.
+    the server's precision to both sides of the middle.
     """
 
     estimate: Estimate
@@ -93,7 +93,6 @@ class TimeAnswer(NamedTuple):
     leap: int
     root_delay_ns: int
     root_dispersion_ns: int
-    reference_id: bytes
 
     @property
     def is_selectable(self) -> bool:
@@ -143,7 +142,6 @@ def decode_answer(packet: bytes, nonce: bytes, times: QueryTimes) -> TimeAnswer:
         leap=leap,
         root_delay_ns=delay_ns,
         root_dispersion_ns=dispersion_ns,
-        reference_id=reference_id,
     )
 
 

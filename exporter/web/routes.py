@@ -264,8 +264,7 @@ async def _device_page(request: web.Request) -> web.Response:
         if name not in state.fleet:
             return _no_device(request, name)
         now = state.host.now()
-        host_offset = state.vote(now).offset_at(now)
-        page = render_device(state.fleet[name], now, host_offset, state.page_settings)
+        page = render_device(state.fleet[name], now, state.vote(now), state.page_settings)
     return html_response(page)
 
 

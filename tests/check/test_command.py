@@ -29,7 +29,8 @@ PROBLEMS = {
     ),
     "stepped": (
         "its clock is off",
-        "Compare its NTP servers with this host's: one of the two clocks is wrong.",
+        "Check that its NTP client is enabled and its servers answer; if many devices are off, "
+        "check this host's clock.",
     ),
     "no_servers": (
         "no servers configured",

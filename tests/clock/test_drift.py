@@ -56,6 +56,15 @@ def test_samples_older_than_an_hour_do_not_count() -> None:
     assert window.drift is None
 
 
+def test_of_a_slot_no_end_older_than_an_hour_counts() -> None:
+    window = DriftWindow()
+    for seconds, low, high in ((0, -1, 1), (800, -1, 1), (890, 0, 3)):  # the last narrows below
+        window.add(ClockSample(low * MS, high * MS, seconds * SECOND_NS, MS, is_point=True))
+    assert window.drift is not None
+    window.add(sample(0, WINDOW_NS + 50 * SECOND_NS, 2 * MS))
+    assert window.drift is None
+
+
 def test_the_samples_that_contradict_a_new_one_are_forgotten_the_oldest_first() -> None:
     window = DriftWindow()
     add_line(window, 90, 0, 30)

@@ -24,7 +24,10 @@ async def test_the_good_rows_are_written_and_the_others_told(tmp_path: Path) -> 
     assert problems == ()
     assert (device.address, device.name) == ("10.0.0.7", "lobby")
     assert device.labels == {"serial": "00408C123456", "site": "Lund"}
-    assert run.err.splitlines() == ["import: cameras.csv: line 3: has no address", "1 device"]
+    assert run.err.splitlines() == [
+        "import: cameras.csv: line 3: has no address",
+        "import: 1 device",
+    ]
     assert run.code == 1
 
 
@@ -34,7 +37,7 @@ async def test_the_output_file_is_replaced_as_a_whole(tmp_path: Path) -> None:
     output.write_text("old")
     output.chmod(0o640)
     run = await run_import(tmp_path, "cameras.csv", "--output", "devices.yaml")
-    assert (run.code, run.out) == (0, "")
+    assert (run.code, run.out, run.err) == (0, "", "import: 1 device in devices.yaml\n")
     assert output.read_text() == "- targets: [10.0.0.7]\n  labels: {}\n"
     assert output.stat().st_mode & 0o777 == 0o640
     assert sorted(each.name for each in tmp_path.iterdir()) == ["cameras.csv", "devices.yaml"]

@@ -62,7 +62,7 @@ def test_what_is_allowed_is_kept_in_the_spelling_that_is_compared(
             "time_servers.allowed[0]: 'fe80::1%eth0' must not have a zone: another host has other",
         ),
         ("{allowed: ['2001:db8::/32%eth0']}", "time_servers.allowed[0]: '2001:db8::/32%eth0' is"),
-        ("{allowed: ['10.1']}", "time_servers.allowed[0]: '10.1' is not an address"),
+        ("{allowed: ['10.1']}", "time_servers.allowed[0]: '10.1' is not an IPv4 address"),
         ("{allowed: ['0x0a.1.2.3']}", "time_servers.allowed[0]: '0x0a.1.2.3' is not an address"),
         ("{allowed: ['127.0.0.1']}", "time_servers.allowed[0]: '127.0.0.1' has no address that a"),
         ("{allowed: ['::1']}", "time_servers.allowed[0]: '::1' has no address that a device's"),

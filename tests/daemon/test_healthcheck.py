@@ -96,13 +96,15 @@ async def test_a_daemon_below_a_prefix_is_asked_there_without_a_password(
 async def test_a_daemon_that_hangs_is_unhealthy(tmp_path: Path) -> None:
     async with daemon_on(NOTHING, tmp_path) as running:
         running.process.send_signal(signal.SIGSTOP)
-        assert await healthcheck(address_of(running)) == (1, "unhealthy: timed out\n")
+        where = address_of(running)
+        assert await healthcheck(where) == (1, f"unhealthy: {where}: timed out\n")
         running.process.send_signal(signal.SIGCONT)
 
 
 async def test_without_a_daemon_the_check_fails(nowhere: str) -> None:
-    assert await healthcheck(nowhere) == (1, "unhealthy: Connection refused\n")
-    assert await healthcheck(nowhere, "--ready") == (1, "not ready: Connection refused\n")
+    refused = f"{nowhere}: Connection refused\n"
+    assert await healthcheck(nowhere) == (1, f"unhealthy: {refused}")
+    assert await healthcheck(nowhere, "--ready") == (1, f"not ready: {refused}")
 
 
 @pytest.mark.parametrize("web_config", [{}, ALICE | TLS], ids=["open", "TLS and a password"])

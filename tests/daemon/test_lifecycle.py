@@ -94,6 +94,8 @@ async def test_the_demo_shows_all_its_devices() -> None:
         found = await running.until(lambda found: len(found.by_device("axis_ntp_up")) == 20)
         assert found.by_device("axis_ntp_up")["lobby"] == 1
         assert f"{running.url}/metrics" in running.text
+        assert "so the log warns `time_server.is_this_host`" in running.text
+        assert running.text.count("event=time_server.is_this_host") == 3
         assert await running.stop(signal.SIGINT) == 0
     assert "Traceback" not in running.text
 

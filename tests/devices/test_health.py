@@ -305,6 +305,30 @@ def test_an_enabled_client_without_servers_has_this_one_issue(*, synced: bool | 
     )
 
 
+@pytest.mark.parametrize(
+    ("changed", "measured", "whats"),
+    [
+        ({"offset_seconds": 3.0}, 3.0, ["its clock is off", "large reported offset"]),
+        ({"offset_seconds": 0.7}, 0.7, ["its clock is off", "large reported offset"]),
+        ({"offset_seconds": 3.0}, 0.7, ["large reported offset", "its clock is off"]),
+        (
+            {"enabled": False, "offset_seconds": None},
+            0.7,
+            ["NTP client disabled", "its clock is off"],
+        ),
+        (
+            {"enabled": False, "offset_seconds": None},
+            3.0,
+            ["its clock is off", "NTP client disabled"],
+        ),
+    ],
+)
+def test_the_worst_issue_is_first_and_a_cause_before_what_follows_from_it(
+    changed: dict[str, Any], measured: float, whats: list[str]
+) -> None:
+    assert found(read(replace_fields(FINE, **changed)), Offset(measured, 0.01)) == whats
+
+
 THRESHOLDS = Thresholds.model_validate(
     {"offset": {"warning": "5ms"}, "skew": {"warning": "1s", "critical": "4s"}}
 )

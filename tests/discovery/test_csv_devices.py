@@ -63,18 +63,26 @@ def test_columns_can_be_named() -> None:
     assert target == FoundTarget("10.0.0.7", {"device": "lobby", "rack": "10.0.0.1"})
 
 
+def test_a_column_that_is_named_for_the_serial_number_counts_more_than_the_usual_one() -> None:
+    text = "address,mac,inventory\n10.0.0.7,00:40:8c:12:34:56,A-17\n"
+    [target], _ = read_csv_devices(text.encode(), Columns(labels={"serial": "inventory"}))
+    assert target.labels == {"serial": "A-17"}
+
+
 def test_a_device_without_a_name_is_named_by_its_address() -> None:
     assert read("name,address\n,10.0.0.7\n") == [FoundTarget("10.0.0.7", {})]
 
 
 def test_rows_that_cannot_be_used_are_named_by_their_lines() -> None:
-    text = 'name,address\na,10.0.0.1\nb,\n"c\nd",no host\na,10.0.0.2\n\ne,10.0.0.3\n'
+    text = 'name,address\na,10.0.0.1\nb,\n"c\nd",no host\na,10.0.0.2\n\ne,10.0.0.3\nf,10.0.0.256\n'
     targets, problems = read_csv_devices(text.encode(), Columns())
     assert [each.address for each in targets] == ["10.0.0.1", "10.0.0.3"]
     assert problems == [
         "line 3: has no address",
         "line 5: address: 'no host' is not host, host:port or [v6]:port",
         "line 6: the name 'a' is already used in line 2",
+        "line 9: address: '10.0.0.256' is not an IPv4 address: four numbers from 0 to 255 without "
+        "leading zeros",
     ]
 
 

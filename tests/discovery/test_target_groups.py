@@ -269,7 +269,7 @@ def test_targets_with_the_same_problem_share_a_line() -> None:
         {"modules": {"default": {"tls_config": {"pins_file": "pins.yaml"}}}}, {}, Path()
     )
     labels = {"__scheme__": "http"}
-    hosts = [f"127.44.2.{n}" for n in range(1, 401)]
+    hosts = [f"127.44.{2 + n // 256}.{n % 256}" for n in range(1, 401)]
     groups = [
         {"targets": hosts, "labels": labels},
         {"targets": ["a", "b", "c"], "labels": {"module": "axis"}},

@@ -60,7 +60,7 @@ class Site:
             raise NoAnswer("silent")
         theta_ns = WALL_NS + 250_000_000
         estimate = Estimate(theta_ns - 10_000_000, theta_ns + 10_000_000, self.steady_ns)
-        return TimeAnswer(estimate, 18_000_000, 2, 1, 4_000_000, 5_000_000, b"GPS\0")
+        return TimeAnswer(estimate, 18_000_000, 2, 1, 4_000_000, 5_000_000)
 
     async def ask(self, *servers: str, **changes: Any) -> None:
         self.monitor.apply(TimeServersConfig.model_validate({"servers": servers} | changes))

@@ -326,7 +326,7 @@ def test_cron_runs_the_script_in_the_folder_of_the_config(site: Site) -> None:
     assert (minute, user) == ("*/5", "root")
     command = replaced(command, "/etc/axis-ntp-exporter", str(site.folder))
     command = replaced(command, "logger -t axis-devices", "cat")
-    assert site.run(f"cd / && {command}").stdout == "3 devices\n"
+    assert site.run(f"cd / && {command}").stdout == "import: 3 devices in devices/addresses.yaml\n"
     assert (site.folder / recipe.output).stat().st_mode & 0o777 == 0o644
 
 

@@ -1,8 +1,10 @@
 """Addresses of devices: what is accepted can be used by the client."""
 
 import pytest
+from aiohttp.helpers import is_canonical_ipv4_address, is_ip_address
 from hypothesis import given
 from hypothesis import strategies as st
+from yarl import URL
 
 from exporter.config import DeviceConfig
 from exporter.config.schema import ModuleConfig
@@ -62,6 +64,27 @@ def test_the_spelling_of_urls_is_refused_with_the_right_one(zone: str, right: st
     for address in (f"fe80::1%{zone}", f"[fe80::1%{zone}]:80"):
         with pytest.raises(ValueError, match=f"%25 is how URLs write %: write {right},"):
             split_address(address)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["10.0.0.256", "10.0.0", "10.0.0.1.2", "192.168.000.090", "12345", "10.0.0.1."],
+)
+def test_digits_and_dots_that_are_no_address_are_refused(address: str) -> None:
+    for text in (address, f"{address}:80"):
+        with pytest.raises(ValueError, match="is not an IPv4 address: four numbers from 0 to 255"):
+            split_address(text)
+
+
+@given(st.one_of(st.text(), st.from_regex(r"[0-9]{1,4}(\.[0-9]{1,4}){0,4}", fullmatch=True)))
+def test_every_accepted_address_of_digits_is_one_that_aiohttp_connects_to(address: str) -> None:
+    try:
+        host, _port = split_address(address)
+    except ValueError:
+        return
+    raw_host = URL.build(scheme="http", host=host).raw_host or ""
+    if ":" not in raw_host and is_ip_address(raw_host):
+        assert is_canonical_ipv4_address(raw_host)
 
 
 @given(st.one_of(st.text(), st.from_regex(r"\[?(fe80::1|::1|a)(%[^a]{1,3}\]?)?(:\w{1,5})?")))

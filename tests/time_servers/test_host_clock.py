@@ -6,8 +6,15 @@ from exporter.clock.host import HostTime
 from exporter.clock.offset import SECOND_NS, Estimate, Offset, true_offset
 from exporter.config import Thresholds
 from exporter.config.schema import SkewThresholds
-from exporter.time_servers.host_clock import HostClockNote, Vote, count_votes, describe_host_clock
+from exporter.time_servers.host_clock import (
+    HostClockNote,
+    ServerProblem,
+    Vote,
+    count_votes,
+    describe_host_clock,
+)
 from exporter.time_servers.sntp import LEAP_UNKNOWN, TimeAnswer
+from exporter.time_servers.targets import TimeServerTarget
 
 NOW = HostTime(1_000 * SECOND_NS, 1_800_000_000 * SECOND_NS)
 MS_NS = 1_000_000
@@ -25,7 +32,7 @@ def answer(ahead_ms: float = 3, error_ms: float = 5, leap: int = 0) -> TimeAnswe
     middle_ns = NOW.unix_minus_steady_ns - round(ahead_ms * MS_NS)
     error_ns = round(error_ms * MS_NS)
     estimate = Estimate(middle_ns - error_ns, middle_ns + error_ns, NOW.steady_ns)
-    return TimeAnswer(estimate, MS_NS, 2, leap, 0, 0, b"GPS\0")
+    return TimeAnswer(estimate, MS_NS, 2, leap, 0, 0)
 
 
 def describe(
@@ -169,3 +176,23 @@ def test_the_true_offset_needs_both_and_has_the_uncertainty_of_both(
         assert found.seconds == offset.seconds
         assert found.uncertainty_seconds == pytest.approx(offset.uncertainty_seconds, rel=1e-12)
         assert found.uncertainty_seconds >= offset.uncertainty_seconds
+
+
+@pytest.mark.parametrize(
+    ("silent", "end"),
+    [
+        ("", "(2 of 3 time servers)"),
+        ("c", "(2 of 3 time servers); time server c: silent"),
+        (
+            "cdefg",
+            "(2 of 3 time servers); time server c: silent; time server d: silent; "
+            "time server e: silent; 2 more with problems",
+        ),
+    ],
+)
+def test_the_sentence_ends_with_the_problems_of_single_servers(silent: str, end: str) -> None:
+    targets = [TimeServerTarget(name, name, 123, is_configured=True) for name in silent]
+    problems = tuple(ServerProblem(target, "silent") for target in targets)
+    vote = count_votes([answer(), answer(), None], NOW)._replace(problems=problems)
+    note = describe_host_clock(vote, NOW, [], kernel=True, suspect_seconds=0.5)
+    assert note.text == f"this host's clock: +3.000 ms ± 5.000 ms {end}"

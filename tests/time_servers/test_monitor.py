@@ -62,7 +62,7 @@ class Servers:
     def right(self, error_ns: int = 1_000_000, off_ns: int = 0, **changes: Any) -> TimeAnswer:
         theta_ns = WALL_NS - OFF_NS + off_ns
         estimate = Estimate(theta_ns - error_ns, theta_ns + error_ns, self.now_ns())
-        return TimeAnswer(estimate, 2_000_000, 2, 0, 0, 0, b"GPS\0")._replace(**changes)
+        return TimeAnswer(estimate, 2_000_000, 2, 0, 0, 0)._replace(**changes)
 
     def times(self, host: str) -> list[float]:
         return [at for name, at in self.asked if name == host]
@@ -197,6 +197,31 @@ def test_a_server_that_asks_for_fewer_queries_is_not_down() -> None:
     play(scenario)
 
 
+@pytest.mark.parametrize("answers_first", [True, False])
+def test_a_server_that_only_asks_for_fewer_queries_is_down_once_no_answer_counts(
+    *, answers_first: bool
+) -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        if not answers_first:
+            servers.results["a"] = KissOfDeath("RATE")
+        monitor.apply(config("a"))
+        await asyncio.sleep(1)
+        assert only(monitor).up is answers_first
+        servers.results["a"] = KissOfDeath("RATE")
+        await asyncio.sleep(511)
+        assert only(monitor).up is answers_first
+        with capture_logs() as logs:
+            await asyncio.sleep(512)
+            assert (only(monitor).up, only(monitor).error) == (False, "the server answered RATE")
+            del servers.results["a"]
+            await asyncio.sleep(1024)
+        assert only(monitor).up is True
+        failed = ["time_server.failed"] * answers_first
+        assert [log["event"] for log in logs] == [*failed, "time_server.recovered"]
+
+    play(scenario)
+
+
 def test_after_good_answers_an_interval_is_halved_again_down_to_the_configured_one() -> None:
     async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
         servers.results["a"] = KissOfDeath("RATE")
@@ -208,6 +233,38 @@ def test_after_good_answers_an_interval_is_halved_again_down_to_the_configured_o
         gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
         assert gaps[:16] == [256] * 8 + [128] * 8
         assert set(gaps[16:]) == {64}
+
+    play(scenario)
+
+
+def test_however_often_a_server_asked_for_fewer_queries_its_interval_gets_short_again() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.results["a"] = KissOfDeath("RATE")
+        monitor.apply(config("a"))
+        await asyncio.sleep(20 * 1024)
+        del servers.results["a"]
+        asked = len(servers.times("a"))
+        await asyncio.sleep(8 * (1024 + 512 + 256 + 128) + 10 * 64)
+        times = servers.times("a")[asked:]
+        gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
+        assert gaps[:32] == [1024] * 7 + [512] * 8 + [256] * 8 + [128] * 8 + [64]
+
+    play(scenario)
+
+
+def test_only_answers_in_a_row_make_an_interval_shorter() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        servers.results["a"] = KissOfDeath("RATE")
+        monitor.apply(config("a"))
+        await asyncio.sleep(1)
+        del servers.results["a"]
+        await asyncio.sleep(6 * 128)
+        servers.results["a"] = NoAnswer("silent")
+        await asyncio.sleep(128)
+        del servers.results["a"]
+        await asyncio.sleep(9 * 128)
+        gaps = [later - earlier for earlier, later in itertools.pairwise(servers.times("a"))]
+        assert gaps[:16] == [128] * 15 + [64]
 
     play(scenario)
 
@@ -407,6 +464,22 @@ def test_a_server_that_is_left_alone_does_not_decide() -> None:
     play(scenario)
 
 
+def test_the_vote_names_each_server_with_a_problem() -> None:
+    async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
+        far = servers.right(off_ns=100 * SECOND_NS)
+        servers.results |= {"c": NoAnswer("silent"), "d": far, "e": servers.right(leap=3)}
+        monitor.apply(config(*"abcdefg"))
+        await asyncio.sleep(10)
+        problems = monitor.vote(host_time(servers)).problems
+        assert [(each.target.label, each.text) for each in problems] == [
+            ("c", "silent"),
+            ("d", "contradicts the others"),
+            ("e", "not usable: stratum 2, leap 3, ± 1.000 ms"),
+        ]
+
+    play(scenario)
+
+
 def test_that_servers_disagree_is_logged_when_it_changes() -> None:
     async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
         def wrong(off_ns: int = 300_000_000) -> TimeAnswer:
@@ -453,7 +526,7 @@ def test_unsynchronized_servers_have_no_vote() -> None:
     async def scenario(monitor: TimeServerMonitor, servers: Servers) -> None:
         for host in ("d", "e"):
             servers.results[host] = servers.right(off_ns=SECOND_NS, leap=3, stratum=16)
-        monitor.apply(config("a", "b", "c", "d", "e"))
+        monitor.apply(config(*"abcdefg"))
         await asyncio.sleep(1)
         offset = monitor.host_offset(host_time(servers))
         assert offset is not None

@@ -240,3 +240,16 @@ def test_the_memory_for_counting_is_limited(monkeypatch: pytest.MonkeyPatch) -> 
         usage.add((f"10.9.{n // 250}.{n % 250}", "10.0.0.1"))
     assert len(usage.devices) == 100
     assert usage.devices["10.0.0.1", 123] == 1000
+
+
+def test_the_memory_for_servers_that_do_not_count_is_limited(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(targets, "_MAX_COUNTED", 100)
+    rules, looked_up = TargetRules(devices_config()), list[object]()
+    monkeypatch.setattr(rules, "counts", looked_up.append)  # it returns None: none counts
+    usage = Usage(rules)
+    for _ in range(2):
+        for n in range(150):
+            usage.add((f"192.0.2.{n}",))
+    assert len(looked_up) == 150 + 50  # of 150 the first 100 are remembered

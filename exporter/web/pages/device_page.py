@@ -17,7 +17,9 @@ from exporter.system.text import (
     format_offset,
     format_roughly,
 )
-from exporter.vapix.ntp_info import NtpSettings
+from exporter.time_servers.host_clock import Vote
+from exporter.time_servers.targets import find_key
+from exporter.vapix.ntp_info import NTS_KE, NtpSettings
 from exporter.web.pages.assets import poll_url, probe_url, render
 from exporter.web.pages.chart import Limits, draw
 from exporter.web.pages.fleet_query import FleetQuery
@@ -43,13 +45,8 @@ Fact = tuple[str, str]
 _YES_NO = {True: "yes", False: "no", None: ""}
 
 
-def render_device(
-    device: Device, now: HostTime, host_offset: Offset | None, settings: PageSettings
-) -> str:
-    """Return the page of a device.
-
-    `host_offset` is this host's clock minus the true time; `None` while unknown.
-    """
+def render_device(device: Device, now: HostTime, vote: Vote, settings: PageSettings) -> str:
+    """Return the page of a device; `vote` is what the configured time servers say."""
     state, thresholds = device.state, settings.thresholds
     issues = diagnose(state, state.clock_offset(now), now, thresholds)
     polls = state.history.polls(now)
@@ -67,8 +64,9 @@ def render_device(
         issues=issues,
         since="" if since is None else format_since(since, now),
         polling=list(polling_facts(device, now)),
-        clock=list(clock_facts(state, now, host_offset, thresholds)),
+        clock=list(clock_facts(state, now, vote.offset_at(now), thresholds)),
         client=list(client_facts(state, now)),
+        server_problems=server_problems(state, vote),
         chart=draw(polls, Limits(thresholds.skew.warning, thresholds.skew.critical)),
         polls=polls[::-1],
         probe_url=probe_url(device.target.name),
@@ -81,6 +79,19 @@ def render_device(
         evidence_url=EVIDENCE_URL,
         now_unix=now.unix_seconds,
     )
+
+
+def server_problems(state: DeviceState, vote: Vote) -> dict[str, str]:
+    """Return what is wrong with the device's servers that the exporter asks too.
+
+    Not of its NTS servers: those need not answer NTP.
+    """
+    problems = {each.target.key: each.text for each in vote.problems}
+    lists = state.last.client.settings.server_lists() if problems else []
+    listed = (server for each in lists if each.source != NTS_KE for server in each.servers)
+    return {
+        server: text for server in listed if (text := problems.get(find_key(server) or ("", 0)))
+    }
 
 
 def label_links(labels: Mapping[str, str]) -> list[Fact]:

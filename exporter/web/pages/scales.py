@@ -38,11 +38,25 @@ _UNITS: Final = (
 """Up to which distance from zero an axis has which unit."""
 
 
+_AT_AN_END: Final = 3.0
+_NEAR_AN_END: Final = 10.0
+"""A label that is nearer to an end of the axis, in percent, would reach beyond it: on any screen,
+and on a phone."""
+
+
 class Tick(NamedTuple):
     """A label of an axis, and where it stands, in percent."""
 
     place: float
     label: str
+
+    @property
+    def side(self) -> str:
+        """At or near which end of the axis the label stands; `""` if it has room on both sides."""
+        end, distance = ("start", self.place) if self.place < 50 else ("end", 100 - self.place)  # noqa: PLR2004
+        if distance < _AT_AN_END:
+            return end
+        return f"near-{end}" if distance < _NEAR_AN_END else ""
 
 
 class Scale(NamedTuple):

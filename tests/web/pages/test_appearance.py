@@ -9,8 +9,9 @@ from typing import Literal
 
 import pytest
 
-from exporter.clock.offset import SECOND_NS
+from exporter.clock.offset import SECOND_NS, Offset
 from exporter.devices.device import Device
+from exporter.devices.history import PollRecord
 from exporter.vapix.errors import ApiError, InvalidResponse, Unauthorized
 from exporter.web.pages.assets import device_url
 from tests.support.readings import replace_fields
@@ -168,6 +169,31 @@ def test_the_charts_labels_are_legible_and_do_not_overlap(
                 one[2] < other[1] or other[2] < one[1] or one[4] <= other[3] or other[4] <= one[3]
             )
             assert apart, (one, other)
+
+
+BESIDE = """
+const [left, right] = ["left", "right"].map(
+  side => document.querySelector("svg.times").getBoundingClientRect()[side]);
+return [...document.querySelectorAll(".times text")].filter(e => e.checkVisibility())
+  .map(e => [e.textContent, e.getBoundingClientRect()])
+  .filter(([_, box]) => box.left < left - 1 || box.right > right + 1).map(([text]) => text);
+"""
+"""Returns the times that reach beyond their axis."""
+
+
+@pytest.mark.parametrize("width", [390, 1600])
+@pytest.mark.parametrize("seconds", [0, 5, 12, 20, 27])
+def test_no_time_reaches_beyond_its_axis(
+    browser: Browser, serve: Site, width: int, seconds: int
+) -> None:
+    dock = polled(device("dock"))
+    for ended in (seconds, seconds + 10):
+        record = PollRecord(0.05, None, Offset(0.01, 0.001), None, stepped=False)
+        dock.state.history.add(NOW.steady_seconds + ended, record)
+    browser.size(width, 1000)
+    browser.open(f"{serve(dock)}/device/dock")
+    assert len(browser.script(LABELS, ".times text")) >= 2
+    assert browser.script(BESIDE) == []
 
 
 FILLS = """

@@ -211,6 +211,12 @@ def test_names_sort_naturally() -> None:
     assert sorted(names, key=natural_key) == ["a", "b", "camera 9", "camera 9b", "Camera 10"]
 
 
+def test_names_with_a_mac_address_sort_by_its_letters_and_digits() -> None:
+    names = ["axis-b8a44f18aa89", "axis-b8a44f3ca8f0", "axis-b8a44f430c12", "axis-b8a44ff54039"]
+    shuffled = [names[2], names[0], names[3], names[1]]
+    assert sorted(shuffled, key=natural_key) == names
+
+
 def test_a_row_shows_known_values_and_leaves_unknown_ones_empty() -> None:
     row = device_row(fleet()[1], NOW, Thresholds())
     assert (row.reported_offset, row.servers, row.last_poll) == (

@@ -17,9 +17,12 @@ from exporter.clock.offset import SECOND_NS, Offset
 from exporter.config import Expect, Thresholds
 from exporter.devices.device import Device
 from exporter.devices.health import note_problem
+from exporter.time_servers.host_clock import ServerProblem, Vote
+from exporter.time_servers.targets import TimeServerTarget
 from exporter.vapix.errors import ApiError, Unauthorized
 from exporter.web.pages.assets import device_url
-from exporter.web.pages.device_page import clock_facts
+from exporter.web.pages.device_page import clock_facts, render_device
+from exporter.web.pages.links import PageSettings
 from tests.support.readings import replace_fields
 from tests.support.simulated_time import see_nonce
 from tests.web.pages.site import NOW, SYNCED, app_of, device, polled
@@ -336,6 +339,25 @@ def test_a_devices_page_tells_when_a_drifting_clock_will_be_off(
         subject.state.clock.take_poll([sample], 0)
     facts = dict(clock_facts(subject.state, HostTime(at_ns, at_ns), None, Thresholds()))
     assert re.fullmatch(shown, facts["Drift"]), facts["Drift"]
+
+
+def problems_on_page(subject: Device, text: str) -> list[tuple[str, str]]:
+    target = TimeServerTarget("192.0.2.1:123", "192.0.2.1", 123, is_configured=True)
+    vote = Vote(servers=1, problems=(ServerProblem(target, text),))
+    page = render_device(subject, NOW, vote, PageSettings("/metrics", Thresholds()))
+    return re.findall(
+        r"<th scope=\"row\">([^<]*)</th>.*\s*<tr><td colspan=\"3\"><small>(.*)</small>", page
+    )
+
+
+def test_a_devices_page_says_which_of_its_time_servers_does_not_answer_the_exporter() -> None:
+    found = problems_on_page(polled(device("lobby")), "silent <b>")
+    assert found == [("192.0.2.1", "the exporter asks it too: silent &lt;b&gt;")]
+
+
+def test_what_a_time_server_answers_says_nothing_of_a_device_with_nts() -> None:
+    client = replace_fields(SYNCED, static_servers=(), nts_ke_servers=("192.0.2.1",))
+    assert problems_on_page(polled(device("lobby"), client), "silent") == []
 
 
 def test_a_devices_page_shows_the_true_offset_where_time_servers_vouch_for_the_host() -> None:
