@@ -21,8 +21,8 @@ from exporter.config import Config, load_config
 from exporter.config.files import read_credentials
 from exporter.fleet.sharding import Shard
 from exporter.system.addresses import DEFAULT_PORT
-from exporter.web.paths import WebPaths
 from exporter.web.routes import WebState, make_app
+from exporter.web.settings import WebSettings
 from tests.deploy.manifests import (
     CONTAINER,
     FOLDER,
@@ -192,8 +192,9 @@ def test_the_port_is_the_exporters() -> None:
     ("probe", "path"), [("livenessProbe", "/-/healthy"), ("readinessProbe", "/-/ready")]
 )
 def test_a_probe_uses_a_path_of_the_exporter(probe: str, path: str) -> None:
-    telemetry = SimpleNamespace(telemetry_path=arguments(0).telemetry_path, paths=WebPaths())
-    routes = make_app(cast("WebState", telemetry)).router.resources()
+    settings = WebSettings((), arguments(0).telemetry_path)
+    state = SimpleNamespace(settings=settings, paths=settings.paths)
+    routes = make_app(cast("WebState", state)).router.resources()
     assert path in {route.canonical for route in routes}
     [port] = CONTAINER["ports"]
     assert CONTAINER[probe]["httpGet"] == {"path": path, "port": port["name"]}
