@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
@@ -183,14 +183,22 @@ class TimeServerMonitor:
         They say nothing before a query of each has ended. Servers of devices have no vote: a
         hostile device names many.
         """
-        configured = self._configured()
-        if not all(server.is_known for server in configured):
-            return Vote(servers=len(configured))
-        vote = count_votes([each.current_answer(now.steady_ns) for each in configured], now)
-        return vote._replace(problems=tuple(self._problems(configured, now.steady_ns)))
+        vote = self._count_votes(now)
+        problems = self._problems(now.steady_ns) if self._has_asked_all() else ()
+        return vote._replace(problems=tuple(problems))
 
-    def _problems(self, servers: Iterable[TimeServer], steady_ns: int) -> Iterator[ServerProblem]:
-        for server in servers:
+    def _count_votes(self, now: HostTime) -> Vote:
+        """Return the vote without the problems of single servers: each scrape counts."""
+        configured = self._configured()
+        if not self._has_asked_all():
+            return Vote(servers=len(configured))
+        return count_votes([each.current_answer(now.steady_ns) for each in configured], now)
+
+    def _has_asked_all(self) -> bool:
+        return all(server.is_known for server in self._configured())
+
+    def _problems(self, steady_ns: int) -> Iterator[ServerProblem]:
+        for server in self._configured():
             problem = describe_problem(server.current_answer(steady_ns), server.error)
             if not problem and server.target.label in self._disagreeing:
                 problem = "contradicts the others"
@@ -202,7 +210,7 @@ class TimeServerMonitor:
 
         `None` if more than half of them do not agree.
         """
-        return self.vote(now).offset_at(now)
+        return self._count_votes(now).offset_at(now)
 
     def _configured(self) -> list[TimeServer]:
         return [server for server in self.servers if server.target.is_configured]
@@ -210,7 +218,7 @@ class TimeServerMonitor:
     def _compare(self) -> None:
         """Log once which configured servers contradict the others, and once that none does."""
         now = self._host.now()
-        vote = self.vote(now)
+        vote = self._count_votes(now)
         if not vote.is_quorate:
             return
         usable = [each for each in self._configured() if each.is_usable(now.steady_ns)]
